@@ -1,0 +1,48 @@
+"""Small text files, written whole or not at all: JSON, plain text; and digests of what files hold."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+DIGEST_LENGTH = 16
+
+
+def write_text(path: str | Path, text: str) -> None:
+    """Write `text` beside `path`, then rename."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_json(path: str | Path, content: Any) -> None:
+    """Write `content` as JSON with sorted keys: the same content gives the same bytes."""
+    write_text(path, json.dumps(content, sort_keys=True, indent=1) + "\n")
+
+
+def read_json(path: str | Path) -> Any:
+    """Return the content of a JSON file."""
+    return json.loads(Path(path).read_text(encoding="utf-8"))
+
+
+def digest_of(content: Any) -> str:
+    """Return a short digest of bytes, text, or of anything that JSON can hold."""
+    if isinstance(content, str):
+        content = content.encode()
+    elif not isinstance(content, bytes):
+        content = json.dumps(content, sort_keys=True).encode()
+    return hashlib.sha256(content).hexdigest()[:DIGEST_LENGTH]
+
+
+def file_digest(path: str | Path) -> str:
+    """Return a short digest of a file's bytes, read in pieces."""
+    with Path(path).open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()[:DIGEST_LENGTH]

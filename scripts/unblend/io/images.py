@@ -1,0 +1,308 @@
+"""FITS images: read what users have, write what others can read."""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import fitsio
+import numpy as np
+
+from ..domain import Image, Model, Psf
+from ..errors import InputError
+
+if TYPE_CHECKING:
+    from astropy.wcs import WCS
+
+_WITH_EXTENSION = re.compile(r"^(?P<path>.*?)(?:\[(?P<extension>[^\[\]]+)\])?$")
+# Keywords that describe the file and not the sky: never copied from an input's header.
+_STRUCTURAL = {"SIMPLE", "XTENSION", "BITPIX", "NAXIS", "NAXIS1", "NAXIS2", "NAXIS3", "EXTEND", "PCOUNT", "GCOUNT"}
+_TABLES = ("BINARY_TBL", "ASCII_TBL")
+
+
+def split_extension(name: str) -> tuple[str, str | None]:
+    """Split `image.fits[SCI]` into the path and the extension; the extension is None where none is named."""
+    match = _WITH_EXTENSION.match(str(name))
+    assert match is not None
+    return match["path"], match["extension"]
+
+
+@contextmanager
+def atomic_path(path: str | Path) -> Iterator[Path]:
+    """Give a temporary path beside `path`, renamed to it when the block ends well, removed when it does not."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # The suffix is kept last: some writers choose the format by it.
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}.", suffix=path.suffix)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        temporary.chmod(0o666 & ~_umask())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def _find_image(fits: fitsio.FITS, name: str) -> fitsio.hdu.ImageHDU:
+    path, extension = split_extension(name)
+    if extension is not None:
+        key = int(extension) if extension.isdigit() else extension
+        try:
+            hdu = fits[key]
+        except (OSError, KeyError) as error:
+            known = ", ".join(hdu.get_extname() or str(i) for i, hdu in enumerate(fits))
+            raise InputError(f"{path} has no extension {extension!r}: it holds {known}; name one of these.") from error
+        if hdu.get_exttype() in _TABLES:
+            raise InputError(f"{name} is a table: expected an image; name another extension.")
+        if len(_dimensions(hdu)) != 2:
+            raise InputError(f"{name} has {len(_dimensions(hdu))} dimensions: expected an image of two.")
+        return hdu
+    for hdu in fits:
+        if hdu.get_exttype() not in _TABLES and len(_dimensions(hdu)) == 2:
+            return hdu
+    raise InputError(f"{path} holds no two-dimensional image: expected one; name the extension as {path}[NAME].")
+
+
+def _dimensions(hdu: fitsio.hdu.ImageHDU) -> tuple[int, ...]:
+    return tuple(hdu.get_dims()) if hdu.has_data() else ()
+
+
+@contextmanager
+def _opened(name: str) -> Iterator[fitsio.FITS]:
+    path, _ = split_extension(name)
+    if not Path(path).exists():
+        raise InputError(f"{path} does not exist: expected a FITS file; correct its name in config.yaml.")
+    try:
+        fits = fitsio.FITS(path, "r")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(
+            f"{path} cannot be read as FITS: {_first_line(error)}; give an image in FITS format."
+        ) from error
+    try:
+        yield fits
+    finally:
+        fits.close()
+
+
+def _first_line(error: Exception) -> str:
+    # CFITSIO's message quotes the file, which need not be text
+    return "its header is not text" if isinstance(error, UnicodeDecodeError) else str(error).splitlines()[0].rstrip(".")
+
+
+def read_array(name: str) -> np.ndarray:
+    """Return the image `name` (`file.fits` or `file.fits[EXT]`) as native float64, shape (ny, nx).
+
+    Raises
+    ------
+    InputError
+        The file or the extension is missing, unreadable, or holds no two-dimensional image.
+    """
+    with _opened(name) as fits:
+        hdu = _find_image(fits, name)
+        try:
+            data = np.ascontiguousarray(hdu.read(), dtype=np.float64)
+            header = hdu.read_header()
+        except (OSError, UnicodeDecodeError) as error:
+            raise InputError(f"{name} cannot be read: {_first_line(error)}; is the file cut short?") from error
+    if "BLANK" in header:  # integers have no NaN of their own
+        blank = header["BLANK"] * header.get("BSCALE", 1.0) + header.get("BZERO", 0.0)
+        data[data == blank] = np.nan
+    return data
+
+
+def read_labels(name: str) -> np.ndarray:
+    """Return a segmentation map as native int32, shape (ny, nx)."""
+    with _opened(name) as fits:
+        return np.ascontiguousarray(_find_image(fits, name).read(), dtype=np.int32)
+
+
+def read_shape(name: str) -> tuple[int, int]:
+    """Return (ny, nx) of an image without reading its pixels."""
+    with _opened(name) as fits:
+        ny, nx = _dimensions(_find_image(fits, name))
+        return ny, nx
+
+
+def read_header(name: str) -> dict[str, object]:
+    """Return the header of an image as a dictionary; an extension inherits what only the primary header says."""
+    with _opened(name) as fits:
+        hdu = _find_image(fits, name)
+        merged: dict[str, object] = {}
+        for header in (fits[0].read_header(), hdu.read_header()):
+            merged.update({r["name"]: r["value"] for r in header.records() if r["name"] and r["name"] != "COMMENT"})
+        return merged
+
+
+def read_wcs(name: str) -> WCS:
+    """Return the celestial WCS of an image.
+
+    Raises
+    ------
+    InputError
+        The header has no celestial world coordinates.
+    """
+    return wcs_from_header(read_header(name), name)
+
+
+def wcs_from_header(header: Mapping[str, object], name: str) -> WCS:
+    """Return the celestial WCS that `header` describes; `name` is for the message of the error."""
+    import warnings
+
+    from astropy.io import fits
+    from astropy.wcs import WCS, FITSFixedWarning
+
+    card_header = fits.Header()
+    for key, value in header.items():
+        if key in _STRUCTURAL - {"NAXIS", "NAXIS1", "NAXIS2"} or key in ("HISTORY", "CONTINUE", "BSCALE", "BZERO"):
+            continue
+        try:
+            card_header[key] = value
+        except ValueError:
+            continue  # a keyword that FITS does not allow (seen in the wild) cannot be part of a WCS
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FITSFixedWarning)
+        wcs = WCS(card_header, naxis=2)
+    if not wcs.has_celestial:
+        raise InputError(f"{name} has no world coordinates (CTYPE1, CTYPE2 …): expected RA and Dec; solve it first.")
+    return wcs
+
+
+def read_image(name: str) -> Image:
+    """Return the pixels and the WCS of an image; see `read_array` and `read_wcs`."""
+    return Image(read_array(name), read_wcs(name))
+
+
+def wcs_header(wcs: WCS) -> dict[str, object]:
+    """Return the header cards of a WCS, distortion included, as a dictionary."""
+    header = wcs.to_header(relax=True)
+    if wcs.sip is not None:
+        header.update({f"CTYPE{i + 1}": f"{c.removesuffix('-SIP')}-SIP" for i, c in enumerate(wcs.wcs.ctype)})
+    return {key: value for key, value in header.items() if key not in ("DATE-OBS", "MJD-OBS", "MJDREF")}
+
+
+def write_image(
+    path: str | Path, data: np.ndarray, *, wcs: WCS | None = None, header: Mapping[str, object] | None = None
+) -> None:
+    """Write an image whole or not at all: float32 for floats, int32 or uint8 for labels and masks."""
+    if data.dtype == bool:
+        data = data.astype(np.uint8)
+    elif np.issubdtype(data.dtype, np.floating):
+        data = data.astype(np.float32)
+    cards = {**(wcs_header(wcs) if wcs is not None else {}), **(header or {})}
+    with atomic_path(path) as temporary, fitsio.FITS(str(temporary), "rw", clobber=True) as fits:
+        fits.write(np.ascontiguousarray(data), header=_records(cards))
+
+
+def write_images(path: str | Path, planes: Mapping[str, tuple[np.ndarray, Mapping[str, object]]]) -> None:
+    """Write several named extensions, each (data, header), to one file, whole or not at all."""
+    with atomic_path(path) as temporary, fitsio.FITS(str(temporary), "rw", clobber=True) as fits:
+        fits.write(None)
+        for name, (data, header) in planes.items():
+            fits.write(np.ascontiguousarray(data), extname=name, header=_records(header))
+
+
+def _records(cards: Mapping[str, object]) -> list[dict[str, object]]:
+    return [{"name": key, "value": value} for key, value in cards.items() if value is not None]
+
+
+def read_psf(name: str) -> Psf:
+    """Return a product written by `write_psf`."""
+    header = read_header(name)
+    return Psf(
+        data=read_array(name),
+        centre=(float(header["CENTRE_Y"]), float(header["CENTRE_X"])),  # type: ignore[arg-type]
+        oversampling=float(header["OVERSAMP"]),  # type: ignore[arg-type]
+        kind=str(header["PSFKIND"]),
+        original_sum=float(header["ORIGSUM"]),  # type: ignore[arg-type]
+    )
+
+
+def write_psf(path: str | Path, psf: Psf, header: Mapping[str, object] | None = None) -> None:
+    """Write a prepared PSF as float64 (templates must not inherit a rounding), its facts in the header."""
+    cards = {
+        "CENTRE_Y": psf.centre[0],
+        "CENTRE_X": psf.centre[1],
+        "OVERSAMP": psf.oversampling,
+        "PSFKIND": psf.kind,
+        "ORIGSUM": psf.original_sum,
+        **(header or {}),
+    }
+    with atomic_path(path) as temporary, fitsio.FITS(str(temporary), "rw", clobber=True) as fits:
+        fits.write(np.ascontiguousarray(psf.data, dtype=np.float64), header=_records(cards))
+
+
+def model_header(model: Model) -> dict[str, object]:
+    """Return the cards of a model: a tangent-plane WCS, the light it holds (HELD) and the whole (TOTAL)."""
+    jacobian = model.pixel_to_sky / 3600.0
+    return {
+        "CTYPE1": "RA---TAN",
+        "CTYPE2": "DEC--TAN",
+        "CUNIT1": "deg",
+        "CUNIT2": "deg",
+        "CRPIX1": model.centre[1] + 1.0,
+        "CRPIX2": model.centre[0] + 1.0,
+        "CRVAL1": model.sky[0],
+        "CRVAL2": model.sky[1],
+        "CD1_1": jacobian[0, 1],
+        "CD1_2": jacobian[0, 0],
+        "CD2_1": jacobian[1, 1],
+        "CD2_2": jacobian[1, 0],
+        "RADESYS": "ICRS",
+        "TOTAL": model.total,
+        "HELD": float(model.data.sum()) / model.total,
+        "PIXINT": model.pixel_integrated,
+    }
+
+
+def write_model(path: str | Path, model: Model, header: Mapping[str, object] | None = None) -> None:
+    """Write `models/{id}.fits`: float32 pixels, a WCS, and the light it holds."""
+    write_image(path, model.data, header={**model_header(model), **(header or {})})
+
+
+def read_model(path: str | Path) -> Model:
+    """Return the model in `path`: one of ours, or a user's image with a valid WCS.
+
+    Of a user's image the reference position is the pixel that the WCS names, the total is the sum of its
+    pixels, and the pixels are taken as integrated (`PIXINT = F` in the header says otherwise).
+
+    Raises
+    ------
+    InputError
+        No WCS, pixels that are not finite, or a sum that is not positive.
+    """
+    from ..geometry import pixel_to_sky, sky_jacobian
+
+    data, header = read_array(str(path)), read_header(str(path))
+    if not np.isfinite(data).all():
+        raise InputError(f"{path} holds {int((~np.isfinite(data)).sum())} pixels that are not finite: set them to 0.")
+    if data.sum() <= 0:
+        raise InputError(f"{path} has the sum {data.sum():g}: a model must be positive as a whole.")
+    if "TOTAL" in header and "PIXINT" in header and "HELD" in header:
+        jacobian = 3600.0 * np.array(
+            [[header["CD1_2"], header["CD1_1"]], [header["CD2_2"], header["CD2_1"]]], dtype=float
+        )
+        centre = (float(header["CRPIX2"]) - 1.0, float(header["CRPIX1"]) - 1.0)  # type: ignore[arg-type]
+        sky = (float(header["CRVAL1"]), float(header["CRVAL2"]))  # type: ignore[arg-type]
+        total = float(header["TOTAL"])  # type: ignore[arg-type]
+        return Model(data, centre, sky, jacobian, total, bool(header["PIXINT"]))
+    wcs = wcs_from_header(header, str(path))
+    # The linear map is taken where the light is, not at the reference pixel, which may lie far off the stamp.
+    y, x = (float(np.average(grid, weights=np.abs(data))) for grid in np.indices(data.shape))
+    y, x = float(round(y)), float(round(x))
+    ra, dec = pixel_to_sky(wcs, np.array([y]), np.array([x]))
+    total = float(data.sum())
+    return Model(
+        data, (y, x), (float(ra[0]), float(dec[0])), sky_jacobian(wcs, y, x), total, bool(header.get("PIXINT", True))
+    )

@@ -1,0 +1,359 @@
+"""DS9 region files: read every shape that encloses area in every common coordinate system, and write such files.
+
+The reader is our own because the one of the `regions` package warns and skips where a user would lose a mask without
+seeing it: `physical` coordinates, pandas, files that name no coordinate system, `circle 1 2 3` without parentheses,
+several shapes on one line.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import re
+import string
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from ..domain import Region
+from ..errors import RegionError
+from .files import digest_of, write_text
+
+logger = logging.getLogger(__name__)
+
+# LTV and LTM are not honoured: "physical" differs from "image" in mosaics cut by old IRAF tools only.
+_FRAMES = {"image": "image", "physical": "image", "icrs": "icrs", "fk5": "fk5", "j2000": "fk5", "wcs": "icrs"}
+_FRAMES |= {"fk4": "fk4", "b1950": "fk4", "galactic": "galactic", "ecliptic": "barycentricmeanecliptic"}
+_OTHER_FRAMES = {"linear", "amplifier", "detector", "tile", *(f"wcs{letter}" for letter in string.ascii_lowercase)}
+_ALIASES = {"rotbox": "box", "cpanda": "panda"}
+_USAGE = {
+    "circle": "circle(x, y, radius)",
+    "annulus": "annulus(x, y, inner radius, outer radius)",
+    "ellipse": "ellipse(x, y, radius, radius, angle)",
+    "box": "box(x, y, width, height, angle)",
+    "polygon": "polygon(x1, y1, x2, y2, x3, y3, ...)",
+    "panda": "panda(x, y, angle, angle, number, inner, outer, number)",
+    "epanda": "epanda(x, y, angle, angle, number, inner, inner, outer, outer, number, angle)",
+    "bpanda": "bpanda(x, y, angle, angle, number, inner, inner, outer, outer, number, angle)",
+}
+_NO_AREA = {"point", "line", "vector", "ruler", "text", "compass", "projection", "segment"}
+# Shapes that DS9 writes behind a "# ", because other programs do not know them. All other such lines are comments.
+_HIDDEN = re.compile(
+    r"#\s*([+\-!]?\s*(composite|epanda|bpanda|text|vector|ruler|compass|projection|segment)\s*\(.*)", re.I
+)
+
+_VALUE = r"""\{[^}]*\}|"[^"]*"|'[^']*'"""
+_STATEMENT = re.compile(rf"""(?P<body>[^#;]*)(?:\#(?P<properties>(?:=\s*(?:{_VALUE})|[^;])*))?(?:;|$)""")
+_GLOBAL = re.compile(rf"""\s*global\b(?P<properties>(?:=\s*(?:{_VALUE})|[^;])*)(?:;|$)""", re.I)
+_PROPERTY = re.compile(rf"""(\w+)\s*=\s*({_VALUE}|[^\s;]+)""")
+_BODY = re.compile(r"\s*([+\-!]?)\s*([a-z]\w*)\s*(.*?)\s*", re.I | re.S)
+_NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?"
+_QUANTITY = re.compile(rf"""({_NUMBER})(''|["'″′drpi]?)""", re.I)
+_SEXAGESIMAL = re.compile(r"""([+-]?)(\d+)([:hd])(\d+)[:m'](?:(\d+\.?\d*)["s]?)?""", re.I)
+
+_ARCSEC = {'"': 1.0, "''": 1.0, "″": 1.0, "'": 60.0, "′": 60.0, "d": 3600.0, "r": math.degrees(3600.0)}
+_SUSPICIOUS_ARCSEC = 1800.0
+_BRACES = str.maketrans("{}", "()")
+
+
+def read_regions(path: str | Path) -> list[Region]:
+    """Return the regions of a DS9 file in their order; an empty list where the file does not exist.
+
+    Shapes without area (points, lines, texts) are left out with a logged warning. A file that names no coordinate
+    system is read in pixels, as DS9 does.
+
+    Raises
+    ------
+    RegionError
+        A line cannot be understood: the message holds the file, the line and what was expected.
+    """
+    path = Path(path)
+    if not path.is_file():
+        return []
+    regions, remarks = parse_regions(path.read_text(encoding="utf-8-sig", errors="replace"), str(path))
+    for remark in remarks:
+        logger.warning(remark)
+    return regions
+
+
+def region_digest(path: str | Path) -> str | None:
+    """Return a digest of what the file means: shapes, their order, exclusions and texts; None where it holds none.
+
+    Comments, colours, tags and blank lines do not count. Positions count to 1e-9 degrees or pixels, sizes to 1e-6.
+    """
+    path = Path(path)
+    if not path.is_file():
+        return None
+    regions, _ = parse_regions(path.read_text(encoding="utf-8-sig", errors="replace"), str(path))
+    return digest_of([_meaning(region) for region in regions]) if regions else None
+
+
+def parse_regions(text: str, name: str = "regions") -> tuple[list[Region], list[str]]:
+    """Return the regions in DS9's `text`, and remarks on what was left out or guessed; `name` is for messages.
+
+    Raises
+    ------
+    RegionError
+        A line cannot be understood.
+    """
+    reader = _Reader(name)
+    for number, line in enumerate(text.splitlines(), start=1):
+        reader.read_line(number, line.strip())
+    return reader.regions, reader.remarks
+
+
+def _meaning(region: Region) -> list[object]:
+    def sizes(pair: tuple[tuple[float, str], ...]) -> list[tuple[float, str]]:
+        return [(round(value, 6), unit) for value, unit in pair]
+
+    points = [(round(a, 9), round(b, 9)) for a, b in region.points]
+    shape = [region.kind, region.frame, points, sizes(region.outer), sizes(region.inner)]
+    return [*shape, round(region.angle, 6), region.sector, region.include, region.text]
+
+
+class _Reader:
+    """State of a pass over a file: the coordinate system, the global properties, the composite around a shape."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.frame: str | None = None
+        self.include = True
+        self.composite: dict[str, str] = {}
+        self.regions: list[Region] = []
+        self.remarks: list[str] = []
+        self.line = 0
+        self.statement = ""
+
+    def read_line(self, number: int, line: str) -> None:
+        self.line = number
+        hidden = _HIDDEN.match(line)
+        if hidden and hidden[2].lower() in _NO_AREA:
+            self.remarks.append(self.no_area(hidden[2]))
+        if line.startswith("#") and (not hidden or hidden[2].lower() in _NO_AREA):
+            return
+        if hidden:
+            # The properties of a composite stand behind bars.
+            line = hidden[1].replace("||", "#", 1) if hidden[2].lower() == "composite" else hidden[1]
+        for body, properties in _split(line):
+            self.statement = body.strip()
+            self.read_statement(body, _properties(properties))
+
+    def read_statement(self, body: str, properties: dict[str, str]) -> None:
+        if not body.strip():
+            return
+        shape, bars, _ = body.partition("||")
+        match = _BODY.fullmatch(shape)
+        if match is None:
+            raise self.error("expected a coordinate system or a shape such as circle(x, y, radius)")
+        sign, word, rest = match[1], match[2].lower(), match[3]
+        word = _ALIASES.get(word, word)
+        if word == "global":
+            self.include = properties.get("include", "1") != "0"
+        elif word == "composite":
+            self.composite = {key: value for key, value in properties.items() if key in ("text", "include")}
+            if sign in ("-", "!"):
+                self.composite["include"] = "0"
+        elif word in _FRAMES or word in _OTHER_FRAMES:
+            self.set_frame(word, rest, properties)
+        elif word in _NO_AREA or rest.lower().startswith("point"):
+            self.remarks.append(self.no_area(word))
+        else:
+            self.read_shape(sign, word, rest, properties)
+        if word != "composite" and not bars:
+            self.composite = {}
+
+    def set_frame(self, word: str, rest: str, properties: dict[str, str]) -> None:
+        if word in _OTHER_FRAMES:
+            raise self.error(f"the coordinate system {word} is not known; save the regions in fk5 or image coordinates")
+        self.frame = _FRAMES[word]
+        if rest:
+            self.read_statement(rest, properties)
+
+    def read_shape(self, sign: str, word: str, rest: str, properties: dict[str, str]) -> None:
+        if word not in _USAGE:
+            known = ", ".join(_USAGE)
+            raise self.error(f"expected one of {known}, found {word!r}")
+        properties = self.composite | properties
+        if self.frame is None:
+            self.frame = "image"
+            self.remarks.append(f"{self.where()}: no coordinate system is named: pixels are assumed, as DS9 does.")
+        include = properties.get("include", "1" if self.include or sign == "+" else "0") != "0" and sign not in (
+            "-",
+            "!",
+        )
+        shape = _Shape(self, word, self.arguments(rest))
+        self.regions.append(shape.region(include, properties.get("text", "")))
+
+    def arguments(self, rest: str) -> list[str]:
+        if rest.startswith("(") != rest.endswith(")") or rest.count("(") > 1:
+            raise self.error("expected one shape with its numbers between parentheses")
+        tokens = re.split(r"[,\s]+", re.sub(r"\bn\s*=\s*\d+", "", rest.strip("()")).strip(", \t"))
+        return [token for token in tokens if token]
+
+    def no_area(self, word: str) -> str:
+        return f"{self.where()}: a {word.lower()} encloses no area and is ignored."
+
+    def where(self) -> str:
+        return f"{self.name}, line {self.line}"
+
+    def error(self, problem: str) -> RegionError:
+        return RegionError(
+            f"{self.where()}: cannot understand `{self.statement}`: {problem}; correct or remove the line."
+        )
+
+
+class _Shape:
+    """The numbers of one shape, turned into a Region."""
+
+    def __init__(self, reader: _Reader, word: str, tokens: list[str]) -> None:
+        self.reader, self.word, self.tokens = reader, word, tokens
+        assert reader.frame is not None
+        self.frame = reader.frame
+        if len(tokens) >= 2 and all(re.fullmatch(rf"{_NUMBER}[pi]", token, re.I) for token in tokens[:2]):
+            self.frame = "image"
+
+    def region(self, include: bool, text: str) -> Region:
+        reader, count = self.reader, len(self.tokens)
+        fits = {
+            "circle": count == 3,
+            "annulus": count >= 4,
+            "ellipse": count >= 4,
+            "box": count >= 4,
+            "polygon": count >= 6 and count % 2 == 0,
+            "panda": count == 8,
+            "epanda": count in (10, 11),
+            "bpanda": count in (10, 11),
+        }
+        if not fits[self.word]:
+            raise reader.error(f"expected {_USAGE[self.word]}, found {count} numbers")
+        kind = {"annulus": "circle", "panda": "circle", "epanda": "ellipse", "bpanda": "box"}.get(self.word, self.word)
+        last = count if self.word == "polygon" else 2
+        points = tuple(self.position(*self.tokens[i : i + 2]) for i in range(0, last, 2))
+        inner, outer, angle, sector = self.extent()
+        return Region(kind, self.frame, points, outer, inner, angle, sector, include, text, reader.line)
+
+    def extent(self) -> tuple[tuple, tuple, float, tuple[float, float] | None]:
+        """Return the hole, the outline, the angle and the sector; rings inside one another are one ring."""
+        word, numbers = self.word, self.tokens[2:]
+        if word == "polygon":
+            return (), (), 0.0, None
+        sector = None
+        if word.endswith("panda"):
+            sector = self.sector(*numbers[:2])
+            angles = numbers[8:]
+            numbers = numbers[3:5] if word == "panda" else numbers[3:7] + angles
+        if word in ("circle", "annulus", "panda"):
+            sizes = sorted(self.size(token) for token in numbers)
+            rings, angle = [(size, size) for size in sizes], 0.0
+        else:
+            angle = self.angle(numbers.pop()) if len(numbers) % 2 else 0.0
+            half = 0.5 if word in ("box", "bpanda") else 1.0
+            halves = [(value * half, unit) for value, unit in map(self.size, numbers)]
+            rings = sorted(zip(halves[0::2], halves[1::2], strict=True))
+        return (rings[0] if len(rings) > 1 and rings[0][0][0] > 0 else ()), rings[-1], angle, sector
+
+    def sector(self, first: str, second: str) -> tuple[float, float] | None:
+        start, stop = self.angle(first), self.angle(second)
+        if stop <= start:
+            stop += 360.0
+        return None if stop - start >= 360.0 else (start, stop)
+
+    def position(self, first: str, second: str) -> tuple[float, float]:
+        if self.frame == "image":
+            x, y = (self.pixel(token) for token in (first, second))
+            return y - 1.0, x - 1.0
+        hours = self.frame in ("icrs", "fk5", "fk4")
+        longitude, latitude = self.degrees(first, hours), self.degrees(second, False)
+        if abs(latitude) > 90.0:
+            raise self.reader.error(f"expected a latitude between -90 and 90 degrees, found {latitude:g}")
+        return longitude % 360.0, latitude
+
+    def pixel(self, token: str) -> float:
+        match = _QUANTITY.fullmatch(token)
+        if match is None or match[2].lower() not in ("", "p", "i"):
+            problem = f"expected a pixel position, found {token!r} (are these sky coordinates, and is fk5 missing?)"
+            raise self.reader.error(problem)
+        return float(match[1])
+
+    def degrees(self, token: str, hours: bool) -> float:
+        match = _SEXAGESIMAL.fullmatch(token)
+        if match is not None:
+            minutes, seconds = float(match[4]), float(match[5] or 0.0)
+            if minutes >= 60.0 or seconds >= 60.0:
+                raise self.reader.error(f"expected minutes and seconds below 60, found {token!r}")
+            value = float(match[2]) + minutes / 60.0 + seconds / 3600.0
+            factor = 15.0 if match[3].lower() == "h" or (match[3] == ":" and hours) else 1.0
+            return math.copysign(value * factor, -1.0 if match[1] == "-" else 1.0)
+        quantity = _QUANTITY.fullmatch(token)
+        if quantity is None or quantity[2].lower() not in ("", "d", "r"):
+            raise self.reader.error(f"expected a sky position in degrees or as 03:32:28.1, found {token!r}")
+        return math.degrees(float(quantity[1])) if quantity[2].lower() == "r" else float(quantity[1])
+
+    def size(self, token: str) -> tuple[float, str]:
+        match = _QUANTITY.fullmatch(token)
+        if match is None or match[1].startswith("-"):
+            raise self.reader.error(f'expected a size such as 1.5" (" \' d r p i), found {token!r}')
+        value, unit = float(match[1]), match[2].lower()
+        if unit in ("p", "i") or (not unit and self.frame == "image"):
+            return value, "pixel"
+        if not unit and value * 3600.0 > _SUSPICIOUS_ARCSEC:
+            meaning = f'the size {token} means degrees on the sky; arcsec are written {token}".'
+            self.reader.remarks.append(f"{self.reader.where()}: {meaning}")
+        return value * _ARCSEC[unit or "d"], "arcsec"
+
+    def angle(self, token: str) -> float:
+        match = _QUANTITY.fullmatch(token)
+        if match is None or match[2].lower() not in ("", "d", "r"):
+            raise self.reader.error(f"expected an angle in degrees, found {token!r}")
+        return math.degrees(float(match[1])) if match[2].lower() == "r" else float(match[1])
+
+
+def _split(line: str) -> Iterator[tuple[str, str]]:
+    """Yield the shape part and the property part of each statement of a line: `;` ends one, except inside a text."""
+    position = 0
+    while position < len(line):
+        match = _GLOBAL.match(line, position) or _STATEMENT.match(line, position)
+        assert match is not None
+        groups = match.groupdict()
+        yield groups.get("body", "global"), groups["properties"] or ""
+        position = match.end()
+
+
+def _properties(text: str) -> dict[str, str]:
+    return {key.lower(): value[1:-1] if value[0] in "{\"'" else value for key, value in _PROPERTY.findall(text)}
+
+
+def write_regions(path: str | Path, regions: Iterable[Region], *, color: str = "green") -> None:
+    """Write regions for DS9, whole or not at all, with their texts; sizes keep their units.
+
+    Raises
+    ------
+    ValueError
+        A region is a sector, which this writer does not know.
+    """
+    lines = ["# Region file format: DS9 version 4.1", f"global color={color}"]
+    frame = None
+    for region in regions:
+        if region.frame != frame:
+            frame = region.frame
+            lines.append("ecliptic" if frame == "barycentricmeanecliptic" else frame)
+        lines.append(_format(region))
+    write_text(path, "\n".join(lines) + "\n")
+
+
+def _format(region: Region) -> str:
+    if region.sector is not None:
+        raise ValueError("sectors cannot be written")
+    if region.frame == "image":
+        numbers = [f"{value:.3f}" for y, x in region.points for value in (x + 1.0, y + 1.0)]
+    else:
+        numbers = [f"{value:.8f}" for point in region.points for value in point]
+    word, factor = region.kind, 2.0 if region.kind == "box" else 1.0
+    for pair in (region.inner, region.outer):
+        pair = pair[:1] if region.kind == "circle" else pair
+        numbers += [f"{value * factor:.5g}" + ('"' if unit == "arcsec" else "i") for value, unit in pair]
+    if region.kind in ("ellipse", "box"):
+        numbers.append(f"{region.angle:.3f}")
+    if region.kind == "circle" and region.inner:
+        word = "annulus"
+    text = f" # text={{{region.text.translate(_BRACES)}}}" if region.text else ""
+    return f"{'' if region.include else '-'}{word}({','.join(numbers)}){text}"

@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+import hashlib
+import json
+
+import pytest
+from unblend.io.files import DIGEST_LENGTH, digest_of, file_digest, read_json, write_json, write_text
+
+
+def test_text_is_written_whole_or_not_at_all(tmp_path):
+    path = tmp_path / "deep" / "a.txt"
+    write_text(path, "λ = 1\n")
+    assert path.read_text(encoding="utf-8") == "λ = 1\n" and [p.name for p in path.parent.iterdir()] == ["a.txt"]
+    with pytest.raises(UnicodeEncodeError):
+        write_text(path, "half\ud800")
+    assert path.read_text(encoding="utf-8") == "λ = 1\n" and [p.name for p in path.parent.iterdir()] == ["a.txt"]
+
+
+def test_json_has_one_form(tmp_path):
+    write_json(tmp_path / "a.json", {"b": 1, "a": [1.5, None, "x"]})
+    write_json(tmp_path / "b.json", {"a": [1.5, None, "x"], "b": 1})
+    assert (tmp_path / "a.json").read_bytes() == (tmp_path / "b.json").read_bytes()
+    assert read_json(tmp_path / "a.json") == {"a": [1.5, None, "x"], "b": 1}
+
+
+def test_floats_survive_json(tmp_path):
+    values = [0.1, 1e-300, 2 / 3, 1e22]
+    write_json(tmp_path / "a.json", values)
+    assert read_json(tmp_path / "a.json") == values
+
+
+def test_something_json_cannot_hold_leaves_nothing(tmp_path):
+    with pytest.raises(TypeError):
+        write_json(tmp_path / "a.json", {"a": object()})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_digests():
+    assert digest_of("abc") == digest_of(b"abc") == hashlib.sha256(b"abc").hexdigest()[:DIGEST_LENGTH]
+    assert digest_of({"a": 1, "b": 2}) == digest_of({"b": 2, "a": 1}) != digest_of({"a": 1, "b": 3})
+    assert digest_of([1, 2]) != digest_of([2, 1])
+    assert digest_of({"a": 1}) == digest_of(json.dumps({"a": 1}))
+
+
+def test_file_digest(tmp_path):
+    path = tmp_path / "a"
+    path.write_bytes(b"x" * 3_000_000)
+    assert file_digest(path) == digest_of(b"x" * 3_000_000)
