@@ -1,0 +1,96 @@
+"""Mosaics too large to read: only the pixels of a cutout are fetched, from a file or a URL."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..domain import Box
+from ..errors import InputError
+from ..geometry import cut_wcs
+from .images import split_extension, wcs_from_header
+from .provenance import is_url
+
+if TYPE_CHECKING:
+    from astropy.wcs import WCS
+
+REMOTE = {"block_size": 1_000_000, "cache_type": "bytes"}
+"""How fsspec reads ahead over http: its 5 MB would fetch several times more than a small cutout needs."""
+
+
+@dataclass(frozen=True)
+class Mosaic:
+    """An open mosaic: its grid is known, its pixels are fetched box by box."""
+
+    hdu: Any
+    wcs: WCS
+    shape: tuple[int, int]
+    name: str
+
+    def read(self, box: Box) -> np.ndarray:
+        """Return the pixels of `box` as float64.
+
+        Raises
+        ------
+        InputError
+            The connection or the file breaks off.
+        """
+        try:
+            return np.asarray(self.hdu.section[box.slices], dtype=np.float64)
+        except Exception as error:  # fsspec raises whatever its protocol raises
+            raise InputError(
+                f"{self.name} breaks off: {type(error).__name__} {_first_line(error)}; is the file whole?"
+            ) from error
+
+    def cut_wcs(self, box: Box) -> WCS:
+        """Return the WCS of the cutout."""
+        return cut_wcs(self.wcs, box)
+
+
+@contextmanager
+def open_mosaic(name: str) -> Iterator[Mosaic]:
+    """Open a mosaic (`file.fits[EXT]`, http(s)://, s3://) without reading its pixels.
+
+    Raises
+    ------
+    InputError
+        It cannot be opened, has no such extension, or no world coordinates.
+    """
+    from astropy.io import fits
+
+    path, extension = split_extension(name)
+    try:
+        # `section` reads just its rows in any case; a map into memory would refuse BSCALE and BZERO.
+        settings = REMOTE if path.startswith("http") else None
+        opened = fits.open(path, memmap=False, use_fsspec=is_url(path), fsspec_kwargs=settings)
+    except Exception as error:  # fsspec raises whatever its protocol raises
+        said = f"{type(error).__name__} {_first_line(error)}"
+        raise InputError(f"{path} cannot be opened: {said}; is the address right?") from error
+    with opened as hdus:
+        hdu = _image_hdu(hdus, path, extension)
+        header = {key: value for key, value in {**dict(hdus[0].header), **dict(hdu.header)}.items() if key}
+        yield Mosaic(hdu, wcs_from_header(header, name), (int(hdu.shape[0]), int(hdu.shape[1])), name)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [""])[0].rstrip(".")
+
+
+def _image_hdu(hdus: Any, path: str, extension: str | None) -> Any:
+    if extension is not None:
+        try:
+            named = hdus[int(extension) if extension.isdigit() else extension]
+        except (KeyError, IndexError) as error:
+            known = ", ".join(hdu.name or str(i) for i, hdu in enumerate(hdus))
+            raise InputError(f"{path} has no extension {extension!r}: it holds {known}; name one of these.") from error
+        if not (named.is_image and named.header.get("NAXIS") == 2):
+            raise InputError(f"{path}[{extension}] is not a two-dimensional image: name another extension.")
+        return named
+    for hdu in hdus:
+        if hdu.is_image and hdu.header.get("NAXIS") == 2:
+            return hdu
+    raise InputError(f"{path} holds no two-dimensional image: name the extension as {path}[NAME].")
