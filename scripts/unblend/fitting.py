@@ -1,0 +1,212 @@
+"""Fit a group of sources in two passes.
+
+Pass 1 (relative tolerance 1e-4): each source alone with the others masked, then the group. Pass 2 (1e-6): the
+caller has subtracted the pass-1 models of all neighbours; the group is fitted again from its own pass-1 result, and
+the covariance is taken. Every group goes through both, so that all end with the same tolerance.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from .domain import Box
+from .fit_data import GroupData, group_pixels, group_starts, segment_snr
+from .fit_ladder import (
+    NO_FLAG,
+    Problem,
+    attempt,
+    changed,
+    fit_jointly,
+    has_few_pixels,
+    held,
+    off_bounds,
+    replaced_fit,
+    with_variances,
+)
+from .fit_result import GroupFit, MemberFit, as_matrix
+from .flags import Flag
+from .imfit import Pixels, covariance, evaluate_blocks, parameters_of, sky_block, with_parameters
+from .imfit_text import Block, Function
+from .overrides import Override
+
+
+@dataclass(frozen=True)
+class FitSettings:
+    """Numbers of the recipe, with where they come from.
+
+    Parameters
+    ----------
+    ftol_first, ftol : float
+        IMFIT's relative tolerance in the two passes: 1e-4 then 1e-6 loses nothing; 1e-8 gains nothing.
+    poor_chi2 : float
+        Reduced chi2 over a source's own pixels that no single profile explains.
+    uncertain_n : float
+        σ_n/n above which the shape is not known.
+    faint_snr : float
+        Signal to noise in the segment below which an uncertain shape is fitted with n = 1.
+    """
+
+    ftol_first: float = 1e-4
+    ftol: float = 1e-6
+    poor_chi2: float = 1.35
+    uncertain_n: float = 0.5
+    faint_snr: float = 15.0
+
+
+DEFAULTS = FitSettings()
+
+
+def fit_first_pass(
+    data: GroupData,
+    psf: np.ndarray,
+    overrides: Mapping[int, Override] | None = None,
+    settings: FitSettings = DEFAULTS,
+) -> GroupFit:
+    """Fit a group from start values: each source alone, then together. Errors are IMFIT's; no covariance.
+
+    Parameters
+    ----------
+    data : GroupData
+        Pixels of the group, custom models subtracted.
+    psf : array (odd, odd)
+        From `fit_psf`.
+    overrides : mapping of source to Override
+        The user's word.
+
+    Raises
+    ------
+    OverrideError
+        An override puts a centre off the cutout.
+    """
+    began = time.process_time()
+    members, sky, pixels = group_starts(data, psf, overrides or {})
+    problem = Problem(tuple(members), sky, pixels, data, psf, settings.ftol_first)
+    if len(members) > 1:
+        problem = replace(problem, members=tuple(_alone(problem, member) for member in members))
+    return replace(fit_jointly(problem), seconds=time.process_time() - began)
+
+
+def _alone(problem: Problem, member: MemberFit) -> MemberFit:
+    """Fit one member with the others masked: the start of the joint fit."""
+    pixels = group_pixels(problem.data, member.id)
+    if has_few_pixels(member, pixels, problem.data):
+        return member
+    solution = attempt(member.automatic, replace(problem, pixels=pixels))
+    if solution is None or not solution.converged:
+        return member
+    best, sky = solution.blocks[:-1], solution.blocks[-1].functions[0]["I_sky"].value
+    return replace(member, start=off_bounds(best, member.automatic), single=best, single_sky=sky)
+
+
+def fit_second_pass(data: GroupData, psf: np.ndarray, first: GroupFit, settings: FitSettings = DEFAULTS) -> GroupFit:
+    """Fit a group from its first result to the final tolerance, with covariance and all flags.
+
+    `data.image` is the stack less the pass-1 models of all neighbours (for a group without any: the same as
+    before). Members, limits and the user's overrides are those of `first`.
+    """
+    began = time.process_time()
+    pixels = group_pixels(data)
+    sky = sky_block(first.sky.value, first.sky_start.upper or 0.0)
+    members = tuple(_second_start(member, data, pixels, first, settings) for member in first.members)
+    fit = fit_jointly(Problem(members, sky, pixels, data, psf, settings.ftol, retries=False))
+    if fit.converged:
+        fit = _flagged(_with_covariance(fit, pixels, psf), pixels, data, psf, settings)
+    return replace(fit, seconds=time.process_time() - began)
+
+
+def _second_start(
+    member: MemberFit, data: GroupData, pixels: Pixels, first: GroupFit, settings: FitSettings
+) -> MemberFit:
+    """Return a member with its second start; n = 1 for a faint one whose shape the first pass did not find.
+
+    At matched S/N 8–12 it takes the scatter of the flux from 34 to 16 % (rms from 79 to 20 %), at 12–20 from 17
+    to 14 % (rms from 24 to 18 %), and at 20–30 it changes nothing.
+    """
+    faint = segment_snr(member, data, pixels, first.sky.value) < settings.faint_snr
+    if faint and _is_vague(member, settings):
+        blocks = changed(member.automatic, lambda values: {"n": 1.0})
+        fixed = [replace(p, fixed=p.fixed or p.name == "n") for p in parameters_of(blocks)]
+        member = replace(member, automatic=with_parameters(blocks, fixed), flags=int(member.flags | Flag.SHAPE_FIXED))
+    return replace(member, start=off_bounds(member.blocks, member.automatic))
+
+
+def _is_vague(member: MemberFit, settings: FitSettings) -> bool:
+    """Whether the shape of an automatic Sersic is not in the data: on a bound, or an uncertain index."""
+    if member.flags & (Flag.OVERRIDDEN | Flag.FIT_REPLACED):
+        return False
+    function = member.blocks[0].functions[0]
+    on_bound = any(function[name].on_bound for name in ("n", "r_e", "ell"))
+    return on_bound or (function["n"].error or 0.0) > settings.uncertain_n * function["n"].value
+
+
+def replacement_fit(
+    data: GroupData, psf: np.ndarray, overrides: Mapping[int, Override] | None = None, *, flag: Flag = NO_FLAG
+) -> GroupFit:
+    """Return the models from moments for a group whose fit crashed or ran out of time (say so with `flag`)."""
+    members, sky, pixels = group_starts(data, psf, overrides or {})
+    return replaced_fit(Problem(tuple(members), sky, pixels, data, psf, 0.0), flag)
+
+
+def evaluate_members(fit: GroupFit, psf: np.ndarray, box: Box, ids: Sequence[int] | None = None) -> np.ndarray:
+    """Return the convolved image, without sky, of a group's members (or only `ids`) on any box of the grid."""
+    chosen = [member for member in fit.members if ids is None or member.id in ids]
+    return evaluate_blocks([block for member in chosen for block in member.blocks], box, psf)
+
+
+def _with_covariance(fit: GroupFit, pixels: Pixels, psf: np.ndarray) -> GroupFit:
+    """Add covariance and errors; replaced members are held, as in the fit."""
+    sky = replace(sky_block(0.0, 1.0), functions=(Function("FlatSky", (fit.sky,)),))
+    blocks: list[Block] = []
+    for member in fit.members:
+        blocks += held(member.blocks) if member.flags & Flag.FIT_REPLACED else member.blocks
+    matrix = covariance([*blocks, sky], pixels, psf)
+    members, names, at = [], [], 0
+    for member in fit.members:
+        own = slice(at, at + len(parameters_of(member.blocks)))
+        part, at = matrix[own, own], own.stop
+        names += _names(member)
+        kept = () if member.flags & Flag.FIT_REPLACED else as_matrix(part)
+        members.append(replace(member, blocks=with_variances(member.blocks, np.diag(part)), covariance=kept))
+    # the last three are the sky's X0, Y0, which mean nothing, and its level
+    rows = [*range(at), at + 2]
+    level = replace(fit.sky, error=math.sqrt(matrix[at + 2, at + 2]))
+    full = as_matrix(matrix[np.ix_(rows, rows)])
+    return replace(fit, members=tuple(members), sky=level, names=(*names, "sky"), covariance=full)
+
+
+def _names(member: MemberFit) -> list[str]:
+    """Return "7.n" for every parameter, "7.n_2" where a name comes again."""
+    names: list[str] = []
+    for parameter in parameters_of(member.blocks):
+        name, number = f"{member.id}.{parameter.name}", 2
+        while name in names:
+            name, number = f"{member.id}.{parameter.name}_{number}", number + 1
+        names.append(name)
+    return names
+
+
+def _flagged(fit: GroupFit, pixels: Pixels, data: GroupData, psf: np.ndarray, settings: FitSettings) -> GroupFit:
+    """Add chi2 over each segment and the flags that follow from the result."""
+    model = evaluate_members(fit, psf, pixels.box) + fit.sky.value
+    deviates = np.where(pixels.mask, 0.0, (pixels.image - model) / pixels.error) ** 2
+    members = []
+    for member in fit.members:
+        own = (data.segments == member.id) & ~pixels.mask
+        count = int(np.count_nonzero(own))
+        chi2 = float(deviates[own].sum()) / count if count else None
+        flags = Flag(member.flags)
+        # a segment of 20 pixels scatters by 0.3 about 1: below four sigma it says nothing
+        if chi2 is not None and chi2 > max(settings.poor_chi2, 1.0 + 4.0 * math.sqrt(2.0 / count)):
+            flags |= Flag.FIT_POOR_CHI2
+        parameters = parameters_of(member.blocks)
+        if any(parameter.on_bound for parameter in parameters) and not flags & Flag.FIT_REPLACED:
+            flags |= Flag.FIT_ON_BOUND
+        if any(p.name == "n" and (p.error or 0.0) > settings.uncertain_n * abs(p.value) for p in parameters):
+            flags |= Flag.SHAPE_UNCERTAIN
+        members.append(replace(member, chi2_segment=chi2, flags=int(flags)))
+    return replace(fit, members=tuple(members))

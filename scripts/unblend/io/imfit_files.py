@@ -1,0 +1,96 @@
+"""The files of one fit group, in IMFIT's formats: whoever has the `imfit` program can repeat every fit by hand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..fit_data import GroupData, group_pixels
+from ..fit_result import GroupFit, best_config, single_configs, start_config
+from ..geometry import cut_wcs
+from ..imfit import evaluate_blocks, psf_for
+from ..imfit_text import ImfitConfig, format_config, parse_config
+from .files import write_text
+from .images import write_image
+
+if TYPE_CHECKING:
+    from astropy.wcs import WCS
+
+FIT_SCRIPT = """#!/bin/sh
+# Repeats the fit with the imfit program; run from anywhere.
+cd "$(dirname "$0")" || exit 1
+exec imfit {top}img.fits --config {config} --noise {top}error.fits --mask {mask} --psf {top}psf.fits \\
+    --save-params {best} --save-residual {residual} --ftol 1e-6
+"""
+
+
+def read_config(path: str | Path, origin: tuple[int, int] = (0, 0)) -> ImfitConfig:
+    """Return the content of an IMFIT file; `origin` is the 0-based position of the cutout's first pixel (y, x)."""
+    return parse_config(Path(path).read_text(), str(path), origin)
+
+
+def write_group_files(folder: Path, data: GroupData, psf: np.ndarray, fit: GroupFit, *, wcs: WCS | None = None) -> None:
+    """Write the cutouts and IMFIT's files of a group, and those of each source alone in `indiv`.
+
+    Positions in the files are 1-based pixels of the cutout. The image is the one that was fitted: neighbours and
+    the user's own models are subtracted.
+
+    Parameters
+    ----------
+    folder : Path
+        imfit/{main}.
+    data : GroupData
+        What the second pass has fitted.
+    psf : array
+        PSF of the fit.
+    fit : GroupFit
+        Its result.
+    wcs : WCS or None
+        Of the stack, for the headers of the cutouts.
+    """
+    pixels = group_pixels(data)
+    own_wcs = None if wcs is None else cut_wcs(wcs, data.box)
+    write_image(folder / "img.fits", data.image, wcs=own_wcs)
+    write_image(folder / "seg.fits", np.asarray(data.segments, dtype=np.int32), wcs=own_wcs)
+    write_image(folder / "mask.fits", pixels.mask, wcs=own_wcs)
+    write_image(folder / "error.fits", pixels.error, wcs=own_wcs)
+    write_image(folder / "psf.fits", psf_for([block for member in fit.members for block in member.blocks], psf))
+    _write_fit(folder, "", start_config(fit), best_config(fit), data, psf)
+    _write_script(folder / "fit.sh", "", "", "mask.fits")
+    inner = folder / "indiv"
+    for member in fit.members:
+        own = f"_{member.id}"
+        start, best = single_configs(fit, member.id)
+        write_image(inner / f"mask{own}.fits", group_pixels(data, member.id).mask)
+        _write_fit(inner, own, start, best, data, psf)
+        full = format_config(ImfitConfig(member.blocks), _origin(data))
+        write_text(inner / f"imfit_bestfit_full{own}.dat", full)
+        _write_script(inner / f"fit{own}.sh", own, "../", f"mask{own}.fits")
+
+
+def _origin(data: GroupData) -> tuple[int, int]:
+    """Return the 0-based position of the cutout's first pixel."""
+    return data.box.y0, data.box.x0
+
+
+def _write_fit(folder: Path, own: str, start: ImfitConfig, best: ImfitConfig, data: GroupData, psf: np.ndarray) -> None:
+    """Write the start, the best fit and the residual of one fit."""
+    write_text(folder / f"imfit_config{own}.dat", format_config(start, _origin(data)))
+    write_text(folder / f"imfit_bestfit{own}.dat", format_config(best, _origin(data)))
+    residual = data.image - evaluate_blocks(best.blocks, data.box, psf)
+    write_image(folder / f"imfit_bestfit_res{own}.fits", residual)
+
+
+def _write_script(path: Path, own: str, top: str, mask: str) -> None:
+    """Write the script that repeats a fit."""
+    text = FIT_SCRIPT.format(
+        top=top,
+        mask=mask,
+        config=f"imfit_config{own}.dat",
+        best=f"imfit_bestfit{own}.dat",
+        residual=f"imfit_bestfit_res{own}.fits",
+    )
+    write_text(path, text)
+    path.chmod(0o755)
