@@ -1,0 +1,49 @@
+"""The templates of a band on disk: stamps with boxes, each under the digest of what it was made from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from zipfile import BadZipFile
+
+import numpy as np
+
+from ..domain import Box, Template
+from .images import atomic_path
+
+
+def write_templates(path: str | Path, templates: Sequence[Template], keys: Mapping[int, str]) -> None:
+    """Write the templates as float32 with `keys` by ID; the file of one input is the same to the last bit."""
+    data = [np.asarray(template.data, dtype=np.float32).ravel() for template in templates]
+    boxes = np.array([(t.box.y0, t.box.x0, t.box.y1, t.box.x1) for t in templates], dtype=np.int64).reshape(-1, 4)
+    with atomic_path(path) as temporary, temporary.open("wb") as stream:
+        np.savez(
+            stream,
+            ids=np.array([t.id for t in templates], dtype=np.int64),
+            boxes=boxes,
+            coverage=np.array([t.coverage for t in templates], dtype=np.float64),
+            keys=np.array([keys[t.id] for t in templates], dtype="U16"),
+            data=np.concatenate(data) if data else np.zeros(0, dtype=np.float32),
+        )
+
+
+def read_templates(path: str | Path) -> tuple[list[Template], dict[int, str]]:
+    """Return the templates in the order in which they were written, and their keys by ID.
+
+    Raises
+    ------
+    OSError
+        The file is missing, cut short or something else.
+    """
+    try:
+        with Path(path).open("rb") as stream, np.load(stream) as store:
+            ids, boxes, coverage, keys, data = (store[name] for name in ("ids", "boxes", "coverage", "keys", "data"))
+    except (BadZipFile, EOFError, KeyError, ValueError) as error:
+        raise OSError(f"{path} is no file of templates: {error}") from error
+    templates, start = [], 0
+    for i, box_row, covered in zip(ids, boxes, coverage, strict=True):
+        box = Box(*(int(edge) for edge in box_row))
+        size = box.shape[0] * box.shape[1]
+        templates.append(Template(int(i), box, data[start : start + size].reshape(box.shape), float(covered)))
+        start += size
+    return templates, {int(i): str(key) for i, key in zip(ids, keys, strict=True)}
