@@ -1,0 +1,43 @@
+"""The catalogue on disk: FITS, ECSV, and the ASCII tables of FAST and EAZY."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from .files import write_text
+from .images import atomic_path
+from .tables import columns as as_table
+from .tables import write_table
+
+
+def write_catalogue(
+    fits_path: str | Path,
+    ecsv_path: str | Path,
+    columns: Mapping[str, np.ndarray],
+    units: Mapping[str, str],
+    header: Mapping[str, object],
+) -> None:
+    """Write the same columns, units and header as FITS and as ECSV."""
+    from astropy.table import Table
+
+    write_table(fits_path, as_table(**columns), units=units, header=header, name="CATALOGUE")
+    table = Table(dict(columns), meta=dict(header))
+    for name, unit in units.items():
+        if name in table.colnames:
+            table[name].unit = unit
+    with atomic_path(ecsv_path) as temporary:
+        table.write(temporary, format="ascii.ecsv", overwrite=True)
+
+
+def write_sed(path: str | Path, columns: Mapping[str, np.ndarray], comment: str, *, z_spec: bool) -> None:
+    """Write an ASCII table with a `#` header; `z_spec` adds the column of unknown redshifts that FAST wants."""
+    columns = dict(columns)
+    if z_spec:
+        columns["z_spec"] = np.full(len(columns["id"]), -1.0)
+    lines = ["# " + " ".join(columns), f"# {comment}"]
+    for row in zip(*columns.values(), strict=True):
+        lines.append(" ".join([str(int(row[0])), *(f"{value:.6g}" for value in row[1:])]))
+    write_text(path, "\n".join(lines) + "\n")

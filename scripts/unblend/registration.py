@@ -1,0 +1,227 @@
+"""The shift of one band: the grid search on references, refined on all bright sources, and a recommendation."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from . import astrometry
+from .domain import Model, Psf, Template
+from .errors import ShiftError
+from .geometry import axis_scales, pixel_to_sky
+from .linear import Solution, solve
+from .psf import fwhm
+from .templates import Spectrum, TemplateEngine
+
+log = logging.getLogger(__name__)
+
+BRIGHT = 50
+"""Sources whose offsets are measured, at most: their common shift is good to 0.01 pixel with twenty."""
+MIN_SNR = 20.0
+AGREES_SIGMA, AGREES_PIXELS = 3.0, 0.1
+"""A refined shift within either of the grid's is adopted; else the grid's, with a warning."""
+ITERATIONS = 2
+NEIGHBOURS_WITHIN = 3.0
+"""FWHM beyond the radius within which neighbours are fitted, too: the wings of a Spitzer PSF reach that far."""
+R_E_MIN, R_E_MAX = 0.05, 0.8
+"""arcsec: half-light radii of references: no star, and compact."""
+MODEL_ERROR = 0.03
+"""Of the light: no fitted model is better known at its core."""
+
+
+@dataclass
+class Registration:
+    """A band to be registered.
+
+    Parameters
+    ----------
+    image, weight : arrays (ny, nx)
+        Weight is the inverse variance, 0 where ignored.
+    wcs, psf
+        Of the band.
+    models : mapping
+        Of all sources, by ID.
+    r_e_arcsec : mapping
+        Half-light radii by ID, NaN where a source cannot serve as a reference (a star, a failed fit).
+    doubtful : set of int
+        Sources whose fit is flagged: references only where there is no better one.
+    """
+
+    image: np.ndarray
+    weight: np.ndarray
+    wcs: Any
+    psf: Psf
+    models: Mapping[int, Model]
+    r_e_arcsec: Mapping[int, float]
+    doubtful: frozenset[int] = frozenset()
+
+    def __post_init__(self) -> None:
+        """Measure the pixel's sides."""
+        ny, nx = self.image.shape
+        self.scale_y, self.scale_x = axis_scales(self.wcs, (ny - 1) / 2.0, (nx - 1) / 2.0)
+
+    def engine(self, shift_arcsec: Sequence[float]) -> TemplateEngine:
+        """Return the template engine at a shift (along X, Y in arcsec)."""
+        return TemplateEngine(self.wcs, self.image.shape, self.psf, shift_arcsec)
+
+    def templates(self, shift_arcsec: Sequence[float]) -> list[Template]:
+        """Return all templates at a shift, in the order of the IDs."""
+        engine = self.engine(shift_arcsec)
+        return [engine.template(i, model) for i, model in sorted(self.models.items())]
+
+    def solved(self, shift_arcsec: Sequence[float]) -> tuple[list[Template], Solution]:
+        """Return all templates at a shift, and the fluxes."""
+        templates = self.templates(shift_arcsec)
+        return templates, solve(self.image, self.weight, templates)
+
+    def bright(self, solution: Solution) -> list[int]:
+        """Return the IDs of the brightest sources that are whole, in the band and no star."""
+        snr = np.where(solution.flags == 0, solution.flux / solution.err, np.nan)
+        order = np.argsort(-np.nan_to_num(snr, nan=-1.0), kind="stable")
+        usable = [
+            k for k in order if snr[k] > MIN_SNR and np.isfinite(self.r_e_arcsec.get(int(solution.ids[k]), np.nan))
+        ]
+        return [int(solution.ids[k]) for k in usable[:BRIGHT]]
+
+    def offsets(
+        self, shift_arcsec: Sequence[float], templates: list[Template], solution: Solution
+    ) -> astrometry.Offsets | None:
+        """Return the offsets of the bright sources from their models at this shift; None where there is none."""
+        ids = self.bright(solution)
+        if not ids:
+            return None
+        shifted = _Shifted(self.engine(shift_arcsec), self.models)
+        gradients = astrometry.template_gradients(shifted, ids)
+        return astrometry.linear_offsets(self.image, self.weight, templates, *gradients)
+
+    def references(self, asked: Any, radius_arcsec: float, solution: Solution) -> list[int]:
+        """Return the references asked for, checked, or chosen ones.
+
+        Raises
+        ------
+        ShiftError
+            An ID that does not exist, or no source that could serve.
+        """
+        if asked != "auto":
+            unknown = [i for i in asked if i not in self.models]
+            if unknown:
+                raise ShiftError(
+                    f"astrometry.references names source {unknown[0]}, which does not exist: "
+                    f"IDs go from {min(self.models)} to {max(self.models)}."
+                )
+            return list(asked)
+        y, x = np.array([self.engine((0.0, 0.0)).position(self.models[int(i)]) for i in solution.ids]).T
+        arcsec = np.nan_to_num([self.r_e_arcsec.get(int(i), np.nan) for i in solution.ids])
+        scale = float(np.sqrt(self.scale_y * self.scale_x))
+        whole = solution.flags == 0
+        clean = whole & ~np.isin(solution.ids, list(self.doubtful))
+        chosen: list[int] = []
+        # Real galaxies are seldom a clean Sersic and bright: take what comes nearest.
+        for eligible, min_snr in ((clean, 50.0), (clean, 20.0), (whole, 50.0), (whole, 20.0)):
+            try:
+                chosen = astrometry.choose_references(
+                    solution.ids, y, x, solution.flux, solution.err, arcsec / scale, radius=radius_arcsec / scale,
+                    r_e_min=R_E_MIN / scale, r_e_max=R_E_MAX / scale, min_snr=min_snr, eligible=eligible,
+                )  # fmt: skip
+            except ShiftError as error:
+                nothing = error
+                continue
+            if len(chosen) >= 3:
+                break
+        if not chosen:
+            raise nothing
+        return chosen
+
+    def search(
+        self, settings: Mapping[str, Any], references: Sequence[int], solution: Solution
+    ) -> astrometry.ShiftSearch:
+        """Search the grid around no shift at all; neighbours that reach into the radius are fitted too.
+
+        With references named by the user the pixels are those around the first, the others being its neighbours.
+        """
+        engine = self.engine((0.0, 0.0))
+        scale = float(np.sqrt(self.scale_y * self.scale_x))
+        radius = settings["radius"] / scale
+        reach = radius + NEIGHBOURS_WITHIN * fwhm(self.psf) / self.psf.oversampling
+        named = settings["references"] != "auto"
+        centres = [engine.position(self.models[i]) for i in (references[:1] if named else references)]
+        others = [] if named and len(references) > 1 else self._within(engine, centres, reach, references)
+        return astrometry.grid_search(
+            self.image, self._forgiving(solution), _Shifted(engine, self.models), references, centres,
+            radius_pixels=radius, step_pixels=settings["step"] / scale, max_pixels=settings["max_shift"] / scale,
+            neighbours=others,
+        )  # fmt: skip
+
+    def _forgiving(self, solution: Solution) -> np.ndarray:
+        """Return the weights with the models' own error added: the brightest source must not decide alone."""
+        light = np.where(np.isfinite(solution.residual), self.image - solution.background - solution.residual, 0.0)
+        return self.weight / (1.0 + self.weight * (MODEL_ERROR * light) ** 2)
+
+    def _within(
+        self, engine: TemplateEngine, centres: Sequence[tuple[float, float]], reach: float, without: Sequence[int]
+    ) -> list[int]:
+        found = []
+        for i, model in sorted(self.models.items()):
+            y, x = engine.position(model)
+            if i not in without and any(np.hypot(y - cy, x - cx) <= reach for cy, cx in centres):
+                found.append(i)
+        return found
+
+    def refine(
+        self, grid: astrometry.ShiftSearch
+    ) -> tuple[tuple[float, float], astrometry.CommonShift | None, str | None]:
+        """Return the adopted shift (dx, dy, arcsec), the last common offset, a warning where the grid's was kept."""
+        start = self.to_arcsec(grid.shift)
+        shift, common = start, None
+        for _ in range(ITERATIONS):
+            offsets = self.offsets(shift, *self.solved(shift))
+            if offsets is None:
+                return start, None, "no source is bright enough to refine the shift of the grid"
+            try:
+                common = astrometry.common_shift(offsets)
+            except ShiftError as error:
+                return start, None, str(error)
+            step = self.to_arcsec(common.shift)
+            shift = (shift[0] + step[0], shift[1] + step[1])
+        assert common is not None
+        pixels = np.array([(shift[1] - start[1]) / self.scale_y, (shift[0] - start[0]) / self.scale_x])
+        allowed = np.maximum(AGREES_SIGMA * np.hypot(grid.error, common.error), AGREES_PIXELS)
+        if (np.abs(pixels) > allowed).any():
+            return start, common, (
+                f"the bright sources ask for a shift of {shift[0]:.4f} {shift[1]:.4f} arcsec and the grid for "
+                f"{start[0]:.4f} {start[1]:.4f}: the grid's is kept; look at the residual and choose other references"
+            )  # fmt: skip
+        return shift, common, None
+
+    def to_arcsec(self, pixels: Sequence[float]) -> tuple[float, float]:
+        """Turn (dy, dx) in pixels into (dx, dy) in arcsec, the order of the configuration."""
+        return float(pixels[1] * self.scale_x), float(pixels[0] * self.scale_y)
+
+    def sky(self, y: float, x: float) -> tuple[float, float]:
+        """Return (ra, dec) of a pixel position."""
+        ra, dec = pixel_to_sky(self.wcs, np.array([y]), np.array([x]))
+        return float(ra[0]), float(dec[0])
+
+
+class _Shifted:
+    """Templates at any shift: the transform is made once a source, a shift is a phase."""
+
+    def __init__(self, engine: TemplateEngine, models: Mapping[int, Model]):
+        self.engine, self.models = engine, models
+        self._spectra: dict[int, Spectrum | None] = {}
+
+    def __call__(self, ids: Sequence[int], shift: tuple[float, float]) -> list[Template]:
+        return [self._one(i, shift) for i in ids]
+
+    def _one(self, i: int, shift: tuple[float, float]) -> Template:
+        if i not in self._spectra:
+            made = self.engine.spectrum(self.models[i])
+            self._spectra[i] = made[0] if made else None
+        spectrum = self._spectra[i]
+        if spectrum is None:
+            return self.engine.template(i, self.models[i])
+        return self.engine.clipped(i, spectrum.stamp(shift), spectrum.box)

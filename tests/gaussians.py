@@ -1,0 +1,29 @@
+"""Gaussian templates drawn by hand: what the tests of the linear solution share."""
+
+from __future__ import annotations
+
+import numpy as np
+from unblend.domain import Box, Template
+
+
+def gaussian(
+    number: int, y: float, x: float, shape: tuple[int, int], *, sigma: float = 1.5, half: float = 10.0
+) -> Template:
+    """Return a unit-flux Gaussian at (y, x), cut `half` pixels from its centre and clipped to the image."""
+    box = Box.around(y, x, half) & Box.of_shape(shape)
+    if box.is_empty:
+        return Template(number, Box(0, 0, 0, 0), np.zeros((0, 0)), 0.0)
+    rows, columns = np.ogrid[box.slices]
+    data = np.exp(-((rows - y) ** 2 + (columns - x) ** 2) / (2 * sigma**2)) / (2 * np.pi * sigma**2)
+    return Template(number, box, data, float(data.sum()))
+
+
+def gaussian_field(
+    count: int, side: int, rng: np.random.Generator, *, sigma: float = 1.5, half: float = 10.0
+) -> tuple[list[Template], np.ndarray]:
+    """Return `count` Gaussians at random positions of a square image, and fluxes from 10 to 1000."""
+    positions = rng.uniform(3, side - 4, (count, 2))
+    templates = [
+        gaussian(k + 1, y, x, (side, side), sigma=sigma, half=half) for k, (y, x) in enumerate(positions.tolist())
+    ]
+    return templates, 10.0 ** rng.uniform(1, 3, count)
