@@ -1,0 +1,56 @@
+# Everything runs inside .venv, which these targets make and keep up to date.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+CORES ?= $(shell nproc)
+SNAKEMAKE := $(BIN)/snakemake --profile workflow/profiles/default --cores $(CORES)
+
+.PHONY: demo test test-fast lint lock check-example docs bench-overhead clean help
+
+help:                     ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
+
+demo: $(VENV)/installed   ## environment, example field, the whole workflow, catalogue and report
+	$(SNAKEMAKE)
+	@echo "catalogue: results/catalogue.fits   report: results/report/index.html"
+
+test: $(VENV)/installed   ## environment, all tests
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/snakefmt --check Snakefile workflow
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -n $(CORES) --dist loadgroup
+
+test-fast: $(VENV)/installed  ## the unit tests alone (a minute)
+	$(BIN)/python -m pytest tests/unit -n $(CORES)
+
+lint: $(VENV)/installed   ## style and types
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(BIN)/snakefmt Snakefile workflow
+	$(BIN)/mypy
+
+check-example: demo       ## the example's catalogue against its truth: completeness, bias, pulls per band
+	$(BIN)/python scripts/check_example.py results/catalogue.fits example/truth.fits results/check-example.png
+
+docs: $(VENV)/installed   ## renew the pages that are made from the code
+	PYTHONPATH=scripts $(BIN)/python -c "from unblend.flags import markdown; print(markdown(), end='')" > docs/flags.md
+
+bench-overhead: $(VENV)/installed  ## what the workflow costs besides fits: per source, planning, nothing to do (10 min)
+	$(BIN)/python tests/benchmarks/bench_overhead.py --run 180 1000
+
+lock: $(VENV)/bin/python  ## renew the pinned versions in requirements.lock
+	$(BIN)/python -m pip install --quiet pip-tools
+	$(BIN)/pip-compile --quiet --upgrade --strip-extras --no-emit-index-url --no-emit-trusted-host --no-emit-find-links \
+	    --no-header --extra example --extra test --extra s3 --output-file requirements.lock pyproject.toml
+
+clean:                    ## remove the example field, its results and the environment
+	rm -rf example results .snakemake $(VENV)
+
+$(VENV)/bin/python:
+	$(PYTHON) scripts/check_machine.py
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/installed: $(VENV)/bin/python requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	touch $@

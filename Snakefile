@@ -1,0 +1,35 @@
+# unblend: fluxes of blended galaxies. The stages are in workflow/rules, the settings in config.yaml.
+from snakemake.utils import min_version
+
+min_version("9.27")
+
+# A file named on the command line replaces the example's: it is never merged with it.
+if not workflow.overwrite_configfiles:
+
+    configfile: "config.yaml"
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/cutouts.smk"
+include: "workflow/rules/detection.smk"
+include: "workflow/rules/models.smk"
+include: "workflow/rules/bands.smk"
+include: "workflow/rules/extraction.smk"
+include: "workflow/rules/catalogue.smk"
+include: "workflow/rules/report.smk"
+
+
+localrules:
+    all,
+
+
+rule all:
+    """The catalogue, the page to look at, and what a user may delete to have it made again."""
+    default_target: True
+    input:
+        R / "catalogue.fits",
+        R / "report/index.html",
+        R / "imfit/det_stack-sub.fits",
+        expand(R / "bands/{band}/neighbours-removed.fits", band=BANDS),
+        expand(R / "bands/{band}/astrometry.json", band=BANDS),
+        BARRIER,

@@ -1,0 +1,60 @@
+"""The automatic detection: stack, S/N image, segments, catalogue."""
+
+from __future__ import annotations
+
+import logging
+
+import numpy as np
+from unblend.detection import detect, flux_level, stack_images
+from unblend.geometry import pixel_scale
+from unblend.io.files import read_json
+from unblend.io.images import read_array, read_wcs, write_image
+from unblend.io.regions import read_regions
+from unblend.io.tables import write_sources
+from unblend.masks import region_mask, unobserved
+from unblend.runlog import record_work, run
+
+log = logging.getLogger("unblend.detect")
+
+
+def main(
+    spec_path: str, stack_path: str, error_path: str, snr_path: str, segments_path: str, catalogue_path: str
+) -> None:
+    """Write the stack with its error, the smoothed S/N image, the segments and their catalogue."""
+    spec = read_json(spec_path)
+    settings, flux_band = spec["detection"], spec["detection"]["flux_band"]
+    wcs = read_wcs(spec["images"][settings["bands"][0]]["file"])
+    images = {name: read_array(file["file"]) for name, file in spec["images"].items()}
+    masks = {name: bad_pixels(spec["bad_regions"][name]["file"], wcs, images[name]) for name in images}
+    stack = stack_images(images, masks)
+    for warning in stack.warnings:
+        log.warning("%s", warning)
+    found = detect(
+        stack,
+        images[flux_band],
+        masks[flux_band],
+        wcs,
+        fwhm_pixels=settings["conv_fwhm"] / pixel_scale(wcs, stack.data.shape),
+        threshold=settings["threshold"],
+        min_area=settings["min_area"],
+        min_snr=settings["min_snr"],
+        deblend_levels=settings["deblend_levels"],
+        deblend_contrast=settings["deblend_contrast"],
+    )
+    log.info("%d sources; dropped: %s", len(found.catalogue), found.dropped)
+    background, rms = flux_level(images[flux_band], masks[flux_band], found.segments)
+    write_image(stack_path, stack.data, wcs=wcs, header={f"RMS{i}": v for i, v in enumerate(stack.rms.values(), 1)})
+    write_image(error_path, stack.error, wcs=wcs)
+    write_image(snr_path, found.snr, wcs=wcs)
+    write_image(segments_path, found.segments, wcs=wcs)
+    write_sources(catalogue_path, found.catalogue, {"BACKGR": background, "RMS": rms})
+    record_work("detect", "all")
+
+
+def bad_pixels(regions_path: str, wcs, image: np.ndarray) -> np.ndarray:  # type: ignore[no-untyped-def]
+    """Return the mask of a detection image: its bad regions, what is not finite, and what was not observed."""
+    return region_mask(read_regions(regions_path), wcs, image.shape) | ~np.isfinite(image) | unobserved(image)
+
+
+if __name__ == "__main__":
+    run(main)

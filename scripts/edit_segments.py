@@ -1,0 +1,57 @@
+"""The user's word on the segments: merges and manual sources."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+from detect_sources import bad_pixels
+from unblend.detection import Stack, catalogue_regions, measure
+from unblend.io.files import read_json
+from unblend.io.images import read_array, read_labels, read_wcs, write_image
+from unblend.io.regions import read_regions, write_regions
+from unblend.io.tables import read_table_header, write_sources
+from unblend.masks import footprints
+from unblend.region_edits import edit_segments
+from unblend.runlog import record_work, run
+
+log = logging.getLogger("unblend.edit")
+
+
+def main(spec_path: str, automatic_segments: str, automatic_catalogue: str, segments_path: str, catalogue_path: str,
+         regions_path: str) -> None:  # fmt: skip
+    """Write segments, catalogue and DS9 regions after the edits."""
+    spec = read_json(spec_path)
+    automatic, wcs = read_labels(automatic_segments), read_wcs(automatic_segments)
+    merge = footprints(read_regions(spec["merge_regions"]["file"]), wcs, automatic.shape, touch=True)
+    manual = footprints(read_regions(spec["manual_regions"]["file"]), wcs, automatic.shape, keep_small=True)
+    edited = edit_segments(automatic, merge, manual)
+    for warning in edited.warnings:
+        log.warning("%s", warning)
+    folder = Path(automatic_segments).parent
+    stack = Stack(read_array(str(folder / "det_stack.fits")), read_array(str(folder / "det_error.fits")), {}, {}, {})
+    image = read_array(spec["flux_image"]["file"])
+    level = read_table_header(automatic_catalogue)
+    sources = measure(
+        edited.segments,
+        stack,
+        image,
+        bad_pixels(spec["bad_regions"]["file"], wcs, image),
+        wcs,
+        background=float(level["BACKGR"]),  # type: ignore[arg-type]
+        rms=float(level["RMS"]),  # type: ignore[arg-type]
+        flags=edited.flags,
+    )
+    write_image(segments_path, edited.segments, wcs=wcs)
+    write_sources(catalogue_path, sources, level_header(level))
+    write_regions(regions_path, catalogue_regions(sources, wcs))
+    record_work("edit", "all")
+
+
+def level_header(level: dict) -> dict:
+    """Return the background and the rms that the fluxes were measured with."""
+    return {"BACKGR": level["BACKGR"], "RMS": level["RMS"]}
+
+
+if __name__ == "__main__":
+    run(main)

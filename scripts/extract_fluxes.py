@@ -1,0 +1,77 @@
+"""Fit all templates of a band and a constant at once: fluxes, errors, residual."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import numpy as np
+from unblend.extraction import measure_noise, nearest_source, settle_weights
+from unblend.flags import Flag
+from unblend.io.files import read_json
+from unblend.io.images import read_header, write_image
+from unblend.io.scenes import Scene, adopted_shift, load_models, load_scene
+from unblend.io.tables import columns, read_table, write_table
+from unblend.io.template_store import read_templates
+from unblend.linear import neighbours_removed
+from unblend.psf import WELL_SAMPLED_FWHM
+from unblend.runlog import record_work, run
+from unblend.shapes import all_shape_errors
+from unblend.templates import TemplateEngine
+
+log = logging.getLogger("unblend.extract")
+
+
+def main(spec_path: str, results_dir: str, fluxes_path: str, residual_path: str, removed_path: str) -> None:
+    """Write fluxes.fits, residual.fits and neighbours-removed.fits."""
+    spec, results = read_json(spec_path), Path(results_dir)
+    scene = load_scene(spec, results)
+    templates, _ = read_templates(results / "bands" / spec["band"] / "templates.npz")
+    settled = settle_weights(scene.image, scene.weight, templates, trusted=scene.trusted, name=spec["band"])
+    solution = settled.solution
+    noise = measure_noise(settled, templates, name=spec["band"])
+    shape = shapes(spec, results, scene, settled, templates)
+    table = columns(
+        id=solution.ids,
+        flux=solution.flux,
+        flux_err=noise.err,
+        flux_err_white=solution.err,
+        flux_err_isolated=solution.err_isolated,
+        flux_err_shape=shape * np.abs(solution.flux),
+        worst_neighbour=solution.worst_neighbour,
+        correlation=solution.correlation,
+        flag=solution.flags | sampling_flag(results / "bands" / spec["band"]),
+    )
+    header = {
+        "BAND": spec["band"],
+        "BACKGR": solution.background,
+        "BACKGERR": noise.background_err,
+        "WSCALE": settled.scale,
+        "RMS": settled.rms,
+        "LAG1": noise.lag_one,
+    }
+    write_table(fluxes_path, table, header=header, name="FLUXES")
+    write_image(
+        residual_path, np.where(scene.mask, np.nan, solution.residual), wcs=scene.wcs, header={"BAND": spec["band"]}
+    )
+    target = nearest_source(load_models(results), spec["target"])
+    removed = neighbours_removed(scene.image, templates, solution.flux, target)
+    write_image(removed_path, removed, wcs=scene.wcs, header={"BAND": spec["band"], "TARGET": target})
+    record_work("extract", spec["band"])
+
+
+def sampling_flag(folder: Path) -> int:
+    """Return the flag of all sources of a band whose PSF is sampled too coarsely."""
+    width = float(read_header(str(folder / "psf.fits"))["FWHMPSF"])  # type: ignore[arg-type]
+    return int(Flag.PSF_UNDERSAMPLED) if width < WELL_SAMPLED_FWHM else 0
+
+
+def shapes(spec: dict, results: Path, scene: Scene, settled, templates: list) -> np.ndarray:  # type: ignore[no-untyped-def]
+    """Return the relative flux errors from the fitted shapes."""
+    engine = TemplateEngine(scene.wcs, scene.image.shape, scene.psf, adopted_shift(spec, results))
+    table = read_table(results / "imfit" / "sersic.fits")
+    return all_shape_errors(engine, load_models(results), table, settled.solution, templates, settled.weight)
+
+
+if __name__ == "__main__":
+    run(main)

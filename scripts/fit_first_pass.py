@@ -1,0 +1,27 @@
+"""First pass of a batch of fit groups: each on its own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from unblend.fitting import fit_first_pass
+from unblend.io.files import read_json
+from unblend.io.fit_batch import fit_batch
+from unblend.io.fit_field import FitField
+from unblend.runlog import run
+
+
+def main(spec_path: str, results_dir: str, done_path: str) -> None:
+    """Fit the groups whose key has changed; write `first.json` of each, and the list of keys when all is done."""
+    spec = read_json(spec_path)
+    field = FitField(Path(results_dir), spec["gain"])
+
+    def fit(group: str):  # type: ignore[no-untyped-def]
+        files = spec["groups"][group]["user_files"]
+        return fit_first_pass(field.data(group, files), field.psf, field.overrides(files))
+
+    fit_batch(field, spec, "first", fit, done_path)
+
+
+if __name__ == "__main__":
+    run(main)

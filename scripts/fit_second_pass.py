@@ -1,0 +1,31 @@
+"""Second pass of a batch of fit groups: the first-pass models of the neighbours are subtracted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from unblend.fitting import fit_second_pass
+from unblend.io.files import read_json
+from unblend.io.fit_batch import fit_batch
+from unblend.io.fit_field import FitField
+from unblend.io.imfit_files import write_group_files
+from unblend.runlog import run
+
+
+def main(spec_path: str, results_dir: str, done_path: str) -> None:
+    """Fit the groups whose key has changed; write `fit.json` and IMFIT's files of each, then the list of keys."""
+    spec = read_json(spec_path)
+    field = FitField(Path(results_dir), spec["gain"])
+
+    def fit(group: str):  # type: ignore[no-untyped-def]
+        data = field.data(group, spec["groups"][group]["user_files"])
+        data = field.less_neighbours(data, group, spec["neighbour_files"])
+        found = fit_second_pass(data, field.psf, field.result(group, "first"))
+        write_group_files(field.folder / group, data, field.psf, found, wcs=field.wcs)
+        return found
+
+    fit_batch(field, spec, "second", fit, done_path)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,52 @@
+"""Decide which sources are fitted together, and which pixels each fit depends on."""
+
+from __future__ import annotations
+
+import logging
+
+import numpy as np
+from unblend.geometry import pixel_scale
+from unblend.grouping import group_digest, group_sources
+from unblend.io.files import digest_of, file_digest, read_json, write_json
+from unblend.io.images import read_array, read_labels, read_shape, read_wcs, write_image
+from unblend.io.regions import read_regions
+from unblend.io.tables import read_sources
+from unblend.masks import region_mask
+from unblend.runlog import record_work, run
+
+log = logging.getLogger("unblend.groups")
+
+
+def main(spec_path: str, stack_path: str, error_path: str, segments_path: str, catalogue_path: str, psf_path: str,
+         groups_path: str, mask_path: str) -> None:  # fmt: skip
+    """Write groups.json and the mask of the fits."""
+    spec = read_json(spec_path)
+    stack, error, segments = read_array(stack_path), read_array(error_path), read_labels(segments_path)
+    wcs = read_wcs(stack_path)
+    mask = region_mask(read_regions(spec["bad_regions"]["file"]), wcs, stack.shape) | ~np.isfinite(stack)
+    # What is masked cannot matter to a fit: it must not matter to its digest.
+    error = np.where(mask, np.inf, error)
+    groups = group_sources(
+        segments,
+        read_sources(catalogue_path),
+        pixel_scale_arcsec=pixel_scale(wcs, stack.shape),
+        psf_side=read_shape(psf_path)[0],
+    )
+    log.info("%d sources in %d groups", sum(len(g.members) for g in groups), len(groups))
+    content = {
+        str(g.main): {
+            "members": list(g.members),
+            "box": [g.box.y0, g.box.x0, g.box.y1, g.box.x1],
+            "neighbours": list(g.neighbours),
+            "digest": group_digest(np.where(mask, np.nan, stack), error, segments, g),
+        }
+        for g in groups
+    }
+    write_image(mask_path, mask, wcs=wcs)
+    grid = digest_of(wcs.to_header_string(relax=True))
+    write_json(groups_path, {"psf": file_digest(psf_path), "grid": grid, "groups": content})
+    record_work("groups", "all")
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,48 @@
+"""Make the templates of a band; those whose model, PSF, grid and shift are unchanged are kept."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+from unblend.io.files import digest_of, file_digest, read_json
+from unblend.io.images import read_model, read_psf, read_shape, read_wcs
+from unblend.io.scenes import adopted_shift
+from unblend.io.template_store import read_templates, write_templates
+from unblend.runlog import record_work, run
+from unblend.templates import TemplateEngine
+
+log = logging.getLogger("unblend.templates")
+
+
+def main(spec_path: str, results_dir: str, out_path: str) -> None:
+    """Write the templates of all models, in the order of their IDs."""
+    spec, results = read_json(spec_path), Path(results_dir)
+    psf_path = results / "bands" / spec["band"] / "psf.fits"
+    image = spec["image"]["file"]
+    shift = adopted_shift(spec, results)
+    engine = TemplateEngine(read_wcs(image), read_shape(image), read_psf(str(psf_path)), shift)
+    common = digest_of([spec["code"], spec["image"]["digest"], file_digest(psf_path), list(shift)])
+    models = read_json(results / "imfit" / "models.json")["models"]
+    keys = {int(i): digest_of([common, model["digest"]]) for i, model in models.items()}
+    kept = unchanged(out_path, keys)
+    templates = []
+    for i in sorted(keys):
+        made = kept.get(i) or engine.template(i, read_model(results / "imfit" / "models" / f"{i}.fits"))
+        templates.append(made)
+    log.info("%s: %d templates made, %d kept", spec["band"], len(templates) - len(kept), len(kept))
+    write_templates(out_path, templates, keys)
+    record_work("templates", spec["band"])
+
+
+def unchanged(path: str, keys: dict[int, str]) -> dict:
+    """Return the templates of an earlier run that would be made the same again."""
+    try:
+        templates, old_keys = read_templates(path)
+    except (OSError, ValueError, KeyError, EOFError):
+        return {}
+    return {t.id: t for t in templates if keys.get(t.id) == old_keys[t.id]}
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,36 @@
+"""Mask a band: borders, bad regions, pixels that are not finite or have no weight."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+from unblend.io.files import read_json
+from unblend.io.images import read_array, read_wcs, write_image
+from unblend.io.regions import read_regions
+from unblend.io.scenes import read_weight
+from unblend.masks import band_mask, region_mask
+from unblend.runlog import record_work, run
+
+log = logging.getLogger("unblend.mask")
+
+
+def main(spec_path: str, mask_path: str) -> None:
+    """Write the mask (1 = ignored) with the number of pixels for each reason in its header."""
+    spec = read_json(spec_path)
+    image = read_array(spec["image"]["file"])
+    wcs = read_wcs(spec["image"]["file"])
+    weight = read_weight(spec["weight"], image.shape) if spec["weight"] else None
+    drawn = {name: read_regions(spec[f"{name}_regions"]["file"]) for name in ("border", "bad")}
+    regions = {name: region_mask(found, wcs, image.shape) for name, found in drawn.items() if found}
+    mask, counts = band_mask(image, weight=weight, regions=regions)
+    log.info("%s", ", ".join(f"{name}: {count}" for name, count in counts.items()))
+    if mask.all():
+        log.warning("every pixel of %s is masked: all its fluxes will be NaN", spec["image"]["file"])
+    header = {f"N{name[:7].upper().replace(' ', '_')}": count for name, count in counts.items()}
+    write_image(mask_path, mask, wcs=wcs, header=header)
+    record_work("mask", Path(mask_path).parent.name)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,67 @@
+"""Search the shift of a band where asked for; measure the offsets of its bright sources always."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from unblend.errors import ShiftError
+from unblend.extraction import settle_weights
+from unblend.flags import Flag
+from unblend.io.files import read_json, write_json
+from unblend.io.images import write_image
+from unblend.io.scenes import load_models, load_scene
+from unblend.io.tables import read_table
+from unblend.registration import Registration
+from unblend.runlog import record_work, run
+from unblend.shift_summary import describe_offsets, describe_search
+
+log = logging.getLogger("unblend.shift")
+UNFIT = Flag.POINT_SOURCE | Flag.FIT_REPLACED | Flag.SHAPE_UNCERTAIN | Flag.CUSTOM_MODEL
+DOUBTFUL = Flag.FIT_POOR_CHI2 | Flag.FIT_ON_BOUND
+
+
+def main(spec_path: str, results_dir: str, shift_path: str, residual_path: str) -> None:
+    """Write astrometry.json and the residual at the shift that it names."""
+    spec, results = read_json(spec_path), Path(results_dir)
+    scene = load_scene(spec, results)
+    table = read_table(results / "imfit" / "sersic.fits")
+    r_e = {int(row["id"]): np.nan if row["flag"] & UNFIT else float(row["r_e_arcsec"]) for row in table}
+    doubtful = frozenset(int(row["id"]) for row in table if row["flag"] & DOUBTFUL)
+    band = Registration(scene.image, scene.weight, scene.wcs, scene.psf, load_models(results), r_e, doubtful)
+    auto = spec["shift"] == "auto"
+    present = (0.0, 0.0) if auto else (float(spec["shift"][0]), float(spec["shift"][1]))
+    templates = band.templates(present)
+    settled = settle_weights(scene.image, scene.weight, templates, trusted=scene.trusted, name=spec["band"])
+    band.weight, solution = settled.weight, settled.solution
+    content: dict[str, Any] = {"band": spec["band"], "shift_arcsec": list(present), "message": None, "grid": None}
+    if spec["astrometry"]:
+        try:
+            references = band.references(spec["astrometry"]["references"], spec["astrometry"]["radius"], solution)
+            found = band.search(spec["astrometry"], references, solution)
+            content["grid"] = describe_search(band, found, references)
+            content["best_shift_arcsec"] = list(band.to_arcsec(found.shift))
+            if auto:
+                present, _, content["message"] = band.refine(found)
+                content["shift_arcsec"] = list(present)
+                content["best_shift_arcsec"] = list(present)
+                templates, solution = band.solved(present)
+        except ShiftError as error:
+            if auto:
+                raise ShiftError(f"band {spec['band']}: {error}") from error
+            content["message"] = str(error)
+    offsets = band.offsets(present, templates, solution)
+    content |= describe_offsets(band, offsets, present)
+    if content["message"]:
+        log.warning("%s: %s", spec["band"], content["message"])
+    if "best_shift_arcsec" in content:
+        log.info("%s: best shift: %.4f %.4f", spec["band"], *content["best_shift_arcsec"])
+    write_image(residual_path, solution.residual, wcs=scene.wcs)
+    write_json(shift_path, content)
+    record_work("astrometry", spec["band"])
+
+
+if __name__ == "__main__":
+    run(main)

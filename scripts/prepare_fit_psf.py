@@ -1,0 +1,21 @@
+"""Prepare the PSF of the fits: on the stack's pixels, without the response of the pixel that IMFIT adds itself."""
+
+from __future__ import annotations
+
+from prepare_psf import prepared
+from unblend.fit_psf import fit_psf
+from unblend.io.files import read_json
+from unblend.io.images import write_image
+from unblend.runlog import record_work, run
+
+
+def main(spec_path: str, out_path: str) -> None:
+    """Write the PSF described by the spec as IMFIT wants it."""
+    spec = read_json(spec_path)
+    psf, _ = prepared(spec)
+    write_image(out_path, fit_psf(psf))
+    record_work("fit_psf", spec["name"])
+
+
+if __name__ == "__main__":
+    run(main)

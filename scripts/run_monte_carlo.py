@@ -1,0 +1,72 @@
+"""Errors from the real noise: patches of the residual moved onto every source."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import numpy as np
+from unblend.domain import Region
+from unblend.io.files import read_json
+from unblend.io.images import read_header, read_labels, read_wcs
+from unblend.io.regions import read_regions, write_regions
+from unblend.io.scenes import Scene, load_scene
+from unblend.io.tables import columns, read_table, read_table_header, write_table
+from unblend.io.template_store import read_templates
+from unblend.linear import model_image, solve
+from unblend.masks import circles, project_mask
+from unblend.montecarlo import ENOUGH, adopted_scale, monte_carlo, place_circles, pooled_ratio, scatter
+from unblend.runlog import record_work, run
+
+log = logging.getLogger("unblend.montecarlo")
+
+
+def main(spec_path: str, results_dir: str, out_path: str, regions_path: str) -> None:
+    """Write monte_carlo.fits (scatter and realizations) and the circles that were used."""
+    spec, results = read_json(spec_path), Path(results_dir)
+    folder = results / "bands" / spec["band"]
+    scene = load_scene(spec, results)
+    templates, _ = read_templates(folder / "templates.npz")
+    weight = scene.weight / float(read_table_header(folder / "fluxes.fits")["WSCALE"]) ** 2  # type: ignore[arg-type]
+    solution = solve(scene.image, weight, templates)
+    if spec["sim_regions"]:
+        patches = circles(read_regions(spec["sim_regions"]["file"]), scene.wcs)
+    else:
+        light = model_image(templates, solution.flux, scene.image.shape)
+        patches = placed(scene, light, results, spec["band"])
+    realizations = monte_carlo(solution.residual, scene.mask, templates, solution, weight, patches)
+    sigma = scatter(realizations)
+    ratio, ratio_err = pooled_ratio(realizations, read_table(folder / "fluxes.fits")["flux_err"])
+    scale = adopted_scale(ratio, ratio_err)
+    if len(patches) < ENOUGH:
+        log.warning("%s: only %d circles: the Monte Carlo errors are good to %.0f %% at best",
+                    spec["band"], len(patches), 100 / np.sqrt(2 * max(len(patches) - 1, 1)))  # fmt: skip
+    log.info("%s: %d circles, Monte Carlo / formal errors %.2f +- %.2f", spec["band"], len(patches), ratio, ratio_err)
+    header = {"BAND": spec["band"], "NCIRCLES": len(patches), "SCALE": scale}
+    header |= {k: float(v) for k, v in {"RATIO": ratio, "RATIOERR": ratio_err}.items() if np.isfinite(v)}
+    table = columns(id=solution.ids, flux_err_sim=sigma, realizations=realizations.reshape(len(sigma), -1))
+    write_table(out_path, table, header=header, name="MONTE_CARLO")
+    drawn = [Region("circle", "image", ((y, x),), outer=((r, "pixel"), (r, "pixel"))) for y, x, r in patches]
+    write_regions(regions_path, drawn, color="yellow")
+    record_work("monte_carlo", spec["band"])
+
+
+def placed(scene: Scene, light: np.ndarray, results: Path, band: str) -> list[tuple[float, float, float]]:
+    """Place empty circles, wider than the PSF and the median source."""
+    fwhm = float(read_header(str(results / "bands" / band / "psf.fits"))["FWHM"])  # type: ignore[arg-type]
+    segments_path = str(results / "det_seg.fits")
+    segments = project_mask(read_labels(segments_path) > 0, read_wcs(segments_path), scene.wcs, light.shape)
+    quiet = 0.1 * float(np.median(scene.weight[scene.weight > 0]) ** -0.5)
+    found = place_circles(light, scene.mask, segments, radius=3.0 * fwhm, fwhm=fwhm, quiet=quiet)
+    if found.on_segments:
+        log.warning(
+            "%s: %d of %d circles touch a segment: the field has no more room",
+            band,
+            found.on_segments,
+            len(found.circles),
+        )
+    return found.circles
+
+
+if __name__ == "__main__":
+    run(main)

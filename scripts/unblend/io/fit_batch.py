@@ -1,0 +1,68 @@
+"""A batch of fits: only what has changed is done, nothing that goes wrong with one group stops the others."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ..errors import InputError
+from ..fit_result import GroupFit
+from ..fitting import replacement_fit
+from ..flags import Flag
+from ..runlog import record_work
+from ..workers import Failure, run_tasks
+from .files import write_json
+from .fit_field import FitField
+
+log = logging.getLogger(__name__)
+
+
+def fit_batch(
+    field: FitField, spec: Mapping[str, Any], which: str, fit: Callable[[str], GroupFit], done_path: str
+) -> None:
+    """Run `fit` for every group of the spec whose key differs from the stored one, in a worker with a time limit.
+
+    Parameters
+    ----------
+    field : FitField
+    spec : mapping
+        `groups`: key and user_files of each; `timeout_s`.
+    which : {"first", "second"}
+    fit : callable
+        From the name of a group to its fit.
+    done_path : str
+        Where the keys of all groups are written when every group has a result.
+
+    Raises
+    ------
+    InputError
+        A user's file could not be used: the other groups are done and kept.
+    """
+    keys = {group: entry["key"] for group, entry in spec["groups"].items()}
+    todo = [group for group in sorted(keys, key=int) if not field.is_current(group, which, keys[group])]
+    log.info("%d of %d groups to fit", len(todo), len(keys))
+    mistakes = []
+    for number, outcome in run_tasks(fit, todo, spec["timeout_s"]):
+        group = todo[number]
+        user_files = spec["groups"][group]["user_files"]
+        if isinstance(outcome, Failure) and outcome.kind == "error" and user_files:
+            mistakes.append(f"group {group}: {outcome.message}")
+            continue
+        if isinstance(outcome, Failure):
+            log.warning("group %s: %s: its models come from the moments of the segments", group, outcome.message)
+            outcome = replaced(field, group, user_files, outcome)
+        field.keep(group, which, keys[group], outcome)
+        # A group of the user's own models leaves nothing to fit.
+        if outcome.members:
+            record_work(f"fit_{which}", group, outcome.seconds)
+        log.info("group %s: chi2 %.1f for %d pixels", group, outcome.chi2, outcome.n_pixels)
+    if mistakes:
+        raise InputError("; ".join(mistakes))
+    write_json(done_path, keys)
+
+
+def replaced(field: FitField, group: str, user_files: Mapping[str, Any], failure: Failure) -> GroupFit:
+    """Return the models from moments of a group whose fit has crashed or run out of time."""
+    flag = Flag.FIT_TIMED_OUT if failure.kind == "timeout" else Flag(0)
+    return replacement_fit(field.data(group, user_files), field.psf, field.overrides(user_files), flag=flag)

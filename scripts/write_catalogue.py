@@ -1,0 +1,55 @@
+"""Put the bands together into the catalogue."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import unblend
+from unblend.catalogue import band_columns, column_units, sed_columns
+from unblend.io.catalogues import write_catalogue, write_sed
+from unblend.io.files import read_json
+from unblend.io.tables import read_table, read_table_header
+from unblend.runlog import record_work, run
+
+SHAPE = ("n", "r_e_arcsec", "ell", "pa", "chi2_red")
+
+
+def main(spec_path: str, results_dir: str, fits: str, ecsv: str, fast: str, eazy: str) -> None:
+    """Write catalogue.fits, .ecsv and the tables of the SED codes."""
+    spec, results = read_json(spec_path), Path(results_dir)
+    detected, shapes = read_table(results / "det_cat.fits"), read_table(results / "imfit" / "sersic.fits")
+    columns = {name: detected[name] for name in ("id", "ra", "dec", "x", "y", "area")}
+    columns |= {name: aligned(shapes, detected["id"], name) for name in SHAPE}
+    columns["flag"] = detected["flag"] | aligned(shapes, detected["id"], "flag")
+    header: dict[str, object] = {"VERSION": unblend.__version__, "FLOOR": spec["error_floor"]}
+    for number, band in enumerate(spec["order"], start=1):
+        made, scale = one_band(results / "bands" / band, detected["id"])
+        made["flag"] = made["flag"] | columns["flag"]
+        zero_point = spec["bands"][band]["zero_point_ab"]
+        columns |= band_columns(band, made, scale=scale, error_floor=spec["error_floor"], zero_point_ab=zero_point)
+        header |= {f"BAND{number}": band, f"ZP{number}": zero_point, f"MCSCAL{number}": scale}
+    write_catalogue(fits, ecsv, columns, column_units(columns), header)
+    sed = sed_columns(columns, {band: spec["bands"][band]["filter"] for band in spec["order"]})
+    write_sed(fast, sed, "microjansky: AB zero point 23.9; -99: not observed", z_spec=True)
+    write_sed(eazy, sed, "microjansky: PRIOR_ABZP 23.9; -99: not observed", z_spec=False)
+    record_work("catalogue", "all")
+
+
+def one_band(folder: Path, ids: np.ndarray) -> tuple[dict[str, np.ndarray], float]:
+    """Return a band's fluxes in the order of `ids`, and the scale of its errors."""
+    fluxes, simulated = read_table(folder / "fluxes.fits"), read_table(folder / "monte_carlo.fits")
+    made = {name: aligned(fluxes, ids, name) for name in ("flux", "flux_err", "flux_err_shape", "flag")}
+    made["flux_err_sim"] = aligned(simulated, ids, "flux_err_sim")
+    return made, float(read_table_header(folder / "monte_carlo.fits")["SCALE"])  # type: ignore[arg-type]
+
+
+def aligned(table: np.ndarray, ids: np.ndarray, name: str) -> np.ndarray:
+    """Return a column in the order of `ids`; NaN, or 0 for flags, where the table lacks a source."""
+    rows = {int(i): row for row, i in enumerate(table["id"])}
+    missing = np.nan if table[name].dtype.kind == "f" else 0
+    return np.array([table[name][rows[int(i)]] if int(i) in rows else missing for i in ids], dtype=table[name].dtype)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,83 @@
+"""What the user's word on single sources re-runs: overrides, own models, deleted models."""
+
+from __future__ import annotations
+
+import shutil
+
+import numpy as np
+import pytest
+from astropy.io import fits
+from harness import IDS, Field, behind_models, fits_of, renders_of, second_fits_of
+
+pytestmark = pytest.mark.integration
+
+
+def test_override_of_a_lone_source_added_edited_and_deleted(field: Field) -> None:
+    before = field.table("catalogue.fits")
+    override = field / "overrides/7.dat"
+    override.parent.mkdir()
+    override.write_text("n 1 fixed\n")
+    field.redo(fits_of(7) | renders_of(7) | behind_models())
+    override.write_text("n 1.5 fixed\n")
+    field.redo(fits_of(7) | renders_of(7) | behind_models())
+    override.unlink()
+    field.redo(fits_of(7) | renders_of(7) | behind_models())
+    assert field.table("catalogue.fits").tobytes() == before.tobytes()
+
+
+def test_override_of_one_of_a_pair_fits_the_pair(field: Field) -> None:
+    (field / "overrides").mkdir()
+    (field / "overrides/2.dat").write_text("n 2 fixed\n")
+    field.redo(fits_of(1) | renders_of(1, 2) | behind_models())
+
+
+def test_override_reaches_the_second_pass_of_the_neighbours_and_no_further(field: Field) -> None:
+    (field / "overrides").mkdir()
+    (field / "overrides/3.dat").write_text("n 2 fixed\n")
+    field.redo(fits_of(3) | second_fits_of(4) | renders_of(3, 4) | behind_models())
+
+
+def test_own_model_added_and_removed(field: Field) -> None:
+    """The user's model is made from ours: it is used as it is, and ours is back once it is gone."""
+    ours, theirs = field / "results/imfit/models/9.fits", field / "custom_models/9.fits"
+    drawn = ours.read_bytes()
+    theirs.parent.mkdir()
+    shutil.copyfile(ours, theirs)
+    with fits.open(theirs, mode="update") as hdus:
+        hdus[0].data *= np.linspace(0.9, 1.1, hdus[0].data.shape[1], dtype=hdus[0].data.dtype)
+    field.redo({"custom 9"} | behind_models())
+    assert ours.read_bytes() == theirs.read_bytes()
+    theirs.unlink()
+    field.redo(fits_of(9) | renders_of(9) | behind_models())
+    assert ours.read_bytes() == drawn
+
+
+def test_a_deleted_model_is_drawn_again_and_nothing_else(field: Field) -> None:
+    model = field / "results/imfit/models/7.fits"
+    drawn = model.read_bytes()
+    model.unlink()
+    field.redo(renders_of(7) | {"models all"})
+    assert model.read_bytes() == drawn
+    field.redo(set())
+
+
+def test_all_models_deleted(field: Field) -> None:
+    shutil.rmtree(field / "results/imfit/models")
+    field.redo(renders_of(*IDS) | {"models all"})
+    field.redo(set())
+
+
+def test_a_deleted_fit_is_done_again(field: Field) -> None:
+    """The result of the second pass is the same as before, so that nothing follows from it."""
+    (field / "results/imfit/7/fit.json").unlink()
+    field.redo(second_fits_of(7) | {"models all"})
+
+
+def test_a_stale_model_is_not_used(field: Field) -> None:
+    models = field / "results/imfit/models"
+    shutil.copyfile(models / "7.fits", models / "99.fits")
+    field.redo(set())
+    (models / "7.fits").unlink()
+    field.run()
+    assert sorted(map(int, field.digests())) == list(IDS)
+    assert list(field.table("catalogue.fits")["id"]) == list(IDS)

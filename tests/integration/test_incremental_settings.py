@@ -1,0 +1,109 @@
+"""What a key of the configuration re-runs: only what depends on that key."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from astropy.io import fits
+from harness import BANDS, CATALOGUE, GROUPS, IDS, Field, Work, behind_models, fits_of, renders_of, stages
+from smallfield import BLURRED, RMS, SHARP, SMALL, empty_place, psf
+
+pytestmark = pytest.mark.integration
+
+SOLVED = stages(BLURRED, "astrometry", "extract", "monte_carlo") | CATALOGUE
+
+# One after the other on the same folder: each entry is judged against the state that the one before has left.
+KEYS: list[tuple[str, Any, Work]] = [
+    ("zero_point", 24.0, CATALOGUE),
+    ("filter", "IRAC1", CATALOGUE),
+    ("astrometry", {"references": [7], "step": 0.05, "max_shift": 0.1}, {f"astrometry {BLURRED}", "report all"}),
+    ("rms", RMS[BLURRED], SOLVED),
+    ("shift", [0.01, 0.0], stages(BLURRED, "templates") | SOLVED),
+    ("background", {"box": 6.0, "statistic": "median"}, stages(BLURRED, "background") | SOLVED),
+    ("psf", "wider-psf.fits", stages(BLURRED, "psf", "background", "templates") | SOLVED),
+]  # fmt: skip
+
+
+def set_key(key: str, value: Any) -> Callable[[dict[str, Any]], None]:
+    """Return the change of one key of the blurred band."""
+
+    def change(config: dict[str, Any]) -> None:
+        config["bands"][BLURRED][key] = value
+
+    return change
+
+
+def test_each_key_of_a_band_touches_what_depends_on_it(field: Field) -> None:
+    sharper = psf(BLURRED) + 0.1 * np.roll(psf(BLURRED), 1, axis=0)
+    fits.writeto(field / "wider-psf.fits", sharper.astype(np.float32))
+    for key, value, expected in KEYS:
+        field.edit_config(set_key(key, value))
+        work = field.run().work
+        assert work == expected, f"{key}: needlessly {sorted(work - expected)}, left out {sorted(expected - work)}"
+
+
+def test_a_band_added_and_removed(field: Field) -> None:
+    before = field.table("catalogue.fits")
+    field.edit_config(lambda c: c["bands"].update(third=dict(c["bands"][BLURRED])))
+    third = stages("third", "psf", "mask", "background", "templates", "astrometry", "extract", "monte_carlo")
+    field.redo(third | CATALOGUE)
+    assert "flux_third" in field.table("catalogue.fits").names
+    field.edit_config(lambda c: c["bands"].pop("third"))
+    field.redo(CATALOGUE)
+    assert field.table("catalogue.fits").tobytes() == before.tobytes()
+
+
+def test_the_error_floor(field: Field) -> None:
+    field.edit_config(lambda c: c.update(catalogue={"error_floor": 0.05}))
+    field.redo(CATALOGUE)
+
+
+def change_pixels(field: Field, name: str, y: int, x: int, by: float) -> None:
+    """Add `by` to a pixel (0-based) of an image."""
+    with fits.open(field / name, mode="update") as hdus:
+        hdus[0].data[y, x] += by
+
+
+def test_an_image_of_one_band_changed(field: Field) -> None:
+    change_pixels(field, f"{BLURRED}.fits", 40, 50, 1.0)
+    field.redo(stages(BLURRED, "mask") | SOLVED)
+
+
+def test_a_detection_image_changed_near_one_source(field: Field) -> None:
+    tenth = SMALL.galaxies[9]
+    change_pixels(field, f"{SHARP}.fits", round(tenth.y), round(tenth.x), 0.3)
+    detection = {"detect all", "edit all", "groups all", f"mask {SHARP}"}
+    field.redo(detection | fits_of(10) | renders_of(10) | behind_models())
+
+
+def test_a_detection_image_changed_where_no_source_is(field: Field) -> None:
+    y, x = empty_place()
+    change_pixels(field, f"{SHARP}.fits", round(y), round(x), 0.01)
+    work = {"detect all", "edit all", "groups all", "subtract all"}
+    field.redo(work | stages(SHARP, "mask", "astrometry", "extract", "monte_carlo") | CATALOGUE)
+
+
+def test_the_sky_of_a_detection_image_corrected_moves_models_without_new_fits(field: Field) -> None:
+    fits.setval(field / f"{SHARP}.fits", "CRVAL2", value=2.0 + 0.01 / 3600)
+    work = field.run().work
+    assert renders_of(*IDS) | behind_models() <= work
+    assert not work & fits_of(*GROUPS)
+
+
+def test_every_input_touched(field: Field) -> None:
+    for path in sorted(field.folder.rglob("*")):
+        if path.is_file() and not {"results", ".snakemake"} & set(path.relative_to(field.folder).parts):
+            os.utime(path)
+    field.redo(set())
+
+
+def test_an_input_copied_over_itself(field: Field) -> None:
+    for band in BANDS:
+        shutil.copyfile(field / f"{band}.fits", field / "copy.fits")
+        os.replace(field / "copy.fits", field / f"{band}.fits")
+    field.redo(set())

@@ -1,0 +1,154 @@
+"""Runs that end badly, folders that are moved or copied: what was finished is kept, what was not is done."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from harness import BANDS, CATALOGUE, GROUPS, IDS, Field, Work, behind_models, environment, fits_of, renders_of, stages
+from smallfield import BLURRED
+
+pytestmark = pytest.mark.integration
+
+GIVE_UP_S = 120
+
+
+def kill_when(field: Field, stage: str, number: int) -> Work:
+    """Start the workflow, kill -9 it with all its jobs once `stage` is done `number` times; return the work done."""
+    start = field.log_size
+    with (field / "killed.log").open("w") as messages:
+        process = subprocess.Popen(
+            field.command, env=environment(), stdout=messages, stderr=messages, start_new_session=True
+        )
+        until = time.monotonic() + GIVE_UP_S
+        while sum(done.startswith(stage) for done in field.work_since(start)) < number:
+            assert process.poll() is None, f"ended before it was killed:\n{(field / 'killed.log').read_text()[-3000:]}"
+            assert time.monotonic() < until, f"no {stage} after {GIVE_UP_S} s"
+            time.sleep(0.01)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    return field.work_since(start)
+
+
+def resume(field: Field) -> Work:
+    """Run again and do what the messages say; return the work then done."""
+    messages = field.run(ok=False).messages
+    if "--rerun-incomplete" in messages:
+        messages = field.run("--rerun-incomplete", ok=False).messages
+    assert "--unlock" in messages
+    assert field.run("--unlock").work == set()
+    return field.run("--rerun-incomplete").work
+
+
+def test_killed_during_fits(field: Field) -> None:
+    field.edit_config(lambda c: c["models"].update(gain=1000.0))
+    first = kill_when(field, "fit_first", 2)
+    assert first < fits_of(*GROUPS)
+    second = resume(field)
+    assert first | second == fits_of(*GROUPS) | renders_of(*IDS) | behind_models()
+    assert not first & second
+
+
+def test_killed_during_the_jobs_of_a_band(field: Field) -> None:
+    field.edit_config(lambda c: c["bands"][BLURRED].update(shift=[0.01, 0.0]))
+    first = kill_when(field, f"extract {BLURRED}", 1)
+    second = resume(field)
+    done = stages(BLURRED, "templates", "astrometry", "extract", "monte_carlo") | CATALOGUE
+    assert first | second == done
+    assert f"templates {BLURRED}" not in second
+    # Extraction may have been killed between its work and the end of its job.
+    assert first & second <= {f"extract {BLURRED}", f"astrometry {BLURRED}"}
+
+
+def test_one_group_fails_and_the_others_go_on(field: Field) -> None:
+    """Groups 5 and 9 share a batch: 9 cannot be fitted, 5 is; 7, of another batch, comes to its end."""
+    for folder in ("overrides", "custom_models"):
+        (field / folder).mkdir()
+    for source in (5, 7):
+        (field / f"overrides/{source}.dat").write_text("n 1 fixed\n")
+    broken = field / "custom_models/9.fits"
+    broken.write_text("no image\n")
+    failed = field.run("--keep-going", ok=False)
+    assert failed.work == fits_of(7) | renders_of(7) | {"fit_first 5"}
+    assert str(broken.name) in failed.messages
+
+    broken.unlink()
+    field.redo({"fit_second 5"} | renders_of(5) | behind_models())
+
+
+def scramble(folder: Path) -> None:
+    """Give every file a time of its own in the last days, as some ways of copying do."""
+    chance, now = random.Random(2), time.time()
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and ".snakemake" not in path.parts:
+            at = now - chance.uniform(0, 1e6)
+            os.utime(path, (at, at))
+
+
+@pytest.fixture
+def elsewhere(field: Field) -> Iterator[Field]:
+    """The field's folder under another name."""
+    moved = Field(field.folder.with_name("elsewhere"))
+    field.folder.rename(moved.folder)
+    yield moved
+    shutil.rmtree(moved.folder)
+
+
+EDITED = stages(BLURRED, "monte_carlo") | CATALOGUE
+
+
+def draw_empty_regions(field: Field) -> None:
+    """Make an edit: empty regions for the Monte Carlo of one band."""
+    circles = "".join(f"circle({x},43,4)\n" for x in (15, 35, 50, 65, 85))
+    (field / f"{BLURRED}-sim.reg").write_text("image\n" + circles)
+
+
+def test_a_moved_folder(elsewhere: Field) -> None:
+    elsewhere.redo(set())
+    draw_empty_regions(elsewhere)
+    elsewhere.redo(EDITED)
+
+
+def test_a_copy_with_scrambled_times(elsewhere: Field) -> None:
+    scramble(elsewhere.folder)
+    elsewhere.redo(set())
+    draw_empty_regions(elsewhere)
+    elsewhere.redo(EDITED)
+
+
+def test_a_copy_with_scrambled_times_and_without_the_records_of_snakemake(elsewhere: Field) -> None:
+    """Only times are left to judge by: stages of bands may run for nothing, fits and models do not."""
+    before = elsewhere.table("catalogue.fits")
+    shutil.rmtree(elsewhere / ".snakemake")
+    scramble(elsewhere.folder)
+    draw_empty_regions(elsewhere)
+    (elsewhere / "overrides").mkdir()
+    (elsewhere / "overrides/7.dat").write_text("n 1 fixed\n")
+    work = elsewhere.run().work
+    assert fits_of(7) | renders_of(7) | behind_models() <= work
+    assert not work & (fits_of(*GROUPS) - fits_of(7))
+    assert not work & (renders_of(*IDS) - renders_of(7))
+    (elsewhere / "overrides/7.dat").unlink()
+    (elsewhere / f"{BLURRED}-sim.reg").unlink()
+    elsewhere.run()
+    assert elsewhere.table("catalogue.fits").tobytes() == before.tobytes()
+
+
+def test_lost_records_with_true_times_do_nothing(field: Field) -> None:
+    shutil.rmtree(field / ".snakemake")
+    field.redo(set())
+
+
+def test_the_order_of_bands_and_a_dry_run_change_nothing(field: Field) -> None:
+    assert field.run("--dry-run").work == set()
+    draw_empty_regions(field)
+    assert field.run("--dry-run").work == set()
+    field.redo(EDITED)
+    assert len(BANDS) == 2

@@ -1,0 +1,126 @@
+"""The plan of the real workflow: every configuration, both profiles, and what every rule must have."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tests/integration"))
+
+import smallfield  # noqa: E402
+
+pytestmark = pytest.mark.rules
+
+CONFIGS = sorted((ROOT / "tests/configs").glob("*.yaml"))
+EXPLAINED = {
+    "Mixed rules and functions in same snakefile",
+    "Shell command directly uses variable SCRIPTS from outside of the rule",
+    "Shell command directly uses variable R from outside of the rule",
+}
+"""What `snakemake --lint` says and docs/lint.md answers."""
+
+
+def plan(folder: Path, *options: str) -> str:
+    """Return what Snakemake would do in `folder`."""
+    command = [sys.executable, "-m", "snakemake", "-s", str(ROOT / "Snakefile"), "--directory", str(folder)]
+    kept = {key: value for key, value in os.environ.items() if key != "SNAKEMAKE_PROFILE"}
+    done = subprocess.run([*command, *options], env=kept, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    assert done.returncode == 0, done.stdout[-4000:]
+    return done.stdout
+
+
+def jobs(messages: str) -> dict[str, int]:
+    """Return the number of planned jobs of each rule."""
+    table = messages.split("Job stats:")[1].split("total")[0]
+    return {name: int(count) for name, count in re.findall(r"^(\w+) +(\d+)$", table, re.MULTILINE)}
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the images of the small field."""
+    folder = tmp_path_factory.mktemp("field")
+    smallfield.write(folder)
+    return folder
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=lambda path: path.stem)
+def test_every_configuration_has_a_plan(config: Path, images: Path, tmp_path: Path) -> None:
+    content = yaml.safe_load(config.read_text())
+    data = (ROOT / content["data_dir"]).resolve() if "data_dir" in content else images
+    if not data.exists():
+        pytest.skip(f"{data} is not on this machine")
+    planned = jobs(plan(tmp_path, "--configfile", str(config), "-n", "--cores", "2", "--config", f"data_dir={data}"))
+    bands = content["bands"]
+    assert planned["mask_band"] == planned["extract_fluxes"] == planned["run_monte_carlo"] == len(bands)
+    assert planned.get("cut_mosaic", 0) == sum("mosaic" in band for band in bands.values())
+    assert planned["write_catalogue"] == planned["write_report"] == planned["detect_sources"] == 1
+
+
+def test_the_example_has_a_plan(tmp_path: Path) -> None:
+    """Where it has not been drawn yet it is drawn here: half a minute."""
+    drawn = ROOT / "example"
+    data = drawn if (drawn / "truth.fits").exists() else tmp_path / "example"
+    options = ["--configfile", str(ROOT / "config.yaml"), "-n", "--cores", "2", "--config", f"data_dir={data}"]
+    planned = jobs(plan(tmp_path, *options))
+    assert planned["mask_band"] == len(yaml.safe_load((ROOT / "config.yaml").read_text())["bands"])
+
+
+@pytest.mark.parametrize("profile", ["default", "slurm"])
+def test_either_profile_has_a_plan(profile: str, images: Path, tmp_path: Path) -> None:
+    config = ROOT / "tests/configs/smallest.yaml"
+    options = ["--profile", str(ROOT / "workflow/profiles" / profile), "--configfile", str(config), "-n"]
+    cores = ["--cores", "2"] if profile == "default" else []
+    assert jobs(plan(tmp_path, *options, *cores, "--config", f"data_dir={images}"))["mask_band"] == 1
+
+
+def test_the_linter_says_nothing_that_the_documentation_does_not_answer(images: Path) -> None:
+    command = [sys.executable, "-m", "snakemake", "-s", str(ROOT / "Snakefile"), "--directory", str(images)]
+    options = ["--configfile", str(images / "config.yaml"), "--lint"]
+    said = subprocess.run([*command, *options], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True).stdout
+    found = {
+        re.sub(r"\s+in line \d+", "", line).strip() for line in re.findall(r"^    \* (.*?)\.?:$", said, re.MULTILINE)
+    }
+    assert found == EXPLAINED
+    answered = (ROOT / "docs/lint.md").read_text()
+    assert all(sentence in answered for sentence in EXPLAINED)
+
+
+def rules() -> list[tuple[str, str]]:
+    """Return name and text of every rule and checkpoint but `all`."""
+    found = []
+    for path in sorted((ROOT / "workflow/rules").glob("*.smk")):
+        text = path.read_text()
+        heads = list(re.finditer(r"^ *(?:rule|checkpoint) (\w+):\n", text, re.MULTILINE))
+        ends = [head.start() for head in heads[1:]] + [len(text)]
+        found += [(head[1], text[head.end() : end]) for head, end in zip(heads, ends, strict=False)]
+    return found
+
+
+def section(text: str, name: str) -> list[str]:
+    """Return the entries of a section of a rule: the lines at its first level."""
+    match = re.search(rf"^( +){name}:\n((?:\1 {{4}}.*\n)+)", text, re.MULTILINE)
+    assert match, f"lacks {name}"
+    level = len(match[1]) + 4
+    return [line.strip() for line in match[2].splitlines() if line[level] != " "]
+
+
+@pytest.mark.parametrize(("name", "text"), rules(), ids=[name for name, _ in rules()])
+def test_every_rule_is_complete(name: str, text: str) -> None:
+    assert text.lstrip().startswith('"""'), "a rule says what it does"
+    for name_of in ("input", "output"):
+        unnamed = [entry for entry in section(text, name_of) if not re.match(r"\w+=|\*\*|\),?$", entry)]
+        assert not unnamed, f"{name_of}: {unnamed}"
+    assert "threads: 1\n" in text
+    assert section(text, "conda") == ["ENVIRONMENT"]
+    assert {entry.split("=")[0] for entry in section(text, "resources")} == {"mem_mb", "runtime"}
+    for kind in ("log", "benchmark"):
+        assert f"{kind}s/{name}" in section(text, kind)[0], f"the {kind} bears the rule's name"
+    assert f"{{SCRIPTS}}/{name}.py" in " ".join(section(text, "shell"))
+    assert (ROOT / f"scripts/{name}.py").exists()

@@ -1,0 +1,132 @@
+def for_background(product):
+    """Return the input function that gives `product` for a band with a moving background; a zero one needs nothing."""
+
+    def needed(wildcards):
+        return product if CONFIG.bands[wildcards.band].background else []
+
+    return needed
+
+
+def measured_shift(wildcards):
+    """The result of the search, where the band asks for it."""
+    band = CONFIG.bands[wildcards.band]
+    return R / f"bands/{band.name}/astrometry.json" if band.shift == "auto" else []
+
+
+rule mask_band:
+    """Mask borders, bad regions, pixels that are not finite or have no weight."""
+    input:
+        spec=spec("mask_band", "band"),
+        image=band_image,
+    output:
+        mask=R / "bands/{band}/mask.fits",
+    log:
+        R / "logs/mask_band/{band}.log",
+    benchmark:
+        R / "benchmarks/mask_band/{band}.tsv"
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    shell:
+        "python {SCRIPTS}/mask_band.py --log {log} {input.spec} {output.mask}"
+
+
+rule prepare_psf:
+    """Normalise and centre a band's PSF."""
+    input:
+        spec=spec("prepare_psf", "band"),
+        image=band_image,
+    output:
+        psf=R / "bands/{band}/psf.fits",
+    log:
+        R / "logs/prepare_psf/{band}.log",
+    benchmark:
+        R / "benchmarks/prepare_psf/{band}.tsv"
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    shell:
+        "python {SCRIPTS}/prepare_psf.py --log {log} {input.spec} {output.psf}"
+
+
+rule subtract_background:
+    """Subtract a moving background, sources masked; without that option the background is zero."""
+    input:
+        spec=spec("subtract_background", "band"),
+        image=band_image,
+        mask=for_background(rules.mask_band.output.mask),
+        psf=for_background(rules.prepare_psf.output.psf),
+        segments=for_background(rules.edit_segments.output.segments),
+    output:
+        background=R / "bands/{band}/background.fits",
+    log:
+        R / "logs/subtract_background/{band}.log",
+    benchmark:
+        R / "benchmarks/subtract_background/{band}.tsv"
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    shell:
+        "python {SCRIPTS}/subtract_background.py --log {log}"
+        " {input.spec} {output.background} {input.mask} {input.psf} {input.segments}"
+
+
+rule measure_shift:
+    """Find the shift of a band by grid search, where asked for, and the offsets of its bright sources, always."""
+    input:
+        spec=spec("measure_shift", "band"),
+        models=BARRIER,
+        table=settled(rules.collect_models.output.table),
+        catalogue=settled(rules.edit_segments.output.catalogue),
+        image=band_image,
+        mask=rules.mask_band.output.mask,
+        background=rules.subtract_background.output.background,
+        psf=rules.prepare_psf.output.psf,
+    output:
+        shift=R / "bands/{band}/astrometry.json",
+        residual=R / "bands/{band}/shift-sub.fits",
+    log:
+        R / "logs/measure_shift/{band}.log",
+    benchmark:
+        R / "benchmarks/measure_shift/{band}.tsv"
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    shell:
+        "python {SCRIPTS}/measure_shift.py --log {log} {input.spec} {R} {output}"
+
+
+rule make_templates:
+    """See every model through the band's PSF, on the band's pixels; unchanged templates are kept."""
+    input:
+        spec=spec("make_templates", "band"),
+        models=BARRIER,
+        image=band_image,
+        psf=rules.prepare_psf.output.psf,
+        shift=measured_shift,
+    output:
+        templates=update(R / "bands/{band}/templates.npz"),
+    log:
+        R / "logs/make_templates/{band}.log",
+    benchmark:
+        R / "benchmarks/make_templates/{band}.tsv"
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    shell:
+        "python {SCRIPTS}/make_templates.py --log {log} {input.spec} {R} {output.templates}"

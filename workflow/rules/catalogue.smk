@@ -1,0 +1,30 @@
+rule write_catalogue:
+    """Put the bands together: fluxes, adopted errors, flags, magnitudes, and the formats of the SED codes."""
+    input:
+        spec=spec("write_catalogue"),
+        models=BARRIER,
+        table=settled(rules.collect_models.output.table),
+        catalogue=settled(rules.edit_segments.output.catalogue),
+        fluxes=expand(R / "bands/{band}/fluxes.fits", band=BANDS),
+        monte_carlo=expand(R / "bands/{band}/monte_carlo.fits", band=BANDS),
+    output:
+        fits=report(
+            R / "catalogue.fits",
+            caption="../report/catalogue.rst",
+            category="Catalogue",
+        ),
+        ecsv=R / "catalogue.ecsv",
+        fast=R / "catalogue.fast.cat",
+        eazy=R / "catalogue.eazy.cat",
+    log:
+        R / "logs/write_catalogue.log",
+    benchmark:
+        R / "benchmarks/write_catalogue.tsv"
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    shell:
+        "python {SCRIPTS}/write_catalogue.py --log {log} {input.spec} {R} {output}"

@@ -1,0 +1,107 @@
+def detection_images(wildcards):
+    """The images of the detection bands."""
+    return [
+        band_image(type(wildcards)(fromdict={"band": name}))
+        for name in CONFIG.detection.bands
+    ]
+
+
+def flux_image(wildcards):
+    """The image of the band that gives the detection fluxes."""
+    return band_image(type(wildcards)(fromdict={"band": CONFIG.detection.flux_band}))
+
+
+rule detect_sources:
+    """Stack the detection images, find and de-blend sources: the automatic pass."""
+    input:
+        spec=spec("detect_sources"),
+        images=detection_images,
+    output:
+        stack=R / "det_stack.fits",
+        error=R / "det_error.fits",
+        snr=R / "det_snr.fits",
+        segments=R / "det_auto_seg.fits",
+        catalogue=R / "det_auto_cat.fits",
+    log:
+        R / "logs/detect_sources.log",
+    benchmark:
+        R / "benchmarks/detect_sources.tsv"
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    shell:
+        "python {SCRIPTS}/detect_sources.py --log {log} {input.spec} {output}"
+
+
+rule edit_segments:
+    """Merge segments and add sources where the user has drawn regions."""
+    input:
+        spec=spec("edit_segments"),
+        segments=rules.detect_sources.output.segments,
+        catalogue=rules.detect_sources.output.catalogue,
+        flux_image=flux_image,
+    output:
+        segments=R / "det_seg.fits",
+        catalogue=R / "det_cat.fits",
+        regions=R / "det_cat.reg",
+    log:
+        R / "logs/edit_segments.log",
+    benchmark:
+        R / "benchmarks/edit_segments.tsv"
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    shell:
+        "python {SCRIPTS}/edit_segments.py --log {log} {input.spec} {input.segments} {input.catalogue} {output}"
+
+
+rule prepare_fit_psf:
+    """Normalise, centre and crop the PSF of the stack; divide out the pixel that IMFIT puts in again."""
+    input:
+        spec=spec("prepare_fit_psf"),
+    output:
+        psf=R / "imfit/psf.fits",
+    log:
+        R / "logs/prepare_fit_psf.log",
+    benchmark:
+        R / "benchmarks/prepare_fit_psf.tsv"
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    shell:
+        "python {SCRIPTS}/prepare_fit_psf.py --log {log} {input.spec} {output.psf}"
+
+
+checkpoint group_sources:
+    """Decide which sources are fitted together, and which pixels each fit depends on."""
+    input:
+        spec=spec("group_sources"),
+        stack=rules.detect_sources.output.stack,
+        error=rules.detect_sources.output.error,
+        segments=rules.edit_segments.output.segments,
+        catalogue=rules.edit_segments.output.catalogue,
+        psf=rules.prepare_fit_psf.output.psf,
+    output:
+        groups=R / "imfit/groups.json",
+        mask=R / "imfit/mask.fits",
+    log:
+        R / "logs/group_sources.log",
+    benchmark:
+        R / "benchmarks/group_sources.tsv"
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    shell:
+        "python {SCRIPTS}/group_sources.py --log {log} {input} {output}"

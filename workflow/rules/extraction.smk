@@ -1,0 +1,59 @@
+rule extract_fluxes:
+    """Fit all templates of a band and a constant at once; errors honour the noise's correlation."""
+    input:
+        spec=spec("extract_fluxes", "band"),
+        models=BARRIER,
+        table=settled(rules.collect_models.output.table),
+        catalogue=settled(rules.edit_segments.output.catalogue),
+        image=band_image,
+        mask=rules.mask_band.output.mask,
+        background=rules.subtract_background.output.background,
+        psf=rules.prepare_psf.output.psf,
+        templates=rules.make_templates.output.templates,
+    output:
+        fluxes=R / "bands/{band}/fluxes.fits",
+        residual=R / "bands/{band}/residual.fits",
+        removed=R / "bands/{band}/neighbours-removed.fits",
+    log:
+        R / "logs/extract_fluxes/{band}.log",
+    benchmark:
+        R / "benchmarks/extract_fluxes/{band}.tsv"
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    shell:
+        "python {SCRIPTS}/extract_fluxes.py --log {log} {input.spec} {R} {output}"
+
+
+rule run_monte_carlo:
+    """Move patches of the residual onto every source and fit again: the errors that the real noise makes."""
+    input:
+        spec=spec("run_monte_carlo", "band"),
+        models=BARRIER,
+        table=settled(rules.collect_models.output.table),
+        segments=settled(rules.edit_segments.output.segments),
+        image=band_image,
+        mask=rules.mask_band.output.mask,
+        background=rules.subtract_background.output.background,
+        psf=rules.prepare_psf.output.psf,
+        templates=rules.make_templates.output.templates,
+        fluxes=rules.extract_fluxes.output.fluxes,
+        residual=rules.extract_fluxes.output.residual,
+    output:
+        realizations=R / "bands/{band}/monte_carlo.fits",
+        regions=R / "bands/{band}/monte_carlo.reg",
+    log:
+        R / "logs/run_monte_carlo/{band}.log",
+    benchmark:
+        R / "benchmarks/run_monte_carlo/{band}.tsv"
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    shell:
+        "python {SCRIPTS}/run_monte_carlo.py --log {log} {input.spec} {R} {output}"
