@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 CORES ?= $(shell nproc)
 SNAKEMAKE := $(BIN)/snakemake --profile workflow/profiles/default --cores $(CORES)
 
-.PHONY: demo test test-fast lint lock check-example docs bench-overhead clean help
+.PHONY: demo test test-fast lint lock check-example figures docs bench-overhead clean help
 
 help:                     ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -33,6 +33,11 @@ lint: $(VENV)/installed   ## style and types
 check-example: demo       ## the example's catalogue against its truth: completeness, bias, pulls per band
 	$(BIN)/python scripts/check_example.py results/catalogue.fits example/truth.fits results/check-example.png
 
+figures: check-example    ## renew the figures of the docs from the example's results
+	mkdir -p docs/figures
+	$(BIN)/python scripts/draw_readme_figure.py results irac-ch1 example/irac-ch1.fits docs/figures/irac-ch1.png
+	cp results/check-example.png docs/figures/check-example.png
+
 docs: $(VENV)/installed   ## renew the pages that are made from the code
 	PYTHONPATH=scripts $(BIN)/python -c "from unblend.flags import markdown; print(markdown(), end='')" > docs/flags.md
 
@@ -42,7 +47,7 @@ bench-overhead: $(VENV)/installed  ## what the workflow costs besides fits: per 
 lock: $(VENV)/bin/python  ## renew the pinned versions in requirements.lock
 	$(BIN)/python -m pip install --quiet pip-tools
 	$(BIN)/pip-compile --quiet --upgrade --strip-extras --no-emit-index-url --no-emit-trusted-host --no-emit-find-links \
-	    --no-header --extra example --extra test --extra s3 --output-file requirements.lock pyproject.toml
+	    --no-header --allow-unsafe --extra example --extra test --extra s3 --output-file requirements.lock pyproject.toml
 
 clean:                    ## remove the example field, its results and the environment
 	rm -rf example results .snakemake $(VENV)

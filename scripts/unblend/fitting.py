@@ -28,10 +28,10 @@ from .fit_ladder import (
     replaced_fit,
     with_variances,
 )
-from .fit_result import GroupFit, MemberFit, as_matrix
+from .fit_result import GroupFit, MemberFit, as_matrix, function_flux
 from .flags import Flag
 from .imfit import Pixels, covariance, evaluate_blocks, parameters_of, sky_block, with_parameters
-from .imfit_text import Block, Function
+from .imfit_text import Block, Function, Parameter
 from .overrides import Override
 
 
@@ -47,6 +47,8 @@ class FitSettings:
         Reduced chi2 over a source's own pixels that no single profile explains.
     uncertain_n : float
         σ_n/n above which the shape is not known.
+    unresolved_r_e : float
+        Pixels: a half-light radius below which a point source is tried.
     faint_snr : float
         Signal to noise in the segment below which an uncertain shape is fitted with n = 1.
     """
@@ -55,6 +57,7 @@ class FitSettings:
     ftol: float = 1e-6
     poor_chi2: float = 1.35
     uncertain_n: float = 0.5
+    unresolved_r_e: float = 1.0
     faint_snr: float = 15.0
 
 
@@ -88,7 +91,49 @@ def fit_first_pass(
     problem = Problem(tuple(members), sky, pixels, data, psf, settings.ftol_first)
     if len(members) > 1:
         problem = replace(problem, members=tuple(_alone(problem, member) for member in members))
-    return replace(fit_jointly(problem), seconds=time.process_time() - began)
+    fit = _with_points(problem, fit_jointly(problem), settings)
+    return replace(fit, seconds=time.process_time() - began)
+
+
+def _with_points(problem: Problem, fit: GroupFit, settings: FitSettings) -> GroupFit:
+    """Return the fit with point sources where the data demand them: unresolved, and chi2 is lower without a shape.
+
+    IMFIT's sampling of a profile much smaller than a pixel is poor: stars of S/N 100 to 600 fitted so are 2 to 4 % too
+    bright at a chi2 two to three times that of a point. A galaxy stays one: at r_e = 0.5 pixel and S/N 50 its chi2
+    as a point is two thirds higher.
+    """
+    for member in fit.members:
+        if not fit.converged or not _is_unresolved(member, settings):
+            continue
+        point = _as_point(member)
+        others = {m.id: replace(m, start=off_bounds(m.blocks, m.automatic)) for m in fit.members}
+        members = tuple(point if m.id == member.id else others[m.id] for m in fit.members)
+        trial = fit_jointly(replace(problem, members=members, retries=False))
+        if trial.converged and trial.chi2 < fit.chi2:
+            fit = trial
+    return fit
+
+
+def _is_unresolved(member: MemberFit, settings: FitSettings) -> bool:
+    """Whether an automatic Sersic has come out smaller than the sampling can tell."""
+    if member.flags & (Flag.OVERRIDDEN | Flag.FIT_REPLACED) or member.sersic is None:
+        return False
+    return member.sersic.r_e < settings.unresolved_r_e or member.blocks[0].functions[0]["r_e"].on_bound
+
+
+def _as_point(member: MemberFit) -> MemberFit:
+    """Return a member that starts as a point source where its profile was."""
+    block = member.automatic[0]
+    flux = function_flux(member.blocks[0].functions[0]) or 0.0
+    light = Function("PointSource", (Parameter("I_tot", flux, 0.0, 1e6 * flux),))
+    best = member.blocks[0]
+    start = tuple(
+        None if limits is None or found is None else replace(limits, value=found.value).clipped()
+        for limits, found in ((block.y0, best.y0), (block.x0, best.x0))
+    )
+    point = Block(start[0], start[1], (light,), member.id)
+    flags = (Flag(member.flags) | Flag.POINT_SOURCE) & ~(Flag.FIT_RETRIED | Flag.FIT_ON_BOUND)
+    return replace(member, automatic=(point,), start=(point,), single=(), flags=int(flags))
 
 
 def _alone(problem: Problem, member: MemberFit) -> MemberFit:
@@ -137,7 +182,7 @@ def _second_start(
 
 def _is_vague(member: MemberFit, settings: FitSettings) -> bool:
     """Whether the shape of an automatic Sersic is not in the data: on a bound, or an uncertain index."""
-    if member.flags & (Flag.OVERRIDDEN | Flag.FIT_REPLACED):
+    if member.flags & (Flag.OVERRIDDEN | Flag.FIT_REPLACED | Flag.POINT_SOURCE):
         return False
     function = member.blocks[0].functions[0]
     on_bound = any(function[name].on_bound for name in ("n", "r_e", "ell"))

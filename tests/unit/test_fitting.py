@@ -261,3 +261,12 @@ def test_a_box_off_the_image_is_fine():
     data.error[:5] = np.nan
     moved = replace(data, box=Box(-5, -7, 47, 45))
     assert fitted(moved).members[0].sersic.y == pytest.approx(19.3, abs=0.1)
+
+
+def test_a_star_becomes_a_point_and_a_compact_galaxy_does_not():
+    found = fitted(group([star(24.3, 20.6, 5000.0)]))
+    assert found.members[0].flags & Flag.POINT_SOURCE
+    # S/N 800: four sigma are 0.5 %
+    assert function_flux(found.members[0].blocks[0].functions[0]) == pytest.approx(5000.0, rel=5e-3)
+    compact = fitted(group([galaxy(24.3, 20.6, 3000.0, 1.0, 1.0, 0.2, 30.0)]))
+    assert compact.members[0].sersic is not None and not compact.members[0].flags & Flag.POINT_SOURCE

@@ -150,7 +150,8 @@ def test_the_covariance_is_put_in_order():
 def test_what_is_no_single_sersic_is_nan():
     point, custom, _ = table_of()
     assert point["x"] == pytest.approx(50.8) and np.isfinite(point["ra"])
-    assert all(np.isnan(point[name]) for name in ("n", "r_e", "flux", "r_e_arcsec", "chi2_red"))
+    assert all(np.isnan(point[name]) for name in ("n", "r_e", "r_e_arcsec", "chi2_red"))
+    assert point["flux"] > 0 and np.isnan(custom["flux"])
     assert custom["flag"] == int(Flag.CUSTOM_MODEL) and np.isnan(custom["x"]) and np.isnan(custom["ra"])
     assert np.isnan(point["covariance"]).all() and np.isnan(custom["covariance"]).all()
 

@@ -118,7 +118,10 @@ checkpoint collect_models:
 
 # Every rule behind the models lists this directly: Snakemake then compares contents and forgets that a job ran, when
 # the models are collected, and when the groups turn out to be the old ones and nothing is collected at all.
-BARRIER = [rules.collect_models.output.models, settled(rules.group_sources.output.groups)]
+BARRIER = [
+    rules.collect_models.output.models,
+    settled(rules.group_sources.output.groups),
+]
 
 
 rule subtract_models:

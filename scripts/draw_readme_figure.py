@@ -1,0 +1,28 @@
+"""Draw the figure of the README from the results of the example: `draw_readme_figure.py RESULTS BAND IMAGE OUT`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from unblend.io.images import atomic_path, read_array, read_labels, read_wcs
+from unblend.io.regions import read_regions
+from unblend.io.tables import read_table_header
+from unblend.masks import circles
+from unblend.plots import band_figure
+from unblend.runlog import run
+
+
+def main(results_dir: str, band: str, image_path: str, out_path: str) -> None:
+    """Write image, model and residual of a band side by side."""
+    folder = Path(results_dir) / "bands" / band
+    image = read_array(image_path) - read_array(str(folder / "background.fits"))
+    residual, mask = read_array(str(folder / "residual.fits")), read_labels(str(folder / "mask.fits")) != 0
+    drawn = circles(read_regions(folder / "monte_carlo.reg"), read_wcs(image_path))
+    constant = float(read_table_header(folder / "fluxes.fits")["BACKGR"])  # type: ignore[arg-type]
+    figure = band_figure(band, image, residual, mask, background=constant, circles=drawn)
+    with atomic_path(out_path) as temporary:
+        figure.savefig(temporary, dpi=80, metadata={"Software": None})
+
+
+if __name__ == "__main__":
+    run(main)
