@@ -6,8 +6,6 @@ The runs are real: synthetic fields of isolated galaxies in two bands go through
 the fit groups and the products before them are made up: no fit is run, Snakemake only works out what it would do.
 """
 
-# ruff: noqa: T201  (a benchmark prints)
-
 from __future__ import annotations
 
 import argparse

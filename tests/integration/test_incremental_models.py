@@ -25,16 +25,12 @@ def test_override_of_a_lone_source_added_edited_and_deleted(field: Field) -> Non
     assert field.table("catalogue.fits").tobytes() == before.tobytes()
 
 
-def test_override_of_one_of_a_pair_fits_the_pair(field: Field) -> None:
+def test_overrides_reach_the_rest_of_their_group_and_the_second_pass_of_its_neighbours(field: Field) -> None:
+    """2 is fitted with 1; 3 is a group of its own beside that of 4. Nothing goes further."""
     (field / "overrides").mkdir()
-    (field / "overrides/2.dat").write_text("n 2 fixed\n")
-    field.redo(fits_of(1) | renders_of(1, 2) | behind_models())
-
-
-def test_override_reaches_the_second_pass_of_the_neighbours_and_no_further(field: Field) -> None:
-    (field / "overrides").mkdir()
-    (field / "overrides/3.dat").write_text("n 2 fixed\n")
-    field.redo(fits_of(3) | second_fits_of(4) | renders_of(3, 4) | behind_models())
+    for source in (2, 3):
+        (field / f"overrides/{source}.dat").write_text("n 2 fixed\n")
+    field.redo(fits_of(1, 3) | second_fits_of(4) | renders_of(1, 2, 3, 4) | behind_models())
 
 
 def test_own_model_added_and_removed(field: Field) -> None:
