@@ -5,7 +5,6 @@ from __future__ import annotations
 import subprocess
 
 import pytest
-import yaml
 from harness import Field, environment
 
 pytestmark = pytest.mark.integration
@@ -14,9 +13,7 @@ pytestmark = pytest.mark.integration
 def test_one_core_and_one_group_a_job_give_the_same_bytes(field: Field) -> None:
     products = ["catalogue.fits", "catalogue.ecsv", "imfit/sersic.fits", "imfit/models/1.fits", "imfit/1/fit.json"]
     before = {name: (field / f"results/{name}").read_bytes() for name in products}
-    config = yaml.safe_load((field / "config.yaml").read_text())
-    config["models"]["batch_size"] = 1
-    (field / "config.yaml").write_text(yaml.safe_dump(config))
+    field.edit_config(lambda config: config["models"].update(batch_size=1))
     subprocess.run(["rm", "-rf", str(field / "results"), str(field / ".snakemake")], check=True)
     command = [*field.command[:-1], "1"]
     done = subprocess.run(command, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)

@@ -131,6 +131,7 @@ rule subtract_models:
         models=BARRIER,
         table=settled(rules.collect_models.output.table),
         stack=rules.detect_sources.output.stack,
+        segments=settled(rules.edit_segments.output.segments),
         psf=settled(rules.prepare_fit_psf.output.psf),
     output:
         residual=R / "imfit/det_stack-sub.fits",
@@ -145,4 +146,5 @@ rule subtract_models:
         mem_mb=2000,
         runtime=30,
     shell:
-        "python {SCRIPTS}/subtract_models.py --log {log} {input.models[0]} {input.stack} {input.psf} {R} {output.residual}"
+        "python {SCRIPTS}/subtract_models.py --log {log}"
+        " {input.models[0]} {input.stack} {input.segments} {input.psf} {R} {output.residual}"
