@@ -6,6 +6,7 @@ import logging
 from pathlib import Path
 
 import numpy as np
+from unblend.domain import Model
 from unblend.extraction import measure_noise, nearest_source, settle_weights
 from unblend.flags import Flag
 from unblend.io.files import read_json
@@ -30,7 +31,8 @@ def main(spec_path: str, results_dir: str, fluxes_path: str, residual_path: str,
     settled = settle_weights(scene.image, scene.weight, templates, trusted=scene.trusted, name=spec["band"])
     solution = settled.solution
     noise = measure_noise(settled, templates, name=spec["band"])
-    shape = shapes(spec, results, scene, settled, templates)
+    models = load_models(results)
+    shape = shapes(spec, results, scene, settled, templates, models)
     table = columns(
         id=solution.ids,
         flux=solution.flux,
@@ -54,7 +56,7 @@ def main(spec_path: str, results_dir: str, fluxes_path: str, residual_path: str,
     write_image(
         residual_path, np.where(scene.mask, np.nan, solution.residual), wcs=scene.wcs, header={"BAND": spec["band"]}
     )
-    target = nearest_source(load_models(results), spec["target"])
+    target = nearest_source(models, spec["target"])
     removed = neighbours_removed(scene.image, templates, solution.flux, target)
     write_image(removed_path, removed, wcs=scene.wcs, header={"BAND": spec["band"], "TARGET": target})
     record_work("extract", spec["band"])
@@ -66,11 +68,11 @@ def sampling_flag(folder: Path) -> int:
     return int(Flag.PSF_UNDERSAMPLED) if width < WELL_SAMPLED_FWHM else 0
 
 
-def shapes(spec: dict, results: Path, scene: Scene, settled, templates: list) -> np.ndarray:  # type: ignore[no-untyped-def]
+def shapes(spec: dict, results: Path, scene: Scene, settled, templates: list, models: dict[int, Model]) -> np.ndarray:  # type: ignore[no-untyped-def]
     """Return the relative flux errors from the fitted shapes."""
     engine = TemplateEngine(scene.wcs, scene.image.shape, scene.psf, adopted_shift(spec, results))
     table = read_table(results / "imfit" / "sersic.fits")
-    return all_shape_errors(engine, load_models(results), table, settled.solution, templates, settled.weight)
+    return all_shape_errors(engine, models, table, settled.solution, templates, settled.weight)
 
 
 if __name__ == "__main__":
