@@ -42,6 +42,7 @@ EXCEPTIONS: dict[str, set[str]] = {
 # What modules of unblend.io may know of the stages: the nouns that they write and read, and the plan of the jobs.
 IO_EXCEPTIONS: dict[str, set[str]] = {
     "jobs": {"batches", "config"},  # the table of what a job depends on is built from the configuration
+    "commands": {"config"},  # a command is asked about a field
     "checks": {"config", "overrides"},  # everything that a user may have written wrongly
     "report_sections": {"masks", "page", "plots"},  # figures of products
     "example": {"config"},  # the seed and the folder stand in the configuration
