@@ -21,7 +21,7 @@ def main(spec_path: str, results_dir: str, done_path: str) -> None:
         data = field.data(group, spec["groups"][group]["user_files"])
         data = field.less_neighbours(data, group, spec["neighbour_files"])
         found = fit_second_pass(data, field.psf, field.result(group, "first"))
-        write_group_files(field.folder / group, data, field.psf, found, wcs=field.wcs)
+        write_group_files(field.folder / group, data, field.psf, found, sky=field.sky_cards)
         return found
 
     fit_batch(field, spec, "second", fit, done_path)

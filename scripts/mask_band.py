@@ -6,7 +6,7 @@ import logging
 from pathlib import Path
 
 from unblend.io.files import read_json
-from unblend.io.images import read_array, read_wcs, write_image
+from unblend.io.images import read_array, read_sky_cards, read_wcs, write_image
 from unblend.io.regions import read_regions
 from unblend.io.scenes import read_weight
 from unblend.masks import band_mask, region_mask
@@ -19,16 +19,16 @@ def main(spec_path: str, mask_path: str) -> None:
     """Write the mask (1 = ignored) with the number of pixels for each reason in its header."""
     spec = read_json(spec_path)
     image = read_array(spec["image"]["file"])
-    wcs = read_wcs(spec["image"]["file"])
     weight = read_weight(spec["weight"], image.shape) if spec["weight"] else None
     drawn = {name: read_regions(spec[f"{name}_regions"]["file"]) for name in ("border", "bad")}
+    wcs = read_wcs(spec["image"]["file"]) if any(drawn.values()) else None
     regions = {name: region_mask(found, wcs, image.shape) for name, found in drawn.items() if found}
     mask, counts = band_mask(image, weight=weight, regions=regions)
     log.info("%s", ", ".join(f"{name}: {count}" for name, count in counts.items()))
     if mask.all():
         log.warning("every pixel of %s is masked: all its fluxes will be NaN", spec["image"]["file"])
     header = {f"N{name[:7].upper().replace(' ', '_')}": count for name, count in counts.items()}
-    write_image(mask_path, mask, wcs=wcs, header=header)
+    write_image(mask_path, mask, header={**read_sky_cards(spec["image"]["file"]), **header})
     record_work("mask", Path(mask_path).parent.name)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from unblend.background import moving_background
 from unblend.geometry import pixel_scale
 from unblend.io.files import read_json
-from unblend.io.images import read_array, read_header, read_labels, read_wcs, write_image
+from unblend.io.images import read_array, read_header, read_labels, read_sky_cards, read_wcs, write_image
 from unblend.io.regions import read_regions
 from unblend.masks import grow_mask, project_mask, region_mask
 from unblend.runlog import record_work, run
@@ -17,10 +17,10 @@ from unblend.runlog import record_work, run
 def main(spec_path: str, out_path: str, mask_path: str = "", psf_path: str = "", segments_path: str = "") -> None:
     """Write the background, in image units, finite everywhere; only a moving one needs mask, PSF and segments."""
     spec = read_json(spec_path)
-    image, wcs = read_array(spec["image"]["file"]), read_wcs(spec["image"]["file"])
+    image = read_array(spec["image"]["file"])
     background = np.zeros(image.shape)
     if spec["background"]:
-        mask = read_labels(mask_path) != 0
+        wcs, mask = read_wcs(spec["image"]["file"]), read_labels(mask_path) != 0
         # A source reaches as far in the band as its segment and the band's PSF together.
         fwhm = float(read_header(psf_path)["FWHM"])  # type: ignore[arg-type]
         segments = project_mask(read_labels(segments_path) > 0, read_wcs(segments_path), wcs, image.shape)
@@ -31,7 +31,7 @@ def main(spec_path: str, out_path: str, mask_path: str = "", psf_path: str = "",
             box_pixels=spec["background"]["box"] / pixel_scale(wcs, image.shape),
             statistic=spec["background"]["statistic"],
         )
-    write_image(out_path, background, wcs=wcs)
+    write_image(out_path, background, header=read_sky_cards(spec["image"]["file"]))
     record_work("background", Path(out_path).parent.name)
 
 

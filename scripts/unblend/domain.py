@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from astropy.wcs import WCS
+    pass
 
 
 @dataclass(frozen=True, order=True)
@@ -74,19 +74,6 @@ class Box:
     def grown(self, margin: int) -> Box:
         """Return the box with `margin` pixels more on every side."""
         return Box(self.y0 - margin, self.x0 - margin, self.y1 + margin, self.x1 + margin)
-
-
-@dataclass(frozen=True)
-class Image:
-    """An image and its world coordinates: `data` (ny, nx) float64, NaN where nothing was observed."""
-
-    data: np.ndarray
-    wcs: WCS
-
-    @property
-    def box(self) -> Box:
-        """The whole image."""
-        return Box.of_shape(self.data.shape)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from .domain import Box
-from .flags import Flag
 from .imfit_text import Block, Function, ImfitConfig, Parameter
 from .sersic import Sersic, total_flux
 
@@ -221,11 +220,3 @@ def _config(blocks: Sequence[Block], sky: Parameter) -> ImfitConfig:
     if sky.error is not None:
         centre = replace(centre[0], error=0.0), replace(centre[1], error=0.0)
     return ImfitConfig((*blocks, Block(*centre, (Function("FlatSky", (sky,)),))))
-
-
-def group_flags(fit: GroupFit) -> int:
-    """Return the flags of all members together."""
-    flags = Flag(0)
-    for member in fit.members:
-        flags |= Flag(member.flags)
-    return int(flags)

@@ -81,13 +81,6 @@ def intensity_from_flux(n: float, r_e: float, ell: float, flux: float) -> float:
     return flux / (r_e**2 * (1.0 - ell) * k_n(n))
 
 
-def fraction_radius(n: float, fraction: float) -> float:
-    """Return the radius, in units of r_e, that holds `fraction` (0 … 1) of the light."""
-    from scipy.special import gammaincinv
-
-    return float((gammaincinv(2.0 * n, fraction) / b_n(n)) ** n)
-
-
 def half_light_radius(psf: np.ndarray) -> float:
     """Return the radius in pixels that holds half the light of a centred image of a round source."""
     side_y, side_x = psf.shape

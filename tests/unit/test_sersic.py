@@ -9,7 +9,6 @@ from scipy.integrate import quad
 from unblend.sersic import (
     Sersic,
     b_n,
-    fraction_radius,
     half_light_radius,
     intensity_from_flux,
     k_n,
@@ -33,13 +32,6 @@ def test_k_n_is_the_integral_of_the_profile(n):
 def test_flux_and_intensity_are_inverse():
     assert total_flux(2.0, 3.0, 0.4, intensity_from_flux(2.0, 3.0, 0.4, 55.0)) == pytest.approx(55.0, rel=1e-12)
     assert Sersic(0, 0, 0, 0.4, 2.0, intensity_from_flux(2.0, 3.0, 0.4, 55.0), 3.0).total_flux == pytest.approx(55.0)
-
-
-@pytest.mark.parametrize(("n", "outside"), [(2.5, 0.0091), (4.0, 0.0388), (8.0, 0.1154)])
-def test_the_light_outside_ten_r_e(n, outside):
-    assert fraction_radius(n, 0.5) == pytest.approx(1.0)
-    # four decimals of the fraction leave 1 % of the radius open
-    assert fraction_radius(n, 1.0 - outside) == pytest.approx(10.0, rel=0.01)
 
 
 def test_half_light_radius_of_a_gaussian():

@@ -19,7 +19,7 @@ from ..fitting import evaluate_members
 from ..overrides import Override, parse_override
 from ..templates import TemplateEngine
 from .files import read_json, write_json
-from .images import read_array, read_labels, read_model, read_wcs
+from .images import read_array, read_labels, read_model, read_sky_cards, read_wcs
 
 if TYPE_CHECKING:
     from astropy.wcs import WCS
@@ -80,6 +80,11 @@ class FitField:
     def wcs(self) -> WCS:
         """The WCS of the stack."""
         return read_wcs(str(self.results / "det_stack.fits"))
+
+    @cached_property
+    def sky_cards(self) -> Mapping[str, object]:
+        """The cards that place the stack on the sky, for the headers of cutouts."""
+        return read_sky_cards(str(self.results / "det_stack.fits"))
 
     @cached_property
     def engine(self) -> TemplateEngine:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import fitsio
 import numpy as np
 
-from ..domain import Image, Model, Psf
+from ..domain import Box, Model, Psf
 from ..errors import InputError
 
 if TYPE_CHECKING:
@@ -23,6 +23,11 @@ _WITH_EXTENSION = re.compile(r"^(?P<path>.*?)(?:\[(?P<extension>[^\[\]]+)\])?$")
 # Keywords that describe the file and not the sky: never copied from an input's header.
 _STRUCTURAL = {"SIMPLE", "XTENSION", "BITPIX", "NAXIS", "NAXIS1", "NAXIS2", "NAXIS3", "EXTEND", "PCOUNT", "GCOUNT"}
 _TABLES = ("BINARY_TBL", "ASCII_TBL")
+# Keywords of the sky (FITS papers I and II, SIP); those of a third axis are left out.
+_SKY = re.compile(
+    r"(WCSNAME|RADESYS|RADECSYS|EQUINOX|EPOCH|LONPOLE|LATPOLE|C(TYPE|UNIT|RPIX|RVAL|DELT|ROTA)[12]"
+    r"|(CD|PC)[12]_[12]|PV[12]_\d+|(A|B|AP|BP)_(ORDER|DMAX|\d_\d))"
+)
 
 
 def split_extension(name: str) -> tuple[str, str | None]:
@@ -145,6 +150,21 @@ def read_header(name: str) -> dict[str, object]:
         return merged
 
 
+def read_sky_cards(name: str) -> dict[str, object]:
+    """Return the cards of an image's header that place it on the sky, for products on the same grid.
+
+    Copied as they are: `read_wcs` costs a job that needs no more 0.7 s for the import of Astropy alone.
+    """
+    return {key: value for key, value in read_header(name).items() if _SKY.fullmatch(key)}
+
+
+def cut_sky_cards(cards: Mapping[str, object], box: Box) -> dict[str, object]:
+    """Return the cards of the part of the image that `box` covers (it may reach off the image)."""
+    corner = {"CRPIX1": box.x0, "CRPIX2": box.y0}
+    # Without the keyword the reference pixel is 0.
+    return {**cards, **{key: float(cards.get(key, 0.0)) - first for key, first in corner.items()}}  # type: ignore[arg-type]
+
+
 def read_wcs(name: str) -> WCS:
     """Return the celestial WCS of an image.
 
@@ -179,11 +199,6 @@ def wcs_from_header(header: Mapping[str, object], name: str) -> WCS:
     return wcs
 
 
-def read_image(name: str) -> Image:
-    """Return the pixels and the WCS of an image; see `read_array` and `read_wcs`."""
-    return Image(read_array(name), read_wcs(name))
-
-
 def wcs_header(wcs: WCS) -> dict[str, object]:
     """Return the header cards of a WCS, distortion included, as a dictionary."""
     header = wcs.to_header(relax=True)
@@ -203,14 +218,6 @@ def write_image(
     cards = {**(wcs_header(wcs) if wcs is not None else {}), **(header or {})}
     with atomic_path(path) as temporary, fitsio.FITS(str(temporary), "rw", clobber=True) as fits:
         fits.write(np.ascontiguousarray(data), header=_records(cards))
-
-
-def write_images(path: str | Path, planes: Mapping[str, tuple[np.ndarray, Mapping[str, object]]]) -> None:
-    """Write several named extensions, each (data, header), to one file, whole or not at all."""
-    with atomic_path(path) as temporary, fitsio.FITS(str(temporary), "rw", clobber=True) as fits:
-        fits.write(None)
-        for name, (data, header) in planes.items():
-            fits.write(np.ascontiguousarray(data), extname=name, header=_records(header))
 
 
 def _records(cards: Mapping[str, object]) -> list[dict[str, object]]:

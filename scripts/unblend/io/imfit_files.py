@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..fit_data import GroupData, group_pixels
 from ..fit_result import GroupFit, best_config, single_configs, start_config
-from ..geometry import cut_wcs
 from ..imfit import evaluate_blocks, psf_for
 from ..imfit_text import ImfitConfig, format_config, parse_config
 from .files import write_text
-from .images import write_image
-
-if TYPE_CHECKING:
-    from astropy.wcs import WCS
+from .images import cut_sky_cards, write_image
 
 FIT_SCRIPT = """#!/bin/sh
 # Repeats the fit with the imfit program; run from anywhere.
@@ -31,7 +27,9 @@ def read_config(path: str | Path, origin: tuple[int, int] = (0, 0)) -> ImfitConf
     return parse_config(Path(path).read_text(), str(path), origin)
 
 
-def write_group_files(folder: Path, data: GroupData, psf: np.ndarray, fit: GroupFit, *, wcs: WCS | None = None) -> None:
+def write_group_files(
+    folder: Path, data: GroupData, psf: np.ndarray, fit: GroupFit, *, sky: Mapping[str, object] | None = None
+) -> None:
     """Write the cutouts and IMFIT's files of a group, and those of each source alone in `indiv`.
 
     Positions in the files are 1-based pixels of the cutout. The image is the one that was fitted: neighbours and
@@ -47,15 +45,15 @@ def write_group_files(folder: Path, data: GroupData, psf: np.ndarray, fit: Group
         PSF of the fit.
     fit : GroupFit
         Its result.
-    wcs : WCS or None
-        Of the stack, for the headers of the cutouts.
+    sky : mapping or None
+        The cards that place the stack on the sky, for the headers of the cutouts.
     """
     pixels = group_pixels(data)
-    own_wcs = None if wcs is None else cut_wcs(wcs, data.box)
-    write_image(folder / "img.fits", data.image, wcs=own_wcs)
-    write_image(folder / "seg.fits", np.asarray(data.segments, dtype=np.int32), wcs=own_wcs)
-    write_image(folder / "mask.fits", pixels.mask, wcs=own_wcs)
-    write_image(folder / "error.fits", pixels.error, wcs=own_wcs)
+    header = None if sky is None else cut_sky_cards(sky, data.box)
+    write_image(folder / "img.fits", data.image, header=header)
+    write_image(folder / "seg.fits", np.asarray(data.segments, dtype=np.int32), header=header)
+    write_image(folder / "mask.fits", pixels.mask, header=header)
+    write_image(folder / "error.fits", pixels.error, header=header)
     write_image(folder / "psf.fits", psf_for([block for member in fit.members for block in member.blocks], psf))
     _write_fit(folder, "", start_config(fit), best_config(fit), data, psf)
     _write_script(folder / "fit.sh", "", "", "mask.fits")
