@@ -14,6 +14,7 @@ from unblend.io.files import read_json, write_json
 from unblend.io.images import write_image
 from unblend.io.scenes import load_models, load_scene
 from unblend.io.tables import read_table
+from unblend.io.template_store import read_templates
 from unblend.registration import Registration
 from unblend.runlog import record_work, run
 from unblend.shift_summary import describe_offsets, describe_search
@@ -23,8 +24,8 @@ UNFIT = Flag.POINT_SOURCE | Flag.FIT_REPLACED | Flag.SHAPE_UNCERTAIN | Flag.CUST
 DOUBTFUL = Flag.FIT_POOR_CHI2 | Flag.FIT_ON_BOUND
 
 
-def main(spec_path: str, results_dir: str, shift_path: str, residual_path: str) -> None:
-    """Write astrometry.json and the residual at the shift that it names."""
+def main(spec_path: str, results_dir: str, shift_path: str, residual_path: str, templates_path: str = "") -> None:
+    """Write astrometry.json and the residual at the shift that it names; `templates_path`: those at a given shift."""
     spec, results = read_json(spec_path), Path(results_dir)
     scene = load_scene(spec, results)
     table = read_table(results / "imfit" / "sersic.fits")
@@ -33,7 +34,7 @@ def main(spec_path: str, results_dir: str, shift_path: str, residual_path: str) 
     band = Registration(scene.image, scene.weight, scene.wcs, scene.psf, load_models(results), r_e, doubtful)
     auto = spec["shift"] == "auto"
     present = (0.0, 0.0) if auto else (float(spec["shift"][0]), float(spec["shift"][1]))
-    templates = band.templates(present)
+    templates = read_templates(templates_path)[0] if templates_path else band.templates(present)
     settled = settle_weights(scene.image, scene.weight, templates, trusted=scene.trusted, name=spec["band"])
     band.weight, solution = settled.weight, settled.solution
     content: dict[str, Any] = {"band": spec["band"], "shift_arcsec": list(present), "message": None, "grid": None}

@@ -13,6 +13,12 @@ def measured_shift(wildcards):
     return R / f"bands/{band.name}/astrometry.json" if band.shift == "auto" else []
 
 
+def given_shift(wildcards):
+    """The templates at the shift that the user gives; a search comes before there are any."""
+    band = CONFIG.bands[wildcards.band]
+    return [] if band.shift == "auto" else R / f"bands/{band.name}/templates.npz"
+
+
 rule mask_band:
     """Mask borders, bad regions, pixels that are not finite or have no weight."""
     input:
@@ -91,6 +97,7 @@ rule measure_shift:
         mask=rules.mask_band.output.mask,
         background=rules.subtract_background.output.background,
         psf=rules.prepare_psf.output.psf,
+        templates=given_shift,
     output:
         shift=R / "bands/{band}/astrometry.json",
         residual=R / "bands/{band}/shift-sub.fits",
@@ -105,7 +112,8 @@ rule measure_shift:
         mem_mb=4000,
         runtime=60,
     shell:
-        "python {SCRIPTS}/measure_shift.py --log {log} {input.spec} {R} {output}"
+        "python {SCRIPTS}/measure_shift.py --log {log}"
+        " {input.spec} {R} {output} {input.templates}"
 
 
 rule make_templates:
