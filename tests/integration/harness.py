@@ -15,7 +15,7 @@ import yaml
 from smallfield import BLURRED, SHARP
 
 ROOT = Path(__file__).resolve().parents[2]
-PROGRAM = ("Snakefile", "workflow", "scripts", "envs")
+PROGRAM = ("Snakefile", "workflow", "profiles", "scripts", "envs")
 SNAKEMAKE = [sys.executable, "-m", "snakemake"]
 IDS = range(1, 13)
 GROUPS = [1, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]

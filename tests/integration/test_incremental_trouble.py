@@ -38,13 +38,10 @@ def kill_when(field: Field, stage: str, number: int) -> Work:
 
 
 def resume(field: Field) -> Work:
-    """Run again and do what the messages say; return the work then done."""
-    messages = field.run(ok=False).messages
-    if "--rerun-incomplete" in messages:
-        messages = field.run("--rerun-incomplete", ok=False).messages
-    assert "--unlock" in messages
+    """Run again and do what the message says; return the work then done."""
+    assert "--unlock" in field.run(ok=False).messages
     assert field.run("--unlock").work == set()
-    return field.run("--rerun-incomplete").work
+    return field.run().work
 
 
 def test_killed_during_fits(field: Field) -> None:
