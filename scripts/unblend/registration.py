@@ -219,8 +219,7 @@ class _Shifted:
 
     def _one(self, i: int, shift: tuple[float, float]) -> Template:
         if i not in self._spectra:
-            made = self.engine.spectrum(self.models[i])
-            self._spectra[i] = made[0] if made else None
+            self._spectra[i] = self.engine.spectrum(self.models[i])
         spectrum = self._spectra[i]
         if spectrum is None:
             return self.engine.template(i, self.models[i])

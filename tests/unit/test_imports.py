@@ -19,7 +19,7 @@ FIT = {"imfit", "imfit_text", "fit_data", "fit_ladder", "fit_result", "fitting",
 # What a stage module may know besides the core, each with its reason.
 EXCEPTIONS: dict[str, set[str]] = {
     "templates": {"psf"},  # the PSF's transform at any frequency
-    "shapes": {"templates", "rendering", "linear"},  # derivatives of templates, weighed by the solution's influence
+    "shapes": {"templates", "psf", "linear", "sersic_transform"},  # derivatives of templates, weighed by the influence
     "shift_summary": {"astrometry", "registration"},  # says in arcsec what these have found
     "registration": {
         "astrometry",
