@@ -13,7 +13,18 @@ LIBRARY = SCRIPTS / "unblend"
 MAX_LINES = 500
 
 CORE = {"domain", "geometry", "units", "flags", "errors"}
-FIT = {"imfit", "imfit_text", "fit_data", "fit_ladder", "fit_result", "fitting", "overrides", "onethread", "sersic"}
+FIT = {
+    "imfit",
+    "imfit_text",
+    "fit_data",
+    "fit_ladder",
+    "fit_prior",
+    "fit_result",
+    "fitting",
+    "overrides",
+    "onethread",
+    "sersic",
+}
 """The fit of a group: one stage in several rooms, which know each other."""
 
 # What a stage module may know besides the core, each with its reason.
@@ -37,7 +48,7 @@ EXCEPTIONS: dict[str, set[str]] = {
     "fit_table": {"fit_result"},  # the fitted parameters as a table
     "simulate": {"simulate_sources"},  # the example field: sources drawn, then observed
     "example_field": {"simulate", "simulate_sources"},  # what the example field holds
-    **dict.fromkeys(("imfit", "fit_data", "fit_ladder", "fit_result", "fitting", "overrides"), FIT),
+    **dict.fromkeys(("imfit", "fit_data", "fit_ladder", "fit_prior", "fit_result", "fitting", "overrides"), FIT),
 }
 # What modules of unblend.io may know of the stages: the nouns that they write and read, and the plan of the jobs.
 IO_EXCEPTIONS: dict[str, set[str]] = {
