@@ -38,7 +38,7 @@ EXCEPTIONS: dict[str, set[str]] = {
         "psf",
         "templates",
     },  # offsets of sources from templates and their gradients
-    "astrometry": {"linear", "normal_matrix"},  # every point of the search is a linear solution
+    "astrometry": {"linear", "noise", "normal_matrix"},  # every point of the search is a linear solution; honest errors
     "montecarlo": {"linear"},  # fits again with the factorised matrix
     "noise": {"linear", "normal_matrix"},  # the sandwich needs the inverse
     "extraction": {"linear", "noise"},  # weights, solution and noise in the order in which they need each other
