@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 from unblend.errors import ShiftError
-from unblend.extraction import settle_weights
+from unblend.extraction import noise_correlation, settle_weights
 from unblend.flags import Flag
 from unblend.io.files import read_json, write_json
 from unblend.io.images import write_image
@@ -37,6 +37,7 @@ def main(spec_path: str, results_dir: str, shift_path: str, residual_path: str, 
     templates = read_templates(templates_path)[0] if templates_path else band.templates(present)
     settled = settle_weights(scene.image, scene.weight, templates, trusted=scene.trusted, name=spec["band"])
     band.weight, solution = settled.weight, settled.solution
+    band.correlation = noise_correlation(settled, templates, rounds=1)
     content: dict[str, Any] = {"band": spec["band"], "shift_arcsec": list(present), "message": None, "grid": None}
     if spec["astrometry"]:
         try:

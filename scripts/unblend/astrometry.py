@@ -14,6 +14,7 @@ import numpy as np
 from .domain import Box, Template
 from .errors import ShiftError
 from .linear import solve
+from .noise import correlated_errors
 from .normal_matrix import scaled_solve, single_thread
 from .units import robust_sigma
 
@@ -161,6 +162,7 @@ def linear_offsets(
     templates: Sequence[Template],
     gradients_y: Sequence[Template],
     gradients_x: Sequence[Template],
+    correlation: np.ndarray | None = None,
 ) -> Offsets:
     """Measure the offset of each source that has gradients, all fluxes and all these offsets free at once.
 
@@ -175,6 +177,8 @@ def linear_offsets(
         Of all sources.
     gradients_y, gradients_x : sequences of Template
         Of the bright sources, in one order; d/d(position of the source).
+    correlation : array, optional
+        Autocorrelation of the noise (`noise.debiased_autocorrelation`): the errors honour it. White noise without.
 
     Returns
     -------
@@ -185,7 +189,9 @@ def linear_offsets(
     first = 1 + max((template.id for template in templates), default=0)
     n = len(ids)
     extra = [replace(g, id=first + k) for k, g in enumerate([*gradients_y, *gradients_x])]
-    solution = solve(image, weight, [*templates, *extra])
+    everything = [*templates, *extra]
+    solution = solve(image, weight, everything)
+    err = solution.err if correlation is None else correlated_errors(solution, everything, weight, correlation)[0]
     place = {template.id: k for k, template in enumerate(templates)}
     own = np.array([place[k] for k in ids.tolist()], dtype=int)
     start = len(templates)
@@ -196,9 +202,9 @@ def linear_offsets(
         ids,
         solution.flux[by_y] / flux,
         solution.flux[by_x] / flux,
-        solution.err[by_y] / np.abs(flux),
-        solution.err[by_x] / np.abs(flux),
-        solution.flux[own] / solution.err[own],
+        err[by_y] / np.abs(flux),
+        err[by_x] / np.abs(flux),
+        solution.flux[own] / err[own],
     )
 
 

@@ -85,9 +85,8 @@ def near_sources(solution: Solution, templates: Sequence[Template], weight: np.n
 
 def measure_noise(settled: Settled, templates: Sequence[Template], *, name: str) -> Noise:
     """Measure the noise's autocorrelation on the residual, what the fit absorbed added back, and the errors with it."""
-    rng = np.random.default_rng(NOISE_SEED)
     solution, weight = settled.solution, settled.weight
-    correlation = debiased_autocorrelation(solution, templates, weight, settled.near_source, rng=rng)
+    correlation = noise_correlation(settled, templates)
     err, background_err = correlated_errors(solution, templates, weight, correlation)
     lag_one = 0.0
     if correlation.size > 1:
@@ -95,6 +94,14 @@ def measure_noise(settled: Settled, templates: Sequence[Template], *, name: str)
         lag_one = float((correlation[middle, middle + 1] + correlation[middle + 1, middle]) / 2.0)
     log.info("%s: rms %.4g, correlation of neighbouring pixels %.2f", name, settled.rms, lag_one)
     return Noise(err, background_err, correlation, lag_one)
+
+
+def noise_correlation(settled: Settled, templates: Sequence[Template], *, rounds: int = 2) -> np.ndarray:
+    """Return the autocorrelation of the noise, measured on the residual away from the sources."""
+    rng = np.random.default_rng(NOISE_SEED)
+    return debiased_autocorrelation(
+        settled.solution, templates, settled.weight, settled.near_source, rng=rng, rounds=rounds
+    )
 
 
 def nearest_source(models: Mapping[int, Model], target: Mapping[str, float]) -> int:

@@ -44,7 +44,7 @@ SENTENCES: dict[Flag, str] = {
     Flag.POINT_SOURCE: "The model is a point source.",
     Flag.PSF_UNDERSAMPLED: "The band's PSF has a FWHM below 2.5 of its own pixels: bright fluxes may be off by 1 %.",
     Flag.FIT_TIMED_OUT: "A fit ran out of time (models.timeout).",
-    Flag.SHAPE_FIXED: "Too faint for a free shape: the Sersic index was held at 1.",
+    Flag.SHAPE_FIXED: "Too faint for a free shape: the index is the most probable one under a weak prior about 1.3.",
 }
 
 

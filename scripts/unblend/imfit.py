@@ -7,7 +7,7 @@ input gives the same bits. Positions are 0-based pixels of the detection image; 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -192,29 +192,53 @@ def _values_in_image(values: np.ndarray, blocks: Sequence[Block], box: Box) -> n
     return moved
 
 
-def covariance(blocks: Sequence[Block], pixels: Pixels, psf: np.ndarray) -> np.ndarray:
-    """Return (JᵀWJ)⁻¹ of all parameters in IMFIT's order, J from central differences of IMFIT's own images.
+def covariance(
+    blocks: Sequence[Block], pixels: Pixels, psf: np.ndarray, priors: Mapping[int, float] | None = None
+) -> np.ndarray:
+    """Return (JᵀWJ + P)⁻¹ of all parameters in IMFIT's order, J from central differences of IMFIT's own images.
 
     Rows and columns of parameters that the fit could not move (fixed, on a limit) or that change no pixel are
-    zero. Where the data cannot tell parameters apart the variances are large, not infinite.
+    zero, unless `priors` has a standard deviation for them (by place, 1/σ² in P): what was held is uncertain then, and
+    all that follows from it. Where the data cannot tell parameters apart the variances are large, not infinite.
+    """
+    priors = priors or {}
+    moved, columns, _ = linearised(blocks, pixels, psf, priors)
+    information = columns @ columns.T
+    information += np.diag([priors[k] ** -2 if k in priors else 0.0 for k in moved])
+    full = np.zeros((len(parameters_of(blocks)),) * 2)
+    full[np.ix_(moved, moved)] = _safe_inverse(information)
+    return full
+
+
+def linearised(
+    blocks: Sequence[Block], pixels: Pixels, psf: np.ndarray, also: Collection[int] = ()
+) -> tuple[list[int], np.ndarray, np.ndarray]:
+    """Return the places of the parameters that the fit could move and of `also`, J and the residual.
+
+    Returns
+    -------
+    moved : list of int
+    columns : array (len(moved), n)
+        Change of the model in the n good pixels per unit of each parameter, over the error.
+    deviates : array (n,)
+        (image − model) / error.
     """
     parameters = parameters_of(blocks)
-    free = [k for k, parameter in enumerate(parameters) if not parameter.held]
+    moved = [k for k, parameter in enumerate(parameters) if k in also or not parameter.held]
     offsets = _offsets(blocks, pixels.box)
     values = np.array([parameter.value for parameter in parameters]) + offsets
     good = ~pixels.mask
-    columns = np.zeros((len(free), int(np.count_nonzero(good))))
+    columns = np.zeros((len(moved), int(np.count_nonzero(good))))
     with silence():
         fitter = _fitter(blocks, pixels.box, psf)
         fitter.loadData(pixels.image, error=pixels.error, mask=pixels.mask.astype(float))
-        for row, k in enumerate(free):
+        for row, k in enumerate(moved):
             low, high = values.copy(), values.copy()
             low[k], high[k] = (end + offsets[k] for end in _difference_ends(parameters[k]))
             change = fitter.getModelImage(newParameters=high) - fitter.getModelImage(newParameters=low)
             columns[row] = change[good] / (high[k] - low[k]) / pixels.error[good]
-    full = np.zeros((len(parameters), len(parameters)))
-    full[np.ix_(free, free)] = _safe_inverse(columns @ columns.T)
-    return full
+        model = fitter.getModelImage(newParameters=values)
+    return moved, columns, (pixels.image - model)[good] / pixels.error[good]
 
 
 def _difference_ends(parameter: Parameter) -> tuple[float, float]:

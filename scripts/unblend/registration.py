@@ -49,6 +49,8 @@ class Registration:
         Half-light radii by ID, NaN where a source cannot serve as a reference (a star, a failed fit).
     doubtful : set of int
         Sources whose fit is flagged: references only where there is no better one.
+    correlation : array or None
+        Autocorrelation of the noise, for the errors of the offsets.
     """
 
     image: np.ndarray
@@ -58,6 +60,7 @@ class Registration:
     models: Mapping[int, Model]
     r_e_arcsec: Mapping[int, float]
     doubtful: frozenset[int] = frozenset()
+    correlation: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         """Measure the pixel's sides."""
@@ -96,7 +99,7 @@ class Registration:
             return None
         shifted = _Shifted(self.engine(shift_arcsec), self.models)
         gradients = astrometry.template_gradients(shifted, ids)
-        return astrometry.linear_offsets(self.image, self.weight, templates, *gradients)
+        return astrometry.linear_offsets(self.image, self.weight, templates, *gradients, self.correlation)
 
     def references(self, asked: Any, radius_arcsec: float, solution: Solution) -> list[int]:
         """Return the references asked for, checked, or chosen ones.
@@ -219,8 +222,7 @@ class _Shifted:
 
     def _one(self, i: int, shift: tuple[float, float]) -> Template:
         if i not in self._spectra:
-            made = self.engine.spectrum(self.models[i])
-            self._spectra[i] = made[0] if made else None
+            self._spectra[i] = self.engine.spectrum(self.models[i])
         spectrum = self._spectra[i]
         if spectrum is None:
             return self.engine.template(i, self.models[i])

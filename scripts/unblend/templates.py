@@ -8,7 +8,6 @@ inverse FFT samples the result at the pixels' centres. Nothing is interpolated.
 
 from __future__ import annotations
 
-import copy
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -76,10 +75,6 @@ class Spectrum:
         first = [(side * self.fold // 2) % self.fold for side in self.sides]
         return fine[first[0] :: self.fold, first[1] :: self.fold]
 
-    def with_values(self, values: np.ndarray) -> Spectrum:
-        """Return another transform at the same place."""
-        return Spectrum(values, self.origin, self.sides, self.fold)
-
     @property
     def box(self) -> Box:
         """Where `stamp()` lies in the band."""
@@ -115,12 +110,6 @@ class TemplateEngine:
             self.fold += 1  # an even number of fine samples per pixel would put none on a pixel's centre
         self._transforms: dict[tuple[int, int], np.ndarray] = {}
 
-    def unfolded(self) -> TemplateEngine:
-        """Return an engine that ignores what the PSF holds beyond the band's Nyquist frequency: cheaper, less exact."""
-        plain = copy.copy(self)
-        plain.fold, plain._transforms = 1, {}
-        return plain
-
     def position(self, model: Model) -> tuple[float, float]:
         """Return (y, x) of the model's reference position in the band, the shift included."""
         y, x = sky_to_pixel(self.wcs, np.array([model.sky[0]]), np.array([model.sky[1]]))
@@ -136,18 +125,14 @@ class TemplateEngine:
             self._transforms[sides] = transform(self.psf, *(_frequencies(side, self.fold) for side in sides))
         return self._transforms[sides]
 
-    def spectrum(self, model: Model, weights: Sequence[np.ndarray] = ()) -> tuple[Spectrum, list[np.ndarray]] | None:
-        """Return the transform of the model's template, and that of the model times each of `weights`.
-
-        `weights` are images of the model's shape; with the coordinates as weights their transforms give the
-        template's response to a stretch, a shear or a rotation. None where the source is far off the image.
-        """
+    def spectrum(self, model: Model) -> Spectrum | None:
+        """Return the transform of the model's template; None where the source is far off the image."""
         y, x = self.position(model)
         if not (np.isfinite(y) and np.isfinite(x)):
             return None
         jacobian = np.linalg.solve(self.jacobian(model), model.pixel_to_sky)
-        model_data, centre, jacobian, planes = _rebinned(model, jacobian, weights)
-        sides = self._sides(model_data.shape, centre, jacobian)
+        data, centre, jacobian = _rebinned(model, jacobian)
+        sides = self._sides(data.shape, centre, jacobian)
         origin = (round(y), round(x))
         spectrum = Spectrum(np.empty(0), origin, sides, self.fold)
         if not spectrum.box.overlaps(Box.of_shape(self.shape)):
@@ -156,9 +141,8 @@ class TemplateEngine:
         seen = self._psf_transform(sides)
         if model.pixel_integrated:
             seen = seen / _pixel_transform(*spectrum.frequencies, jacobian)
-        values = _point_masses([model_data, *planes], centre, jacobian, phase_offset, sides, self.fold)
-        light = values[0] * seen / model.total
-        return Spectrum(light, origin, sides, self.fold), [plane * seen / model.total for plane in values[1:]]
+        values = _point_masses(data, centre, jacobian, phase_offset, sides, self.fold)
+        return Spectrum(values * seen / model.total, origin, sides, self.fold)
 
     def _sides(self, shape: tuple[int, ...], centre: tuple[float, float], jacobian: np.ndarray) -> tuple[int, int]:
         """Sides of a stamp that holds model and PSF: nothing wraps around."""
@@ -178,7 +162,7 @@ class TemplateEngine:
         if model.pixel_integrated and coarse > COARSE_PIXEL:
             log.warning("source %d: the pixel of its model is %.2f of the band's, details are lost; give a model of "
                         "finer pixels (0.4 or less).", source_id, coarse)  # fmt: skip
-        return self.clipped(source_id, made[0].stamp(), made[0].box)
+        return self.clipped(source_id, made.stamp(), made.box)
 
     def clipped(self, source_id: int, stamp: np.ndarray, box: Box) -> Template:
         """Return the part of `stamp` on the image as a template, with the fraction of its light that is there."""
@@ -187,29 +171,24 @@ class TemplateEngine:
         return Template(source_id, inside, data, float(data.sum() / stamp.sum()))
 
 
-def _rebinned(
-    model: Model, jacobian: np.ndarray, weights: Sequence[np.ndarray]
-) -> tuple[np.ndarray, tuple[float, float], np.ndarray, list[np.ndarray]]:
+def _rebinned(model: Model, jacobian: np.ndarray) -> tuple[np.ndarray, tuple[float, float], np.ndarray]:
     """Sum blocks of model pixels until a block is 1/MODEL_PIXELS_PER_BAND_PIXEL of a band pixel.
 
     Blocks are odd and one is centred on the pixel nearest to the centre, so that symmetric models stay symmetric.
     """
-    planes = [model.data * weight for weight in weights]
     size = float(np.sqrt(abs(np.linalg.det(jacobian))))
     block = int(1.0 / (size * MODEL_PIXELS_PER_BAND_PIXEL))
     block -= 1 - block % 2
     if block < 3 or not model.pixel_integrated:
-        return model.data, model.centre, jacobian, planes
+        return model.data, model.centre, jacobian
     pads, centre = [], []
     for c, side in zip(model.centre, model.data.shape, strict=True):
         before = -(round(c) - block // 2) % block
         pads.append((before, -(side + before) % block))
         centre.append((c + before - (block - 1) / 2.0) / block)
-    binned = [
-        padded.reshape(padded.shape[0] // block, block, padded.shape[1] // block, block).sum(axis=(1, 3))
-        for padded in (np.pad(plane, pads) for plane in (model.data, *planes))
-    ]
-    return binned[0], (centre[0], centre[1]), jacobian * block, binned[1:]
+    padded = np.pad(model.data, pads)
+    binned = padded.reshape(padded.shape[0] // block, block, padded.shape[1] // block, block).sum(axis=(1, 3))
+    return binned, (centre[0], centre[1]), jacobian * block
 
 
 def _pixel_transform(ky: np.ndarray, kx: np.ndarray, jacobian: np.ndarray) -> np.ndarray:
@@ -225,15 +204,15 @@ def _pixel_transform(ky: np.ndarray, kx: np.ndarray, jacobian: np.ndarray) -> np
 
 
 def _point_masses(
-    planes: Sequence[np.ndarray], centre: tuple[float, float], jacobian: np.ndarray,
+    data: np.ndarray, centre: tuple[float, float], jacobian: np.ndarray,
     offset: tuple[float, float], sides: tuple[int, int], fold: int,
-) -> list[np.ndarray]:  # fmt: skip
-    """Return the transforms of the planes' pixels as point masses, about the stamp's origin."""
+) -> np.ndarray:  # fmt: skip
+    """Return the transform of the model's pixels as point masses, about the stamp's origin."""
     import finufft
 
-    rows, columns = (np.arange(side) - c for side, c in zip(planes[0].shape, centre, strict=True))
+    rows, columns = (np.arange(side) - c for side, c in zip(data.shape, centre, strict=True))
     modes = (sides[0] * fold, sides[1] * fold)
-    total = np.zeros((len(planes), *modes), dtype=np.complex128)
+    total = np.zeros(modes, dtype=np.complex128)
     step = max(1, POINTS_AT_ONCE // columns.size)
     for first in range(0, rows.size, step):
         strip = slice(first, first + step)
@@ -241,7 +220,6 @@ def _point_masses(
         for axis in (0, 1):
             position = offset[axis] + jacobian[axis, 0] * rows[strip, None] + jacobian[axis, 1] * columns[None, :]
             angles.append(np.ascontiguousarray((2 * np.pi / sides[axis] * position).ravel()))
-        strengths = np.array([plane[strip].ravel() for plane in planes], dtype=np.complex128)
-        values = finufft.nufft2d1(*angles, strengths, modes, eps=NUFFT_TOLERANCE, isign=-1, nthreads=1)
-        total += values.reshape(total.shape)
-    return list(total)
+        strengths = data[strip].ravel().astype(np.complex128)
+        total += finufft.nufft2d1(*angles, strengths, modes, eps=NUFFT_TOLERANCE, isign=-1, nthreads=1)
+    return total

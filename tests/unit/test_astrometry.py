@@ -15,6 +15,7 @@ from unblend.astrometry import (
 )
 from unblend.errors import ShiftError
 from unblend.linear import model_image
+from unblend.noise import draw_noise
 
 SHAPE = (60, 70)
 PLACES = {1: (30.3, 33.2), 2: (33.0, 38.0), 3: (12.0, 15.0), 4: (45.0, 20.0), 5: (20.0, 55.0)}
@@ -148,6 +149,24 @@ def test_linear_offsets_errors_and_dead_sources():
     assert found.err_dy[3] == pytest.approx(np.sqrt(8 * np.pi) * 1.5**2 * 5.0 / 350.0, rel=0.2)
     assert (np.abs(found.dy / found.err_dy)[[0, 1, 3]] < 4).all()
     assert np.isnan([found.dy[2], found.err_dx[2], found.snr[2]]).all()
+
+
+def test_linear_offsets_errors_honour_correlated_noise():
+    lags = np.arange(-6, 7)
+    # white noise smoothed by a Gaussian of 0.8 pixel: R is one of 0.8 √2
+    correlation = np.exp(-(lags[:, None] ** 2 + lags**2) / (4 * 0.8**2))
+    templates, gradients = make_templates([1, 2, 3, 4], (0.0, 0.0)), template_gradients(make_templates, [1, 2, 3, 4])
+    clean, pulls, white = image_off_by(0.0, 0.0), [], []
+    rng = np.random.default_rng(8)
+    for _ in range(40):
+        image = clean + 2.0 * draw_noise(correlation, SHAPE, rng)
+        found = linear_offsets(image, np.full(SHAPE, 0.25), templates, *gradients, correlation)
+        pulls.append([found.dy / found.err_dy, found.dx / found.err_dx])
+        plain = linear_offsets(image, np.full(SHAPE, 0.25), templates, *gradients)
+        white.append([plain.dy / plain.err_dy, plain.dx / plain.err_dx])
+    # 320 pulls: their rms is good to 4 %
+    assert np.std(pulls) == pytest.approx(1.0, abs=0.15)
+    assert np.std(white) > 1.5
 
 
 def made_offsets(dy, dx, err, snr=100.0):

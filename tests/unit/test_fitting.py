@@ -197,12 +197,6 @@ def test_a_group_of_custom_models_only():
     assert fit.members == () and not evaluate_members(fit, fitting_psf(), BOX).any()
 
 
-def test_faint_sources_have_a_fixed_index():
-    fit = fitted(group([galaxy(24.3, 20.6, 90.0, 1.0, 4.0, 0.4, 30.0)], rms=0.8, seed=4))
-    member = fit.members[0]
-    assert member.flags & Flag.SHAPE_FIXED and member.sersic.n == 1.0
-
-
 def test_an_undetected_blend_is_flagged():
     data = group([galaxy(24.0, 20.0, 3000.0, 1.0, 3.0, 0.3, 30.0) + star(28.0, 24.0, 900.0)])
     assert fitted(data).members[0].flags & Flag.FIT_POOR_CHI2

@@ -13,13 +13,24 @@ LIBRARY = SCRIPTS / "unblend"
 MAX_LINES = 500
 
 CORE = {"domain", "geometry", "units", "flags", "errors"}
-FIT = {"imfit", "imfit_text", "fit_data", "fit_ladder", "fit_result", "fitting", "overrides", "onethread", "sersic"}
+FIT = {
+    "imfit",
+    "imfit_text",
+    "fit_data",
+    "fit_ladder",
+    "fit_prior",
+    "fit_result",
+    "fitting",
+    "overrides",
+    "onethread",
+    "sersic",
+}
 """The fit of a group: one stage in several rooms, which know each other."""
 
 # What a stage module may know besides the core, each with its reason.
 EXCEPTIONS: dict[str, set[str]] = {
     "templates": {"psf"},  # the PSF's transform at any frequency
-    "shapes": {"templates", "rendering", "linear"},  # derivatives of templates, weighed by the solution's influence
+    "shapes": {"templates", "psf", "linear", "sersic_transform"},  # derivatives of templates, weighed by the influence
     "shift_summary": {"astrometry", "registration"},  # says in arcsec what these have found
     "registration": {
         "astrometry",
@@ -27,7 +38,7 @@ EXCEPTIONS: dict[str, set[str]] = {
         "psf",
         "templates",
     },  # offsets of sources from templates and their gradients
-    "astrometry": {"linear", "normal_matrix"},  # every point of the search is a linear solution
+    "astrometry": {"linear", "noise", "normal_matrix"},  # every point of the search is a linear solution; honest errors
     "montecarlo": {"linear"},  # fits again with the factorised matrix
     "noise": {"linear", "normal_matrix"},  # the sandwich needs the inverse
     "extraction": {"linear", "noise"},  # weights, solution and noise in the order in which they need each other
@@ -37,7 +48,7 @@ EXCEPTIONS: dict[str, set[str]] = {
     "fit_table": {"fit_result"},  # the fitted parameters as a table
     "simulate": {"simulate_sources"},  # the example field: sources drawn, then observed
     "example_field": {"simulate", "simulate_sources"},  # what the example field holds
-    **dict.fromkeys(("imfit", "fit_data", "fit_ladder", "fit_result", "fitting", "overrides"), FIT),
+    **dict.fromkeys(("imfit", "fit_data", "fit_ladder", "fit_prior", "fit_result", "fitting", "overrides"), FIT),
 }
 # What modules of unblend.io may know of the stages: the nouns that they write and read, and the plan of the jobs.
 IO_EXCEPTIONS: dict[str, set[str]] = {

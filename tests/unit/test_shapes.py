@@ -3,10 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from template_battery import SKY, Blur, Grid, psf_of, wcs_of
-from unblend.domain import Box
 from unblend.linear import solve
 from unblend.rendering import sersic_model
-from unblend.shapes import PARAMETERS, all_shape_errors, shape_error, template_derivatives
+from unblend.shapes import PARAMETERS, ShapeResponse, all_shape_errors, shape_error
 from unblend.templates import TemplateEngine
 
 STACK = np.array([[0.0, -0.06], [0.06, 0.0]])  # detection pixels: north up, east left
@@ -33,44 +32,68 @@ def image_of(engine, model):
     return image
 
 
+def response_of(engine, model, g, **profile):
+    """Return the response of a flux with the influence `g`, an image of the band."""
+    shape = {"oversampling": 5.0, **PROFILE, **profile}
+    return ShapeResponse(engine)(model, lambda box: g[box.slices], **shape)
+
+
 @pytest.mark.parametrize("name", PARAMETERS)
-def test_derivatives_against_differences(name):
+def test_responses_against_differences(name):
     engine, step = engine_of(), STEPS[name]
-    stamps, box = template_derivatives(engine, model_at(), oversampling=5, **PROFILE)
-    inside = box & Box.of_shape(engine.shape)
-    found = np.zeros(engine.shape)
-    found[inside.slices] = stamps[PARAMETERS.index(name)][inside.within(box)]
+    rows, columns = np.indices(engine.shape)
+    # an influence without symmetry: every parameter changes the flux
+    g = np.exp(-((rows - 52.0) ** 2 + 0.5 * (columns - 46.0) ** 2 + 0.6 * (rows - 52) * (columns - 46)) / 18.0)
 
-    def moved(sign):
+    def seen(sign):
         if name in ("y", "x"):
-            return image_of(engine, model_at(**{f"d{name}": sign * step}))
-        return image_of(engine, model_at(**{name: PROFILE[name] + sign * step}))
+            model = model_at(**{f"d{name}": sign * step})
+        else:
+            model = model_at(**{name: PROFILE[name] + sign * step})
+        return np.sum(g * image_of(engine, model))
 
-    expected = (moved(1) - moved(-1)) / (2 * step)
+    expected = (seen(1) - seen(-1)) / (2 * step)
+    found = response_of(engine, model_at(), g)[PARAMETERS.index(name)]
     # second-order differences; the stamp of another r_e or n is cut elsewhere: 0.5 % for n
-    assert np.abs(found - expected).max() < 0.01 * np.abs(expected).max()
+    assert found == pytest.approx(expected, rel=0.01)
+
+
+@pytest.mark.parametrize("blur", [Blur(3.0, oversampling=3.0), Blur(3.0, even=True, offset=(0.3, -0.4))])
+def test_psfs_of_every_kind(blur):
+    engine = TemplateEngine(wcs_of(SHEARED), (101, 101), psf_of(blur))
+    g = np.zeros(engine.shape)
+    g[44:53, 47:58] = 1.0
+    ends = [np.sum(g * image_of(engine, model_at(r_e=PROFILE["r_e"] + step))) for step in (0.05, -0.05)]
+    # second-order differences
+    assert response_of(engine, model_at(), g)[5] == pytest.approx((ends[0] - ends[1]) / 0.1, rel=0.01)
 
 
 def test_a_source_far_off_the_image():
     model = sersic_model(flux=1.0, sky=(SKY[0] + 1.0, SKY[1]), pixel_to_sky=STACK, oversampling=5, **PROFILE)
-    assert template_derivatives(engine_of(), model, oversampling=5, **PROFILE) is None
-    error = shape_error(
-        engine_of(), model, lambda box: np.ones(box.shape), oversampling=5, covariance=np.eye(6), **PROFILE
-    )
-    assert np.isnan(error)
+    engine = engine_of()
+    assert np.isnan(response_of(engine, model, np.ones(engine.shape))).all()
+
+
+def test_a_source_on_the_edge():
+    engine = engine_of()
+    model = model_at(120.0, 0.0)
+    g = np.ones(engine.shape)
+    ends = [np.sum(image_of(engine, model_at(120.0 + dy, 0.0))) for dy in (0.02, -0.02)]
+    # what leaves the image is lost: second-order differences
+    assert response_of(engine, model, g)[0] == pytest.approx((ends[0] - ends[1]) / 0.04, rel=0.01)
 
 
 def matched(engine, model):
     """Influence of each pixel on the flux of one source alone in white noise of sigma 1: T / sum T²."""
     image = image_of(engine, model)
-    return lambda box: image[box.slices] / np.sum(image**2)
+    return image / np.sum(image**2)
 
 
 def test_an_error_of_r_e_is_what_a_wrong_r_e_does():
     engine, model = engine_of(), model_at()
     covariance = np.zeros((6, 6))
     covariance[5, 5] = 0.1**2
-    found = shape_error(engine, model, matched(engine, model), oversampling=5, covariance=covariance, **PROFILE)
+    found = shape_error(response_of(engine, model, matched(engine, model)), covariance)
     truth, used = image_of(engine, model_at(r_e=PROFILE["r_e"] + 0.1)), image_of(engine, model)
     flux = np.sum(used * truth) / np.sum(used**2)
     # first order: r_e wrong by 2 %
@@ -81,16 +104,16 @@ def test_an_error_of_r_e_is_what_a_wrong_r_e_does():
 def test_a_wrong_position_costs_nothing_in_first_order():
     engine, model = engine_of(), model_at()
     covariance = np.diag([0.1**2, 0.1**2, 0.0, 0.0, 0.0, 0.0])
-    found = shape_error(engine, model, matched(engine, model), oversampling=5, covariance=covariance, **PROFILE)
-    # the flux of a matched template is at its maximum
-    assert found < 1e-6
+    found = shape_error(response_of(engine, model, matched(engine, model)), covariance)
+    # the flux of a matched template is at its maximum; what is left is light outside the square of the response
+    assert found < 1e-5
 
 
 def test_nan_and_zero_covariance():
-    engine, model = engine_of(), model_at()
-    error = {"oversampling": 5, **PROFILE}
-    assert shape_error(engine, model, matched(engine, model), covariance=np.zeros((6, 6)), **error) == 0.0
-    assert np.isnan(shape_error(engine, model, matched(engine, model), covariance=np.full((6, 6), np.nan), **error))
+    response = np.ones(6)
+    assert shape_error(response, np.zeros((6, 6))) == 0.0
+    assert np.isnan(shape_error(response, np.full((6, 6), np.nan)))
+    assert np.isnan(shape_error(np.full(6, np.nan), np.zeros((6, 6))))
 
 
 SHAPE_DTYPE = np.dtype(
@@ -125,5 +148,5 @@ def test_all_errors_in_the_order_of_the_solution():
     assert np.isfinite(errors[[0, 2]]).all() and np.isnan(errors[[1, 3]]).all()
     # the same profile, far from each other: the same error, to what the neighbours and the constant take
     assert errors[0] == pytest.approx(errors[2], rel=0.1)
-    alone = shape_error(engine, models[4], matched(engine, models[4]), oversampling=5, covariance=covariance, **PROFILE)
+    alone = shape_error(response_of(engine, models[4], matched(engine, models[4])), covariance)
     assert errors[0] == pytest.approx(alone, rel=0.2)

@@ -1,0 +1,110 @@
+"""The Fourier transform of a Sersic profile and its derivatives, without drawing a picture.
+
+A Sersic profile is a round one, stretched and turned: its transform is a function S_n(ρ) of one number, ρ = 2π r_e
+|(k_major, q k_minor)|, the frequency along the axes in units of 1/r_e. S_n is a Hankel transform of order 0, taken by
+FFTLog (Hamilton 2000, MNRAS 312, 257).
+"""
+
+from __future__ import annotations
+
+import functools
+
+import numpy as np
+
+_POINTS = 1024
+_LN_RADIUS = (-16.0, 14.0)
+"""Range of ln(r/r_e) of the transform: with 1024 points and the bias below S_n is good to 8e-5 for n 0.3 … 6 (GalSim)
+at all ρ, most of it from the linear interpolation."""
+_BIAS = -0.5
+_LN_N = np.linspace(np.log(0.09), np.log(9.0), 232)
+"""Sersic indices that are transformed, 2 % apart: between them a parabola is good to 1e-6."""
+_SMALLEST = 1e-5
+"""Of ρ: there S_n is 1 to 1e-6 up to n = 8."""
+
+
+@functools.cache
+def _grid() -> tuple[float, float, np.ndarray]:
+    """Return ln ρ of the first point, its step, and S_n on the points for all `_LN_N`, shape (232, points)."""
+    from scipy.fft import fht, fhtoffset
+    from scipy.special import gammaincinv, gammaln
+
+    n = np.exp(_LN_N)[:, None]
+    b = gammaincinv(2.0 * n, 0.5)
+    step = (_LN_RADIUS[1] - _LN_RADIUS[0]) / _POINTS
+    ln_r = _LN_RADIUS[0] + step * np.arange(_POINTS)
+    # FFTLog gives ∫ a(r) J0(kr) k dr: a = r I(r) for a profile of unit light
+    with np.errstate(over="ignore", under="ignore"):
+        a = np.exp(ln_r - b * np.exp(ln_r / n) - np.log(n) + 2.0 * n * np.log(b) - gammaln(2.0 * n))
+    offset = float(fhtoffset(step, mu=0.0, bias=_BIAS))
+    ln_rho = offset - ln_r[::-1]
+    return float(ln_rho[0]), step, fht(a, step, mu=0.0, offset=offset, bias=_BIAS) / np.exp(ln_rho)
+
+
+@functools.lru_cache(maxsize=4)
+def _tables(n: float) -> tuple[float, float, np.ndarray]:
+    """Return ln ρ of the first point, its step, and S, dS/d ln ρ, dS/dn on the points, shape (3, points)."""
+    first, step, grid = _grid()
+    spacing = _LN_N[1] - _LN_N[0]
+    place = (np.log(n) - _LN_N[0]) / spacing
+    middle = min(max(round(place), 1), len(_LN_N) - 2)
+    low, here, high = grid[middle - 1 : middle + 2]
+    t = place - middle
+    values = here + 0.5 * t * (high - low) + 0.5 * t**2 * (high + low - 2.0 * here)
+    by_n = (0.5 * (high - low) + t * (high + low - 2.0 * here)) / (spacing * n)
+    return first, step, np.array([values, np.gradient(values, step), by_n])
+
+
+def sersic_transform(rho: np.ndarray, n: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return S_n(ρ), its derivative with respect to ln ρ, and that with respect to n, each of the shape of `rho`.
+
+    Parameters
+    ----------
+    rho : array
+        2π r_e times the frequency, ≥ 0.
+    n : float
+        Sersic index, 0.1 … 8.
+    """
+    first, step, tables = _tables(n)
+    place = (np.log(np.maximum(rho, _SMALLEST)) - first) / step
+    index = np.clip(place.astype(int), 0, tables.shape[1] - 2)
+    fraction = np.clip(place - index, 0.0, 1.0)
+    low, high = tables[:, index], tables[:, index + 1]
+    s, slope, by_n = low + fraction * (high - low)
+    return s, slope, by_n
+
+
+def sersic_derivatives(
+    ky: np.ndarray, kx: np.ndarray, jacobian: np.ndarray, *, pa: float, ell: float, n: float, r_e: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the transform of a Sersic profile of unit light at the origin, and its derivatives.
+
+    Parameters
+    ----------
+    ky, kx : arrays (my,), (mx,)
+        Cycles per band pixel.
+    jacobian : array (2, 2)
+        d(y, x) in the band per detection pixel along (y, x).
+    pa, ell, n, r_e : float
+        Degrees; bare; bare; detection pixels.
+
+    Returns
+    -------
+    transform : array (my, mx), real
+    derivatives : array (6, my, mx), complex
+        With respect to y, x (detection pixels), pa (degree), ell, n, r_e (detection pixel).
+    """
+    along = [ky[:, None] * jacobian[0, axis] + kx[None, :] * jacobian[1, axis] for axis in (0, 1)]
+    sine, cosine = np.sin(np.deg2rad(pa)), np.cos(np.deg2rad(pa))
+    major, minor = along[0] * cosine - along[1] * sine, along[0] * sine + along[1] * cosine
+    q = 1.0 - ell
+    square = major**2 + (q * minor) ** 2
+    s, slope, by_n = sersic_transform(2.0 * np.pi * r_e * np.sqrt(square), n)
+    # d ln ρ/dp = dρ²/dp / 2ρ²; nothing changes at zero frequency
+    share = slope / np.where(square > 0, square, np.inf)
+    derivatives = np.empty((6, *s.shape), dtype=np.complex128)
+    derivatives[0], derivatives[1] = (-2j * np.pi * axis * s for axis in along)
+    derivatives[2] = np.deg2rad(1.0) * (q**2 - 1.0) * major * minor * share
+    derivatives[3] = -q * minor**2 * share
+    derivatives[4] = by_n
+    derivatives[5] = slope / r_e
+    return s, derivatives
