@@ -25,6 +25,8 @@ CENTRE = (53.0873, -27.84)
 REFERENCE = "hst"
 MARGIN_ARCSEC = 4.0
 """Around the populated square: nothing is cut by an edge, and nothing shines in from outside."""
+SMALL_ARCSEC = 45.0
+"""Side of the square of those fields that differ from the clean one in their bands alone."""
 N_STARS = 2
 FAINTEST_AB = 26.0
 MODEL_PIXEL_ARCSEC = 0.012
@@ -66,23 +68,22 @@ def bands(side_arcsec: float) -> tuple[BandSpec, BandSpec, BandSpec]:
 
 def scenarios() -> dict[str, Scenario]:
     """Return the scenarios by name; the one with a measured PSF only where its file is."""
-    made = []
-    hst, ground, spitzer = bands(60.0)
-    made.append(Scenario("clean", "60 galaxies per square arcminute", 60.0, 60.0, (hst, ground, spitzer)))
-    made.append(Scenario("crowded", "400 galaxies per square arcminute", 400.0, 36.0, bands(36.0)))
+    hst, ground, spitzer = bands(SMALL_ARCSEC)
     smoothed = (replace(hst, noise_sigma_pixels=0.6), replace(ground, noise_sigma_pixels=0.7))
     smoothed += (replace(spitzer, noise_sigma_pixels=0.6),)
-    made.append(
-        Scenario("correlated", "the clean field's density, correlated noise in all bands", 60.0, 60.0, smoothed)
-    )
     turned = (replace(hst, rotation_deg=-20.0), replace(ground, rotation_deg=31.0))
     turned += (replace(spitzer, rotation_deg=172.0, flipped=True, psf_oversampling=3, psf_shape=(123, 123)),)
-    made.append(Scenario("rotated", "rotated and flipped grids", 60.0, 60.0, turned))
+    made = [
+        Scenario("clean", "60 galaxies per square arcminute", 60.0, 60.0, bands(60.0)),
+        Scenario("crowded", "400 galaxies per square arcminute", 400.0, 30.0, bands(30.0)),
+        Scenario("correlated", "correlated noise in all bands", 60.0, SMALL_ARCSEC, smoothed),
+        Scenario("rotated", "rotated and flipped grids", 60.0, SMALL_ARCSEC, turned),
+    ]
     if REAL_PSF.exists():
         psf = np.asarray(fits.getdata(REAL_PSF), dtype=float)
         real = replace(spitzer, wavelength_um=5.8, measured_psf=psf, psf_shape=psf.shape,
                        psf_oversampling=round(spitzer.pixel_arcsec / REAL_PSF_PIXEL_ARCSEC))  # fmt: skip
-        made.append(Scenario("psf", "a measured PSF, even-sized and off centre", 60.0, 60.0, (hst, ground, real)))
+        made.append(Scenario("psf", "a measured PSF, even-sized, off centre", 60.0, SMALL_ARCSEC, (hst, ground, real)))
     return {scenario.name: scenario for scenario in made}
 
 

@@ -186,7 +186,7 @@ def shade(axes: Axes, middle: float, half: float) -> None:
 
 
 def draw_pulls(rows: np.ndarray, path: Path) -> None:
-    """Draw the histogram of pulls per mode and band over the unit Gaussian, counts on a log scale."""
+    """Draw the histogram of pulls per mode and band over the unit Gaussian, on a log scale; the last bins hold the rest."""
     from matplotlib.figure import Figure
 
     modes, bands = present(rows, "mode"), present(rows, "band")
@@ -201,11 +201,13 @@ def draw_pulls(rows: np.ndarray, path: Path) -> None:
             axes[i, j].hist(np.clip(pull, -7.99, 7.99), edges, color=COLOURS[band], alpha=0.55)
             axes[i, j].plot(x, len(part) * 0.5 * np.exp(-0.5 * x**2) / np.sqrt(2 * np.pi), "k", lw=1)
             axes[i, j].set_yscale("log")
-            axes[i, j].set_ylim(0.5, None)
+            axes[i, j].set_ylim(0.5, 1.5 * max(len(part), 10))
             sigma, beyond = results.spread(pull), 100 * np.mean(np.abs(pull) > results.FAR_PULL)
-            axes[i, j].set_title(f"{band}, {MODE_TITLES[mode]}: σ = {sigma:.2f}, {beyond:.1f} % > 5σ", fontsize=10)
+            axes[i, j].set_title(f"{band}, {MODE_TITLES[mode]}", fontsize=10)
+            note = f"σ = {sigma:.2f}\n{beyond:.1f} % beyond 5"
+            axes[i, j].text(0.03, 0.96, note, transform=axes[i, j].transAxes, va="top", fontsize=9)
     for j in range(len(bands)):
-        axes[-1, j].set_xlabel("(flux − truth) / error; outermost: beyond 7.5")
+        axes[-1, j].set_xlabel("(flux − truth) / error")
     for i in range(len(modes)):
         axes[i, 0].set_ylabel("sources")
     figure.savefig(path, dpi=90)
