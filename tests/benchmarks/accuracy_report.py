@@ -186,7 +186,7 @@ def shade(axes: Axes, middle: float, half: float) -> None:
 
 
 def draw_pulls(rows: np.ndarray, path: Path) -> None:
-    """Draw the histogram of pulls per mode and band over the unit Gaussian, on a log scale; the last bins hold the rest."""
+    """Draw the histogram of pulls per mode and band over the unit Gaussian; the last bins hold the rest."""
     from matplotlib.figure import Figure
 
     modes, bands = present(rows, "mode"), present(rows, "band")
