@@ -14,7 +14,7 @@ import yaml
 from astropy.io import fits
 from unblend import truth as compare
 from unblend.example_field import hubble_psf, irac_psf
-from unblend.simulate import BandSpec, Field, FieldSpec, PsfComponent, draw_field, galsim_source
+from unblend.simulate import BandSpec, DrawnBand, Field, FieldSpec, PsfComponent, draw_field, galsim_source
 from unblend.simulate_sources import SimulatedSource
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -96,11 +96,18 @@ def draw(folder: Path, scenario: Scenario, seed: int) -> Field:
         header = band.wcs.to_header()
         fits.writeto(folder / f"{name}.fits", band.image.astype(np.float32), header, overwrite=True)
         fits.writeto(folder / f"{name}-psf.fits", band.psf.astype(np.float32), overwrite=True)
+        # For noise drawn again: what the band would be without any, and the noise of each pixel.
+        np.savez(folder / f"{name}-light.npz", light=band.light + level(band), rms=band.rms)
     for mode, custom in (("fits", "none"), ("true", "custom_models")):
         settings = configuration(scenario.bands, f"results-{mode}", custom)
         (folder / f"{mode}.yaml").write_text(yaml.safe_dump(settings, sort_keys=False))
     fits.BinTableHDU(field.truth).writeto(folder / "truth.fits", overwrite=True)
     return field
+
+
+def level(band: DrawnBand) -> float:
+    """Return the constant of a drawn band."""
+    return float(band.spec.background * np.median(band.rms))
 
 
 def configuration(specs: tuple[BandSpec, ...], results_dir: str, custom_dir: str) -> dict:

@@ -14,7 +14,7 @@ from accuracy_fields import Scenario
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-MODE_TITLES = {"fits": "end to end", "true": "true models"}
+MODE_TITLES = {"fits": "end to end", "true": "true models", "noise": "true models, noise redrawn"}
 AXIS_TITLES = {
     "snr": "true flux / error",
     "neighbour": "distance to the nearest galaxy / FWHM",
@@ -42,7 +42,9 @@ def write(out: Path, rows: np.ndarray, shifts: list[dict], times: list[dict], kn
     (out / "accuracy.json").write_text(json.dumps(record, indent=1) + "\n")
     for mode in present(rows, "mode"):
         draw_bins(counted[counted["mode"] == mode], mode, out / f"accuracy-{mode}.png")
-    draw_pulls(counted, out / "accuracy-pulls.png")
+    draw_pulls(
+        counted[counted["mode"] != "true"] if "noise" in counted["mode"] else counted, out / "accuracy-pulls.png"
+    )
 
 
 def present(rows: np.ndarray, column: str) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -10,8 +11,13 @@ from pathlib import Path
 import numpy as np
 from accuracy_fields import REFERENCE, Scenario, match
 from unblend import truth as compare
+from unblend.extraction import measure_noise, settle_weights
 from unblend.geometry import offset_arcsec
+from unblend.io.files import read_json
+from unblend.io.scenes import load_scene
 from unblend.io.tables import read_table
+from unblend.io.template_store import read_templates
+from unblend.simulate import correlated_noise
 
 BRIGHT = 20.0
 FAR_PULL = 5.0
@@ -25,13 +31,13 @@ INDEX_EDGES = (0.0, 0.1, 0.8, 1.5, 2.5, 4.0, 7.0)
 """Sersic index; stars count as 0."""
 AXES = {"snr": SNR_EDGES, "neighbour": NEIGHBOUR_EDGES, "n": INDEX_EDGES}
 
-TARGET_BIAS = {"true": 0.005, "fits": 0.01}
+TARGET_BIAS = {"true": 0.005, "fits": 0.01, "noise": 0.005}
 TARGET_SIGMA, TARGET_SIGMA_BIN = 0.05, 0.1
 TARGET_FAR = 0.01
 TARGET_SHIFT_PIXELS = 0.02
 
 ROW = np.dtype(
-    [("scenario", "U12"), ("seed", "i4"), ("mode", "U4"), ("band", "U8"), ("id", "i4"), ("true_id", "i4")]
+    [("scenario", "U12"), ("seed", "i4"), ("mode", "U5"), ("band", "U8"), ("id", "i4"), ("true_id", "i4")]
     + [(name, "f8") for name in ("true", "flux", "err", "formal", "shape", "sim", "white", "isolated", "correlation")]
     + [(name, "f8") for name in ("snr", "neighbour", "n", "r_e", "q", "fit_n", "fit_r_e", "chi2", "undetected")]
     + [("flag", "i8"), ("counted", "?")]
@@ -103,6 +109,36 @@ def rows_of(folder: Path, scenario: Scenario, seed: int, mode: str) -> np.ndarra
     return np.concatenate(made)
 
 
+def redrawn(folder: Path, scenario: Scenario, seed: int, number: int) -> np.ndarray:
+    """Return the rows of a run with true models for `number` fresh draws of every band's noise, mode "noise".
+
+    The run's own templates, masks and weights and the functions that extract_fluxes calls; errors are formal.
+    """
+    results, kept = folder / "results-true", rows_of(folder, scenario, seed, "true")
+    made = []
+    for spec in scenario.bands:
+        drawn, job = np.load(folder / f"{spec.name}-light.npz"), f"specs/extract_fluxes/{spec.name}.json"
+        settings = read_json(results / job)
+        settings["image"]["file"] = str(folder / settings["image"]["file"])
+        scene, (templates, _) = (
+            load_scene(settings, results),
+            read_templates(results / f"bands/{spec.name}/templates.npz"),
+        )
+        rng = np.random.default_rng([seed, len(made), number])
+        part = kept[kept["band"] == spec.name]
+        place = {int(template.id): k for k, template in enumerate(templates)}
+        index = np.array([place[int(i)] for i in part["id"]])
+        for _ in range(number):
+            image = drawn["light"] + drawn["rms"] * correlated_noise(rng, spec.shape, spec.noise_sigma_pixels)
+            settled = settle_weights(image, scene.weight, templates, trusted=False, name=spec.name)
+            rows = part.copy()
+            rows["mode"], rows["flux"] = "noise", settled.solution.flux[index]
+            rows["err"] = rows["formal"] = measure_noise(settled, templates, name=spec.name).err[index]
+            rows["white"], rows["snr"] = settled.solution.err[index], rows["true"] / rows["err"]
+            made.append(rows)
+    return np.concatenate(made)
+
+
 def fwhm_arcsec(results: Path, band: str) -> float:
     """Return the FWHM of a band's PSF, as the workflow has measured it."""
     from astropy.io import fits
@@ -137,16 +173,15 @@ def undetected_light(truth: np.ndarray, matched: np.ndarray, rows: np.ndarray, b
 
 
 def summary(rows: np.ndarray, mode: str, *, sigma_tolerance: float, rng: np.random.Generator) -> Summary:
-    """Return the statistics of counted rows; errors are bootstrapped over sources."""
+    """Return the statistics of counted rows; errors are bootstrapped over sources, all draws of one together."""
     pull = (rows["flux"] - rows["true"]) / rows["err"]
-    bright = rows["snr"] > BRIGHT
-    deviation = (rows["flux"] / rows["true"] - 1.0)[bright]
-    number = len(pull)
+    _, source = np.unique(rows[["scenario", "seed", "true_id"]], return_inverse=True)
+    bright, number = rows["snr"] > BRIGHT, len(rows)
     far = float(np.mean(np.abs(pull) > FAR_PULL)) if number else np.nan
-    far_error = float(np.sqrt(max(far * (1 - far), 1.0 / max(number, 1)) / max(number, 1))) if number else np.nan
-    sigma, sigma_error = bootstrap(pull, spread, rng)
-    median, median_error = bootstrap(pull, np.median, rng)
-    bias, bias_error = bootstrap(deviation, np.median, rng)
+    far_error = float(np.sqrt(max(far * (1 - far), 1.0 / number) / number)) if number else np.nan
+    sigma, sigma_error = bootstrap(pull, source, spread, rng)
+    median, median_error = bootstrap(pull, source, np.median, rng)
+    bias, bias_error = bootstrap((rows["flux"] / rows["true"] - 1.0)[bright], source[bright], np.median, rng)
     return Summary(
         number, int(bright.sum()),
         Figure(bias, bias_error, -TARGET_BIAS[mode], TARGET_BIAS[mode]),
@@ -156,18 +191,24 @@ def summary(rows: np.ndarray, mode: str, *, sigma_tolerance: float, rng: np.rand
     )  # fmt: skip
 
 
-def spread(values: np.ndarray, axis: int = -1) -> np.ndarray:
+def spread(values: np.ndarray) -> float:
     """Return the robust sigma, 1.4826 MAD."""
-    middle = np.median(values, axis=axis, keepdims=True)
-    return 1.4826 * np.median(np.abs(values - middle), axis=axis)
+    return float(1.4826 * np.median(np.abs(values - np.median(values))))
 
 
-def bootstrap(values: np.ndarray, statistic, rng: np.random.Generator, draws: int = 400) -> tuple[float, float]:  # type: ignore[no-untyped-def]
-    """Return a statistic and its error from resampling; NaN below five values."""
+def bootstrap(
+    values: np.ndarray, source: np.ndarray, statistic: Callable, rng: np.random.Generator, draws: int = 200
+) -> tuple[float, float]:
+    """Return a statistic and its error from drawing sources with replacement; NaN below five values."""
     if len(values) < 5:
         return np.nan, np.nan
-    again = statistic(values[rng.integers(0, len(values), (draws, len(values)))], axis=1)
-    return float(statistic(values, axis=0)), float(np.std(again))
+    _, source = np.unique(source, return_inverse=True)
+    number = source.max() + 1
+    again = []
+    for _ in range(draws):
+        counts = np.bincount(rng.integers(0, number, number), minlength=number)
+        again.append(statistic(np.repeat(values, counts[source])))
+    return float(statistic(values)), float(np.std(again))
 
 
 def in_bins(rows: np.ndarray, axis: str) -> list[tuple[str, np.ndarray]]:
