@@ -79,7 +79,9 @@ class BandSpec:
         Offset of the PSF image's centroid from the middle of its array, in its own pixels.
     measured_psf : array (ny, nx) or None
         An effective PSF from a file, on the axes of the band's image, instead of `psf`; of `psf_shape`, sampled as
-        `psf_oversampling` says. Its adaptive centroid is the position of the source.
+        `psf_oversampling` says.
+    measured_centre : (y, x) or None
+        Where in `measured_psf` the source lies; None: the middle of the array.
     """
 
     name: str
@@ -100,6 +102,7 @@ class BandSpec:
     psf_shape: tuple[int, int] = (101, 101)
     psf_offset_pixels: tuple[float, float] = (0.0, 0.0)
     measured_psf: np.ndarray | None = None
+    measured_centre: tuple[float, float] | None = None
 
     def flux(self, mag_ab: float) -> float:
         """Return the flux in image units of an AB magnitude."""
@@ -188,16 +191,19 @@ def galsim_psf(components: Sequence[PsfComponent]) -> Any:
 
 
 def galsim_measured_psf(spec: BandSpec, native: Any) -> Any:
-    """Return the band's measured PSF, pixel response included, as a GalSim profile of unit flux about its centroid.
+    """Return the band's measured PSF, pixel response included, as a GalSim profile of unit flux.
 
     `native` is GalSim's local WCS of the band's image.
     """
     import galsim
 
-    image = galsim.Image(np.asarray(spec.measured_psf, dtype=float), scale=1.0)
+    data = np.asarray(spec.measured_psf, dtype=float)
     fine = galsim.JacobianWCS(*(native.getMatrix().ravel() / spec.psf_oversampling))
-    offset = image.FindAdaptiveMom().moments_centroid - image.true_center
-    return galsim.InterpolatedImage(image, wcs=fine, offset=offset, flux=1.0, gsparams=_gsparams())
+    offset = galsim.PositionD(0.0, 0.0)
+    if spec.measured_centre is not None:
+        middle = [(side - 1) / 2.0 for side in data.shape]
+        offset = galsim.PositionD(spec.measured_centre[1] - middle[1], spec.measured_centre[0] - middle[0])
+    return galsim.InterpolatedImage(galsim.Image(data), wcs=fine, offset=offset, flux=1.0, gsparams=_gsparams())
 
 
 def galsim_source(source: SimulatedSource) -> Any:

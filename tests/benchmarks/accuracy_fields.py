@@ -14,6 +14,7 @@ import yaml
 from astropy.io import fits
 from unblend import truth as compare
 from unblend.example_field import hubble_psf, irac_psf
+from unblend.psf import centroid
 from unblend.simulate import BandSpec, DrawnBand, Field, FieldSpec, PsfComponent, draw_field, galsim_source
 from unblend.simulate_sources import SimulatedSource
 
@@ -82,6 +83,7 @@ def scenarios() -> dict[str, Scenario]:
     if REAL_PSF.exists():
         psf = np.asarray(fits.getdata(REAL_PSF), dtype=float)
         real = replace(spitzer, wavelength_um=5.8, measured_psf=psf, psf_shape=psf.shape,
+                       measured_centre=centroid(psf),
                        psf_oversampling=round(spitzer.pixel_arcsec / REAL_PSF_PIXEL_ARCSEC))  # fmt: skip
         made.append(Scenario("psf", "a measured PSF, even-sized, off centre", 60.0, SMALL_ARCSEC, (hst, ground, real)))
     return {scenario.name: scenario for scenario in made}

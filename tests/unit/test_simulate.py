@@ -216,7 +216,8 @@ def test_truth_table_says_what_was_drawn():
 def test_a_measured_psf_draws_what_its_analytic_twin_draws():
     fine = replace(SHARP, psf_oversampling=4, psf_shape=(120, 122), psf_offset_pixels=(1.3, -2.6), rotation_deg=20.0)
     wcs = simulate.band_wcs(fine, CENTRE)
-    measured = replace(fine, measured_psf=7.0 * simulate.draw_psf(fine, wcs))
+    centre = (119 / 2 + 1.3, 121 / 2 - 2.6)
+    measured = replace(fine, measured_psf=7.0 * simulate.draw_psf(fine, wcs), measured_centre=centre)
     np.testing.assert_allclose(simulate.draw_psf(measured, wcs), simulate.draw_psf(fine, wcs), atol=1e-12)
     source = galaxy(n=1.5, r_e_arcsec=0.3, q=0.5, pa_deg=30.0)
     (box, truth), (other, drawn) = (simulate.draw_source(source, spec, wcs) for spec in (fine, measured))
