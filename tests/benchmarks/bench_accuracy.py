@@ -93,7 +93,7 @@ def main() -> None:
                 program = refresh_program(work)
             for mode in arguments.modes:
                 if not arguments.no_run:
-                    seconds = snakemake(program, folder, mode, arguments.cores, f"results-{mode}/catalogue.fits")
+                    seconds = snakemake(program, folder, mode, arguments.cores)
                     times.append({"scenario": name, "seed": seed, "mode": mode, "seconds": round(seconds, 1)})
                     print(f"{name}, seed {seed}, {mode}: {seconds:.0f} s", flush=True)
                 rows.append(results.rows_of(folder, known[name], seed, mode))
