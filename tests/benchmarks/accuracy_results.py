@@ -199,11 +199,11 @@ def spread(values: np.ndarray) -> float:
 def bootstrap(
     values: np.ndarray, source: np.ndarray, statistic: Callable, rng: np.random.Generator, draws: int = 200
 ) -> tuple[float, float]:
-    """Return a statistic and its error from drawing sources with replacement; NaN below five values."""
-    if len(values) < 5:
+    """Return a statistic and its error from drawing sources with replacement; NaN below five sources."""
+    names, source = np.unique(source, return_inverse=True)
+    number = len(names)
+    if number < 5:
         return np.nan, np.nan
-    _, source = np.unique(source, return_inverse=True)
-    number = source.max() + 1
     again = []
     for _ in range(draws):
         counts = np.bincount(rng.integers(0, number, number), minlength=number)

@@ -4,7 +4,7 @@
 
 Every field goes through the workflow, from images to catalogue, twice: with models that are fitted ("fits", end to
 end), and with the true shapes drawn by GalSim as the user's own models ("true"): that leaves the templates, the
-solution and its errors. For those the noise is drawn again, ten times, and only the fluxes are solved anew: bins of a
+solution and its errors. For those the noise is drawn again, 25 times, and only the fluxes are solved anew: bins of a
 thousand fluxes instead of a hundred. Fields stay in bench/accuracy/: a second run does only what a change of the
 program asks for.
 """
@@ -77,7 +77,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[1])
     parser.add_argument("--scenarios", nargs="+", choices=list(known), default=list(known))
     parser.add_argument("--modes", nargs="+", choices=MODES, default=list(MODES))
-    parser.add_argument("--redraw", type=int, default=10, help="fresh draws of the noise for the true models")
+    parser.add_argument("--redraw", type=int, default=25, help="fresh draws of the noise for the true models")
     parser.add_argument("--cores", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--out", type=Path, default=ROOT / "bench")
     parser.add_argument("--no-run", action="store_true", help="measure what earlier runs left")
