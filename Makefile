@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 CORES ?= $(shell nproc)
 SNAKEMAKE := $(BIN)/snakemake --cores $(CORES)
 
-.PHONY: demo test test-fast lint lock check-example figures docs bench-overhead clean help
+.PHONY: demo test test-fast lint lock check-example figures docs bench-overhead bench-accuracy accuracy-figures clean help
 
 help:                     ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -43,6 +43,13 @@ docs: $(VENV)/installed   ## renew the pages that are made from the code
 
 bench-overhead: $(VENV)/installed  ## what the workflow costs besides fits: per source, planning, nothing to do (10 min)
 	$(BIN)/python tests/benchmarks/bench_overhead.py --run 180 1000
+
+SEEDS ?= 1
+bench-accuracy: $(VENV)/installed  ## fluxes and errors against drawn truth, in bins: bench/accuracy.md; SEEDS="1 2" (20 min a seed)
+	$(BIN)/python tests/benchmarks/bench_accuracy.py --cores $(CORES) --seeds $(SEEDS)
+
+accuracy-figures:         ## copy the figures of the last bench-accuracy into the docs
+	cp bench/accuracy-fits.png bench/accuracy-true.png bench/accuracy-pulls.png docs/figures/
 
 lock: $(VENV)/bin/python  ## renew the pinned versions in requirements.lock
 	$(BIN)/python -m pip install --quiet pip-tools

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from unblend.domain import Model
 from unblend.errors import ShiftError
 from unblend.extraction import noise_correlation, settle_weights
 from unblend.flags import Flag
@@ -15,23 +16,24 @@ from unblend.io.images import write_image
 from unblend.io.scenes import load_models, load_scene
 from unblend.io.tables import read_table
 from unblend.io.template_store import read_templates
-from unblend.registration import Registration
+from unblend.psf import half_light_radius
+from unblend.registration import R_E_MIN, Registration
 from unblend.runlog import record_work, run
 from unblend.shift_summary import describe_offsets, describe_search
 
 log = logging.getLogger("unblend.shift")
-UNFIT = Flag.POINT_SOURCE | Flag.FIT_REPLACED | Flag.SHAPE_UNCERTAIN | Flag.CUSTOM_MODEL
-DOUBTFUL = Flag.FIT_POOR_CHI2 | Flag.FIT_ON_BOUND
+UNFIT = Flag.POINT_SOURCE | Flag.FIT_REPLACED | Flag.SHAPE_UNCERTAIN
+DOUBTFUL = Flag.FIT_POOR_CHI2 | Flag.FIT_ON_BOUND | Flag.CUSTOM_MODEL
 
 
 def main(spec_path: str, results_dir: str, shift_path: str, residual_path: str, templates_path: str = "") -> None:
     """Write astrometry.json and the residual at the shift that it names; `templates_path`: those at a given shift."""
     spec, results = read_json(spec_path), Path(results_dir)
     scene = load_scene(spec, results)
-    table = read_table(results / "imfit" / "sersic.fits")
-    r_e = {int(row["id"]): np.nan if row["flag"] & UNFIT else float(row["r_e_arcsec"]) for row in table}
+    table, models = read_table(results / "imfit" / "sersic.fits"), load_models(results)
+    r_e = {int(row["id"]): radius_arcsec(row, models[int(row["id"])]) for row in table}
     doubtful = frozenset(int(row["id"]) for row in table if row["flag"] & DOUBTFUL)
-    band = Registration(scene.image, scene.weight, scene.wcs, scene.psf, load_models(results), r_e, doubtful)
+    band = Registration(scene.image, scene.weight, scene.wcs, scene.psf, models, r_e, doubtful)
     auto = spec["shift"] == "auto"
     present = (0.0, 0.0) if auto else (float(spec["shift"][0]), float(spec["shift"][1]))
     templates = read_templates(templates_path)[0] if templates_path else band.templates(present)
@@ -63,6 +65,17 @@ def main(spec_path: str, results_dir: str, shift_path: str, residual_path: str, 
     write_image(residual_path, solution.residual, wcs=scene.wcs)
     write_json(shift_path, content)
     record_work("astrometry", spec["band"])
+
+
+def radius_arcsec(row: np.void, model: Model) -> float:
+    """Return the half-light radius of a source, of a user's model from its pixels; NaN for a star or a failed fit."""
+    if row["flag"] & UNFIT:
+        return float("nan")
+    if not row["flag"] & Flag.CUSTOM_MODEL:
+        return float(row["r_e_arcsec"])
+    pixel = float(np.sqrt(abs(np.linalg.det(model.pixel_to_sky))))
+    radius = pixel * half_light_radius(model.data, *model.centre)
+    return radius if radius > R_E_MIN else float("nan")
 
 
 if __name__ == "__main__":

@@ -138,11 +138,12 @@ def place_circles(
     wanted: int = WANTED,
     enough: int = ENOUGH,
     quiet: float = 0.0,
+    loud: float = np.inf,
 ) -> Placement:
     """Place circles that do not overlap, in the image, off masked pixels and segments, where models have least light.
 
-    Where fewer than `enough` fit, circles shrink by steps of a tenth to no less than 2 FWHM; then segments are
-    allowed, still in order of light; then it is what there is, perhaps nothing.
+    Where fewer than `enough` fit, circles shrink by steps of a tenth to no less than 2 FWHM; then louder places are
+    allowed, then segments, still in order of light; then it is what there is, perhaps nothing.
 
     Parameters
     ----------
@@ -156,6 +157,9 @@ def place_circles(
     quiet : float
         Light per pixel below which one place is as good as another: among such places circles are strewn over the whole
         field, so that they sample all of its noise. A tenth of the noise, say.
+    loud : float
+        Light per pixel above which a place only helps to reach `enough`: there the misfit of the models, some per cent
+        of their light on real galaxies, would count as noise. The noise itself, say.
 
     Raises
     ------
@@ -179,12 +183,13 @@ def place_circles(
     least = min(radius, 2.0 * fwhm)
     size = radius
     while True:
-        circles = _greedy(light, clear, size, wanted)
+        circles = _greedy(np.where(light <= loud, light, np.inf), clear, size, wanted)
         if len(circles) >= enough or size <= least:
             break
         size = max(0.9 * size, least)
-    if len(circles) < enough:
-        circles = _greedy(light, to_mask, size, enough, circles)
+    for room in (clear, to_mask):
+        if len(circles) < enough:
+            circles = _greedy(light, room, size, enough, circles)
     touching = sum(bool(to_segment[int(y), int(x)] <= size) for y, x, _ in circles)
     return Placement(circles, size, radius, touching)
 

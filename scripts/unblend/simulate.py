@@ -77,6 +77,11 @@ class BandSpec:
     psf_shape : (ny, nx)
     psf_offset_pixels : (dy, dx)
         Offset of the PSF image's centroid from the middle of its array, in its own pixels.
+    measured_psf : array (ny, nx) or None
+        An effective PSF from a file, on the axes of the band's image, instead of `psf`; of `psf_shape`, sampled as
+        `psf_oversampling` says.
+    measured_centre : (y, x) or None
+        Where in `measured_psf` the source lies; None: the middle of the array.
     """
 
     name: str
@@ -96,6 +101,8 @@ class BandSpec:
     psf_oversampling: int = 1
     psf_shape: tuple[int, int] = (101, 101)
     psf_offset_pixels: tuple[float, float] = (0.0, 0.0)
+    measured_psf: np.ndarray | None = None
+    measured_centre: tuple[float, float] | None = None
 
     def flux(self, mag_ab: float) -> float:
         """Return the flux in image units of an AB magnitude."""
@@ -183,6 +190,22 @@ def galsim_psf(components: Sequence[PsfComponent]) -> Any:
     return galsim.Add(parts) if len(parts) > 1 else parts[0]
 
 
+def galsim_measured_psf(spec: BandSpec, native: Any) -> Any:
+    """Return the band's measured PSF, pixel response included, as a GalSim profile of unit flux.
+
+    `native` is GalSim's local WCS of the band's image.
+    """
+    import galsim
+
+    data = np.asarray(spec.measured_psf, dtype=float)
+    fine = galsim.JacobianWCS(*(native.getMatrix().ravel() / spec.psf_oversampling))
+    offset = galsim.PositionD(0.0, 0.0)
+    if spec.measured_centre is not None:
+        middle = [(side - 1) / 2.0 for side in data.shape]
+        offset = galsim.PositionD(spec.measured_centre[1] - middle[1], spec.measured_centre[0] - middle[0])
+    return galsim.InterpolatedImage(galsim.Image(data), wcs=fine, offset=offset, flux=1.0, gsparams=_gsparams())
+
+
 def galsim_source(source: SimulatedSource) -> Any:
     """Return the un-convolved source as a GalSim profile of unit flux."""
     import galsim
@@ -213,10 +236,13 @@ def draw_source(source: SimulatedSource, spec: BandSpec, wcs: WCS, psf: Any | No
     y, x = float(ys[0]) + dy, float(xs[0]) + dx
     reach = min(_light_radius_arcsec(source) + _psf_radius_arcsec(spec), 1.0 * max(spec.shape) * spec.pixel_arcsec)
     box = Box.around(y, x, reach / spec.pixel_arcsec)
-    profile = galsim.Convolve(galsim_source(source), galsim_psf(spec.psf) if psf is None else psf, gsparams=_gsparams())
+    native, measured = _local_wcs(wcs, y, x), spec.measured_psf is not None
+    if psf is None or measured:
+        psf = galsim_measured_psf(spec, native) if measured else galsim_psf(spec.psf)
+    profile = galsim.Convolve(galsim_source(source), psf, gsparams=_gsparams())
     stamp = galsim.Image(box.shape[1], box.shape[0], dtype=float)
     offset = galsim.PositionD(x - (box.x0 + box.x1 - 1) / 2.0, y - (box.y0 + box.y1 - 1) / 2.0)
-    profile.drawImage(image=stamp, wcs=_local_wcs(wcs, y, x), offset=offset, method="auto")
+    profile.drawImage(image=stamp, wcs=native, offset=offset, method="no_pixel" if measured else "auto")
     return box, stamp.array
 
 
@@ -224,6 +250,8 @@ def draw_psf(spec: BandSpec, wcs: WCS) -> np.ndarray:
     """Return the effective PSF (pixel response included, unit sum) in the orientation of the band's image."""
     import galsim
 
+    if spec.measured_psf is not None:
+        return np.asarray(spec.measured_psf / np.sum(spec.measured_psf))
     middle = ((spec.shape[0] - 1) / 2.0, (spec.shape[1] - 1) / 2.0)
     native = _local_wcs(wcs, *middle)
     fine = galsim.JacobianWCS(*(native.getMatrix().ravel() / spec.psf_oversampling))

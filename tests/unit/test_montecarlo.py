@@ -151,6 +151,18 @@ def test_circles_shrink_then_cross_segments_then_are_few():
     assert nothing.circles == []
 
 
+def test_loud_places_are_only_a_stopgap():
+    light, none = np.zeros((100, 200)), np.zeros((100, 200), dtype=bool)
+    light[:, 100:] = 3.0
+    everywhere = place_circles(light, none, none, radius=8.0, fwhm=4.0)
+    assert max(x for _, x, _ in everywhere.circles) > 150
+    quiet = place_circles(light, none, none, radius=8.0, fwhm=4.0, loud=1.0)
+    assert len(quiet.circles) >= 15 and max(x for _, x, _ in quiet.circles) < 100
+    # eight circles of this size find no room where it is quiet, 40 × 60 pixels
+    filled = place_circles(light[:40, 40:], none[:40, 40:], none[:40, 40:], radius=8.0, fwhm=4.0, enough=8, loud=1.0)
+    assert len(filled.circles) == 8 and sum(x > 60 for _, x, _ in filled.circles) == 1
+
+
 def test_radius_must_be_positive():
     with pytest.raises(InputError, match="positive radius and FWHM"):
         place_circles(np.zeros((5, 5)), np.zeros((5, 5)), np.zeros((5, 5)), radius=0.0, fwhm=1.0)

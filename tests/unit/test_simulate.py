@@ -211,3 +211,16 @@ def test_truth_table_says_what_was_drawn():
     assert truth["neighbour_arcsec"] == pytest.approx([9.0, 9.0], abs=1e-6)
     assert truth["flux_sharp"] == pytest.approx(10 ** (0.4 * (25.0 - np.array([22.0, 23.0]))))
     assert truth["snr_sharp"][1] == 0.0 < truth["snr_blurred"][1]
+
+
+def test_a_measured_psf_draws_what_its_analytic_twin_draws():
+    fine = replace(SHARP, psf_oversampling=4, psf_shape=(120, 122), psf_offset_pixels=(1.3, -2.6), rotation_deg=20.0)
+    wcs = simulate.band_wcs(fine, CENTRE)
+    centre = (119 / 2 + 1.3, 121 / 2 - 2.6)
+    measured = replace(fine, measured_psf=7.0 * simulate.draw_psf(fine, wcs), measured_centre=centre)
+    np.testing.assert_allclose(simulate.draw_psf(measured, wcs), simulate.draw_psf(fine, wcs), atol=1e-12)
+    source = galaxy(n=1.5, r_e_arcsec=0.3, q=0.5, pa_deg=30.0)
+    (box, truth), (other, drawn) = (simulate.draw_source(source, spec, wcs) for spec in (fine, measured))
+    assert box == other
+    # the stamp of the PSF ends at 15 pixels, where its light is 1e-7
+    np.testing.assert_allclose(drawn, truth, atol=1e-4 * truth.max())
