@@ -30,6 +30,7 @@ rule all:
         R / "catalogue.fits",
         R / "report/index.html",
         R / "imfit/det_stack-sub.fits",
+        R / "imfit/sheet.html",
         expand(R / "bands/{band}/neighbours-removed.fits", band=BANDS),
         expand(R / "bands/{band}/astrometry.json", band=BANDS),
         BARRIER,
