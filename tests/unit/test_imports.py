@@ -38,6 +38,7 @@ EXCEPTIONS: dict[str, set[str]] = {
     "fit_words": {"fit_result", "imfit_text"},  # the fitted parameters as words
     "fit_pictures": {"plots", "sersic"},  # the stretch and the outlines of all figures; the ellipse of a profile
     "fit_sheet": {"fit_words"},  # flags in words
+    "left_over": {"templates"},  # every model is subtracted as its template
     "simulate": {"simulate_sources"},  # the example field: sources drawn, then observed
     "example_field": {"simulate", "simulate_sources"},  # what the example field holds
     **dict.fromkeys(("imfit", "fit_data", "fit_ladder", "fit_result", "fitting", "overrides"), FIT),
@@ -64,6 +65,9 @@ IO_EXCEPTIONS: dict[str, set[str]] = {
         "fit_words",
         "runlog",
     },  # reads what is drawn, keeps what is
+    "field_state": {"progress"},  # says in words what it has found
+    "run_watch": {"progress"},  # prints how far a run is
+    "live_stack": {"left_over", "model_images"},  # subtracts what is fitted so far
     "fit_batch": {"fit_result", "fitting", "runlog", "workers"},  # runs the fits of a batch and keeps them
     "imfit_files": {"imfit_text", "fit_result", "fit_data", "imfit"},  # IMFIT's own formats
     "scenes": {"linear"},  # the noise of a band is measured where it is read
