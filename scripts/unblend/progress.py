@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from .flags import Flag
+from .flags import Flag, names
 
 LEAST_FITS = 5
 """So many fits tell how long the others take."""
@@ -77,12 +77,12 @@ def status(state: RunState) -> str:
         words = f"fits {state.fits_done} of {state.fits_total}"
         left = time_left(state.fits_done, state.fits_total, state.fits_s, LEAST_FITS)
         said.append(words + (f", about {duration(left)} left" if left is not None else "") + _troubles(state))
-    elif state.jobs_total:
-        said.append(f"jobs {state.jobs_done} of {state.jobs_total}")
     if state.bands_total:
         left = time_left(state.bands_done, state.bands_total, state.bands_s)
         words = f"bands {state.bands_done} of {state.bands_total}"
         said.append(words + (f", about {duration(left)} left" if left is not None else ""))
+    if state.jobs_total and state.fits_done >= state.fits_total:
+        said.append(f"jobs {state.jobs_done} of {state.jobs_total}")
     if state.warnings:
         said.append(count(state.warnings, "warning"))
     if state.failed:
@@ -113,6 +113,13 @@ def flag_counts(flags: Sequence[int]) -> str:
     }
     found = {word: sum(bool(value & flag) for value in flags) for word, flag in kinds.items()}
     return ", ".join(f"{number} {word}" for word, number in found.items() if number)
+
+
+def common_flags(flags: Sequence[int]) -> str:
+    """Return how many sources bear each flag, the most common first: "12 shape fixed, 3 on edge"."""
+    found = {names(int(flag))[0]: sum(bool(value & flag) for value in flags) for flag in Flag}
+    ordered = sorted(found.items(), key=lambda item: -item[1])
+    return ", ".join(f"{number} {name.replace('_', ' ')}" for name, number in ordered if number)
 
 
 def closing(seconds: float, rows: Mapping[str, str]) -> list[str]:

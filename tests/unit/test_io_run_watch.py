@@ -179,6 +179,26 @@ def test_a_job_that_fails_is_named_with_its_log(scene):
     assert read_json(s.jobs.results / "logs/run.json")["state"] == "failed"
 
 
+def test_what_a_failed_job_has_said_itself_is_not_said_again(scene):
+    s = scene()
+    said = "RuleException:\nCalledProcessError in file x.smk:\nCommand 'python x.py' {}"
+    s.logger.error(said.format("returned non-zero exit status 1."))
+    assert s.shown.getvalue() == ""
+    s.logger.error(said.format("died with <Signals.SIGKILL: 9>."))
+    assert "SIGKILL" in s.shown.getvalue()
+
+
+def test_jobs_that_the_user_has_interrupted_have_not_failed(scene):
+    s = scene()
+    s.watch.begin()
+    s.logger.info("Terminating processes on user request, this might take some time.")
+    s.logger.error("Error in rule x", extra={"event": "job_error", "jobid": 4, "rule_name": "x", "log": []})
+    s.watch.end(failed=True)
+    lines = s.shown.getvalue().splitlines()
+    assert lines[0].startswith("Terminating") and lines[1].startswith("Stopped after ")
+    assert lines[2] == "What was finished is kept: run again."
+
+
 def test_nothing_to_do_says_where_the_results_are(scene, jobs):
     write_table(
         jobs.results / "catalogue.fits",
@@ -186,10 +206,10 @@ def test_nothing_to_do_says_where_the_results_are(scene, jobs):
     )
     s = scene()
     s.logger.info("Nothing to be done (all requested files are present and up to date).")
-    assert (
-        s.shown.getvalue().splitlines()[-1]
-        == f"  catalogue  {jobs.results / 'catalogue.fits'}: 2 sources, 1 with a flag"
-    )
+    assert s.shown.getvalue().splitlines()[-2:] == [
+        f"  catalogue  {jobs.results / 'catalogue.fits'}: 2 sources",
+        "  flags      1 degenerate",
+    ]
 
 
 # What the files say -------------------------------------------------------------------------------------------------

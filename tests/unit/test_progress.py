@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 from unblend.flags import Flag
-from unblend.progress import RunState, closing, count, duration, flag_counts, status, stopping, time_left
+from unblend.progress import RunState, closing, common_flags, count, duration, flag_counts, status, stopping, time_left
 
 
 @pytest.mark.parametrize(
@@ -26,13 +26,23 @@ def test_the_line_says_what_there_is_to_say():
     assert status(state) == "fits 50 of 200, about 1 min 00 s left (3 retried); bands 0 of 6"
     state.fits_done, state.bands_done, state.bands_s, state.warnings = 200, 2, 10.0, 1
     state.failed.append("mask_band: see x.log")
-    assert status(state) == "fits 200 of 200 (3 retried); bands 2 of 6, about 20 s left; 1 warning; 1 job failed"
+    assert (
+        status(state)
+        == "fits 200 of 200 (3 retried); bands 2 of 6, about 20 s left; jobs 3 of 51; 1 warning; 1 job failed"
+    )
 
 
 def test_flags_are_counted_by_source():
     both = Flag.FIT_RETRIED | Flag.FIT_ON_BOUND
     assert flag_counts([0, int(both), int(Flag.FIT_ON_BOUND)]) == "1 retried, 2 on a bound"
     assert flag_counts([0, 0]) == ""
+
+
+def test_the_most_common_flags_come_first():
+    assert (
+        common_flags([0, int(Flag.ON_EDGE), int(Flag.SHAPE_FIXED), int(Flag.SHAPE_FIXED)]) == "2 shape fixed, 1 on edge"
+    )
+    assert common_flags([0]) == ""
 
 
 def test_the_end_of_a_run():

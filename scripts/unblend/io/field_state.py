@@ -6,10 +6,12 @@ import re
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import reduce
+from operator import or_
 from pathlib import Path
 from typing import Any
 
-from ..progress import RunState, count, duration, flag_counts, status
+from ..progress import RunState, common_flags, count, duration, flag_counts, status
 from .files import read_json
 from .fit_field import PASSES
 from .jobs import Jobs
@@ -102,9 +104,9 @@ def what_there_is(results: Path) -> dict[str, str]:
     catalogue, report, sheet = results / "catalogue.fits", results / "report/index.html", results / "imfit/sheet.html"
     if catalogue.exists():
         table = read_table(catalogue)
+        rows["catalogue"] = f"{catalogue}: {count(len(table), 'source')}"
         columns = [name for name in table.dtype.names or () if name == "flag" or name.startswith("flag_")]
-        flagged = sum(any(row[name] for name in columns) for row in table)
-        rows["catalogue"] = f"{catalogue}: {count(len(table), 'source')}, {flagged} with a flag"
+        rows["flags"] = common_flags([reduce(or_, (int(row[name]) for name in columns), 0) for row in table])
     if report.exists():
         rows["report"] = str(report)
     if sheet.exists() and (results / "imfit/sersic.fits").exists():
@@ -114,7 +116,7 @@ def what_there_is(results: Path) -> dict[str, str]:
     if warnings:
         where = ", ".join(str(Path(path).relative_to(results / "logs")) for path in warnings)
         rows["warnings"] = f"{sum(warnings.values())}, in {results / 'logs'}: {where}"
-    return rows
+    return {name: where for name, where in rows.items() if where}
 
 
 def run_file(results: Path) -> dict[str, Any] | None:

@@ -29,9 +29,11 @@ SCROLL = {"job_info", "job_started", "job_finished", "job_error", "progress", "s
 NOISE = re.compile(
     r"Building DAG of jobs|Using shell: |Conda environments: ignored|Singularity containers: ignored|Elapsed time: |"
     r"Select jobs to execute|DAG of jobs will be updated|Updating checkpoint dependencies|Group jobs: inactive|"
-    r"Processed \d+ potential jobs|.*has been submitted with SLURM jobid"
+    r"Processed \d+ potential jobs|Restored previous version of |.*has been submitted with SLURM jobid"
 )
-UP_TO_DATE = "Nothing to be done"
+UP_TO_DATE, INTERRUPTED = "Nothing to be done", "Terminating processes on user request"
+JOB_ENDED = re.compile(r"(?s)RuleException.*CalledProcessError.*returned non-zero exit status 1\.\s*$")
+"""What Snakemake says besides of a job that has said its own sentence; one that was killed is not among these."""
 FIT_RULES = ("fit_first_pass", "fit_second_pass")
 LAST_OF_BAND = "run_monte_carlo"
 
@@ -56,6 +58,7 @@ class RunWatch(logging.Handler):
         self._guard, self._over = threading.RLock(), threading.Event()
         self._running: dict[int, logging.LogRecord] = {}
         self._began = self._fits_began = self._bands_began = self._printed = self._written = 0.0
+        self._interrupted = False
         self._offset, self._line, self._beat = 0, "", threading.Thread(target=self._watch, daemon=True)
 
     # Attaching ---------------------------------------------------------------------------------------------------
@@ -79,7 +82,8 @@ class RunWatch(logging.Handler):
             return True
         event = getattr(record, "event", None)
         scroll = str(event) in SCROLL if event is not None else record.levelno < logging.WARNING
-        if scroll and (event is not None or NOISE.match(str(record.msg))):
+        text = str(record.msg)
+        if (scroll and (event is not None or NOISE.match(text))) or JOB_ENDED.match(text):
             return False
         with self._guard:
             self._wipe()
@@ -109,7 +113,9 @@ class RunWatch(logging.Handler):
             self._job_ends(self._running.pop(said.job_id, None))
         elif event == "job_error":
             self._job_fails(said)
-        elif event == "None" and str(record.msg).startswith(UP_TO_DATE) and self.hides:
+        elif str(record.msg).startswith(INTERRUPTED):
+            self._interrupted = True
+        elif str(record.msg).startswith(UP_TO_DATE) and self.hides:
             self._lines(closing(0.0, self._rows())[1:])
 
     def _job_begins(self, rule: str) -> None:
@@ -140,6 +146,8 @@ class RunWatch(logging.Handler):
 
     def _job_fails(self, said: Any) -> None:
         known: Any = self._running.pop(said.jobid, None)
+        if self._interrupted:
+            return
         wildcards = " ".join(f"{name} {value}" for name, value in known.wildcards.items()) if known else ""
         where = f"see {', '.join(said.log)}" if said.log else "no log"
         self.state.failed.append(f"{' '.join([said.rule_name, wildcards]).strip()}: {where}")
