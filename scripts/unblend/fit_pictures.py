@@ -13,7 +13,7 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFilter, ImageFont
+from PIL import Image, ImageDraw, ImageFont
 from PIL.PngImagePlugin import PngInfo
 
 from .domain import Box
@@ -23,7 +23,7 @@ from .sersic import Sersic
 PANEL = 300
 """Wanted side of a panel, screen pixels: image pixels are enlarged by a whole factor."""
 GAP, MARGIN, LINE = 6, 8, 17
-SMALL, LARGE = 13, 15
+SMALL, LARGE, ID_SIZE = 13, 15, 17
 """Font sizes."""
 LEVELS = 112
 """Shades of a ramp: one grey, one brown for what the fit ignores; the other colours of the palette come behind them."""
@@ -209,16 +209,17 @@ def _font(size: int) -> Any:
 
 def _with_id(image: Image.Image, text: str, corner: tuple[int, int], colour: int) -> Image.Image:
     """Write an ID at the upper right corner of its segment, with a white rim that keeps it legible on black."""
-    font = _font(LARGE)
+    font = _font(ID_SIZE)
     left, top, right, bottom = (int(edge) for edge in font.getbbox(text))
-    width, height = right - left + 6, bottom - top + 6
-    stamp = Image.new("L", (width, height))
-    ImageDraw.Draw(stamp).text((3 - left, 3 - top), text, fill=255, font=font)
+    width, height = right - left + 8, bottom - top + 8
+    rim, ink = Image.new("L", (width, height)), Image.new("L", (width, height))
+    place = (4 - left, 4 - top)
+    ImageDraw.Draw(rim).text(place, text, fill=255, font=font, stroke_width=3)
+    ImageDraw.Draw(ink).text(place, text, fill=255, font=font, stroke_width=0.4)
     x = min(max(corner[0], 0), max(image.width - width, 0))
     y = min(max(corner[1] - height, 0), max(image.height - height, 0))
-    rim = stamp.filter(ImageFilter.MaxFilter(3))
     image.paste(LEVELS - 1, (x, y), _solid(rim, 60))
-    image.paste(colour, (x, y), _solid(stamp, 110))
+    image.paste(colour, (x, y), _solid(ink, 110))
     return image
 
 

@@ -69,7 +69,8 @@ def sheet(cards: Sequence[Card]) -> str:
     lead = (
         f"{len(cards)} groups of {sources} sources, worst first; {flagged} have a flag. Light is dark; brown is what "
         "the fit ignored; grey outlines are sources of other groups; an ellipse holds half the light of a Sersic "
-        "profile. The model holds the neighbours' light that was subtracted, and the sky."
+        "profile. The model holds the neighbours' light that was subtracted, and the sky. To mend a fit: "
+        "./unblend override ID."
     )
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Fits</title>'
