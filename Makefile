@@ -12,7 +12,6 @@ help:                     ## list the targets
 
 demo: $(VENV)/installed   ## environment, example field, the whole workflow, catalogue and report
 	$(SNAKEMAKE)
-	@echo "catalogue: results/catalogue.fits   report: results/report/index.html"
 
 test: $(VENV)/installed   ## environment, all tests
 	$(BIN)/ruff check .

@@ -10,6 +10,7 @@ if not workflow.overwrite_configfiles:
 
 
 include: "workflow/rules/common.smk"
+include: "workflow/rules/progress.smk"
 include: "workflow/rules/cutouts.smk"
 include: "workflow/rules/detection.smk"
 include: "workflow/rules/models.smk"
@@ -30,6 +31,7 @@ rule all:
         R / "catalogue.fits",
         R / "report/index.html",
         R / "imfit/det_stack-sub.fits",
+        R / "imfit/sheet.html",
         expand(R / "bands/{band}/neighbours-removed.fits", band=BANDS),
         expand(R / "bands/{band}/astrometry.json", band=BANDS),
         BARRIER,

@@ -17,14 +17,20 @@ def main(spec_path: str, results_dir: str, done_path: str) -> None:
     spec = read_json(spec_path)
     field = FitField(Path(results_dir), spec["gain"])
 
+    def data(group: str):  # type: ignore[no-untyped-def]
+        found = field.data(group, spec["groups"][group]["user_files"])
+        return field.less_neighbours(found, group, spec["neighbour_files"])
+
+    def write(group: str, found, pixels=None) -> None:  # type: ignore[no-untyped-def]
+        write_group_files(field.folder / group, pixels or data(group), field.psf, found, sky=field.sky_cards)
+
     def fit(group: str):  # type: ignore[no-untyped-def]
-        data = field.data(group, spec["groups"][group]["user_files"])
-        data = field.less_neighbours(data, group, spec["neighbour_files"])
-        found = fit_second_pass(data, field.psf, field.result(group, "first"))
-        write_group_files(field.folder / group, data, field.psf, found, sky=field.sky_cards)
+        pixels = data(group)
+        found = fit_second_pass(pixels, field.psf, field.result(group, "first"))
+        write(group, found, pixels)
         return found
 
-    fit_batch(field, spec, "second", fit, done_path)
+    fit_batch(field, spec, "second", fit, done_path, write)
 
 
 if __name__ == "__main__":

@@ -165,6 +165,11 @@ def renders_of(*sources: int) -> Work:
     return {f"render {source}" for source in sources}
 
 
+def draws_of(*groups: int) -> Work:
+    """Return the pictures of groups whose fit, or what it looks at, has changed."""
+    return {f"draw {group}" for group in groups}
+
+
 def behind_models(*bands: str) -> Work:
     """What new models lead to in the bands (both unless named)."""
     work = CATALOGUE | {"models all", "subtract all"}

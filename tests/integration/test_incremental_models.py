@@ -7,7 +7,7 @@ import shutil
 import numpy as np
 import pytest
 from astropy.io import fits
-from harness import IDS, Field, behind_models, fits_of, renders_of, second_fits_of
+from harness import IDS, Field, behind_models, draws_of, fits_of, renders_of, second_fits_of
 
 pytestmark = pytest.mark.integration
 
@@ -17,11 +17,11 @@ def test_override_of_a_lone_source_added_edited_and_deleted(field: Field) -> Non
     override = field / "overrides/7.dat"
     override.parent.mkdir()
     override.write_text("n 1 fixed\n")
-    field.redo(fits_of(7) | renders_of(7) | behind_models())
+    field.redo(fits_of(7) | renders_of(7) | draws_of(7) | behind_models())
     override.write_text("n 1.5 fixed\n")
-    field.redo(fits_of(7) | renders_of(7) | behind_models())
+    field.redo(fits_of(7) | renders_of(7) | draws_of(7) | behind_models())
     override.unlink()
-    field.redo(fits_of(7) | renders_of(7) | behind_models())
+    field.redo(fits_of(7) | renders_of(7) | draws_of(7) | behind_models())
     assert field.table("catalogue.fits").tobytes() == before.tobytes()
 
 
@@ -30,7 +30,8 @@ def test_overrides_reach_the_rest_of_their_group_and_the_second_pass_of_its_neig
     (field / "overrides").mkdir()
     for source in (2, 3):
         (field / f"overrides/{source}.dat").write_text("n 2 fixed\n")
-    field.redo(fits_of(1, 3) | second_fits_of(4) | renders_of(1, 2, 3, 4) | behind_models())
+    fitted = fits_of(1, 3) | second_fits_of(4)
+    field.redo(fitted | renders_of(1, 2, 3, 4) | draws_of(1, 3, 4) | behind_models())
 
 
 def test_own_model_added_and_removed(field: Field) -> None:
@@ -41,10 +42,10 @@ def test_own_model_added_and_removed(field: Field) -> None:
     shutil.copyfile(ours, theirs)
     with fits.open(theirs, mode="update") as hdus:
         hdus[0].data *= np.linspace(0.9, 1.1, hdus[0].data.shape[1], dtype=hdus[0].data.dtype)
-    field.redo({"custom 9"} | behind_models())
+    field.redo({"custom 9"} | draws_of(9) | behind_models())
     assert ours.read_bytes() == theirs.read_bytes()
     theirs.unlink()
-    field.redo(fits_of(9) | renders_of(9) | behind_models())
+    field.redo(fits_of(9) | renders_of(9) | draws_of(9) | behind_models())
     assert ours.read_bytes() == drawn
 
 
@@ -67,6 +68,16 @@ def test_a_deleted_fit_is_done_again(field: Field) -> None:
     """The result of the second pass is the same as before, so that nothing follows from it."""
     (field / "results/imfit/7/fit.json").unlink()
     field.redo(second_fits_of(7) | {"models all"})
+
+
+def test_a_deleted_picture_is_drawn_again(field: Field) -> None:
+    """A picture says under which key it was drawn: the others are kept."""
+    picture = field / "results/imfit/7/fit.png"
+    drawn = picture.read_bytes()
+    picture.unlink()
+    field.redo(draws_of(7))
+    assert picture.read_bytes() == drawn
+    field.redo(set())
 
 
 def test_a_stale_model_is_not_used(field: Field) -> None:

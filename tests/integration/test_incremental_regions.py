@@ -13,6 +13,7 @@ from harness import (
     Field,
     behind_mask,
     behind_models,
+    draws_of,
     fits_of,
     renders_of,
     stages,
@@ -36,17 +37,17 @@ def test_manual_sources_created_changed_and_changed_back_extended_and_deleted(fi
     catalogues = []
     for text in (isolated, "image\n" + circle(*empty_place(), 6), isolated):
         manual.write_text(text)
-        field.redo(EDIT | fits_of(13) | renders_of(13) | behind_models())
+        field.redo(EDIT | fits_of(13) | renders_of(13) | draws_of(13) | behind_models())
         catalogues.append(field.table("catalogue.fits").tobytes())
     assert catalogues[0] == catalogues[2] != catalogues[1]
 
     eighth = SMALL.galaxies[7]
     manual.write_text(isolated + circle(eighth.y, eighth.x + 15, 3))
-    field.redo(EDIT | fits_of(8) | renders_of(8, 14) | behind_models())
+    field.redo(EDIT | fits_of(8) | renders_of(8, 14) | draws_of(8) | behind_models())
     assert field.groups()["8"]["members"] == [8, 14]
 
     manual.unlink()
-    field.redo(EDIT | fits_of(8) | renders_of(8) | behind_models())
+    field.redo(EDIT | fits_of(8) | renders_of(8) | draws_of(8) | behind_models())
     # The files of the vanished 13 and 14 still lie there: they must not be used, and the old answer is back.
     assert (field / "results/imfit/models/13.fits").exists()
     assert field.table("catalogue.fits").tobytes() == before
@@ -66,11 +67,11 @@ def test_segments_merged_and_parted_again(field: Field) -> None:
     first, second = SMALL.galaxies[:2]
     merge = field / "merged_segments.reg"
     merge.write_text("image\n" + circle((first.y + second.y) / 2, (first.x + second.x) / 2, 5))
-    field.redo(EDIT | fits_of(1) | renders_of(1) | behind_models())
+    field.redo(EDIT | fits_of(1) | renders_of(1) | draws_of(1) | behind_models())
     assert list(field.table("catalogue.fits")["id"]) == [1, *range(3, 13)]
     merge.unlink()
     # The drawing of 2 still lies there, made from the same fit.
-    field.redo(EDIT | fits_of(1) | renders_of(1) | behind_models())
+    field.redo(EDIT | fits_of(1) | renders_of(1) | draws_of(1) | behind_models())
 
 
 def bad_regions(field: Field) -> Iterator[None]:
@@ -109,7 +110,7 @@ def test_simulation_regions_created(field: Field) -> None:
 def test_stack_bad_regions_touch_the_groups_whose_pixels_they_cover(field: Field) -> None:
     tenth = SMALL.galaxies[9]
     (field / "det_stack-bad.reg").write_text("image\n" + circle(tenth.y + 15, tenth.x, 3))
-    field.redo({"groups all"} | fits_of(10) | renders_of(10) | behind_models())
+    field.redo({"groups all"} | fits_of(10) | renders_of(10) | draws_of(10) | behind_models())
 
 
 def test_comments_and_colours_do_nothing(field: Field) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from astropy.io import fits
-from harness import BANDS, CATALOGUE, GROUPS, IDS, Field, Work, behind_models, fits_of, renders_of, stages
+from harness import BANDS, CATALOGUE, GROUPS, IDS, Field, Work, behind_models, draws_of, fits_of, renders_of, stages
 from smallfield import BLURRED, RMS, SHARP, SMALL, empty_place, psf
 
 pytestmark = pytest.mark.integration
@@ -78,7 +78,7 @@ def test_a_detection_image_changed_near_one_source(field: Field) -> None:
     tenth = SMALL.galaxies[9]
     change_pixels(field, f"{SHARP}.fits", round(tenth.y), round(tenth.x), 0.3)
     detection = {"detect all", "edit all", "groups all", f"mask {SHARP}"}
-    field.redo(detection | fits_of(10) | renders_of(10) | behind_models())
+    field.redo(detection | fits_of(10) | renders_of(10) | draws_of(10) | behind_models())
 
 
 def test_a_detection_image_changed_where_no_source_is(field: Field) -> None:

@@ -12,7 +12,20 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from harness import BANDS, CATALOGUE, GROUPS, IDS, Field, Work, behind_models, environment, fits_of, renders_of, stages
+from harness import (
+    BANDS,
+    CATALOGUE,
+    GROUPS,
+    IDS,
+    Field,
+    Work,
+    behind_models,
+    draws_of,
+    environment,
+    fits_of,
+    renders_of,
+    stages,
+)
 from smallfield import BLURRED
 
 pytestmark = pytest.mark.integration
@@ -49,7 +62,7 @@ def test_killed_during_fits(field: Field) -> None:
     first = kill_when(field, "fit_first", 2)
     assert first < fits_of(*GROUPS)
     second = resume(field)
-    assert first | second == fits_of(*GROUPS) | renders_of(*IDS) | behind_models()
+    assert first | second == fits_of(*GROUPS) | renders_of(*IDS) | draws_of(*GROUPS) | behind_models()
     assert not first & second
 
 
@@ -77,7 +90,7 @@ def test_one_group_fails_and_the_others_go_on(field: Field) -> None:
     assert str(broken.name) in failed.messages
 
     broken.unlink()
-    field.redo({"fit_second 5"} | renders_of(5) | behind_models())
+    field.redo({"fit_second 5"} | renders_of(5) | draws_of(5, 7) | behind_models())
 
 
 def scramble(folder: Path) -> None:
@@ -129,7 +142,7 @@ def test_a_copy_with_scrambled_times_and_without_the_records_of_snakemake(elsewh
     (elsewhere / "overrides").mkdir()
     (elsewhere / "overrides/7.dat").write_text("n 1 fixed\n")
     work = elsewhere.run().work
-    assert fits_of(7) | renders_of(7) | behind_models() <= work
+    assert fits_of(7) | renders_of(7) | draws_of(7) | behind_models() <= work
     assert not work & (fits_of(*GROUPS) - fits_of(7))
     assert not work & (renders_of(*IDS) - renders_of(7))
     (elsewhere / "overrides/7.dat").unlink()

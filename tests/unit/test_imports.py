@@ -46,6 +46,10 @@ EXCEPTIONS: dict[str, set[str]] = {
     "grouping": {"fftsize"},  # cutouts grow to sides that the FFT of the fits likes
     "model_images": {"rendering", "fit_result", "imfit", "imfit_text"},  # from fitted functions to a picture
     "fit_table": {"fit_result"},  # the fitted parameters as a table
+    "fit_words": {"fit_result", "imfit_text"},  # the fitted parameters as words
+    "fit_pictures": {"plots", "sersic"},  # the stretch and the outlines of all figures; the ellipse of a profile
+    "fit_sheet": {"fit_words"},  # flags in words
+    "left_over": {"templates"},  # every model is subtracted as its template
     "simulate": {"simulate_sources"},  # the example field: sources drawn, then observed
     "example_field": {"simulate", "simulate_sources"},  # what the example field holds
     **dict.fromkeys(("imfit", "fit_data", "fit_ladder", "fit_prior", "fit_result", "fitting", "overrides"), FIT),
@@ -65,6 +69,16 @@ IO_EXCEPTIONS: dict[str, set[str]] = {
         "overrides",
         "templates",
     },  # what the fits of a field read
+    "fit_pictures": {
+        "fit_pictures",
+        "fit_result",
+        "fit_sheet",
+        "fit_words",
+        "runlog",
+    },  # reads what is drawn, keeps what is
+    "field_state": {"progress"},  # says in words what it has found
+    "run_watch": {"progress"},  # prints how far a run is
+    "live_stack": {"left_over", "model_images"},  # subtracts what is fitted so far
     "fit_batch": {"fit_result", "fitting", "runlog", "workers"},  # runs the fits of a batch and keeps them
     "imfit_files": {"imfit_text", "fit_result", "fit_data", "imfit"},  # IMFIT's own formats
     "scenes": {"linear"},  # the noise of a band is measured where it is read

@@ -35,8 +35,8 @@ PER_BAND = (
     "mask_band", "subtract_background", "prepare_psf", "measure_shift", "make_templates", "extract_fluxes",
     "run_monte_carlo",
 )  # fmt: skip
-WHOLE = ("detect_sources", "edit_segments", "prepare_fit_psf", "group_sources", "collect_models", "write_catalogue",
-         "write_report")  # fmt: skip
+WHOLE = ("detect_sources", "edit_segments", "prepare_fit_psf", "group_sources", "collect_models", "draw_fits",
+         "write_catalogue", "write_report")  # fmt: skip
 PER_BATCH = ("fit_first_pass", "fit_second_pass", "render_models")
 GROUPS = {
     # 1 and 2 are neighbours, 5 stands alone; 3 is fitted with 1
@@ -357,6 +357,18 @@ def test_a_deleted_model_runs_its_batch_again_once(field):
     assert changed() == set()
     (models / "5.fits").unlink()
     assert changed() == {"render_models/5"}
+
+
+def test_a_deleted_picture_runs_the_drawing_again_once(field):
+    for group in GROUPS:
+        Path(f"results/imfit/{group}").mkdir()
+        Path(f"results/imfit/{group}/fit.png").write_text("picture")
+    specs()
+    Path("results/imfit/2/fit.png").unlink()
+    assert changed() == set()  # the sheet was never made: nothing is lost
+    Path("results/imfit/sheet.html").write_text("sheet")
+    assert changed() == {"draw_fits"}
+    assert changed() == set()
 
 
 def test_models_not_yet_made_are_not_lost(field):

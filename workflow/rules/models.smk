@@ -148,3 +148,28 @@ rule subtract_models:
     shell:
         "python {SCRIPTS}/subtract_models.py --log {log}"
         " {input.models[0]} {input.stack} {input.segments} {input.psf} {R} {output.residual}"
+
+
+rule draw_fits:
+    """Draw a picture of every fit group, and the sheet of all of them, worst first; unchanged pictures are kept."""
+    input:
+        spec=spec("draw_fits"),
+        models=BARRIER,
+        stack=settled(rules.detect_sources.output.stack),
+        error=settled(rules.detect_sources.output.error),
+        segments=settled(rules.edit_segments.output.segments),
+        mask=settled(rules.group_sources.output.mask),
+    output:
+        sheet=R / "imfit/sheet.html",
+    log:
+        R / "logs/draw_fits.log",
+    benchmark:
+        R / "benchmarks/draw_fits.tsv"
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    shell:
+        "python {SCRIPTS}/draw_fits.py --log {log} {input.spec} {R} {output.sheet}"

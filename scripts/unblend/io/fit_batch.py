@@ -19,7 +19,12 @@ log = logging.getLogger(__name__)
 
 
 def fit_batch(
-    field: FitField, spec: Mapping[str, Any], which: str, fit: Callable[[str], GroupFit], done_path: str
+    field: FitField,
+    spec: Mapping[str, Any],
+    which: str,
+    fit: Callable[[str], GroupFit],
+    done_path: str,
+    write: Callable[[str, GroupFit], None] | None = None,
 ) -> None:
     """Run `fit` for every group of the spec whose key differs from the stored one, in a worker with a time limit.
 
@@ -33,6 +38,8 @@ def fit_batch(
         From the name of a group to its fit.
     done_path : str
         Where the keys of all groups are written when every group has a result.
+    write : callable or None
+        Writes IMFIT's files of a group whose fit has crashed or run out of time; `fit` writes those of the others.
 
     Raises
     ------
@@ -52,6 +59,8 @@ def fit_batch(
         if isinstance(outcome, Failure):
             log.warning("group %s: %s: its models come from the moments of the segments", group, outcome.message)
             outcome = replaced(field, group, user_files, outcome)
+            if write is not None:
+                write_files(write, group, outcome, spec["timeout_s"])
         field.keep(group, which, keys[group], outcome)
         # A group of the user's own models leaves nothing to fit.
         if outcome.members:
@@ -60,6 +69,13 @@ def fit_batch(
     if mistakes:
         raise InputError("; ".join(mistakes))
     write_json(done_path, keys)
+
+
+def write_files(write: Callable[[str, GroupFit], None], group: str, fit: GroupFit, timeout_s: float) -> None:
+    """Write the files of a replaced fit, in a worker: what has crashed once may crash again."""
+    for _, outcome in run_tasks(lambda task: write(*task), [(group, fit)], timeout_s):
+        if isinstance(outcome, Failure):
+            log.warning("group %s: the files of its fit could not be written: %s", group, outcome.message)
 
 
 def replaced(field: FitField, group: str, user_files: Mapping[str, Any], failure: Failure) -> GroupFit:

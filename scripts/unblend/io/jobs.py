@@ -286,6 +286,12 @@ class Jobs:
             "catalogue": self.provenance.content(str(self.results / "det_cat.fits")),
         }
 
+    def draw_fits(self) -> Spec:
+        """Return the digest of the code that draws; a picture that is gone is drawn again."""
+        finished = all((self.results / "imfit" / name).exists() for name in ("groups.json", "sheet.html"))
+        made = [f"imfit/{group}/fit.png" for group in self.groups] if finished else []
+        return {"drawing": self.provenance.code("unblend/fit_pictures"), "makes": made}
+
     def subtract_models(self) -> Spec:
         """Nothing but the products of other jobs."""
         return {}

@@ -1,0 +1,47 @@
+"""How far the fits and a run are; the stack minus what is fitted so far: `./unblend progress`."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+
+from unblend.io.commands import command_line, field_of
+from unblend.io.field_state import describe_field, run_goes_on
+from unblend.io.jobs import Jobs
+from unblend.io.provenance import Provenance
+from unblend.runlog import run
+
+EVERY_S = 5.0
+
+
+def main(*words: str) -> None:
+    """Print how far the field is, once or until its run is over."""
+    parser = command_line("progress", "How far the fits of a field and its run are. It may be asked at any time.")
+    parser.add_argument("--stack", action="store_true", help="write imfit/det_stack-live.fits: less what is fitted")
+    parser.add_argument("--watch", action="store_true", help="look again every 5 s until the run is over")
+    options = parser.parse_args(words)
+    config = field_of(options)
+    results = Path(config.results_dir)
+    while True:
+        goes_on = options.watch and run_goes_on(results)
+        jobs = Jobs(config, Provenance(Path(__file__).resolve().parent, results / "specs", writable=False), results)
+        sys.stdout.write("\n".join([*describe_field(jobs), *(live_stack(jobs) if options.stack else [])]) + "\n")
+        sys.stdout.flush()
+        if not goes_on:
+            return
+        time.sleep(EVERY_S)
+
+
+def live_stack(jobs: Jobs) -> list[str]:
+    """Write the stack minus what is fitted so far; return the line that says so."""
+    from unblend.io.live_stack import write_live_stack
+
+    if not (jobs.results / "imfit/groups.json").exists():
+        return ["stack  nothing is fitted yet"]
+    path, done, total = write_live_stack(jobs)
+    return [f"stack  {path}: {done} of {total} sources are subtracted"]
+
+
+if __name__ == "__main__":
+    run(main)
