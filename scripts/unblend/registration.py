@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -29,6 +29,10 @@ NEIGHBOURS_WITHIN = 3.0
 """FWHM beyond the radius within which neighbours are fitted, too: the wings of a Spitzer PSF reach that far."""
 R_E_MIN, R_E_MAX = 0.05, 0.8
 """arcsec: half-light radii of references: no star, and compact."""
+FAR_PIXELS = 2.0
+"""Shifts closer than this are a phase of the same transform; stamps have a margin of one pixel and dark borders."""
+KEPT = 30_000_000
+"""Frequencies whose transforms are kept, in all: 480 MB."""
 MODEL_ERROR = 0.03
 """Of the light: no fitted model is better known at its core."""
 
@@ -61,6 +65,7 @@ class Registration:
     r_e_arcsec: Mapping[int, float]
     doubtful: frozenset[int] = frozenset()
     correlation: np.ndarray | None = None
+    _kept: _Shifted | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
         """Measure the pixel's sides."""
@@ -71,10 +76,18 @@ class Registration:
         """Return the template engine at a shift (along X, Y in arcsec)."""
         return TemplateEngine(self.wcs, self.image.shape, self.psf, shift_arcsec)
 
+    def shifted(self, shift_arcsec: Sequence[float]) -> tuple[_Shifted, tuple[float, float]]:
+        """Return a maker of templates and what it must be told, (dy, dx) in pixels, to make those at a shift."""
+        wanted = (float(shift_arcsec[1]) / self.scale_y, float(shift_arcsec[0]) / self.scale_x)
+        if self._kept is None or np.hypot(*np.subtract(wanted, self._kept.engine.shift)) > FAR_PIXELS:
+            self._kept = _Shifted(self.engine(shift_arcsec), self.models)
+        at = self._kept.engine.shift
+        return self._kept, (wanted[0] - at[0], wanted[1] - at[1])
+
     def templates(self, shift_arcsec: Sequence[float]) -> list[Template]:
         """Return all templates at a shift, in the order of the IDs."""
-        engine = self.engine(shift_arcsec)
-        return [engine.template(i, model) for i, model in sorted(self.models.items())]
+        maker, pixels = self.shifted(shift_arcsec)
+        return maker(sorted(self.models), pixels)
 
     def solved(self, shift_arcsec: Sequence[float]) -> tuple[list[Template], Solution]:
         """Return all templates at a shift, and the fluxes."""
@@ -97,8 +110,8 @@ class Registration:
         ids = self.bright(solution)
         if not ids:
             return None
-        shifted = _Shifted(self.engine(shift_arcsec), self.models)
-        gradients = astrometry.template_gradients(shifted, ids)
+        maker, pixels = self.shifted(shift_arcsec)
+        gradients = astrometry.template_gradients(maker, ids, pixels)
         return astrometry.linear_offsets(self.image, self.weight, templates, *gradients, self.correlation)
 
     def references(self, asked: Any, radius_arcsec: float, solution: Solution) -> list[int]:
@@ -146,7 +159,10 @@ class Registration:
 
         With references named by the user the pixels are those around the first, the others being its neighbours.
         """
-        engine = self.engine((0.0, 0.0))
+        maker = self.shifted((0.0, 0.0))[0]
+        if maker.engine.shift != (0.0, 0.0):
+            maker = _Shifted(self.engine((0.0, 0.0)), self.models)
+        engine = maker.engine
         scale = float(np.sqrt(self.scale_y * self.scale_x))
         radius = settings["radius"] / scale
         reach = radius + NEIGHBOURS_WITHIN * fwhm(self.psf) / self.psf.oversampling
@@ -154,7 +170,7 @@ class Registration:
         centres = [engine.position(self.models[i]) for i in (references[:1] if named else references)]
         others = [] if named and len(references) > 1 else self._within(engine, centres, reach, references)
         return astrometry.grid_search(
-            self.image, self._forgiving(solution), _Shifted(engine, self.models), references, centres,
+            self.image, self._forgiving(solution), maker, references, centres,
             radius_pixels=radius, step_pixels=settings["step"] / scale, max_pixels=settings["max_shift"] / scale,
             neighbours=others,
         )  # fmt: skip
@@ -216,14 +232,22 @@ class _Shifted:
     def __init__(self, engine: TemplateEngine, models: Mapping[int, Model]):
         self.engine, self.models = engine, models
         self._spectra: dict[int, Spectrum | None] = {}
+        self._size = 0
 
     def __call__(self, ids: Sequence[int], shift: tuple[float, float]) -> list[Template]:
         return [self._one(i, shift) for i in ids]
 
+    def _spectrum(self, i: int) -> Spectrum | None:
+        if i in self._spectra:
+            return self._spectra[i]
+        spectrum = self.engine.spectrum(self.models[i])
+        self._size += 0 if spectrum is None else spectrum.values.size
+        if self._size <= KEPT:
+            self._spectra[i] = spectrum
+        return spectrum
+
     def _one(self, i: int, shift: tuple[float, float]) -> Template:
-        if i not in self._spectra:
-            self._spectra[i] = self.engine.spectrum(self.models[i])
-        spectrum = self._spectra[i]
+        spectrum = self._spectrum(i)
         if spectrum is None:
             return self.engine.template(i, self.models[i])
         return self.engine.clipped(i, spectrum.stamp(shift), spectrum.box)

@@ -137,6 +137,24 @@ def test_sources_without_pixels_are_left_out_and_flagged():
     assert np.isnan(answer.residual[20, 3]) and np.isfinite(answer.residual[20, 30])
 
 
+def test_a_partly_masked_source_is_unbiased_and_less_sure():
+    rng = np.random.default_rng(12)
+    template, weight = gaussian(1, 20, 20, SHAPE), np.ones(SHAPE)
+    whole = solve(np.zeros(SHAPE), weight, [template])
+    weight[:, :20] = 0.0
+    image = 50.0 * model_image([template], np.ones(1), SHAPE)
+    pulls = []
+    for _ in range(60):
+        seen = image + rng.normal(size=SHAPE)
+        seen[:, :20] = 1e6  # what lies under the mask does not matter
+        answer = solve(seen, weight, [template])
+        pulls.append((answer.flux[0] - 50.0) / answer.err[0])
+    # 40 % of the light is left, the middle column among it: half of Σ T² and more
+    assert 1.2 < answer.err[0] / whole.err[0] < 1.6 and answer.flags[0] == Flag.PARTLY_MASKED
+    # 60 pulls: 0.13 for their mean, 9 % for their scatter
+    assert abs(np.mean(pulls)) < 0.4 and np.std(pulls) == pytest.approx(1.0, abs=0.28)
+
+
 def test_local_inverse_agrees_with_the_dense_one():
     rng = np.random.default_rng(5)
     templates, truth = gaussian_field(1100, 330, rng, half=6)

@@ -88,6 +88,24 @@ def test_scatter_of_white_noise_is_the_formal_error():
     assert ratio == pytest.approx(1.0, abs=0.3)
 
 
+@pytest.mark.parametrize(("number", "expected"), [(10, 0.25), (20, 0.17), (50, 0.10)])
+def test_the_error_of_the_error(number, expected):
+    # a source of its own image; patches of pure noise that share no pixel, in sets of `number`
+    sets, step = 3000 // number, 11
+    rows, columns = (v.ravel() for v in np.meshgrid(np.arange(50), np.arange(60), indexing="ij"))
+    circles = [(8.0 + step * y, 8.0 + step * x, 5.0) for y, x in zip(rows, columns, strict=True)]
+    shape = (50 * step + 8, 60 * step + 8)
+    template = gaussian(1, 300, 500, shape, half=5)
+    noise = np.random.default_rng(number).normal(size=shape)
+    answer = solve(np.zeros(shape), np.ones(shape), [template])
+    changes = monte_carlo(noise, np.zeros(shape, dtype=bool), [template], answer, np.ones(shape), circles)
+    errors = scatter(changes.reshape(sets, number))
+    # 1/√(2(M − 1)) is 0.24, 0.16, 0.10: the manual rounds; the scatter of 60 values is good to 9 %
+    assert np.std(errors) / np.mean(errors) == pytest.approx(expected, rel=0.25)
+    # 5 pixels hold all but 0.4 % of the light, and 1/√6000 of the scatter is 1.3 %
+    assert np.sqrt(np.mean(errors**2)) == pytest.approx(answer.err[0], rel=0.04)
+
+
 def test_scatter_needs_five_realizations():
     values = np.array([[1.0, 2.0, 3.0, 4.0, 5.0, np.nan], [1.0, 2.0, 3.0, 4.0, np.nan, np.nan]])
     # the variance of 1 … 5 with ddof 1 is 2.5
