@@ -103,10 +103,13 @@ def main() -> None:
                     seconds = run(program, folder, mode, arguments.cores)
                     times.append({"scenario": name, "seed": seed, "mode": mode, "seconds": round(seconds, 1)})
                     print(f"{name}, seed {seed}, {mode}: {seconds:.0f} s", flush=True)
+                elif not (folder / f"results-{mode}/catalogue.fits").exists():
+                    continue
                 rows.append(results.rows_of(folder, known[name], seed, mode))
                 found = results.shift_errors(folder, known[name], mode)
                 shifts += [{"scenario": name, "seed": seed, "mode": mode, **shift} for shift in found]
-            report.write(arguments.out, np.concatenate(rows), shifts, times, known)
+            if rows:
+                report.write(arguments.out, np.concatenate(rows), shifts, times, known)
     print((arguments.out / "accuracy.md").read_text())
 
 
