@@ -44,11 +44,12 @@ bench-overhead: $(VENV)/installed  ## what the workflow costs besides fits: per 
 	$(BIN)/python tests/benchmarks/bench_overhead.py --run 180 1000
 
 SEEDS ?= 1
-bench-accuracy: $(VENV)/installed  ## fluxes and errors against drawn truth, in bins: bench/accuracy.md; SEEDS="1 2" (20 min a seed)
+bench-accuracy: $(VENV)/installed  ## fluxes and errors against drawn truth, in bins: bench/accuracy.md; SEEDS="1 2" (30 min a seed)
 	$(BIN)/python tests/benchmarks/bench_accuracy.py --cores $(CORES) --seeds $(SEEDS)
 
-accuracy-figures:         ## copy the figures of the last bench-accuracy into the docs
-	cp bench/accuracy-fits.png bench/accuracy-true.png bench/accuracy-pulls.png docs/figures/
+accuracy-figures:         ## copy table and figures of the last bench-accuracy into the docs
+	cp bench/accuracy-fits.png bench/accuracy-noise.png bench/accuracy-pulls.png docs/figures/
+	cp bench/accuracy.md docs/accuracy-table.md
 
 lock: $(VENV)/bin/python  ## renew the pinned versions in requirements.lock
 	$(BIN)/python -m pip install --quiet pip-tools

@@ -6,6 +6,7 @@ GalSim draws everything: galaxies, PSFs and the un-convolved models. None of the
 from __future__ import annotations
 
 import os
+import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from astropy.io import fits
 from unblend import truth as compare
 from unblend.example_field import hubble_psf, irac_psf
 from unblend.psf import centroid
-from unblend.simulate import BandSpec, DrawnBand, Field, FieldSpec, PsfComponent, draw_field, galsim_source
+from unblend.simulate import BandSpec, DrawnBand, FieldSpec, PsfComponent, draw_field, galsim_source
 from unblend.simulate_sources import SimulatedSource
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -89,8 +90,8 @@ def scenarios() -> dict[str, Scenario]:
     return {scenario.name: scenario for scenario in made}
 
 
-def draw(folder: Path, scenario: Scenario, seed: int) -> Field:
-    """Draw a field and write images, PSFs, truth and both configurations into `folder`; return it."""
+def draw(folder: Path, scenario: Scenario, seed: int) -> None:
+    """Draw a field and write images, PSFs, truth, true models and both configurations into `folder`."""
     number = sum(map(ord, scenario.name))
     field = draw_field(scenario.spec(), np.random.default_rng([seed, number]))
     folder.mkdir(parents=True, exist_ok=True)
@@ -104,7 +105,8 @@ def draw(folder: Path, scenario: Scenario, seed: int) -> Field:
         settings = configuration(scenario.bands, f"results-{mode}", custom)
         (folder / f"{mode}.yaml").write_text(yaml.safe_dump(settings, sort_keys=False))
     fits.BinTableHDU(field.truth).writeto(folder / "truth.fits", overwrite=True)
-    return field
+    shutil.rmtree(folder / "true_models", ignore_errors=True)
+    write_true_models(folder, field.truth)
 
 
 def level(band: DrawnBand) -> float:
@@ -137,16 +139,31 @@ def match(truth: np.ndarray, found: np.ndarray, column: str) -> np.ndarray:
     return compare.match_positions(true_columns, (found["ra"], found["dec"], found[column]))
 
 
-def write_true_models(folder: Path, sources: list[SimulatedSource], truth: np.ndarray, detected: np.ndarray) -> int:
-    """Draw the un-convolved model of every detected source at its true place and shape; return how many."""
+def write_true_models(folder: Path, truth: np.ndarray) -> None:
+    """Draw the un-convolved model of every source at its true place and shape: true_models/{id of the truth}.fits."""
+    target = folder / "true_models"
+    target.mkdir(exist_ok=True)
+    for row in truth:
+        path = target / f"{row['id']}.fits"
+        if not path.exists():
+            shape = {name: float(row[name]) for name in ("ra", "dec", "n", "r_e_arcsec", "q")}
+            write_true_model(path, SimulatedSource(**shape, pa_deg=float(row["pa"])))
+
+
+def give_true_models(folder: Path, truth: np.ndarray, detected: np.ndarray) -> int:
+    """Copy the true model of every detected source to custom_models/{id of the detection}.fits; return how many."""
     target = folder / "custom_models"
     target.mkdir(exist_ok=True)
-    for old in target.glob("*.fits"):
-        old.unlink()
     matched = match(truth, detected, "flux")
-    for row in np.flatnonzero(matched >= 0):
-        write_true_model(target / f"{detected['id'][matched[row]]}.fits", sources[row])
-    return int(np.sum(matched >= 0))
+    rows = np.flatnonzero(matched >= 0)
+    names = {f"{detected['id'][matched[row]]}.fits": folder / f"true_models/{truth['id'][row]}.fits" for row in rows}
+    for old in target.glob("*.fits"):
+        if old.name not in names:
+            old.unlink()
+    for name, path in names.items():
+        if not (target / name).exists() or (target / name).read_bytes() != path.read_bytes():
+            shutil.copy(path, target / name)
+    return len(rows)
 
 
 def write_true_model(path: Path, source: SimulatedSource) -> None:

@@ -14,7 +14,7 @@ from accuracy_fields import Scenario
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-MODE_TITLES = {"fits": "end to end", "true": "true models", "noise": "true models, noise redrawn"}
+MODE_TITLES = {"fits": "end to end", "true": "true models", "noise": "many draws of the noise"}
 AXIS_TITLES = {
     "snr": "true flux / error",
     "neighbour": "distance to the nearest galaxy / FWHM",
@@ -114,6 +114,8 @@ def binned(rows: np.ndarray, mode: str, record: list, rng: np.random.Generator) 
 
 def shift_lines(shifts: list[dict]) -> list[str]:
     """Return the table of shifts: the error along X and Y in pixels of the band."""
+    if not shifts:
+        return []
     lines = ["", "Shift found − true, pixels of the band (± the workflow's own error)", ""]
     lines += ["| scenario | seed | | band | X | Y |", "|---|---|---|---|---|---|"]
     for shift in shifts:

@@ -9,15 +9,16 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
-from accuracy_fields import REFERENCE, Scenario, match
+from accuracy_fields import REFERENCE, Scenario, match, write_true_models
 from unblend import truth as compare
+from unblend.domain import Psf
 from unblend.extraction import measure_noise, settle_weights
 from unblend.geometry import offset_arcsec
-from unblend.io.files import read_json
-from unblend.io.scenes import load_scene
+from unblend.io.images import read_array, read_model, read_wcs
 from unblend.io.tables import read_table
-from unblend.io.template_store import read_templates
-from unblend.simulate import correlated_noise
+from unblend.psf import fwhm, prepare_psf
+from unblend.simulate import BandSpec, correlated_noise
+from unblend.templates import TemplateEngine
 
 BRIGHT = 20.0
 FAR_PULL = 5.0
@@ -101,8 +102,8 @@ def rows_of(folder: Path, scenario: Scenario, seed: int, mode: str) -> np.ndarra
         part["fit_n"], part["fit_r_e"], part["chi2"] = found["n"], found["r_e_arcsec"], found["chi2_red"]
         with np.errstate(invalid="ignore", divide="ignore"):
             part["snr"] = part["true"] / part["err"]
-            width = fwhm_arcsec(results, spec.name)
-            part["undetected"] = undetected_light(truth, matched, rows, spec.name, width) / part["err"]
+            seeing = fwhm_arcsec(results, spec.name)
+            part["undetected"] = undetected_light(truth, matched, rows, spec.name, seeing) / part["err"]
         good = np.isfinite(part["flux"]) & np.isfinite(part["err"]) & (part["err"] > 0)
         part["counted"] = good & ((part["flag"] & int(compare.NOT_COUNTED)) == 0)
         made.append(part)
@@ -110,33 +111,46 @@ def rows_of(folder: Path, scenario: Scenario, seed: int, mode: str) -> np.ndarra
 
 
 def redrawn(folder: Path, scenario: Scenario, seed: int, number: int) -> np.ndarray:
-    """Return the rows of a run with true models for `number` fresh draws of every band's noise, mode "noise".
+    """Return the rows of `number` fresh draws of every band's noise (three times as many of the coarse bands).
 
-    The run's own templates, masks and weights and the functions that extract_fluxes calls; errors are formal.
+    Templates of all true sources, at their true shapes and the true shift; solution and errors by the functions that
+    extract_fluxes calls. Errors are formal.
     """
-    results, kept = folder / "results-true", rows_of(folder, scenario, seed, "true")
+    truth = read_table(folder / "truth.fits")
+    write_true_models(folder, truth)
+    models = {int(i): read_model(folder / f"true_models/{i}.fits") for i in truth["id"]}
     made = []
     for spec in scenario.bands:
-        drawn, job = np.load(folder / f"{spec.name}-light.npz"), f"specs/extract_fluxes/{spec.name}.json"
-        settings = read_json(results / job)
-        settings["image"]["file"] = str(folder / settings["image"]["file"])
-        scene, (templates, _) = (
-            load_scene(settings, results),
-            read_templates(results / f"bands/{spec.name}/templates.npz"),
-        )
-        rng = np.random.default_rng([seed, len(made), number])
-        part = kept[kept["band"] == spec.name]
-        place = {int(template.id): k for k, template in enumerate(templates)}
-        index = np.array([place[int(i)] for i in part["id"]])
-        for _ in range(number):
+        drawn, rng = np.load(folder / f"{spec.name}-light.npz"), np.random.default_rng([seed, len(made), number])
+        psf = prepare_psf(read_array(str(folder / f"{spec.name}-psf.fits")), oversampling=float(spec.psf_oversampling))
+        engine = TemplateEngine(read_wcs(str(folder / f"{spec.name}.fits")), spec.shape, psf, spec.shift_arcsec)
+        templates = [engine.template(i, model) for i, model in models.items()]
+        weight, part = drawn["rms"] ** -2.0, rows_of_truth(truth, scenario, seed, spec.name, width(psf, spec))
+        for _ in range(number * (1 if spec.name == REFERENCE else 3)):
             image = drawn["light"] + drawn["rms"] * correlated_noise(rng, spec.shape, spec.noise_sigma_pixels)
-            settled = settle_weights(image, scene.weight, templates, trusted=False, name=spec.name)
+            settled = settle_weights(image, weight, templates, trusted=False, name=spec.name)
             rows = part.copy()
-            rows["mode"], rows["flux"] = "noise", settled.solution.flux[index]
-            rows["err"] = rows["formal"] = measure_noise(settled, templates, name=spec.name).err[index]
-            rows["white"], rows["snr"] = settled.solution.err[index], rows["true"] / rows["err"]
+            rows["flux"] = settled.solution.flux
+            rows["err"] = rows["formal"] = measure_noise(settled, templates, name=spec.name).err
+            rows["white"], rows["snr"] = settled.solution.err, rows["true"] / rows["err"]
             made.append(rows)
     return np.concatenate(made)
+
+
+def rows_of_truth(truth: np.ndarray, scenario: Scenario, seed: int, band: str, seeing: float) -> np.ndarray:
+    """Return rows of all true sources, without fluxes, mode "noise"."""
+    part = np.zeros(len(truth), dtype=ROW)
+    part["scenario"], part["seed"], part["mode"], part["band"] = scenario.name, seed, "noise", band
+    part["id"] = part["true_id"] = truth["id"]
+    part["true"], part["neighbour"] = truth[f"flux_{band}"], truth["neighbour_arcsec"] / seeing
+    part["n"] = np.where(truth["is_star"], 0.0, truth["n"])
+    part["r_e"], part["q"], part["counted"] = truth["r_e_arcsec"], truth["q"], True
+    return part
+
+
+def width(psf: Psf, spec: BandSpec) -> float:
+    """Return the FWHM of a PSF in arcsec."""
+    return fwhm(psf) / psf.oversampling * spec.pixel_arcsec
 
 
 def fwhm_arcsec(results: Path, band: str) -> float:
@@ -156,7 +170,7 @@ def pixel_arcsec(results: Path, band: str) -> float:
     return float(3600.0 * proj_plane_pixel_scales(WCS(fits.getheader(results / f"bands/{band}/mask.fits")))[0])
 
 
-def undetected_light(truth: np.ndarray, matched: np.ndarray, rows: np.ndarray, band: str, fwhm: float) -> np.ndarray:
+def undetected_light(truth: np.ndarray, matched: np.ndarray, rows: np.ndarray, band: str, seeing: float) -> np.ndarray:
     """Return how much of the light of undetected sources a fit of each source would take: Gaussians, to be rough.
 
     Two point sources at distance d share exp(−d²/4σ²) of their light in a matched filter; sizes are added in squares.
@@ -167,7 +181,7 @@ def undetected_light(truth: np.ndarray, matched: np.ndarray, rows: np.ndarray, b
     east, north = offset_arcsec(truth["ra"], truth["dec"], float(truth["ra"][0]), float(truth["dec"][0]))
     distance2 = (east[rows][:, None] - east[lost]) ** 2 + (north[rows][:, None] - north[lost]) ** 2
     size = truth["r_e_arcsec"] / 1.18
-    mine, theirs = (fwhm / 2.355) ** 2 + size[rows][:, None] ** 2, (fwhm / 2.355) ** 2 + size[lost] ** 2
+    mine, theirs = (seeing / 2.355) ** 2 + size[rows][:, None] ** 2, (seeing / 2.355) ** 2 + size[lost] ** 2
     share = 2.0 * mine / (mine + theirs) * np.exp(-0.5 * distance2 / (mine + theirs))
     return np.asarray(share @ truth[f"flux_{band}"][lost])
 

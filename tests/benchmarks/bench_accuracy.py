@@ -4,8 +4,8 @@
 
 Every field goes through the workflow, from images to catalogue, twice: with models that are fitted ("fits", end to
 end), and with the true shapes drawn by GalSim as the user's own models ("true"): that leaves the templates, the
-solution and its errors. For those the noise is drawn again, 25 times, and only the fluxes are solved anew: bins of a
-thousand fluxes instead of a hundred. Fields stay in bench/accuracy/: a second run does only what a change of the
+shift, the solution and its errors. For precision ("noise") the fluxes of all true sources are solved on many draws of
+the noise, without detection and shift. Fields stay in bench/accuracy/: a second run does only what a change of the
 program asks for.
 """
 
@@ -31,7 +31,7 @@ import accuracy_results as results  # noqa: E402
 from harness import PROGRAM, copy_program  # noqa: E402
 from unblend.io.tables import read_table  # noqa: E402
 
-MODES = ("fits", "true")
+MODES = ("noise", "fits", "true")
 
 
 def refresh_program(folder: Path) -> Path:
@@ -55,19 +55,23 @@ def snakemake(program: Path, folder: Path, mode: str, cores: int, *targets: str)
     return time.monotonic() - began
 
 
-def drawn(folder: Path, scenario: fields.Scenario, seed: int) -> None:
+def draw(folder: Path, scenario: fields.Scenario, seed: int) -> None:
     """Draw the field and its true models unless this very one is there already."""
-    key = report.digest([repr(scenario), seed])
-    mark = folder / "drawn.json"
+    key, mark = report.digest([repr(scenario), seed]), folder / "drawn.json"
     if mark.exists() and json.loads(mark.read_text())["key"] == key:
         return
-    field = fields.draw(folder, scenario, seed)
-    program = refresh_program(folder.parent)
-    snakemake(program, folder, "fits", 1, "results-fits/det_cat.fits")
-    detected = read_table(folder / "results-fits/det_cat.fits")
-    number = fields.write_true_models(folder, field.sources, field.truth, detected)
-    print(f"{folder.name}: {len(field.truth)} sources, {len(detected)} detected, {number} true models", flush=True)
+    fields.draw(folder, scenario, seed)
     mark.write_text(json.dumps({"key": key}))
+
+
+def run(program: Path, folder: Path, mode: str, cores: int) -> float:
+    """Run the workflow in a mode; before true models are used, sources are detected and told which is whose."""
+    if mode == "true":
+        snakemake(program, folder, "fits", cores, "results-fits/det_cat.fits")
+        truth, detected = read_table(folder / "truth.fits"), read_table(folder / "results-fits/det_cat.fits")
+        number = fields.give_true_models(folder, truth, detected)
+        print(f"{folder.name}: {len(truth)} sources, {len(detected)} detected, {number} true models", flush=True)
+    return snakemake(program, folder, mode, cores)
 
 
 def main() -> None:
@@ -77,7 +81,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[1])
     parser.add_argument("--scenarios", nargs="+", choices=list(known), default=list(known))
     parser.add_argument("--modes", nargs="+", choices=MODES, default=list(MODES))
-    parser.add_argument("--redraw", type=int, default=25, help="fresh draws of the noise for the true models")
+    parser.add_argument("--redraw", type=int, default=25, help="draws of the noise in mode noise")
     parser.add_argument("--cores", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--out", type=Path, default=ROOT / "bench")
     parser.add_argument("--no-run", action="store_true", help="measure what earlier runs left")
@@ -89,19 +93,26 @@ def main() -> None:
         for seed in arguments.seeds:
             folder = work / f"{name}-{seed}"
             if not arguments.no_run:
-                drawn(folder, known[name], seed)
+                draw(folder, known[name], seed)
                 program = refresh_program(work)
             for mode in arguments.modes:
+                if mode == "noise":
+                    kept = folder / f"noise-{arguments.redraw}.npy"
+                    if not (arguments.no_run and kept.exists()):
+                        np.save(kept, results.redrawn(folder, known[name], seed, arguments.redraw))
+                    rows.append(np.load(kept))
+                    continue
                 if not arguments.no_run:
-                    seconds = snakemake(program, folder, mode, arguments.cores)
+                    seconds = run(program, folder, mode, arguments.cores)
                     times.append({"scenario": name, "seed": seed, "mode": mode, "seconds": round(seconds, 1)})
                     print(f"{name}, seed {seed}, {mode}: {seconds:.0f} s", flush=True)
+                elif not (folder / f"results-{mode}/catalogue.fits").exists():
+                    continue
                 rows.append(results.rows_of(folder, known[name], seed, mode))
                 found = results.shift_errors(folder, known[name], mode)
-                if mode == "true" and arguments.redraw:
-                    rows.append(results.redrawn(folder, known[name], seed, arguments.redraw))
                 shifts += [{"scenario": name, "seed": seed, "mode": mode, **shift} for shift in found]
-            report.write(arguments.out, np.concatenate(rows), shifts, times, known)
+            if rows:
+                report.write(arguments.out, np.concatenate(rows), shifts, times, known)
     print((arguments.out / "accuracy.md").read_text())
 
 

@@ -1,0 +1,42 @@
+"""The accuracy benchmark's own parts: models drawn by GalSim, and statistics."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from unblend.io.images import read_model
+from unblend.rendering import draw_sersic
+from unblend.simulate_sources import SimulatedSource
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks"))
+
+import accuracy_fields as fields
+import accuracy_results as results
+
+
+@pytest.mark.parametrize(("n", "q"), [(1.0, 0.5), (4.0, 0.8)])
+def test_a_true_model_is_the_profile_that_we_draw(tmp_path, n, q):
+    source = SimulatedSource(53.1, -27.8, n=n, r_e_arcsec=0.06, q=q, pa_deg=30.0)
+    fields.write_true_model(tmp_path / "1.fits", source)
+    model = read_model(tmp_path / "1.fits")
+    ours = draw_sersic(model.data.shape, model.centre, n=n, r_e=0.06 / fields.MODEL_PIXEL_ARCSEC, ell=1.0 - q, pa=30.0)
+    # 64 points per pixel and axis leave 4e-4 of the peak at n = 4
+    np.testing.assert_allclose(model.data, ours, atol=1e-3 * ours.max())
+    assert model.total == 1.0 and model.sky == pytest.approx((53.1, -27.8))
+
+
+def test_a_bin_counts_sources_not_draws():
+    rng = np.random.default_rng(1)
+    values, source = np.repeat(rng.normal(size=40), 50), np.repeat(np.arange(40), 50)
+    _, error = results.bootstrap(values, source, np.median, rng)
+    # the median of 40 sources is good to 1.25 / √40 = 0.2; of 2000 fluxes it would be 0.03
+    assert 0.1 < error < 0.35
+    assert np.isnan(results.bootstrap(values[:200], source[:200], np.median, rng)[0])  # four sources
+
+
+def test_verdicts():
+    inside, near, far = (results.Figure(value, 0.03, 0.95, 1.05).verdict for value in (1.04, 1.1, 1.2))
+    assert (inside, near, far) == ("met", "open", "missed")
