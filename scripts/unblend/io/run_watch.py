@@ -54,7 +54,7 @@ class RunWatch(logging.Handler):
         super().__init__()
         self.jobs, self.results, self.state = jobs, jobs.results, RunState()
         self.stream: TextIO = sys.stderr
-        self.hides = False
+        self.hides = self._attached = False
         self._guard, self._over = threading.RLock(), threading.Event()
         self._running: dict[int, logging.LogRecord] = {}
         self._began = self._fits_began = self._bands_began = self._printed = self._written = 0.0
@@ -75,6 +75,7 @@ class RunWatch(logging.Handler):
         )
         own.addFilter(self.passes)
         logger.addHandler(self)
+        self._attached = True
 
     def passes(self, record: logging.LogRecord) -> bool:
         """Whether Snakemake's own handler should print a record."""
@@ -156,7 +157,9 @@ class RunWatch(logging.Handler):
     # The run -----------------------------------------------------------------------------------------------------
 
     def begin(self) -> None:
-        """Start to follow the work log."""
+        """Start to follow the work log; a process that runs one job for another Snakemake has nothing to follow."""
+        if not self._attached:
+            return
         self._began = self._printed = time.monotonic()
         self._offset = self._log.stat().st_size if self._log.exists() else 0
         self._write("running")
