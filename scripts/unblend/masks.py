@@ -375,8 +375,8 @@ def _equatorial(
 ) -> tuple[np.ndarray, np.ndarray, float]:
     """Return (ra, dec) in the image's `system`, and the position angle (north through east) of the frame's own north.
 
-    In degrees, as DS9 has it: to 2 mas, but 0.02 arcsec for the ecliptic and 0.3 for fk4, where programs differ. The axes
-    of icrs and fk5 are 0.02 arcsec apart: half a pixel of Hubble, and no angle.
+    In degrees, as DS9 has it: to 2 mas, but 0.02 arcsec for the ecliptic and 0.3 for fk4, where programs differ. The
+    axes of icrs and fk5 are 0.02 arcsec apart: half a pixel of Hubble, and no angle.
     """
     if frame == system:
         return longitude, latitude, 0.0

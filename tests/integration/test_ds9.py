@@ -36,7 +36,7 @@ PATIENCE_S = 15
 TITLE = "unblend-test"
 SHAPE = (100, 120)
 TOLERANCE_PIXELS = 0.02
-"""4 mas: DS9 writes positions to 0.4 mas and sizes to 0.5 mas; its galactic system differs from Astropy's by 1.3 mas."""
+"""4 mas: DS9 writes positions to 0.4 mas, sizes to 0.5 mas; its galactic system differs from Astropy's by 1.3 mas."""
 
 
 class Ds9:

@@ -330,15 +330,17 @@ def _properties(text: str) -> dict[str, str]:
     return {key.lower(): value[1:-1] if value[0] in "{\"'" else value for key, value in _PROPERTY.findall(text)}
 
 
-def write_regions(path: str | Path, regions: Iterable[Region], *, color: str = "green") -> None:
-    """Write regions for DS9, whole or not at all, with their texts; sizes keep their units.
+def write_regions(
+    path: str | Path, regions: Iterable[Region], *, color: str = "green", remarks: Iterable[str] = ()
+) -> None:
+    """Write regions for DS9, whole or not at all, with their texts; sizes keep their units; `remarks` as comments.
 
     Raises
     ------
     ValueError
         A region is a sector, which this writer does not know.
     """
-    lines = ["# Region file format: DS9 version 4.1", f"global color={color}"]
+    lines = ["# Region file format: DS9 version 4.1", *(f"# {remark}" for remark in remarks), f"global color={color}"]
     frame = None
     for region in regions:
         if region.frame != frame:
