@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 from unblend.io.files import read_json
 from unblend.io.images import read_array, read_wcs, write_image
-from unblend.io.regions import read_regions
+from unblend.io.regions import read_regions, write_regions
 from unblend.io.scenes import read_weight
 from unblend.masks import band_mask, region_mask
 from unblend.runlog import record_work, run
@@ -15,8 +16,8 @@ from unblend.runlog import record_work, run
 log = logging.getLogger("unblend.mask")
 
 
-def main(spec_path: str, mask_path: str) -> None:
-    """Write the mask (1 = ignored) with the number of pixels for each reason in its header."""
+def main(spec_path: str, mask_path: str, regions_path: str) -> None:
+    """Write the mask (1 = ignored) with the number of pixels for each reason in its header; its regions for DS9."""
     spec = read_json(spec_path)
     image = read_array(spec["image"]["file"])
     wcs = read_wcs(spec["image"]["file"])
@@ -29,6 +30,8 @@ def main(spec_path: str, mask_path: str) -> None:
         log.warning("every pixel of %s is masked: all its fluxes will be NaN", spec["image"]["file"])
     header = {f"N{name[:7].upper().replace(' ', '_')}": count for name, count in counts.items()}
     write_image(mask_path, mask, wcs=wcs, header=header)
+    named = [replace(r, text=r.text or name) for name, found in drawn.items() for r in found if r.sector is None]
+    write_regions(regions_path, named, color="red", remarks=["The regions of the mask, border and bad"])
     record_work("mask", Path(mask_path).parent.name)
 
 

@@ -7,6 +7,7 @@ message has a time limit.
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import subprocess
 import tempfile
@@ -17,11 +18,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import smallfield
 from astropy.io import fits
 from astropy.wcs import WCS
+from open_ds9 import main as open_ds9
 from unblend import geometry
 from unblend.domain import Region
-from unblend.io.images import read_wcs
+from unblend.io.images import read_wcs, write_image
 from unblend.io.regions import read_regions, write_regions
 from unblend.masks import circles, region_mask
 
@@ -50,6 +53,7 @@ class Ds9:
         self.screen = self.start_screen()
         self.env["DISPLAY"] = self.screen
         self.start("xpans")
+        self.title = TITLE
 
     def start(self, *command: str, **options: object) -> subprocess.Popen[bytes]:
         """Start a program that `stop` ends."""
@@ -74,11 +78,11 @@ class Ds9:
             assert time.monotonic() < until, complaint
             time.sleep(0.05)
 
-    def open(self, command: list[str]) -> None:
-        """Start DS9 by its command line and wait until it has read all of it."""
-        self.start(*command, "-title", TITLE)
-        # The title is the last word: with it the window answers to its name.
-        self.wait(lambda: self.client("xpaaccess", "-n", TITLE).stdout.strip() == "1", "DS9 does not answer")
+    def open(self, command: list[str], title: str = TITLE) -> None:
+        """Start DS9 and wait until it answers; what it is told and asked from now on goes to this one."""
+        self.title = title
+        self.start(*command, "-title", title)
+        self.wait(lambda: self.client("xpaaccess", "-n", title).stdout.strip() == "1", "DS9 does not answer")
 
     def client(self, *command: str) -> subprocess.CompletedProcess[str]:
         """Run a program of XPA."""
@@ -86,12 +90,12 @@ class Ds9:
 
     def tell(self, *words: str | Path) -> None:
         """Send DS9 a command."""
-        done = self.client("xpaset", "-p", TITLE, *map(str, words))
+        done = self.client("xpaset", "-p", self.title, *map(str, words))
         assert done.returncode == 0, f"{words}: {done.stderr}"
 
     def ask(self, *words: str) -> str:
         """Return DS9's answer to a question."""
-        done = self.client("xpaget", TITLE, *words)
+        done = self.client("xpaget", self.title, *words)
         assert done.returncode == 0, f"{words}: {done.stderr}"
         return done.stdout.strip()
 
@@ -273,3 +277,38 @@ def test_what_is_written_is_loaded(ds9, image, tmp_path):
     one, other = (np.array(masks_of(path, wcs)) for path in (mine, saved))
     assert (one != other).sum() <= 5  # of 500: angles and sizes are cut to their last digits
     assert "cyan" in saved.read_text()
+
+
+def test_the_command_opens_a_band_with_its_regions_around_the_target(ds9, tmp_path, capsys):
+    """Frames, regions, locks and centre of the window that `./unblend ds9 blurred` opens."""
+    smallfield.write(tmp_path)
+    results, band = tmp_path / "results", tmp_path / "results/bands/blurred"
+    circle = [Region("circle", "icrs", ((150.0 + k * 1e-4, 2.0),), ((1.0, "arcsec"),) * 2, text=str(k)) for k in (1, 2)]
+    for path in (results / "det_cat.reg", band / "mask.reg", band / "monte_carlo.reg"):
+        write_regions(path, circle)
+    segments, wcs = np.zeros(smallfield.SMALL.shape("sharp"), dtype=np.int32), smallfield.wcs_of("sharp")
+    segments[20:30, 20:30] = 7
+    write_image(results / "det_seg.fits", segments, wcs=wcs)
+    write_image(band / "residual.fits", smallfield.draw("blurred", 5), wcs=smallfield.wcs_of("blurred"))
+
+    open_ds9("blurred", "--print", "--directory", str(tmp_path), "--configfile", str(tmp_path / "config.yaml"))
+    words = shlex.split(capsys.readouterr().out)
+    assert words[1:3] == ["-title", "unblend: blurred"]
+    ds9.open([words[0], *words[3:]], "unblend-band")
+    ds9.wait(lambda: ds9.ask("lock", "crosshair") == "wcs", "DS9 does not come to the end of the command line")
+    assert ds9.ask("frame", "all").split() == ["1", "2", "3"]
+    names = []
+    for frame, number in (("1", 6), ("2", 6), ("3", 2)):
+        ds9.tell("frame", frame)
+        names.append(Path(ds9.ask("file")).name)
+        saved = tmp_path / f"{frame}.reg"
+        ds9.tell("regions", "save", saved)
+        assert len(read_regions(saved)) == number
+        assert [float(angle) for angle in ds9.ask("pan", "wcs", "icrs", "degrees").split()] == pytest.approx(
+            [smallfield.TARGET["ra"], smallfield.TARGET["dec"]],
+            abs=2e-5,  # 0.07 arcsec: half a pixel
+        )
+    assert names == ["blurred.fits", "residual.fits", "det_seg.fits"]
+    assert ds9.ask("lock", "frame") == "wcs" and ds9.ask("tile") == "yes"
+    ds9.tell("exit")
+    ds9.title = TITLE
