@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
 from pathlib import Path
 
 from unblend.io.files import read_json
@@ -30,8 +29,9 @@ def main(spec_path: str, mask_path: str, regions_path: str) -> None:
         log.warning("every pixel of %s is masked: all its fluxes will be NaN", spec["image"]["file"])
     header = {f"N{name[:7].upper().replace(' ', '_')}": count for name, count in counts.items()}
     write_image(mask_path, mask, wcs=wcs, header=header)
-    named = [replace(r, text=r.text or name) for name, found in drawn.items() for r in found if r.sector is None]
-    write_regions(regions_path, named, color="red", remarks=["The regions of the mask, border and bad"])
+    # Sectors cannot be written: they are in the mask, and in the user's own file.
+    shapes = [region for found in drawn.values() for region in found if region.sector is None]
+    write_regions(regions_path, shapes, color="red", remarks=["The regions of the mask, border and bad"])
     record_work("mask", Path(mask_path).parent.name)
 
 
