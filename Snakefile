@@ -32,5 +32,9 @@ rule all:
         R / "imfit/det_stack-sub.fits",
         expand(R / "bands/{band}/neighbours-removed.fits", band=BANDS),
         expand(R / "bands/{band}/astrometry.json", band=BANDS),
-        expand(R / "bands/{band}/proposed-bad.reg", band=BANDS),
+        expand(
+            R / "bands/{band}/proposed-{kind}.reg",
+            band=BANDS,
+            kind=["sim", "border", "bad"],
+        ),
         BARRIER,
