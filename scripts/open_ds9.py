@@ -21,10 +21,11 @@ def main(*words: str) -> None:
     """Start DS9, or print how to."""
     parser = command_line("ds9", "Open DS9 with a band, what the models leave of it, and the segments.")
     parser.add_argument("band", nargs="?", help="a band's name; without it the detection stack")
+    parser.add_argument("--propose", choices=("sim", "border", "bad"), help="load this proposal alone, to correct it")
     parser.add_argument("--print", action="store_true", dest="only_print", help="print the command, do not start DS9")
     options = parser.parse_args(words)
     config = field_of(options)
-    frames = band_frames(config, options.band) if options.band else stack_frames(config)
+    frames = band_frames(config, options.band, options.propose) if options.band else stack_frames(config)
     title = f"unblend: {options.band or 'detection stack'}"
     command = ds9_command(frames, (config.target.ra, config.target.dec), title)
     if options.only_print:
@@ -38,8 +39,8 @@ def main(*words: str) -> None:
     os.execv(program, command)
 
 
-def band_frames(config: Config, name: str) -> list[Frame]:
-    """Return image, residual and segments of a band, with sources, mask and Monte Carlo circles.
+def band_frames(config: Config, name: str, proposal: str | None = None) -> list[Frame]:
+    """Return image, residual and segments of a band, with sources, mask and Monte Carlo circles, or with a proposal.
 
     Raises
     ------
@@ -53,6 +54,8 @@ def band_frames(config: Config, name: str) -> list[Frame]:
     # Only the path of its image is asked for: nothing is written.
     image = Jobs(config, Provenance(Path(__file__).parent, results / "specs", writable=False), results).image(band)
     drawn = existing(results / "det_cat.reg", folder / "mask.reg", folder / "monte_carlo.reg")
+    if proposal:  # alone: what DS9 saves is then the user's file
+        drawn = (product(folder / f"proposed-{proposal}.reg"),)
     return [
         Frame(image, drawn),
         Frame(product(folder / "residual.fits"), drawn),

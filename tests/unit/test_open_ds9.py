@@ -59,6 +59,13 @@ def test_a_band(field: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert words[words.index("-pan") :][:6] == ["-pan", "to", "53.0000000", "-27.8000000", "wcs", "icrs"]
 
 
+def test_a_proposal_is_loaded_alone_over_image_and_residual(field: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    make("bands/f160w/residual.fits", "bands/f160w/mask.reg", "bands/f160w/proposed-bad.reg", "det_seg.fits")
+    assert loaded(printed(capsys, "f160w", "--propose", "bad")) == ["proposed-bad.reg", "proposed-bad.reg"]
+    with pytest.raises(InputError, match=r"proposed-sim\.reg does not exist"):
+        printed(capsys, "f160w", "--propose", "sim")
+
+
 def test_a_cutout_is_shown_and_not_its_mosaic(field: Path, capsys: pytest.CaptureFixture[str]) -> None:
     make("bands/k/residual.fits", "det_seg.fits")
     assert images(printed(capsys, "k"))[0] == "results/bands/k/cutout.fits"
