@@ -48,7 +48,12 @@ class Ds9:
     def __init__(self) -> None:
         # Not pytest's folder: the path of a socket is at most 107 characters long.
         self.home = Path(tempfile.mkdtemp(prefix="ds9-"))
-        self.env = os.environ | {"HOME": str(self.home), "XPA_METHOD": "local", "XPA_TMPDIR": str(self.home)}
+        self.env = os.environ | {
+            "HOME": str(self.home),
+            "XPA_METHOD": "local",
+            "XPA_TMPDIR": str(self.home),
+            "LC_ALL": "C.UTF-8",
+        }
         self.processes: list[subprocess.Popen[bytes]] = []
         self.screen = self.start_screen()
         self.env["DISPLAY"] = self.screen
@@ -140,15 +145,15 @@ def image(request, tmp_path_factory, ds9) -> Path:
 
 
 SHAPES = {
-    "circle": '{s}circle({p[0]},{p[1]},2.03") # color=red width=2 text={{first; (a) # b}} tag={{t u}}',
-    "excluded circle": '{s}-circle({p[2]},{p[3]},1.15")',
-    "ellipse": '{s}ellipse({p[4]},{p[5]},2.21",0.97",31.7) # text={{7}}',
-    "box": '{s}box({p[6]},{p[7]},3.13",1.57",21.3) # text={{Größe "q"}}',
-    "polygon": "{s}polygon({p[8]},{p[9]},{p[10]},{p[11]},{p[12]},{p[13]}) # fill=1",
-    "annulus": '{s}annulus({p[14]},{p[15]},0.83",1.91")',
-    "rings of ellipses": '{s}ellipse({p[16]},{p[17]},1.03",0.57",2.07",1.13",40.1)',
-    "rings of boxes": '{s}box({p[18]},{p[19]},1.03",0.57",3.07",1.93",40.1)',
-    "panda": '{s}panda({p[20]},{p[21]},10.3,121.7,3,0.41",1.87",2)',
+    "circle": 'circle({p[0]},{p[1]},2.03") # color=red width=2 text={{first; (a) # b}} tag={{t u}}',
+    "excluded circle": '-circle({p[2]},{p[3]},1.15")',
+    "ellipse": 'ellipse({p[4]},{p[5]},2.21",0.97",31.7) # text={{7}}',
+    "box": 'box({p[6]},{p[7]},3.13",1.57",21.3) # text={{Größe "q"}}',
+    "polygon": "polygon({p[8]},{p[9]},{p[10]},{p[11]},{p[12]},{p[13]}) # fill=1",
+    "annulus": 'annulus({p[14]},{p[15]},0.83",1.91")',
+    "rings of ellipses": 'ellipse({p[16]},{p[17]},1.03",0.57",2.07",1.13",40.1)',
+    "rings of boxes": 'box({p[18]},{p[19]},1.03",0.57",3.07",1.93",40.1)',
+    "panda": 'panda({p[20]},{p[21]},10.3,121.7,3,0.41",1.87",2)',
 }
 """Positions are filled in: (x, y) of PLACES on the sky. Sizes are such that no pixel's centre lies on an edge."""
 PLACES = [
@@ -157,11 +162,11 @@ PLACES = [
 ]
 
 
-def drawn(image: Path, system: str = "fk5") -> str:
-    """Return a region file of all SHAPES in the sky system of the test."""
+def drawn(image: Path, system: str) -> str:
+    """Return a region file of all SHAPES in a sky system."""
     y, x = (np.array(PLACES, dtype=float)[:, k] - 1.0 for k in (1, 0))
     sky = np.array(geometry.pixel_to_sky(read_wcs(str(image)), y, x)).T.ravel()
-    return f"{system}\n" + "\n".join(shape.format(s="", p=[f"{v:.9f}" for v in sky]) for shape in SHAPES.values())
+    return f"{system}\n" + "\n".join(shape.format(p=[f"{v:.9f}" for v in sky]) for shape in SHAPES.values())
 
 
 def masks_of(path: Path, wcs: WCS) -> list[np.ndarray]:
@@ -184,7 +189,7 @@ def rims_of(path: Path, wcs: WCS) -> list[np.ndarray]:
 def loaded(ds9: Ds9, image: Path) -> Path:
     """The file of all shapes, loaded; DS9 takes its system for that of the image."""
     path = image.with_name("drawn.reg")
-    path.write_text(drawn(image, "icrs" if "cutout" in str(image) else "fk5"))
+    path.write_text(drawn(image, "icrs" if "cutout" in str(image) else "fk5"), encoding="utf-8")
     ds9.tell("regions", "delete", "all")
     ds9.tell("regions", "load", path)
     return path
