@@ -34,4 +34,9 @@ rule all:
         R / "imfit/sheet.html",
         expand(R / "bands/{band}/neighbours-removed.fits", band=BANDS),
         expand(R / "bands/{band}/astrometry.json", band=BANDS),
+        expand(
+            R / "bands/{band}/proposed-{kind}.reg",
+            band=BANDS,
+            kind=["sim", "border", "bad"],
+        ),
         BARRIER,

@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 
 import numpy as np
+from unblend.drawing import sky_box
 from unblend.geometry import pixel_scale
 from unblend.grouping import group_digest, group_sources
 from unblend.io.files import digest_of, file_digest, read_json, write_json
 from unblend.io.images import read_array, read_labels, read_shape, read_wcs, write_image
-from unblend.io.regions import read_regions
+from unblend.io.regions import read_regions, write_regions
 from unblend.io.tables import read_sources
 from unblend.masks import region_mask
 from unblend.runlog import record_work, run
@@ -18,8 +19,8 @@ log = logging.getLogger("unblend.groups")
 
 
 def main(spec_path: str, stack_path: str, error_path: str, segments_path: str, catalogue_path: str, psf_path: str,
-         groups_path: str, mask_path: str) -> None:  # fmt: skip
-    """Write groups.json and the mask of the fits."""
+         groups_path: str, mask_path: str, regions_path: str) -> None:  # fmt: skip
+    """Write groups.json, the mask of the fits, and the cutouts as DS9 regions."""
     spec = read_json(spec_path)
     stack, error, segments = read_array(stack_path), read_array(error_path), read_labels(segments_path)
     wcs = read_wcs(stack_path)
@@ -43,6 +44,8 @@ def main(spec_path: str, stack_path: str, error_path: str, segments_path: str, c
         for g in groups
     }
     write_image(mask_path, mask, wcs=wcs)
+    cutouts = [sky_box(wcs, g.box, f"{g.main}: {' '.join(map(str, g.members))}") for g in groups]
+    write_regions(regions_path, cutouts, color="blue", remarks=["Fit groups: the cutout of each, main source: members"])
     grid = digest_of(wcs.to_header_string(relax=True))
     write_json(groups_path, {"psf": file_digest(psf_path), "grid": grid, "groups": content})
     record_work("groups", "all")

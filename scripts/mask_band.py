@@ -7,7 +7,7 @@ from pathlib import Path
 
 from unblend.io.files import read_json
 from unblend.io.images import read_array, read_sky_cards, read_wcs, write_image
-from unblend.io.regions import read_regions
+from unblend.io.regions import read_regions, write_regions
 from unblend.io.scenes import read_weight
 from unblend.masks import band_mask, region_mask
 from unblend.runlog import record_work, run
@@ -15,8 +15,8 @@ from unblend.runlog import record_work, run
 log = logging.getLogger("unblend.mask")
 
 
-def main(spec_path: str, mask_path: str) -> None:
-    """Write the mask (1 = ignored) with the number of pixels for each reason in its header."""
+def main(spec_path: str, mask_path: str, regions_path: str) -> None:
+    """Write the mask (1 = ignored) with the number of pixels for each reason in its header; its regions for DS9."""
     spec = read_json(spec_path)
     image = read_array(spec["image"]["file"])
     weight = read_weight(spec["weight"], image.shape) if spec["weight"] else None
@@ -29,6 +29,9 @@ def main(spec_path: str, mask_path: str) -> None:
         log.warning("every pixel of %s is masked: all its fluxes will be NaN", spec["image"]["file"])
     header = {f"N{name[:7].upper().replace(' ', '_')}": count for name, count in counts.items()}
     write_image(mask_path, mask, header={**read_sky_cards(spec["image"]["file"]), **header})
+    # Sectors cannot be written: they are in the mask, and in the user's own file.
+    shapes = [region for found in drawn.values() for region in found if region.sector is None]
+    write_regions(regions_path, shapes, color="red", remarks=["The regions of the mask, border and bad"])
     record_work("mask", Path(mask_path).parent.name)
 
 

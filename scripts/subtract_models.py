@@ -14,8 +14,12 @@ from unblend.runlog import record_work, run
 from unblend.templates import TemplateEngine
 
 
-def main(models_path: str, stack_path: str, segments_path: str, psf_path: str, results_dir: str, out_path: str) -> None:
-    """Write det_stack-sub.fits: the flux is that of the fit; a user's model is scaled to its own segment."""
+def main(models_path: str, stack_path: str, segments_path: str, psf_path: str, results_dir: str, out_path: str,
+         model_path: str) -> None:  # fmt: skip
+    """Write det_stack-sub.fits and det_stack-model.fits.
+
+    The flux is that of the fit; a user's model is scaled to its own segment.
+    """
     stack, wcs, segments = read_array(stack_path), read_wcs(stack_path), read_labels(segments_path)
     engine = TemplateEngine(wcs, stack.shape, as_psf(read_array(psf_path)))
 
@@ -24,7 +28,9 @@ def main(models_path: str, stack_path: str, segments_path: str, psf_path: str, r
             path = Path(results_dir) / "imfit" / "models" / f"{i}.fits"
             yield i, read_model(path), "KEY" in read_header(str(path))
 
-    write_image(out_path, subtract_models(stack, segments, engine, models()), wcs=wcs)
+    residual = subtract_models(stack, segments, engine, models())
+    write_image(out_path, residual, wcs=wcs)
+    write_image(model_path, stack - residual, wcs=wcs)
     record_work("subtract", "all")
 
 

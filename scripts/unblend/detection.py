@@ -287,7 +287,10 @@ def measure(
 
 
 def catalogue_regions(catalogue: np.ndarray, wcs: WCS) -> list[Region]:
-    """Return an ellipse of 3 rms lengths for each source, on the sky (icrs), its ID as text: for a DS9 file."""
+    """Return an ellipse of 3 rms lengths for each source, on the sky, its ID as text: for a DS9 file.
+
+    The system is that of the image.
+    """
     regions = []
     for row in catalogue:
         theta = np.deg2rad(row["theta"])
@@ -297,7 +300,7 @@ def catalogue_regions(catalogue: np.ndarray, wcs: WCS) -> list[Region]:
         regions.append(
             Region(
                 "ellipse",
-                "icrs",
+                geometry.sky_system(wcs),
                 ((float(row["ra"]), float(row["dec"])),),
                 tuple((float(size), "arcsec") for size in sizes),
                 angle=math.degrees(math.atan2(north, -east)),

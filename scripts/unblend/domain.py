@@ -164,12 +164,14 @@ class Region:
     kind : {"circle", "ellipse", "box", "polygon"}
         Circles and ellipses with an `inner` size are annuli.
     frame : str
-        "image", or the name of a sky frame of Astropy (icrs, fk5, fk4, galactic, barycentricmeanecliptic).
+        "image", "physical" (the pixels of the image that a cutout was taken from: LTM and LTV in its header), or the
+        name of a sky frame of Astropy (icrs, fk5, fk4, galactic, barycentricmeanecliptic).
     points : tuple of pairs
-        The centre, or the vertices of a polygon: (y, x), 0-based, in the frame "image", else (longitude, latitude)
-        in degrees.
+        The centre, or the vertices of a polygon: (y, x), 0-based, in the frames "image" and "physical", else
+        (longitude, latitude) in degrees.
     outer : pair of (value, unit), empty for a polygon
-        Semi-axes (half sides of a box) along `angle` and across it; the unit is "pixel" or "arcsec".
+        Semi-axes (half sides of a box) along `angle` and across it; the unit is "pixel", "physical" or
+        "arcsec".
     inner : pair of (value, unit), empty where there is no hole
         The same for the hole of an annulus.
     angle : float

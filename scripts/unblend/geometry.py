@@ -23,6 +23,42 @@ LOST = 0.01
 """Pixels: an inversion that misses its position by more has not converged."""
 
 
+def sky_system(wcs: WCS) -> str:
+    """Return the system in which an image's world coordinates are given: icrs, fk5 or fk4.
+
+    Astropy has filled RADESYS from EQUINOX where the header gives that alone.
+    """
+    system = wcs.wcs.radesys.strip().lower()
+    return system if system in ("fk4", "fk5") else "icrs"
+
+
+def set_physical(wcs: WCS, matrix: np.ndarray, offset: np.ndarray) -> None:
+    """Note on `wcs` the image's physical coordinates: 1-based image (x, y) = `matrix` @ physical + `offset`.
+
+    They are IRAF's (LTM, LTV): the pixels of the image that a cutout was taken from. DS9 saves regions in them.
+    """
+    wcs.physical = np.asarray(matrix, dtype=float), np.asarray(offset, dtype=float)
+
+
+def physical(wcs: WCS) -> tuple[np.ndarray, np.ndarray]:
+    """Return (matrix, offset) of `set_physical`; unity and zero where nothing is noted."""
+    return getattr(wcs, "physical", (np.eye(2), np.zeros(2)))
+
+
+def physical_to_pixel(wcs: WCS, y: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return (y, x) of physical coordinates, both counted from 0."""
+    matrix, offset = physical(wcs)
+    at_x, at_y = matrix @ np.array([x + 1.0, y + 1.0]) + offset[:, None] - 1.0
+    return at_y, at_x
+
+
+def pixel_to_physical(wcs: WCS, y: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the physical coordinates (y, x) of pixel positions, both counted from 0."""
+    matrix, offset = physical(wcs)
+    at_x, at_y = np.linalg.solve(matrix, np.array([x + 1.0, y + 1.0]) - offset[:, None]) - 1.0
+    return at_y, at_x
+
+
 def pixel_to_sky(wcs: WCS, y: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return (ra, dec) of the pixel positions, distortion included."""
     ra, dec = wcs.all_pix2world(np.atleast_1d(x), np.atleast_1d(y), 0)
@@ -115,5 +151,8 @@ def cut_wcs(wcs: WCS, box: Box) -> WCS:
 
         old = cut.sip
         cut.sip = Sip(old.a, old.b, old.ap, old.bp, cut.wcs.crpix)
+    if hasattr(wcs, "physical"):
+        matrix, offset = physical(wcs)
+        set_physical(cut, matrix, offset - [box.x0, box.y0])
     cut.pixel_shape = (box.shape[1], box.shape[0])
     return cut

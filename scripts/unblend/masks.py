@@ -26,6 +26,9 @@ _OUTLINE_STEP = 0.05
 _SHRINK = 1.0 - 1e-9
 # Outlines longer than this many points are drawn more coarsely (a circle of more than 3000 pixels).
 _OUTLINE_POINTS = 400_000
+_PIXELS = {"image": "pixel", "physical": "physical"}
+# Rotation of the axes from ICRS to FK5 at J2000 in radians (Hilton & Hohenkerk 2004: -19.9, 9.1, -22.9 mas).
+_FRAME_BIAS = np.deg2rad(np.array([19.9e-3, 9.1e-3, -22.9e-3]) / 3600.0)
 
 
 def region_mask(regions: Iterable[Region], wcs: WCS, shape: tuple[int, int], *, touch: bool = False) -> np.ndarray:
@@ -82,7 +85,7 @@ def circles(regions: Iterable[Region], wcs: WCS) -> list[tuple[float, float, flo
         if region.include:
             plane = _Plane.of(region, wcs)
             y, x = plane.to_pixel(np.zeros(1), np.zeros(1))
-            radius = plane.reach / plane.arcsec_per_pixel() if plane.on_sky else plane.reach
+            radius = plane.reach * plane.pixels_per(plane.unit)
             result.append((float(y[0]), float(x[0]), radius))
     return result
 
@@ -173,7 +176,7 @@ def _onto(
 
 @dataclass(frozen=True)
 class _Plane:
-    """The plane (p, q) in which a region is what DS9 says: pixels (x, y), or arcsec (west, north) on the sky."""
+    """The plane (p, q) in which a region is what DS9 says: pixels or physical (x, y), or arcsec (west, north)."""
 
     region: Region
     wcs: WCS
@@ -184,10 +187,10 @@ class _Plane:
     @classmethod
     def of(cls, region: Region, wcs: WCS) -> _Plane:
         first, second = (np.array(column) for column in zip(*region.points, strict=True))
-        if region.frame == "image":
+        if region.frame in _PIXELS:
             centre = float(first.mean()), float(second.mean())
             return cls(region, wcs, centre, 0.0, (second - centre[1], first - centre[0]))
-        ra, dec, turn = _equatorial(region.frame, first, second)
+        ra, dec, turn = _equatorial(region.frame, first, second, geometry.sky_system(wcs))
         # Mean of directions, so that a polygon over RA 0 has its centre among its vertices.
         vectors = _unit_vectors(ra, dec).mean(axis=0)
         centre = (
@@ -199,13 +202,22 @@ class _Plane:
 
     @property
     def on_sky(self) -> bool:
-        return self.region.frame != "image"
+        return self.region.frame not in _PIXELS
+
+    @property
+    def unit(self) -> str:
+        """The unit of the plane."""
+        return _PIXELS.get(self.region.frame, "arcsec")
+
+    def pixels_per(self, unit: str) -> float:
+        """Return the size of a unit in image pixels, at the centre."""
+        if unit == "arcsec":
+            return 1.0 / self.arcsec_per_pixel()
+        return float(np.sqrt(abs(np.linalg.det(geometry.physical(self.wcs)[0])))) if unit == "physical" else 1.0
 
     def length(self, size: tuple[float, str]) -> float:
         """Return a size in units of the plane: the local scale joins pixels and arcsec where a region mixes them."""
-        if size[1] == ("arcsec" if self.on_sky else "pixel"):
-            return size[0]
-        return size[0] * self.arcsec_per_pixel() if self.on_sky else size[0] / self.arcsec_per_pixel()
+        return size[0] if size[1] == self.unit else size[0] * self.pixels_per(size[1]) / self.pixels_per(self.unit)
 
     def arcsec_per_pixel(self) -> float:
         """Return the scale of the image at the centre, or at its reference pixel where the WCS cannot be inverted."""
@@ -225,6 +237,8 @@ class _Plane:
     def from_pixel(self, y: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return (p, q) of pixel positions."""
         if not self.on_sky:
+            if self.unit == "physical":
+                y, x = geometry.pixel_to_physical(self.wcs, y, x)
             return x - self.centre[1], y - self.centre[0]
         ra, dec = geometry.pixel_to_sky(self.wcs, y, x)
         east, north = geometry.offset_arcsec(ra, dec, *self.centre)
@@ -233,7 +247,8 @@ class _Plane:
     def to_pixel(self, p: np.ndarray, q: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return pixel positions (y, x) of points of the plane; NaN where the WCS cannot be inverted."""
         if not self.on_sky:
-            return q + self.centre[0], p + self.centre[1]
+            y, x = q + self.centre[0], p + self.centre[1]
+            return geometry.physical_to_pixel(self.wcs, y, x) if self.unit == "physical" else (y, x)
         return geometry.sky_to_pixel(self.wcs, *geometry.offset_to_sky(-p, q, *self.centre))
 
     def holds(self, p: np.ndarray, q: np.ndarray) -> np.ndarray:
@@ -279,7 +294,7 @@ class _Plane:
         """Yield points (p, q) densely along every line that bounds the region."""
         region = self.region
         # Not the scale at the centre: a distortion polynomial far off the image can make it anything.
-        step = _OUTLINE_STEP * (geometry.pixel_scale(self.wcs) if self.on_sky else 1.0)
+        step = _OUTLINE_STEP * (geometry.pixel_scale(self.wcs) if self.on_sky else 1.0 / self.pixels_per(self.unit))
         step = max(step, 8.0 * self.reach / _OUTLINE_POINTS)
         if region.kind == "polygon":
             yield _along(*self.vertices, step)
@@ -324,7 +339,9 @@ class _Image:
     def box_of(self, plane: _Plane) -> Box:
         """Return a box of the image that holds the region; empty where it lies off the image."""
         if not plane.on_sky:
-            return Box.around(*plane.centre, plane.reach + 1.0) & Box.of_shape(self.shape)
+            (y,), (x,) = plane.to_pixel(np.zeros(1), np.zeros(1))
+            stretch = float(np.linalg.norm(geometry.physical(self.wcs)[0], 2)) if plane.unit == "physical" else 1.0
+            return Box.around(float(y), float(x), stretch * plane.reach + 1.0) & Box.of_shape(self.shape)
         if self.lattice is None:
             self.lattice = self._sky_lattice()
         rows, columns, vectors, gap = self.lattice
@@ -353,22 +370,35 @@ def _unit_vectors(ra: np.ndarray | float, dec: np.ndarray | float) -> np.ndarray
     return np.stack([np.cos(d) * np.cos(a), np.cos(d) * np.sin(a), np.sin(d)], axis=-1)
 
 
-def _equatorial(frame: str, longitude: np.ndarray, latitude: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
-    """Return (ra, dec) and the position angle (degrees, north through east) of the frame's own north.
+def _equatorial(
+    frame: str, longitude: np.ndarray, latitude: np.ndarray, system: str
+) -> tuple[np.ndarray, np.ndarray, float]:
+    """Return (ra, dec) in the image's `system`, and the position angle (north through east) of the frame's own north.
 
-    fk5 is taken as icrs: they differ by less than 0.03 arcsec, and the library takes an image's own system as ICRS too.
+    In degrees, as DS9 has it: to 2 mas, but 0.02 arcsec for the ecliptic and 0.3 for fk4, where programs differ. The
+    axes of icrs and fk5 are 0.02 arcsec apart: half a pixel of Hubble, and no angle.
     """
-    if frame in ("icrs", "fk5"):
+    if frame == system:
         return longitude, latitude, 0.0
-    import astropy.units as u
+    ra, dec = _transform(frame, longitude, latitude, system)
+    if {frame, system} == {"icrs", "fk5"}:
+        return ra, dec, 0.0
+    step = -1.0 if latitude[0] > 0 else 1.0  # away from the pole
+    near = _transform(frame, longitude[:1], latitude[:1] + step / geometry.ARCSEC_PER_DEG, system)
+    east, north = geometry.offset_arcsec(*near, float(ra[0]), float(dec[0]))
+    # Position angles grow from north to east, angles in the (west, north) plane the same way: counter-clockwise.
+    return ra, dec, float(np.rad2deg(np.arctan2(step * east[0], step * north[0])))
+
+
+def _transform(frame: str, longitude: np.ndarray, latitude: np.ndarray, system: str) -> tuple[np.ndarray, np.ndarray]:
+    if {frame, system} == {"icrs", "fk5"}:
+        vectors = _unit_vectors(longitude, latitude)
+        x, y, z = (vectors + np.cross(vectors, _FRAME_BIAS if system == "fk5" else -_FRAME_BIAS)).T
+        return np.rad2deg(np.arctan2(y, x)) % 360.0, np.rad2deg(np.arctan2(z, np.hypot(x, y)))
     from astropy.coordinates import SkyCoord
 
-    position = SkyCoord(longitude, latitude, unit=u.deg, frame=frame)
-    pole_side = position[:1].directional_offset_by(0 * u.deg, 1 * u.arcsec).icrs
-    position = position.icrs
-    # Position angles grow from north to east, angles in the (west, north) plane the same way: counter-clockwise.
-    turn = position[0].position_angle(pole_side[0]).deg
-    return position.ra.deg, position.dec.deg, float(turn)
+    position = SkyCoord(longitude, latitude, unit="deg", frame=frame).transform_to(system)
+    return position.spherical.lon.deg, position.spherical.lat.deg
 
 
 def _in_polygon(p: np.ndarray, q: np.ndarray, vertices_p: np.ndarray, vertices_q: np.ndarray) -> np.ndarray:

@@ -14,7 +14,10 @@ import numpy as np
 import pytest
 import yaml
 from unblend import truth as compare
+from unblend.io.images import read_shape, read_wcs
+from unblend.io.regions import read_regions
 from unblend.io.tables import read_table
+from unblend.masks import circles, region_mask
 
 ROOT = Path(__file__).resolve().parents[2]
 pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("example")]
@@ -109,9 +112,11 @@ def test_the_products_of_the_contract_are_there(field):
     results = field / "results"
     top = ["det_stack.fits", "det_snr.fits", "det_auto_seg.fits", "det_auto_cat.fits", "det_seg.fits", "det_cat.fits",
            "det_cat.reg", "imfit/groups.json", "imfit/det_stack-sub.fits", "imfit/sersic.fits", "catalogue.fits",
+           "imfit/groups.reg", "imfit/det_stack-model.fits",
            "catalogue.ecsv", "catalogue.fast.cat", "catalogue.eazy.cat"]  # fmt: skip
     band = ["mask.fits", "background.fits", "psf.fits", "templates.npz", "astrometry.json", "shift-sub.fits",
-            "fluxes.fits", "residual.fits", "neighbours-removed.fits", "monte_carlo.fits"]  # fmt: skip
+            "fluxes.fits", "residual.fits", "neighbours-removed.fits", "monte_carlo.fits", "monte_carlo.reg",
+            "mask.reg", "proposed-sim.reg", "proposed-border.reg", "proposed-bad.reg"]  # fmt: skip
     names = top + [f"bands/{name}/{product}" for name in SHARP + BLURRED for product in band]
     assert [name for name in names if not (results / name).exists()] == []
     group = results / "imfit/1"
@@ -122,3 +127,41 @@ def test_the_products_of_the_contract_are_there(field):
 
 def test_the_configuration_is_the_projects_own(field):
     assert yaml.safe_load((field / "config.yaml").read_text())["example_seed"] is not None
+
+
+def proposed(field, band, kind):
+    """Return the proposals as (y, x, radius) on the band's image, and its WCS and shape."""
+    image = str(field / f"example/{band}.fits")
+    wcs, regions = read_wcs(image), read_regions(field / f"results/bands/{band}/proposed-{kind}.reg")
+    return np.array(circles(regions, wcs)), regions, wcs, read_shape(image)
+
+
+@pytest.mark.parametrize(("band", "fraction"), [("ks", 0.75), ("irac-ch1", 0.7), ("irac-ch2", 0.7)])
+def test_the_proposed_border_is_the_hand_made_one_less_its_faintest_sources(field, band, fraction):
+    found, _, wcs, shape = proposed(field, band, "border")
+    hand = np.array(circles(read_regions(field / "example/mask_border.reg"), wcs))
+    hand = hand[np.all((hand[:, :2] > -0.5) & (hand[:, :2] < np.array(shape) - 0.5), axis=1)]
+    apart = np.hypot(*(hand[:, None, :2] - found[None, :, :2]).transpose(2, 0, 1))
+    near = apart < np.maximum(hand[:, None, 2], found[None, :, 2])
+    # measured: 29 of 34, 49 of 62, 54 of 66, and at most one circle more
+    assert np.mean(near.any(axis=1)) >= fraction
+    assert np.sum(~near.any(axis=0)) <= 3
+
+
+def test_the_trail_and_the_cosmic_ray_are_proposed_and_no_galaxy(field):
+    found, regions, wcs, shape = proposed(field, "ks", "bad")
+    bad = region_mask(read_regions(field / "example/ks-bad.reg"), wcs, shape)
+    mask = region_mask(regions, wcs, shape)
+    assert {region.text for region in regions} == {"trail", "sharp"}
+    # the user's own polygon is as wide as the trail, which runs off the image
+    assert np.mean(bad[mask]) > 0.8 and np.mean(mask[bad]) > 0.6
+    assert len(found) <= 5
+
+
+def test_sharp_bands_have_no_border_and_the_empty_circles_are_those_used(field):
+    for band in SHARP:
+        assert len(proposed(field, band, "border")[0]) == 0
+    for band in BLURRED:
+        found, _, wcs, _ = proposed(field, band, "sim")
+        used = circles(read_regions(field / f"results/bands/{band}/monte_carlo.reg"), wcs)
+        assert np.allclose(found, used, atol=1e-2)  # pixels: sizes are written to five digits

@@ -70,7 +70,7 @@ def test_killed_during_the_jobs_of_a_band(field: Field) -> None:
     field.edit_config(lambda c: c["bands"][BLURRED].update(shift=[0.01, 0.0]))
     first = kill_when(field, f"extract {BLURRED}", 1)
     second = resume(field)
-    done = stages(BLURRED, "templates", "astrometry", "extract", "monte_carlo") | CATALOGUE
+    done = stages(BLURRED, "templates", "astrometry", "extract", "monte_carlo", "propose") | CATALOGUE
     assert first | second == done
     assert f"templates {BLURRED}" not in second
     # Extraction may have been killed between its work and the end of its job.
@@ -111,7 +111,7 @@ def elsewhere(field: Field) -> Iterator[Field]:
     shutil.rmtree(moved.folder)
 
 
-EDITED = stages(BLURRED, "monte_carlo") | CATALOGUE
+EDITED = stages(BLURRED, "monte_carlo", "propose") | CATALOGUE
 
 
 def draw_empty_regions(field: Field) -> None:

@@ -13,7 +13,9 @@ import yaml
 from test_example import ROOT, snakemake
 from unblend.geometry import sky_to_pixel
 from unblend.io.images import read_array, read_labels, read_wcs
+from unblend.io.regions import read_regions
 from unblend.io.tables import read_sources, read_table
+from unblend.masks import circles, region_mask
 
 pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("real")]
 DATA = Path(os.environ.get("UNBLEND_TEST_DATA", ROOT.parent / "shared/data")) / "hdfs"
@@ -86,3 +88,14 @@ def test_the_monte_carlo_agrees_with_the_formal_errors(muse):
     number, ratio, error = real_noise.monte_carlo_ratio(muse, 1.5)
     assert number >= 20
     assert abs(ratio - 1.0) < 2.5 * error
+
+
+def test_the_proposed_border_lies_where_the_hand_made_one_does(field):
+    """By hand all that Hubble does not cover is masked, in four boxes; the sources there are proposed."""
+    name = str(DATA / "muse-white.fits[DATA]")
+    wcs, shape = read_wcs(name), read_array(name).shape
+    hand = region_mask(read_regions(DATA / "mask_border.reg"), wcs, shape)
+    found = circles(read_regions(field / "bands/muse/proposed-border.reg"), wcs)
+    assert len(found) > 60  # 95 measured
+    inside = [hand[min(max(round(y), 0), shape[0] - 1), min(max(round(x), 0), shape[1] - 1)] for y, x, _ in found]
+    assert all(inside)

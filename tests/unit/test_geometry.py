@@ -10,8 +10,11 @@ from unblend.geometry import (
     cut_wcs,
     offset_arcsec,
     offset_to_sky,
+    physical_to_pixel,
     pixel_scale,
+    pixel_to_physical,
     pixel_to_sky,
+    set_physical,
     shift_to_pixels,
     sky_jacobian,
     sky_to_pixel,
@@ -129,3 +132,14 @@ def test_cut_wcs(sip):
     np.testing.assert_allclose(pixel_to_sky(cut, 7.0, 9.0), pixel_to_sky(wcs, 2.0, 21.0), rtol=0, atol=1e-12)
     # the original is left alone
     assert tuple(wcs.wcs.crpix) == (51.0, 41.0) and (wcs.sip is None or tuple(wcs.sip.crpix) == (51.0, 41.0))
+
+
+def test_physical_coordinates_follow_a_cutout():
+    wcs = grid([[-0.1, 0.0], [0.0, 0.1]])
+    set_physical(wcs, np.array([[0.5, 0.0], [0.0, 0.25]]), np.array([-100.0, -50.0]))
+    y, x = np.array([9.0]), np.array([19.0])  # image (20, 10) is physical (240, 240), both counted from 1
+    assert np.ravel(pixel_to_physical(wcs, y, x)) == pytest.approx([239.0, 239.0])
+    cut = cut_wcs(wcs, Box(4, 7, 30, 30))
+    assert np.ravel(pixel_to_physical(cut, y - 4, x - 7)) == pytest.approx([239.0, 239.0])
+    assert np.ravel(physical_to_pixel(cut, *pixel_to_physical(cut, y, x))) == pytest.approx([9.0, 19.0])
+    assert np.ravel(pixel_to_physical(SQUARE, y, x)) == pytest.approx([9.0, 19.0])

@@ -8,7 +8,7 @@ from astropy.io import fits
 from astropy.wcs import WCS
 from unblend.domain import Box, Model, Psf
 from unblend.errors import InputError
-from unblend.geometry import cut_wcs, pixel_scale, pixel_to_sky, sky_to_pixel
+from unblend.geometry import cut_wcs, physical, pixel_scale, pixel_to_sky, sky_to_pixel
 from unblend.io.images import (
     atomic_path,
     cut_sky_cards,
@@ -458,3 +458,22 @@ def test_bad_models(tmp_path):
         read_model(tmp_path / "zero.fits")
     with pytest.raises(InputError, match=r"blind.fits has no world coordinates"):
         read_model(tmp_path / "blind.fits")
+
+
+# Physical coordinates -----------------------------------------------------------------------------------------------
+
+
+def test_physical_coordinates_are_read_and_handed_to_products(write, tmp_path):
+    header = tan_header(**CD, LTV1=-100.0, LTM1_1=0.5)
+    wcs = read_wcs(write(fits.PrimaryHDU(DATA, header)))
+    matrix, offset = physical(wcs)
+    assert matrix.tolist() == [[0.5, 0.0], [0.0, 1.0]] and offset.tolist() == [-100.0, 0.0]
+    write_image(tmp_path / "product.fits", DATA, wcs=wcs)
+    again = read_header(str(tmp_path / "product.fits"))
+    assert (again["LTV1"], again["LTM1_1"], again["LTM2_2"], again["LTV2"]) == (-100.0, 0.5, 1.0, 0.0)
+
+
+@pytest.mark.parametrize("cards", [{}, {"LTM1_1": 0.0}, {"LTV1": "unknown"}])
+def test_no_or_useless_physical_coordinates_are_not_noted(write, cards):
+    wcs = read_wcs(write(fits.PrimaryHDU(DATA, tan_header(**CD, **cards))))
+    assert not hasattr(wcs, "physical")

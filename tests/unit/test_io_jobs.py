@@ -33,7 +33,7 @@ RAW = {
 BANDS = list(RAW["bands"])
 PER_BAND = (
     "mask_band", "subtract_background", "prepare_psf", "measure_shift", "make_templates", "extract_fluxes",
-    "run_monte_carlo",
+    "run_monte_carlo", "propose_regions",
 )  # fmt: skip
 WHOLE = ("detect_sources", "edit_segments", "prepare_fit_psf", "group_sources", "collect_models", "draw_fits",
          "write_catalogue", "write_report")  # fmt: skip
@@ -92,7 +92,7 @@ def of_band(band, *rules):
 
 
 # without a moving background its product is zero: its pixel grid counts, not its pixels
-IMAGE_STAGES = ("mask_band", "measure_shift", "extract_fluxes", "run_monte_carlo")
+IMAGE_STAGES = ("mask_band", "measure_shift", "extract_fluxes", "run_monte_carlo", "propose_regions")
 
 
 def test_nothing_changes_by_itself(field):
@@ -143,7 +143,7 @@ def test_a_new_psf(field):
 def test_a_new_weight_map(field):
     specs()
     write_fits(field / "data" / "k_w.fits", 5.5)
-    assert changed() == of_band("k", "mask_band", "measure_shift", "extract_fluxes", "run_monte_carlo")
+    assert changed() == of_band("k", *IMAGE_STAGES)
 
 
 CIRCLE = 'fk5;circle(53.0,-27.8,{}")\n'

@@ -58,10 +58,16 @@ def test_one_circle_in_many_spellings(text: str) -> None:
     assert region.outer[0][1] == "arcsec"
 
 
-@pytest.mark.parametrize("frame", ["image\n", "physical;", "IMAGE;", ""])
+@pytest.mark.parametrize("frame", ["image\n", "IMAGE;", ""])
 def test_pixels_become_zero_based(frame: str) -> None:
     region = only(f"{frame}circle(11,21,3)")
     assert (region.frame, region.points, region.outer[0]) == ("image", ((20.0, 10.0),), (3.0, "pixel"))
+
+
+def test_physical_coordinates_are_kept_as_such() -> None:
+    region = only("physical\ncircle(11,21,3)")
+    assert (region.frame, region.points, region.outer[0]) == ("physical", ((20.0, 10.0),), (3.0, "physical"))
+    assert only('image;circle(11p,21p,2")').frame == "physical"
 
 
 def test_no_coordinate_system_is_remarked() -> None:
@@ -73,7 +79,8 @@ def test_no_coordinate_system_is_remarked() -> None:
     ("text", "size"),
     [
         ('image;circle(1,1,2")', (2.0, "arcsec")),
-        ("fk5;circle(1,1,2p)", (2.0, "pixel")),
+        ("fk5;circle(1,1,2p)", (2.0, "physical")),
+        ("physical;circle(1,1,2i)", (2.0, "pixel")),
         ("fk5;circle(1,1,2i)", (2.0, "pixel")),
     ],
 )
@@ -217,6 +224,8 @@ def test_a_bare_size_of_a_degree_is_remarked() -> None:
         ("polygon(1,2,3,4,5)", "found 5 numbers"),
         ("<html>", "expected a coordinate system or a shape"),
         ("linear;circle(1,2,3)", "linear is not known"),
+        ("# format: degrees (fk5)", "not DS9's own format"),
+        ('<?xml version="1.0"?>', "not DS9's own format"),
         ('fk5;circle(3:61:21,-27:50:24,1")', "minutes and seconds below 60"),
         ('fk5;circle(10,-91,1")', "latitude between -90 and 90"),
         ('fk5;circle(10p,-9,1")', "expected a sky position"),
@@ -280,6 +289,7 @@ def test_written_regions_are_read_back(tmp_path: Path) -> None:
         Region("box", "image", ((4.0, 9.0),), (pixel, pixel), angle=10.0, include=False, line=7),
         Region("circle", "image", ((4.0, 9.0),), (pixel, pixel), ((1.0, "pixel"), (1.0, "pixel")), line=8),
         Region("polygon", "image", ((0.0, 0.0), (0.0, 4.0), (3.0, 4.0)), line=9),
+        Region("circle", "physical", ((4.0, 9.0),), ((3.0, "physical"), (3.0, "physical")), line=11),
     ]
     path = tmp_path / "new" / "a.reg"
     write_regions(path, regions, color="cyan")

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from astropy.coordinates import SkyCoord
 from astropy.wcs import WCS, Sip
-from unblend import masks
+from unblend import geometry, masks
 from unblend.domain import Box, Region
 from unblend.io.regions import parse_regions
 
@@ -286,3 +286,51 @@ def test_zeros_around_a_noisy_field_are_not_observed_but_other_zeros_are() -> No
     assert not masks.unobserved(np.rint(image)).any()
     assert not masks.unobserved(np.where(np.indices((50, 50)).sum(axis=0) == 20, 0.0, image + 1e-9)).any()
     assert not masks.unobserved(np.zeros((5, 5))).any()
+
+
+def physical_wcs(matrix: list[list[float]], offset: list[float]) -> WCS:
+    wcs = make_wcs()
+    geometry.set_physical(wcs, np.array(matrix), np.array(offset))
+    return wcs
+
+
+def test_physical_coordinates_are_those_of_the_image_that_was_cut() -> None:
+    # every second pixel, from pixel 201, 101 on: image = 0.5 physical - (100, 50)
+    wcs = physical_wcs([[0.5, 0.0], [0.0, 0.5]], [-100.0, -50.0])
+    assert np.array_equal(mask_of("physical;circle(260,200,24)", wcs), mask_of("image;circle(30,50,12)", wcs))
+    assert masks.circles(parse_regions("physical;circle(260,200,24)")[0], wcs) == [(49.0, 29.0, 12.0)]
+    assert np.array_equal(mask_of('physical;circle(260,200,6")', wcs), mask_of('image;circle(30,50,6")', wcs))
+    assert np.array_equal(mask_of("image;circle(30,50,24p)", wcs), mask_of("image;circle(30,50,12)", wcs))
+    touched = mask_of("physical;box(260,200,4,4,0)", wcs, touch=True)
+    assert np.array_equal(touched, mask_of("image;box(30,50,2,2,0)", wcs, touch=True))
+
+
+def test_physical_coordinates_without_a_note_are_the_image_s() -> None:
+    wcs = make_wcs()
+    assert np.array_equal(mask_of("physical;circle(30,50,12)", wcs), mask_of("image;circle(30,50,12)", wcs))
+
+
+def test_physical_coordinates_of_an_image_turned_by_a_right_angle() -> None:
+    wcs = physical_wcs([[0.0, 1.0], [-1.0, 0.0]], [0.0, 100.0])  # x = physical y, y = 100 - physical x
+    assert np.array_equal(mask_of("physical;box(40,30,20,6,0)", wcs), mask_of("image;box(30,60,6,20,0)", wcs))
+
+
+@pytest.mark.parametrize(("system", "frame"), [("ICRS", "fk5"), ("FK5", "icrs"), ("FK5", "fk5"), ("", "icrs")])
+def test_a_region_s_system_is_turned_into_the_image_s(system: str, frame: str) -> None:
+    wcs = make_wcs()
+    wcs.wcs.radesys = system
+    (circle,) = masks.circles([region(f'{frame};circle({RA},{DEC},3")')], wcs)
+    own = system.lower() or "icrs"
+    place = SkyCoord(RA, DEC, unit="deg", frame=frame).transform_to(own)
+    x, y = wcs.all_world2pix(place.ra.deg, place.dec.deg, 0)
+    # 1e-5 pixel: 5 microarcsec, against 0.03 pixel between the systems
+    assert circle[:2] == pytest.approx((float(y), float(x)), abs=1e-5)
+
+
+@pytest.mark.parametrize(("equinox", "system"), [(None, "icrs"), (2000.0, "fk5"), (1950.0, "fk4")])
+def test_an_image_without_system_follows_its_equinox(equinox: float | None, system: str) -> None:
+    header = make_wcs().to_header()
+    del header["RADESYS"]
+    if equinox:
+        header["EQUINOX"] = equinox
+    assert geometry.sky_system(WCS(header)) == system

@@ -26,6 +26,7 @@ rule mask_band:
         image=band_image,
     output:
         mask=R / "bands/{band}/mask.fits",
+        regions=R / "bands/{band}/mask.reg",
     log:
         R / "logs/mask_band/{band}.log",
     benchmark:
@@ -37,7 +38,7 @@ rule mask_band:
         mem_mb=1000,
         runtime=10,
     shell:
-        "python {SCRIPTS}/mask_band.py --log {log} {input.spec} {output.mask}"
+        "python {SCRIPTS}/mask_band.py --log {log} {input.spec} {output}"
 
 
 rule prepare_psf:

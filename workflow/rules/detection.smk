@@ -93,6 +93,7 @@ checkpoint group_sources:
     output:
         groups=R / "imfit/groups.json",
         mask=R / "imfit/mask.fits",
+        regions=R / "imfit/groups.reg",
     log:
         R / "logs/group_sources.log",
     benchmark:

@@ -57,3 +57,34 @@ rule run_monte_carlo:
         runtime=60,
     shell:
         "python {SCRIPTS}/run_monte_carlo.py --log {log} {input.spec} {R} {output}"
+
+
+rule propose_regions:
+    """Draw what a user may want to mask in a band, and its empty circles: to load, correct and save."""
+    input:
+        spec=spec("propose_regions", "band"),
+        models=BARRIER,
+        stack=settled(rules.detect_sources.output.stack),
+        segments=settled(rules.edit_segments.output.segments),
+        image=band_image,
+        background=rules.subtract_background.output.background,
+        psf=rules.prepare_psf.output.psf,
+        templates=rules.make_templates.output.templates,
+        fluxes=rules.extract_fluxes.output.fluxes,
+        monte_carlo=rules.run_monte_carlo.output.regions,
+    output:
+        sim=R / "bands/{band}/proposed-sim.reg",
+        border=R / "bands/{band}/proposed-border.reg",
+        bad=R / "bands/{band}/proposed-bad.reg",
+    log:
+        R / "logs/propose_regions/{band}.log",
+    benchmark:
+        R / "benchmarks/propose_regions/{band}.tsv"
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=20,
+    shell:
+        "python {SCRIPTS}/propose_regions.py --log {log} {input.spec} {R} {output}"

@@ -135,6 +135,7 @@ rule subtract_models:
         psf=settled(rules.prepare_fit_psf.output.psf),
     output:
         residual=R / "imfit/det_stack-sub.fits",
+        model=R / "imfit/det_stack-model.fits",
     log:
         R / "logs/subtract_models.log",
     benchmark:
@@ -147,7 +148,7 @@ rule subtract_models:
         runtime=30,
     shell:
         "python {SCRIPTS}/subtract_models.py --log {log}"
-        " {input.models[0]} {input.stack} {input.segments} {input.psf} {R} {output.residual}"
+        " {input.models[0]} {input.stack} {input.segments} {input.psf} {R} {output}"
 
 
 rule draw_fits:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import fitsio
 import numpy as np
 
+from .. import geometry
 from ..domain import Box, Model, Psf
 from ..errors import InputError
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 _WITH_EXTENSION = re.compile(r"^(?P<path>.*?)(?:\[(?P<extension>[^\[\]]+)\])?$")
 # Keywords that describe the file and not the sky: never copied from an input's header.
 _STRUCTURAL = {"SIMPLE", "XTENSION", "BITPIX", "NAXIS", "NAXIS1", "NAXIS2", "NAXIS3", "EXTEND", "PCOUNT", "GCOUNT"}
+_LTM = {"LTM1_1": (0, 0), "LTM1_2": (0, 1), "LTM2_1": (1, 0), "LTM2_2": (1, 1)}
+_LTV = {"LTV1": 0, "LTV2": 1}
 _TABLES = ("BINARY_TBL", "ASCII_TBL")
 # Keywords of the sky (FITS papers I and II, SIP); those of a third axis are left out.
 _SKY = re.compile(
@@ -196,7 +199,23 @@ def wcs_from_header(header: Mapping[str, object], name: str) -> WCS:
         wcs = WCS(card_header, naxis=2)
     if not wcs.has_celestial:
         raise InputError(f"{name} has no world coordinates (CTYPE1, CTYPE2 …): expected RA and Dec; solve it first.")
+    _note_physical(wcs, header)
     return wcs
+
+
+def _note_physical(wcs: WCS, header: Mapping[str, object]) -> None:
+    """Note LTM and LTV, where the header has any that mean something."""
+    cards = {key: value for key, value in header.items() if key in _LTM | _LTV and isinstance(value, int | float)}
+    if not cards:
+        return
+    matrix, offset = np.eye(2), np.zeros(2)
+    for key, value in cards.items():
+        if key in _LTM:
+            matrix[_LTM[key]] = value
+        else:
+            offset[_LTV[key]] = value
+    if abs(np.linalg.det(matrix)) > 0:
+        geometry.set_physical(wcs, matrix, offset)
 
 
 def wcs_header(wcs: WCS) -> dict[str, object]:
@@ -204,7 +223,12 @@ def wcs_header(wcs: WCS) -> dict[str, object]:
     header = wcs.to_header(relax=True)
     if wcs.sip is not None:
         header.update({f"CTYPE{i + 1}": f"{c.removesuffix('-SIP')}-SIP" for i, c in enumerate(wcs.wcs.ctype)})
-    return {key: value for key, value in header.items() if key not in ("DATE-OBS", "MJD-OBS", "MJDREF")}
+    cards = {key: value for key, value in header.items() if key not in ("DATE-OBS", "MJD-OBS", "MJDREF")}
+    if hasattr(wcs, "physical"):  # a region drawn on a product must mean the same as one drawn on the image
+        matrix, offset = geometry.physical(wcs)
+        cards |= {key: float(matrix[place]) for key, place in _LTM.items()}
+        cards |= {key: float(offset[place]) for key, place in _LTV.items()}
+    return cards
 
 
 def write_image(
@@ -289,8 +313,6 @@ def read_model(path: str | Path) -> Model:
     InputError
         No WCS, pixels that are not finite, or a sum that is not positive.
     """
-    from ..geometry import pixel_to_sky, sky_jacobian
-
     data, header = read_array(str(path)), read_header(str(path))
     if not np.isfinite(data).all():
         raise InputError(f"{path} holds {int((~np.isfinite(data)).sum())} pixels that are not finite: set them to 0.")
@@ -308,8 +330,13 @@ def read_model(path: str | Path) -> Model:
     # The linear map is taken where the light is, not at the reference pixel, which may lie far off the stamp.
     y, x = (float(np.average(grid, weights=np.abs(data))) for grid in np.indices(data.shape))
     y, x = float(round(y)), float(round(x))
-    ra, dec = pixel_to_sky(wcs, np.array([y]), np.array([x]))
+    ra, dec = geometry.pixel_to_sky(wcs, np.array([y]), np.array([x]))
     total = float(data.sum())
     return Model(
-        data, (y, x), (float(ra[0]), float(dec[0])), sky_jacobian(wcs, y, x), total, bool(header.get("PIXINT", True))
+        data,
+        (y, x),
+        (float(ra[0]), float(dec[0])),
+        geometry.sky_jacobian(wcs, y, x),
+        total,
+        bool(header.get("PIXINT", True)),
     )

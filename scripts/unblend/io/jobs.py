@@ -352,6 +352,17 @@ class Jobs:
         regions = self.sim_regions(b)
         return {**self._scene(b), "band": band, "sim_regions": self._regions(regions) if regions else None}
 
+    def propose_regions(self, band: str) -> Spec:
+        """Return the band's image and weight, and the names under which the proposals are to be saved."""
+        b = self.config.bands[band]
+        names = {
+            "sim": b.sim_regions if b.sim_regions != "auto" else f"{band}-sim.reg",
+            "border": b.border_regions or f"{band}-mask-border.reg",
+            "bad": b.bad_regions or f"{band}-bad.reg",
+        }
+        names = {kind: self.path(str(name)) for kind, name in names.items()}
+        return {"band": band, "image": self._image_file(b), "weight": self._weight_file(b), "names": names}
+
     # Results -----------------------------------------------------------------------------------------------------
 
     def write_catalogue(self) -> Spec:

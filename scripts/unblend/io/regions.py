@@ -20,8 +20,8 @@ from .files import digest_of, write_text
 
 logger = logging.getLogger(__name__)
 
-# LTV and LTM are not honoured: "physical" differs from "image" in mosaics cut by old IRAF tools only.
-_FRAMES = {"image": "image", "physical": "image", "icrs": "icrs", "fk5": "fk5", "j2000": "fk5", "wcs": "icrs"}
+_PIXELS = {"image": "pixel", "physical": "physical"}
+_FRAMES = {"image": "image", "physical": "physical", "icrs": "icrs", "fk5": "fk5", "j2000": "fk5", "wcs": "icrs"}
 _FRAMES |= {"fk4": "fk4", "b1950": "fk4", "galactic": "galactic", "ecliptic": "barycentricmeanecliptic"}
 _OTHER_FRAMES = {"linear", "amplifier", "detector", "tile", *(f"wcs{letter}" for letter in string.ascii_lowercase)}
 _ALIASES = {"rotbox": "box", "cpanda": "panda"}
@@ -41,6 +41,9 @@ _HIDDEN = re.compile(
     r"#\s*([+\-!]?\s*(composite|epanda|bpanda|text|vector|ruler|compass|projection|segment)\s*\(.*)", re.I
 )
 
+# First lines of what DS9 saves in the formats of SAOtng and XML: sizes there are pixels, angles those of the image.
+_OTHER_FORMAT = re.compile(r"#\s*format:\s*\w+\s*\(\w+\)|<\?xml", re.I)
+
 _VALUE = r"""\{[^}]*\}|"[^"]*"|'[^']*'"""
 _STATEMENT = re.compile(rf"""(?P<body>[^#;]*)(?:\#(?P<properties>(?:=\s*(?:{_VALUE})|[^;])*))?(?:;|$)""")
 _GLOBAL = re.compile(rf"""\s*global\b(?P<properties>(?:=\s*(?:{_VALUE})|[^;])*)(?:;|$)""", re.I)
@@ -51,6 +54,7 @@ _QUANTITY = re.compile(rf"""({_NUMBER})(''|["'″′drpi]?)""", re.I)
 _SEXAGESIMAL = re.compile(r"""([+-]?)(\d+)([:hd])(\d+)[:m'](?:(\d+\.?\d*)["s]?)?""", re.I)
 
 _ARCSEC = {'"': 1.0, "''": 1.0, "″": 1.0, "'": 60.0, "′": 60.0, "d": 3600.0, "r": math.degrees(3600.0)}
+_UNITS = {"arcsec": '"', "pixel": "i", "physical": "p"}
 _SUSPICIOUS_ARCSEC = 1800.0
 _BRACES = str.maketrans("{}", "()")
 
@@ -124,7 +128,9 @@ class _Reader:
         self.statement = ""
 
     def read_line(self, number: int, line: str) -> None:
-        self.line = number
+        self.line, self.statement = number, line
+        if _OTHER_FORMAT.match(line):
+            raise self.error("this is not DS9's own format; save the regions again with the format ds9")
         hidden = _HIDDEN.match(line)
         if hidden and hidden[2].lower() in _NO_AREA:
             self.remarks.append(self.no_area(hidden[2]))
@@ -209,7 +215,7 @@ class _Shape:
         assert reader.frame is not None
         self.frame = reader.frame
         if len(tokens) >= 2 and all(re.fullmatch(rf"{_NUMBER}[pi]", token, re.I) for token in tokens[:2]):
-            self.frame = "image"
+            self.frame = "physical" if tokens[0].lower().endswith("p") else "image"
 
     def region(self, include: bool, text: str) -> Region:
         reader, count = self.reader, len(self.tokens)
@@ -258,7 +264,7 @@ class _Shape:
         return None if stop - start >= 360.0 else (start, stop)
 
     def position(self, first: str, second: str) -> tuple[float, float]:
-        if self.frame == "image":
+        if self.frame in _PIXELS:
             x, y = (self.pixel(token) for token in (first, second))
             return y - 1.0, x - 1.0
         hours = self.frame in ("icrs", "fk5", "fk4")
@@ -293,8 +299,10 @@ class _Shape:
         if match is None or match[1].startswith("-"):
             raise self.reader.error(f'expected a size such as 1.5" (" \' d r p i), found {token!r}')
         value, unit = float(match[1]), match[2].lower()
-        if unit in ("p", "i") or (not unit and self.frame == "image"):
-            return value, "pixel"
+        if unit in ("p", "i"):
+            return value, "pixel" if unit == "i" else "physical"
+        if not unit and self.frame in _PIXELS:
+            return value, _PIXELS[self.frame]
         if not unit and value * 3600.0 > _SUSPICIOUS_ARCSEC:
             meaning = f'the size {token} means degrees on the sky; arcsec are written {token}".'
             self.reader.remarks.append(f"{self.reader.where()}: {meaning}")
@@ -322,15 +330,17 @@ def _properties(text: str) -> dict[str, str]:
     return {key.lower(): value[1:-1] if value[0] in "{\"'" else value for key, value in _PROPERTY.findall(text)}
 
 
-def write_regions(path: str | Path, regions: Iterable[Region], *, color: str = "green") -> None:
-    """Write regions for DS9, whole or not at all, with their texts; sizes keep their units.
+def write_regions(
+    path: str | Path, regions: Iterable[Region], *, color: str = "green", remarks: Iterable[str] = ()
+) -> None:
+    """Write regions for DS9, whole or not at all, with their texts; sizes keep their units; `remarks` as comments.
 
     Raises
     ------
     ValueError
         A region is a sector, which this writer does not know.
     """
-    lines = ["# Region file format: DS9 version 4.1", f"global color={color}"]
+    lines = ["# Region file format: DS9 version 4.1", *(f"# {remark}" for remark in remarks), f"global color={color}"]
     frame = None
     for region in regions:
         if region.frame != frame:
@@ -343,14 +353,14 @@ def write_regions(path: str | Path, regions: Iterable[Region], *, color: str = "
 def _format(region: Region) -> str:
     if region.sector is not None:
         raise ValueError("sectors cannot be written")
-    if region.frame == "image":
+    if region.frame in _PIXELS:
         numbers = [f"{value:.3f}" for y, x in region.points for value in (x + 1.0, y + 1.0)]
     else:
         numbers = [f"{value:.8f}" for point in region.points for value in point]
     word, factor = region.kind, 2.0 if region.kind == "box" else 1.0
     for pair in (region.inner, region.outer):
         pair = pair[:1] if region.kind == "circle" else pair
-        numbers += [f"{value * factor:.5g}" + ('"' if unit == "arcsec" else "i") for value, unit in pair]
+        numbers += [f"{value * factor:.5g}" + _UNITS[unit] for value, unit in pair]
     if region.kind in ("ellipse", "box"):
         numbers.append(f"{region.angle:.3f}")
     if region.kind == "circle" and region.inner:

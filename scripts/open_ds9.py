@@ -1,0 +1,92 @@
+"""`./unblend ds9 [BAND]`: look at a band, or at the detection stack, in DS9."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+from pathlib import Path
+
+from unblend.config import Config
+from unblend.ds9 import Frame
+from unblend.ds9 import command_line as ds9_command
+from unblend.errors import InputError
+from unblend.io.commands import command_line, field_of
+from unblend.io.jobs import Jobs
+from unblend.io.provenance import Provenance
+from unblend.runlog import run
+
+
+def main(*words: str) -> None:
+    """Start DS9, or print how to."""
+    parser = command_line("ds9", "Open DS9 with a band, what the models leave of it, and the segments.")
+    parser.add_argument("band", nargs="?", help="a band's name; without it the detection stack")
+    parser.add_argument("--propose", choices=("sim", "border", "bad"), help="load this proposal alone, to correct it")
+    parser.add_argument("--print", action="store_true", dest="only_print", help="print the command, do not start DS9")
+    options = parser.parse_args(words)
+    config = field_of(options)
+    frames = band_frames(config, options.band, options.propose) if options.band else stack_frames(config)
+    title = f"unblend: {options.band or 'detection stack'}"
+    command = ds9_command(frames, (config.target.ra, config.target.dec), title)
+    if options.only_print:
+        print(shlex.join(command))
+        return
+    program = shutil.which("ds9")
+    if program is None:
+        raise InputError(
+            "ds9 is not installed: `sudo apt install saods9`, or https://ds9.si.edu; --print shows the command."
+        )
+    os.execv(program, command)
+
+
+def band_frames(config: Config, name: str, proposal: str | None = None) -> list[Frame]:
+    """Return image, residual and segments of a band, with sources, mask and Monte Carlo circles, or with a proposal.
+
+    Raises
+    ------
+    InputError
+        There is no such band, or it has not been run.
+    """
+    if name not in config.bands:
+        raise InputError(f"no band {name!r}: expected one of {', '.join(config.bands)}.")
+    results = Path(config.results_dir)
+    folder, band = results / "bands" / name, config.bands[name]
+    # Only the path of its image is asked for: nothing is written.
+    image = Jobs(config, Provenance(Path(__file__).parent, results / "specs", writable=False), results).image(band)
+    drawn = existing(results / "det_cat.reg", folder / "mask.reg", folder / "monte_carlo.reg")
+    if proposal:  # alone: what DS9 saves is then the user's file
+        drawn = (product(folder / f"proposed-{proposal}.reg"),)
+    return [
+        Frame(image, drawn),
+        Frame(product(folder / "residual.fits"), drawn),
+        Frame(product(results / "det_seg.fits"), existing(results / "det_cat.reg"), labels=True),
+    ]
+
+
+def stack_frames(config: Config) -> list[Frame]:
+    """Return stack, model and what is left, with sources and fit groups; the segments."""
+    results = Path(config.results_dir)
+    sources = existing(results / "det_cat.reg")
+    groups = existing(results / "imfit/groups.reg")
+    return [
+        Frame(product(results / "det_stack.fits"), sources),
+        Frame(product(results / "imfit/det_stack-model.fits"), sources),
+        Frame(product(results / "imfit/det_stack-sub.fits"), groups),
+        Frame(product(results / "det_seg.fits"), sources, labels=True),
+    ]
+
+
+def product(path: Path) -> str:
+    """Return the path of a product that must be there."""
+    if not path.exists():
+        raise InputError(f"{path} does not exist: run the workflow first.")
+    return str(path)
+
+
+def existing(*paths: Path) -> tuple[str, ...]:
+    """Return those that are there."""
+    return tuple(str(path) for path in paths if path.exists())
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,41 @@
+"""The command line of DS9 that shows a field: frames matched by WCS, regions loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One frame: an image, the region files over it, and how it is shown.
+
+    `labels` images (segments) are shown by a colour an ID, others by an inverted grey on the stretch of the first.
+    """
+
+    image: str
+    regions: tuple[str, ...] = ()
+    labels: bool = False
+
+
+def command_line(frames: Sequence[Frame], target: tuple[float, float], title: str) -> list[str]:
+    """Return the words that start DS9 with these frames side by side, at `target` (ra, dec in degrees).
+
+    Images have the zscale limits of the first, so that what is left is judged on the light that was there.
+    """
+    words = ["ds9", "-title", title]
+    for number, frame in enumerate(frames):
+        words += ["-frame", "new"] if number else []
+        words += [frame.image]
+        if frame.labels:
+            words += ["-cmap", "sls", "-scale", "linear", "-scale", "mode", "minmax"]
+        else:
+            words += ["-cmap", "grey", "-cmap", "invert", "yes", "-scale", "asinh", "-scale", "mode", "zscale"]
+        for path in frame.regions:
+            words += ["-regions", "load", path]
+        if number + 1 < len(frames) and frames[number + 1].labels:
+            words += ["-frame", "first", "-match", "scalelimits", "-frame", "last"]
+    centre = [f"{angle:.7f}" for angle in target]
+    words += ["-tile", "yes", "-tile", "mode", "column", "-frame", "first", "-zoom", "to", "fit"]
+    words += ["-pan", "to", *centre, "wcs", "icrs", "-match", "frame", "wcs"]
+    return [*words, "-lock", "frame", "wcs", "-lock", "crosshair", "wcs"]
