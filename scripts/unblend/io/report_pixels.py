@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 BRIGHT_PERCENT, BLACK_SIGMA = 99.7, (30.0, 300.0)
 """A band is black where all but 0.3 % of its pixels are fainter, in sigma of its noise, within limits."""
+MOSTLY_USED, MARGIN = 0.5, 0.04
+"""An image is cut down to its usable part where that is less than half of it; the margin is a fraction of its side."""
 SAME_GRID_PIXELS = 0.1
 """Images whose corners agree so well are drawn in one colour image."""
 
@@ -48,10 +51,11 @@ class Frame:
     def __init__(
         self, data: np.ndarray, residual: np.ndarray, wcs: WCS, shift_arcsec: tuple[float, float], images: int
     ):
-        ny, nx = data.shape
+        self.corner, window = used_part(residual)
+        data, residual = data[window], residual[window]
         self.wcs, self.factor = wcs, bin_factor(data.size, images)
-        self.centre = ((ny - 1) / 2.0, (nx - 1) / 2.0)
-        self.shift = shift_to_pixels(wcs, shift_arcsec, *self.centre)
+        centre = [c + (n - 1) / 2.0 for c, n in zip(self.corner, data.shape, strict=True)]
+        self.shift = shift_to_pixels(wcs, shift_arcsec, *centre)
         data, residual = binned(data, self.factor), binned(residual, self.factor)
         sigma = robust_sigma(residual)
         self.sigma = sigma if np.isfinite(sigma) and sigma > 0 else 1.0
@@ -60,7 +64,7 @@ class Frame:
         self.shape = data.shape
         known = data[np.isfinite(residual) & np.isfinite(data)]
         bright = float(np.percentile(known, BRIGHT_PERCENT)) / self.sigma if known.size else 0.0
-        jacobian = sky_jacobian(wcs, *self.centre) * self.factor
+        jacobian = sky_jacobian(wcs, *centre) * self.factor
         self.scale = float(np.sqrt(abs(np.linalg.det(jacobian))))
         self.record: dict[str, Any] = {
             "width": self.shape[1],
@@ -75,11 +79,16 @@ class Frame:
     def places(self, ra: np.ndarray, dec: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return (y, x) of sky positions in pixels of the page, on the light."""
         y, x = sky_to_pixel(self.wcs, ra, dec)
-        return self.to_page(y + self.shift[0]), self.to_page(x + self.shift[1])
+        return self.to_page(y + self.shift[0], x + self.shift[1])
 
-    def to_page(self, pixel: Any) -> Any:
-        """Return a coordinate of the image in pixels of the page."""
-        return (pixel + 0.5) / self.factor - 0.5
+    def to_page(self, y: Any, x: Any) -> tuple[Any, Any]:
+        """Return a position (y, x) in the image in pixels of the page."""
+        y0, x0 = self.corner
+        return (y - y0 + 0.5) / self.factor - 0.5, (x - x0 + 0.5) / self.factor - 0.5
+
+    def rings(self, circles: list[tuple[float, float, float]]) -> list[tuple[float, float, float]]:
+        """Return circles (y, x, radius) of the image in pixels of the page."""
+        return [(*self.to_page(y, x), radius / self.factor) for y, x, radius in circles]
 
     def tiles(
         self, templates: list[Template], flux: Mapping[int, float], places: Mapping[int, tuple[float, float]],
@@ -93,10 +102,29 @@ class Frame:
                 continue
             # Cards turn the sky north up: a turned square needs more than its side.
             half = 0.75 * side_arcsec[i] / self.scale
-            found = tile(template, flux[i] / self.sigma, self.factor, places[i], half)
+            moved = replace(template, box=template.box.shifted(-self.corner[0], -self.corner[1]))
+            found = tile(moved, flux[i] / self.sigma, self.factor, places[i], half)
             if found is not None:
                 made[i] = [found[0], found[1], base64_of(png(found[2]))]
         return made
+
+
+def used_part(residual: np.ndarray) -> tuple[tuple[int, int], tuple[slice, slice]]:
+    """Return the corner (y0, x0) and the slices of the part of an image that is worth a look.
+
+    That is all of it, unless most of it is masked, as of an image that reaches far beyond the detection image: then
+    the box around the pixels that are not, and a margin.
+    """
+    rows, columns = (np.flatnonzero(np.isfinite(residual).any(axis=axis)) for axis in (1, 0))
+    everything = (0, 0), (slice(0, residual.shape[0]), slice(0, residual.shape[1]))
+    if not rows.size:
+        return everything
+    margin = int(MARGIN * max(rows[-1] - rows[0], columns[-1] - columns[0])) + 1
+    y0, x0 = max(rows[0] - margin, 0), max(columns[0] - margin, 0)
+    window = slice(y0, rows[-1] + 1 + margin), slice(x0, columns[-1] + 1 + margin)
+    if residual[window].size > MOSTLY_USED * residual.size:
+        return everything
+    return (int(y0), int(x0)), window
 
 
 def stack_frame(results: Path, images: int) -> Frame:
@@ -111,8 +139,10 @@ def band_frame(results: Path, band: str, image_path: str, images: int) -> Frame:
     constant = float(read_table_header(folder / "fluxes.fits")["BACKGR"])  # type: ignore[arg-type]
     data = read_array(image_path) - read_array(str(folder / "background.fits"))
     data -= constant if np.isfinite(constant) else 0.0
+    residual = str(folder / "residual.fits")
     dx, dy = read_json(folder / "astrometry.json")["shift_arcsec"]
-    return Frame(data, read_array(str(folder / "residual.fits")), read_wcs(image_path), (dx, dy), images)
+    # The product's header is short; a user's may hold thousands of cards.
+    return Frame(data, read_array(residual), read_wcs(residual), (dx, dy), images)
 
 
 def add_sources(frame: Frame, results: Path, band: str | None, sources: np.ndarray, side_arcsec: np.ndarray) -> None:
@@ -135,8 +165,7 @@ def add_sources(frame: Frame, results: Path, band: str | None, sources: np.ndarr
 def panels_png(results: Path, band: str, frame: Frame) -> bytes:
     """Return image, model and residual of a band side by side, masked pixels and Monte Carlo circles drawn."""
     drawn = circles(read_regions(results / "bands" / band / "monte_carlo.reg"), frame.wcs)
-    rings = [(frame.to_page(y), frame.to_page(x), r / frame.factor) for y, x, r in drawn]
-    indices = panels(*frame.sigmas, rings, black=frame.record["high"])
+    indices = panels(*frame.sigmas, frame.rings(drawn), black=frame.record["high"])
     return png(indices, PALETTE)
 
 
@@ -148,7 +177,7 @@ def outlines(results: Path, frame: Frame) -> bytes:
 
 def same_grid(first: Frame, second: Frame) -> bool:
     """Whether two images lie on one pixel grid."""
-    if first.shape != second.shape or first.factor != second.factor:
+    if (first.shape, first.factor, first.corner) != (second.shape, second.factor, second.corner):
         return False
     ny, nx = first.shape
     y, x = np.array([0.0, 0.0, ny, ny]) * first.factor, np.array([0.0, nx, 0.0, nx]) * first.factor

@@ -103,12 +103,11 @@ def band_numbers(results: Path, band: str, catalogue: np.ndarray, frame: Frame, 
         columns["ujy"] = numbers(catalogue[f"flux_{band}_ujy"])
         columns["err_ujy"] = numbers(catalogue[f"err_{band}_ujy"], 4)
     noise = {key: _plain(header.get(name)) for key, name in (("rms", "RMS"), ("lag", "LAG1"), ("constant", "BACKGR"))}
-    drawn = [[round(float(frame.to_page(v)), 1) for v in (y, x)] + [round(r / frame.factor, 2)]
-             for y, x, r in circles(read_regions(folder / "monte_carlo.reg"), frame.wcs)]  # fmt: skip
+    drawn = frame.rings(circles(read_regions(folder / "monte_carlo.reg"), frame.wcs))
     return {
         "columns": columns,
         "noise": noise,
-        "circles": drawn,
+        "circles": [decimals(ring, 2) for ring in drawn],
         "shift": shift_numbers(read_json(folder / "astrometry.json")),
         "simulated": monte_carlo_numbers(folder, fluxes, target),
     }

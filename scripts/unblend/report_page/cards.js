@@ -1,6 +1,7 @@
 // The card of a source: stamps in every band, shape, fluxes, flags in words, neighbours, spectral energy distribution.
 "use strict";
 const STAMP = 132; // pixels of a stamp's side
+const OFF_IMAGE = [238, 241, 243, 255];
 const KINDS = [["data", "data"], ["removed", "neighbours removed"], ["residual", "residual"]];
 
 // Return the levels of a source's own model in a band as a function of the band's pixel.
@@ -38,7 +39,7 @@ async function drawStamps(panel, row, canvases) {
     const masked = Number.isNaN(left);
     const values = { data, residual: left, removed: left + own(y, x) };
     for (const kind of Object.keys(canvases))
-      if (pixel < 0) pictures[kind].data.set([238, 241, 243, 255], at);
+      if (pixel < 0) pictures[kind].data.set(OFF_IMAGE, at);
       else paint(pictures[kind].data, at, values[kind], masked);
   });
   for (const kind of Object.keys(canvases)) contexts[kind].putImageData(pictures[kind], 0, 0);
@@ -47,8 +48,10 @@ async function drawStamps(panel, row, canvases) {
 async function drawColourStamp(row, canvas) {
   const layers = await colourLayers(), painter = luptonPainter(COLOUR_WEIGHTS);
   const context = canvas.getContext("2d"), picture = context.createImageData(STAMP, STAMP);
-  overStamp(COLOUR_BANDS[1], row, (at, pixel) =>
-    painter(picture.data, at, layers.map((levels) => (pixel < 0 ? NaN : SIGMAS[levels[pixel]]))));
+  overStamp(COLOUR_BANDS[1], row, (at, pixel) => {
+    if (pixel < 0) picture.data.set(OFF_IMAGE, at);
+    else painter(picture.data, at, layers.map((levels) => SIGMAS[levels[pixel]]));
+  });
   context.putImageData(picture, 0, 0);
 }
 

@@ -13,6 +13,7 @@ function niceTicks(low, high, wanted = 5) {
 function logTicks(low, high) {
   const ticks = [];
   const decades = Math.log10(high / low);
+  if (decades < 0.7) return niceTicks(low, high, 4).filter(([value]) => value > 0);
   const multiples = decades > 2.5 ? [1] : decades > 1.2 ? [1, 3] : [1, 2, 3, 5];
   for (let power = Math.floor(Math.log10(low)); power <= Math.ceil(Math.log10(high)); power++)
     for (const k of multiples) {
@@ -105,13 +106,15 @@ function offsetsPlot(band) {
       stroke: colour, "stroke-width": thick, fill: "none" });
   };
   const place = (x, y) => [4 + (x + 0.5) * scale, margin + band.height * scale - (y + 0.5) * scale];
+  const frame = `offsets-${band.name}`, inside = svg("g", { "clip-path": `url(#${frame})` });
+  node.append(svg("clipPath", { id: frame }, svg("rect", { x: 4, y: margin, width: band.width * scale, height: band.height * scale })), inside);
   for (const k of sure) {
     const row = ROW_OF.get(found.id[k]), [x, y] = place(band.x[row], band.y[row]);
     const group = svg("a", { href: `#source-${found.id[k]}` }, svg("title", {},
       `${found.id[k]}: ${fixed(found.dx[k], 3)} ± ${fixed(found.err_dx[k], 3)}, ${fixed(found.dy[k], 3)} ± ${fixed(found.err_dy[k], 3)} arcsec`),
       svg("circle", { cx: x, cy: y, r: 5, fill: "transparent" }), svg("circle", { cx: x, cy: y, r: 1.3, fill: BLUE }),
       arrow(x, y, found.dx[k] * pixels, -found.dy[k] * pixels, Math.hypot(found.err_dx[k], found.err_dy[k]) < unit ? BLUE : PALE, 1.2));
-    node.append(group);
+    inside.append(group);
   }
   const [x, y] = [12, margin + band.height * scale - 10];
   node.append(svg("rect", { x: 6, y: y - 18, width: unit * pixels + 44, height: 26, fill: "white", opacity: 0.85 }),
