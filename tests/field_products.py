@@ -61,7 +61,7 @@ def wcs_of(band: str, side: int) -> tuple[WCS, tuple[int, int]]:
 
 
 def write_products(
-    folder: Path, number: int = 6, bands: tuple[str, ...] = (*SHARP, COARSE), half: float = 15.0
+    folder: Path, number: int = 6, bands: tuple[str, ...] = (*SHARP, COARSE), half: float = 15.0, spacing: int = SPACING
 ) -> Field:
     """Write the products of `number` sources below `folder`/results, the images below `folder`.
 
@@ -71,8 +71,8 @@ def write_products(
     """
     rng = np.random.default_rng(7)
     results, columns_of = folder / "results", int(np.ceil(np.sqrt(number)))
-    side = RATIO * (columns_of * SPACING // RATIO)
-    grid = (np.arange(columns_of) + 0.5) * SPACING
+    side = RATIO * (columns_of * spacing // RATIO)
+    grid = (np.arange(columns_of) + 0.5) * spacing
     y, x = (axis.ravel()[:number] for axis in np.meshgrid(grid, grid, indexing="ij"))
     ids = np.arange(1, number + 1)
     sky_wcs, shape = wcs_of("stack", side)
