@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 CORES ?= $(shell nproc)
 SNAKEMAKE := $(BIN)/snakemake --cores $(CORES)
 
-.PHONY: demo test test-fast lint lock check-example figures docs bench-overhead bench-accuracy accuracy-figures clean help
+.PHONY: demo test test-fast lint lock check-example figures docs bench-overhead bench-accuracy accuracy-figures bench-report clean help
 
 help:                     ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -50,6 +50,9 @@ bench-accuracy: $(VENV)/installed  ## fluxes and errors against drawn truth, in 
 accuracy-figures:         ## copy table and figures of the last bench-accuracy into the docs
 	cp bench/accuracy-fits.png bench/accuracy-noise.png bench/accuracy-pulls.png docs/figures/
 	cp bench/accuracy.md docs/accuracy-table.md
+
+bench-report: $(VENV)/installed  ## the report of 1000 sources: seconds to write it, its size, seconds until a browser shows it
+	$(BIN)/python tests/benchmarks/bench_report.py 180 1000
 
 lock: $(VENV)/bin/python  ## renew the pinned versions in requirements.lock
 	$(BIN)/python -m pip install --quiet pip-tools

@@ -3,6 +3,10 @@ from snakemake.utils import min_version
 
 min_version("9.27")
 
+
+report: "workflow/report/workflow.rst"
+
+
 # A file named on the command line replaces the example's: it is never merged with it.
 if not workflow.overwrite_configfiles:
 

@@ -1,34 +1,26 @@
-"""One page to look at: detection, bands, shifts, fits."""
+"""One page to look at: the field, every source, every band, the fits, the time it took."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from unblend.extraction import nearest_source
+import unblend
 from unblend.io.files import read_json, write_text
-from unblend.io.report_sections import band_section, detection_section, fits_section, summary_section
-from unblend.io.scenes import load_models
-from unblend.io.tables import read_sources
+from unblend.io.images import atomic_path
+from unblend.io.report_assets import read_programs, read_style
+from unblend.io.report_field import read_field
 from unblend.page import page
 from unblend.runlog import record_work, run
 
 
 def main(spec_path: str, results_dir: str, page_path: str) -> None:
-    """Write index.html."""
-    spec, results = read_json(spec_path), Path(results_dir)
-    sources = read_sources(results / "det_cat.fits")
-    target = nearest_source(load_models(results), spec["target"])
-    sections = [
-        ("Detection", detection_section(results, sources, target)),
-        ("Summary", summary_section(results, spec["order"])),
-        *((band, band_section(results, band, spec["bands"][band], sources)) for band in spec["order"]),
-        ("Fits", fits_section(results)),
-    ]
-    lead = (
-        f"{len(sources)} sources, {len(spec['order'])} bands. Black is light, brown is masked; circles are where the "
-        "Monte Carlo takes its noise."
-    )
-    write_text(page_path, page("unblend", lead, sections))
+    """Write index.html, and beside it {band}.png."""
+    content, images, pictures = read_field(read_json(spec_path), Path(results_dir))
+    content["version"] = unblend.__version__
+    write_text(page_path, page("unblend: report", content, images, read_style(), read_programs()))
+    for band, picture in pictures.items():
+        with atomic_path(Path(page_path).with_name(f"{band}.png")) as temporary:
+            temporary.write_bytes(picture)
     record_work("report", "all")
 
 

@@ -75,6 +75,7 @@ class Band:
     astrometry: dict[str, Any] | None
     zero_point: float | None
     filter: str | None
+    wavelength: float | None
 
     @property
     def stem(self) -> str:

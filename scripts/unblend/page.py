@@ -1,67 +1,81 @@
-"""The report as one self-contained HTML page: figures inside, no network."""
+"""The report as one self-contained HTML page: numbers as JSON, pixels as PNG, a program that draws them; no network."""
 
 from __future__ import annotations
 
 import base64
 import html
-import io
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+import numpy as np
 
-_STYLE = """
-:root { color-scheme: light; --ink: #14212b; --soft: #5c6b76; --line: #d8dee3; }
-body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); max-width: 1180px; margin: 2rem auto; padding: 0 1rem; }
-h1 { font-size: 1.6rem; margin-bottom: 0; } h2 { font-size: 1.2rem; margin-top: 2.2rem; }
-p.lead, figcaption { color: var(--soft); }
-figure { margin: .8rem 0; } img { max-width: 100%; height: auto; border: 1px solid var(--line); }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: .88rem; }
-th, td { padding: .25rem .7rem; border-bottom: 1px solid var(--line); text-align: right; }
-th:first-child, td:first-child, td.words { text-align: left; }
-.row { display: flex; flex-wrap: wrap; gap: 1rem; } .warn { color: #9a3412; } nav a { margin-right: 1rem; }
-"""
+SECTIONS = (
+    ("overview", "Field"),
+    ("sources", "Sources"),
+    ("bands", "Bands"),
+    ("fits", "Fits"),
+    ("time", "Time"),
+)
 
 
-def png(figure: Figure, dpi: int = 110) -> str:
-    """Return a figure as the address of an image inside the page."""
-    buffer = io.BytesIO()
-    # No creation date: the same results give the same page.
-    figure.savefig(buffer, format="png", dpi=dpi, metadata={"Software": None})
-    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+def numbers(values: Iterable[Any], digits: int = 5) -> list[float | int | None]:
+    """Return numbers for JSON: whole ones as they are, others with `digits` significant digits, None for NaN."""
+    plain = np.asarray(values).tolist()
+    return [v if isinstance(v, int) else float(f"{v:.{digits}g}") if math.isfinite(v) else None for v in plain]
 
 
-def image(figure: Figure, caption: str, dpi: int = 110) -> str:
-    """Return a figure with its caption."""
-    said = html.escape(caption)
-    return f'<figure><img alt="{said}" src="{png(figure, dpi)}"><figcaption>{said}</figcaption></figure>'
+def decimals(values: Iterable[float], places: int) -> list[float | None]:
+    """Return numbers for JSON with `places` decimals, None for NaN: positions, whose leading digits say little."""
+    return [round(v, places) if math.isfinite(v) else None for v in np.asarray(values, dtype=float).tolist()]
 
 
-def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Return a table; cells are text."""
-    top = "".join(f"<th>{html.escape(cell)}</th>" for cell in head)
-    body = "".join("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
-    return f"<table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table>"
+def base64_of(content: bytes) -> str:
+    """Return bytes as text that a data address can hold."""
+    return base64.b64encode(content).decode()
 
 
-def section(title: str, *parts: str) -> str:
-    """Return a section that the navigation can jump to."""
-    name = html.escape(title)
-    return f'<section id="{name.replace(" ", "-")}"><h2>{name}</h2>{"".join(parts)}</section>'
+def page(
+    title: str, data: Mapping[str, Any], images: Mapping[str, bytes], style: str, programs: Sequence[tuple[str, str]]
+) -> str:
+    """Return the whole page.
 
-
-def paragraph(text: str, kind: str = "") -> str:
-    """Return a paragraph of plain text; `kind` is a class of the page's style."""
-    return f'<p class="{kind}">{html.escape(text)}</p>'
-
-
-def page(title: str, lead: str, sections: Sequence[tuple[str, str]]) -> str:
-    """Return the whole page; `sections` are (title, HTML made by `section`)."""
-    links = "".join(f'<a href="#{html.escape(name).replace(" ", "-")}">{html.escape(name)}</a>' for name, _ in sections)
-    body = "".join(content for _, content in sections)
-    return (
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{html.escape(title)}</title>'
-        f'<meta name="viewport" content="width=device-width"><style>{_STYLE}</style></head><body>'
-        f'<h1>{html.escape(title)}</h1><p class="lead">{html.escape(lead)}</p><nav>{links}</nav>{body}</body></html>\n'
+    Parameters
+    ----------
+    title : str
+    data : mapping
+        What JSON can hold; NaN is not allowed.
+    images : mapping
+        PNG files by name. They are text until the page needs them.
+    style : str
+        CSS.
+    programs : sequence of (name, JavaScript)
+        In their order.
+    """
+    said = html.escape(title)
+    links = "".join(f'<a href="#{name}">{html.escape(heading)}</a>' for name, heading in SECTIONS)
+    body = "".join(f'<section id="{name}"><h2>{html.escape(heading)}</h2></section>' for name, heading in SECTIONS)
+    return "\n".join(
+        [
+            '<!doctype html><html lang="en"><head><meta charset="utf-8">',
+            # An icon of its own: browsers ask the disk for one otherwise.
+            f'<link rel="icon" href="data:,"><title>{said}</title><style>{style}</style></head><body>',
+            f'<header><h1>{said}</h1><p id="lead"></p><nav>{links}</nav></header>',
+            "<noscript><p>This page draws itself with JavaScript: allow it for this file.</p></noscript>",
+            f"<main>{body}</main>",
+            f'<script type="application/json" id="data">{in_script(data)}</script>',
+            *(
+                f'<script type="text/plain" id="png:{html.escape(name)}">{base64_of(content)}</script>'
+                for name, content in images.items()
+            ),
+            *(f"<script>\n// {name}\n{text}</script>" for name, text in programs),
+            "</body></html>",
+            "",
+        ]
     )
+
+
+def in_script(data: Any) -> str:
+    """Return JSON that nothing in it can end the element it stands in."""
+    return json.dumps(data, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")

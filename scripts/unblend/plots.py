@@ -1,4 +1,4 @@
-"""Figures: images on an asinh stretch, segments, a band with its model and residual."""
+"""Figures: images on an asinh stretch, borders of segments, a band with its model and residual."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ NOISE_SHOWN, BRIGHT_SHOWN = 2.0, 30.0
 MASK_COLOUR = "#5b3b3b"
 
 
-def stretch(image: np.ndarray, sigma: float, level: float = 0.0) -> np.ndarray:
-    """Return the image on 0 … 1, linear in the noise and logarithmic above; NaN stays NaN."""
-    low, high = np.arcsinh(-NOISE_SHOWN), np.arcsinh(BRIGHT_SHOWN)
+def stretch(image: np.ndarray, sigma: float, level: float = 0.0, bright: float = BRIGHT_SHOWN) -> np.ndarray:
+    """Return the image on 0 … 1, linear in the noise and logarithmic up to `bright` sigma; NaN stays NaN."""
+    low, high = np.arcsinh(-NOISE_SHOWN), np.arcsinh(bright)
     return np.clip((np.arcsinh((image - level) / sigma) - low) / (high - low), 0.0, 1.0)
 
 
@@ -34,21 +34,6 @@ def outline(segments: np.ndarray) -> np.ndarray:
         border[tuple(before)] |= differs
         border[tuple(after)] |= differs
     return border & (segments > 0)
-
-
-def detection_figure(stack: np.ndarray, segments: np.ndarray, sources: np.ndarray, target: int | None = None) -> Figure:
-    """Return the stack with the outlines and IDs of all segments; the target's in another colour."""
-    figure = _figure(9.0, 9.0 * stack.shape[0] / stack.shape[1])
-    axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
-    grey = np.nan_to_num(stretch(stack, robust_sigma(stack), float(np.nanmedian(stack))))
-    rgb = np.repeat(1.0 - grey[..., None], 3, axis=2)
-    rgb[outline(segments)] = (0.10, 0.45, 0.80)
-    axes.imshow(rgb, origin="lower", interpolation="nearest")
-    for row in sources:
-        colour = "#c1121f" if row["id"] == target else "#0b3d66"
-        axes.text(row["x"] + row["a"] + 2, row["y"] + row["b"] + 2, str(row["id"]), color=colour, fontsize=6)
-    axes.set_axis_off()
-    return figure
 
 
 def band_figure(
@@ -90,45 +75,6 @@ def band_figure(
         axes.set_axis_off()
     for y, x, radius in circles:
         axes.add_patch(_circle(x, y, radius))
-    return figure
-
-
-def chi2_figure(offsets_arcsec: Sequence[float], chi2: np.ndarray, best: Sequence[float]) -> Figure:
-    """Return the chi2 map of the shift search, its least value subtracted; `best` is (dx, dy) in arcsec."""
-    figure = _figure(3.6, 3.2)
-    axes = figure.add_axes((0.2, 0.16, 0.7, 0.8))
-    half_step = (offsets_arcsec[1] - offsets_arcsec[0]) / 2.0 if len(offsets_arcsec) > 1 else 0.5
-    low, high = offsets_arcsec[0] - half_step, offsets_arcsec[-1] + half_step
-    shown = axes.imshow(
-        np.log10(chi2 - chi2.min() + 1.0), origin="lower", extent=(low, high, low, high), cmap="viridis_r"
-    )
-    axes.plot(*best, "+", color="#c1121f", ms=12, mew=2)
-    axes.set_xlabel("shift along X [arcsec]", fontsize=8)
-    axes.set_ylabel("shift along Y [arcsec]", fontsize=8)
-    axes.tick_params(labelsize=7)
-    figure.colorbar(shown, ax=axes, label="log10(Δχ² + 1)")
-    return figure
-
-
-def offsets_figure(
-    shape: tuple[int, int], positions: np.ndarray, offsets_arcsec: np.ndarray, errors_arcsec: np.ndarray
-) -> Figure:
-    """Return the offsets of the bright sources as arrows; `positions` (n, 2) are (y, x), `offsets` (n, 2) (dy, dx)."""
-    figure = _figure(3.6, 3.6 * shape[0] / shape[1])
-    axes = figure.add_axes((0.02, 0.02, 0.96, 0.96))
-    good = np.isfinite(offsets_arcsec).all(axis=1) & (np.hypot(*errors_arcsec.T) < 0.2)
-    length = 0.12 * shape[1] / 0.1  # an offset of 0.1 arcsec is drawn as an eighth of the width
-    axes.quiver(
-        positions[good, 1], positions[good, 0], offsets_arcsec[good, 1] * length, offsets_arcsec[good, 0] * length,
-        angles="xy", scale_units="xy", scale=1.0, width=0.006, color="#0b3d66",
-    )  # fmt: skip
-    axes.quiver([0.04 * shape[1]], [0.04 * shape[0]], [0.1 * length], [0.0], angles="xy", scale_units="xy", scale=1.0,
-                width=0.008, color="#c1121f")  # fmt: skip
-    axes.text(0.04 * shape[1], 0.07 * shape[0], '0.1"', color="#c1121f", fontsize=8)
-    axes.set_xlim(0, shape[1])
-    axes.set_ylim(0, shape[0])
-    axes.set_xticks([])
-    axes.set_yticks([])
     return figure
 
 

@@ -105,7 +105,8 @@ def test_the_report_is_one_page_without_network(field):
     assert page.startswith("<!doctype html>")
     assert not re.findall(r"""(?:src|href)=["'](?!data:|#)""", page)
     for band in SHARP + BLURRED:
-        assert f'id="{band}"' in page
+        assert f'id="png:band:{band}:residual"' in page
+        assert (field / f"results/report/{band}.png").exists()
 
 
 def test_the_products_of_the_contract_are_there(field):

@@ -4,7 +4,7 @@ import io
 
 import numpy as np
 import pytest
-from unblend.plots import band_figure, chi2_figure, detection_figure, offsets_figure, outline, stretch
+from unblend.plots import band_figure, outline, stretch
 
 RNG = np.random.default_rng(1)
 SHAPE = (30, 45)
@@ -39,18 +39,6 @@ def test_outline_by_hand():
     assert not outline(np.zeros((3, 3), dtype=int)).any()
 
 
-def test_detection_figure():
-    sources = np.array(
-        [(7, 10.0, 12.0, 2.0, 1.0)], dtype=[("id", int), ("x", float), ("y", float), ("a", float), ("b", float)]
-    )
-    segments = np.zeros(SHAPE, dtype=int)
-    segments[10:14, 8:12] = 7
-    figure = detection_figure(noisy(), segments, sources, target=7)
-    assert drawn(figure) and [text.get_text() for text in figure.axes[0].texts] == ["7"]
-    # rows count from below, as in DS9
-    assert not figure.axes[0].yaxis.get_inverted()
-
-
 @pytest.mark.parametrize("circles", [(), [(5.0, 6.0, 2.0), (20.0, 30.0, 3.0)]])
 def test_band_figure(circles):
     image = noisy()
@@ -69,28 +57,3 @@ def test_band_figure_without_a_usable_pixel():
         "k", np.full(SHAPE, np.nan), np.full(SHAPE, np.nan), np.ones(SHAPE, dtype=bool), background=np.nan
     )
     assert drawn(figure)
-
-
-def test_chi2_figure():
-    offsets = [-0.1, 0.0, 0.1]
-    figure = chi2_figure(offsets, np.array([[9.0, 8.0, 9.0], [7.0, 5.0, 7.0], [9.0, 8.0, 9.0]]), (0.02, -0.01))
-    assert drawn(figure) and "shift along X" in figure.axes[0].get_xlabel()
-    assert figure.axes[0].images[0].get_array().min() == pytest.approx(0.0)
-
-
-def test_chi2_pixels_are_centred_on_their_offsets():
-    # three offsets, 0.1 apart: pixels of 0.1 that reach half a step beyond
-    figure = chi2_figure([-0.1, 0.0, 0.1], np.eye(3), (0.0, 0.0))
-    assert figure.axes[0].images[0].get_extent() == pytest.approx((-0.15, 0.15, -0.15, 0.15))
-
-
-def test_offsets_figure_leaves_out_what_is_unsure():
-    positions = np.array([[5.0, 6.0], [10.0, 12.0], [20.0, 22.0]])
-    offsets = np.array([[0.01, 0.02], [np.nan, 0.0], [0.01, 0.01]])
-    errors = np.array([[0.01, 0.01], [0.01, 0.01], [0.3, 0.1]])
-    figure = offsets_figure(SHAPE, positions, offsets, errors)
-    assert drawn(figure) and figure.axes[0].collections[0].N == 1
-
-
-def test_offsets_figure_without_sources():
-    assert drawn(offsets_figure(SHAPE, np.zeros((0, 2)), np.zeros((0, 2)), np.zeros((0, 2))))

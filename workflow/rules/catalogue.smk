@@ -12,10 +12,26 @@ rule write_catalogue:
             R / "catalogue.fits",
             caption="../report/catalogue.rst",
             category="Catalogue",
+            labels={"table": "catalogue", "format": "FITS"},
         ),
-        ecsv=R / "catalogue.ecsv",
-        fast=R / "catalogue.fast.cat",
-        eazy=R / "catalogue.eazy.cat",
+        ecsv=report(
+            R / "catalogue.ecsv",
+            caption="../report/catalogue.rst",
+            category="Catalogue",
+            labels={"table": "catalogue", "format": "ECSV"},
+        ),
+        fast=report(
+            R / "catalogue.fast.cat",
+            caption="../report/sed.rst",
+            category="Catalogue",
+            labels={"table": "fluxes for SED codes", "format": "FAST"},
+        ),
+        eazy=report(
+            R / "catalogue.eazy.cat",
+            caption="../report/sed.rst",
+            category="Catalogue",
+            labels={"table": "fluxes for SED codes", "format": "EAZY"},
+        ),
     log:
         R / "logs/write_catalogue.log",
     benchmark:

@@ -1,15 +1,26 @@
+def band_picture(band):
+    """A picture of a band, marked for Snakemake's own report: an output each, so that each has its name there."""
+    labels = {"band": band, "shows": "image, model, residual"}
+    caption = "../report/band.rst"
+    return report(
+        R / f"report/{band}.png", caption=caption, category="Bands", labels=labels
+    )
+
+
 rule write_report:
-    """One page to look at: the detection image with its segments, every band with model and residual."""
+    """One page to look at: the field, every source with its stamps, every band, the fits, the time it took."""
     input:
         spec=spec("write_report"),
         models=BARRIER,
         catalogue=rules.write_catalogue.output.fits,
         table=settled(rules.collect_models.output.table),
+        detected=settled(rules.edit_segments.output.catalogue),
         segments=settled(rules.edit_segments.output.segments),
         stack=settled(rules.detect_sources.output.stack),
         left_over=rules.subtract_models.output.residual,
         residual=expand(R / "bands/{band}/residual.fits", band=BANDS),
-        mask=expand(R / "bands/{band}/mask.fits", band=BANDS),
+        removed=expand(R / "bands/{band}/neighbours-removed.fits", band=BANDS),
+        templates=expand(R / "bands/{band}/templates.npz", band=BANDS),
         background=expand(R / "bands/{band}/background.fits", band=BANDS),
         shift=expand(R / "bands/{band}/astrometry.json", band=BANDS),
         monte_carlo=expand(R / "bands/{band}/monte_carlo.fits", band=BANDS),
@@ -17,8 +28,10 @@ rule write_report:
         page=report(
             R / "report/index.html",
             caption="../report/page.rst",
-            category="Report",
+            category="Page",
+            labels={"shows": "the whole field"},
         ),
+        bands=[band_picture(band) for band in BANDS],
     log:
         R / "logs/write_report.log",
     benchmark:
@@ -27,7 +40,7 @@ rule write_report:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=2000,
+        mem_mb=3000,
         runtime=20,
     shell:
         "python {SCRIPTS}/write_report.py --log {log} {input.spec} {R} {output.page}"

@@ -13,6 +13,7 @@ from typing import Any
 
 from ..batches import assign_batches
 from ..config import Band, Config
+from ..wavelengths import wavelength_um
 from .files import digest_of, read_json
 from .provenance import Provenance, is_url
 
@@ -373,9 +374,20 @@ class Jobs:
         return {"bands": bands, "order": list(bands), "error_floor": self.config.error_floor}
 
     def write_report(self) -> Spec:
-        """Bands and the target."""
+        """Bands with their images and wavelengths, the target; the page's own style and program."""
+        parts = sorted((self.provenance.scripts / "unblend/report_page").glob("*.*"))
         return {
-            "bands": {b.name: self.image(b) for b in self.config.bands.values()},
+            "bands": {
+                b.name: {"image": self.image(b), "wavelength_um": known_wavelength_um(b)}
+                for b in self.config.bands.values()
+            },
             "order": list(self.config.bands),
             "target": asdict(self.config.target),
+            "page": {path.name: self.provenance.content(str(path)) for path in parts},
         }
+
+
+def known_wavelength_um(band: Band) -> float | None:
+    """Return a band's wavelength: what the configuration says, else what its filter or its name means."""
+    names = [name for name in (band.filter, band.name) if name]
+    return band.wavelength or next(filter(None, map(wavelength_um, names)), None)

@@ -1,95 +1,222 @@
-"""The sections of the report, made from the products of a field."""
+"""The numbers of the report, read from the products of a field: sources, bands, fits, times."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ..flags import Flag, names
-from ..geometry import sky_to_pixel
+from ..flags import SENTENCES, Flag, names
 from ..masks import circles
-from ..page import image, paragraph, section, table
-from ..plots import band_figure, chi2_figure, detection_figure, offsets_figure
+from ..page import decimals, numbers
 from .files import read_json
-from .images import read_array, read_labels, read_wcs
+from .images import read_header
 from .regions import read_regions
+from .report_pixels import Frame
 from .tables import read_table, read_table_header
 
-TROUBLE = Flag.FIT_RETRIED | Flag.FIT_REPLACED | Flag.FIT_ON_BOUND | Flag.FIT_POOR_CHI2 | Flag.FIT_TIMED_OUT
+FITTED = ("n", "r_e_arcsec", "ell", "pa", "n_err", "r_e_err", "ell_err", "pa_err", "chi2_red", "chi2_red_group")
+BIN_SIGMA, HISTOGRAM_SIGMA = 0.25, 5.0
+"""Width of a bin and end of the histogram of the Monte Carlo, in formal errors; what lies beyond is in the last bin."""
+LEAST_SIDE_ARCSEC, MOST_SIDE_ARCSEC = 5.0, 40.0
+COLOUR_SNR = 10.0
+"""Sources whose median colour becomes white in the colour image."""
 
 
-def detection_section(results: Path, sources: np.ndarray, target: int) -> str:
-    """Return the stack with its segments and IDs."""
-    stack, segments = read_array(str(results / "det_stack.fits")), read_labels(str(results / "det_seg.fits"))
-    caption = f"The stack, its segments and IDs; target: {target}."
-    return section("Detection", image(detection_figure(stack, segments, sources, target), caption, 130))
+def flag_list() -> list[dict[str, Any]]:
+    """Return the registry of flags."""
+    return [{"bit": int(flag), "name": names(int(flag))[0], "sentence": SENTENCES[flag]} for flag in Flag]
 
 
-def summary_section(results: Path, bands: list[str]) -> str:
-    """Return a line a band: noise, correlation, Monte Carlo ratio, shift, constant, sources seen."""
-    rows = []
+def target_of(results: Path, bands: Sequence[str]) -> int | None:
+    """Return the target's ID, as the extraction found it."""
     for band in bands:
-        folder = results / "bands" / band
-        fluxes, header = read_table(folder / "fluxes.fits"), read_table_header(folder / "fluxes.fits")
-        simulated = read_table_header(folder / "monte_carlo.fits")
-        dx, dy = read_json(folder / "astrometry.json")["shift_arcsec"]
-        bright = int(np.sum(fluxes["flux"] > 5 * fluxes["flux_err"]))
-        ratio = f"{simulated.get('RATIO', np.nan):.2f} ± {simulated.get('RATIOERR', np.nan):.2f}"
-        noise, constant = f"{header['RMS']:.3g}", f"{header['BACKGR']:.2g}"
-        seen = f"{bright} of {len(fluxes)}"
-        rows.append([band, noise, f"{header['LAG1']:.2f}", ratio, f"{dx:+.3f} {dy:+.3f}", constant, seen])
-    head = ["band", "noise", "correlation", "Monte Carlo / formal", 'shift ["]', "constant", "above 5 sigma"]
-    return section("Summary", table(head, rows))
+        header = read_header(str(results / "bands" / band / "neighbours-removed.fits"))
+        if "TARGET" in header:
+            return int(header["TARGET"])  # type: ignore[call-overload]
+    return None
 
 
-def band_section(results: Path, band: str, image_path: str, sources: np.ndarray) -> str:
-    """Return image, model and residual of a band; what the search for the shift and the bright sources say."""
+def card_sides(results: Path, catalogue: np.ndarray, scale_arcsec: float, bands: Mapping[str, float]) -> np.ndarray:
+    """Return the side of every source's stamps in arcsec: wide enough for the source and for the broadest PSF.
+
+    `bands` gives the pixel size in arcsec of each band, `scale_arcsec` that of the detection image.
+    """
+    widths = [
+        float(read_header(str(results / "bands" / band / "psf.fits"))["FWHM"]) * scale  # type: ignore[arg-type]
+        for band, scale in bands.items()
+    ]
+    radius = np.sqrt(catalogue["area"] / np.pi) * scale_arcsec
+    least = max([LEAST_SIDE_ARCSEC, *(6.0 * width for width in widths if np.isfinite(width))])
+    return np.clip(5.0 * radius, least, max(least, MOST_SIDE_ARCSEC))
+
+
+def source_columns(results: Path, catalogue: np.ndarray, sides: np.ndarray) -> dict[str, Any]:
+    """Return what is known of every source besides its fluxes: a list a column, in the catalogue's order."""
+    fits, detected = read_table(results / "imfit/sersic.fits"), read_table(results / "det_cat.fits")
+    fit_rows, found_rows = in_order(fits, catalogue["id"]), in_order(detected, catalogue["id"])
+    columns: dict[str, Any] = {name: numbers(catalogue[name]) for name in ("id", "area", "flag")}
+    columns |= {name: decimals(catalogue[name], 6) for name in ("ra", "dec")}
+    columns |= {name: numbers(fits[name][fit_rows], 4) for name in FITTED}
+    # The fit's pixels are the stack's: the error of r_e follows in arcsec.
+    ratio = fits["r_e_arcsec"][fit_rows] / fits["r_e"][fit_rows]
+    columns["r_e_err"] = numbers(fits["r_e_err"][fit_rows] * ratio, 4)
+    columns["group"] = numbers(fits["group"][fit_rows])
+    columns["functions"] = [_text(name) for name in fits["functions"][fit_rows]]
+    columns |= {name: decimals(detected[name][found_rows], 2) for name in ("a", "b", "theta")}
+    columns["side"] = decimals(sides, 2)
+    return columns
+
+
+def _text(value: Any) -> str:
+    return (value.decode() if isinstance(value, bytes) else str(value)).strip()
+
+
+def in_order(table: np.ndarray, ids: np.ndarray) -> np.ndarray:
+    """Return the rows of a table in the order of `ids`."""
+    rows = {int(i): row for row, i in enumerate(table["id"])}
+    return np.array([rows[int(i)] for i in ids], dtype=int)
+
+
+def band_numbers(results: Path, band: str, catalogue: np.ndarray, frame: Frame, target: int | None) -> dict[str, Any]:
+    """Return a band's columns, and what its noise, its Monte Carlo and its shift say."""
     folder = results / "bands" / band
-    data = read_array(image_path) - read_array(str(folder / "background.fits"))
-    residual, mask = read_array(str(folder / "residual.fits")), read_labels(str(folder / "mask.fits")) != 0
-    constant = float(read_table_header(folder / "fluxes.fits")["BACKGR"])  # type: ignore[arg-type]
-    wcs = read_wcs(image_path)
-    drawn = circles(read_regions(folder / "monte_carlo.reg"), wcs)
-    figure = band_figure(band, data, residual, mask, background=constant, circles=drawn)
-    found = read_json(folder / "astrometry.json")
-    said = [paragraph(found[key], "warn") for key in ("message", "recommendation") if found[key]]
-    pictures = _search_picture(found["grid"]) if found["grid"] else []
+    fluxes, header = read_table(folder / "fluxes.fits"), read_table_header(folder / "fluxes.fits")
+    rows = in_order(fluxes, catalogue["id"])
+    flux, error = catalogue[f"flux_{band}"], catalogue[f"err_{band}"]
+    columns = {
+        "flux": numbers(flux),
+        "err": numbers(error, 4),
+        "snr": numbers(np.divide(flux, error, out=np.full(len(flux), np.nan), where=error > 0), 4),
+        "mag": decimals(catalogue[f"mag_{band}"], 3),
+        "mag_err": decimals(catalogue[f"mag_err_{band}"], 3),
+        "formal": numbers(catalogue[f"err_formal_{band}"], 4),
+        "sim": numbers(catalogue[f"err_sim_{band}"], 4),
+        "shape": numbers(catalogue[f"err_shape_{band}"], 4),
+        "flag": numbers(catalogue[f"flag_{band}"]),
+        "worst": numbers(fluxes["worst_neighbour"][rows]),
+        "correlation": decimals(fluxes["correlation"][rows], 2),
+    }
+    if f"flux_{band}_ujy" in (catalogue.dtype.names or ()):
+        columns["ujy"] = numbers(catalogue[f"flux_{band}_ujy"])
+        columns["err_ujy"] = numbers(catalogue[f"err_{band}_ujy"], 4)
+    noise = {key: _plain(header.get(name)) for key, name in (("rms", "RMS"), ("lag", "LAG1"), ("constant", "BACKGR"))}
+    drawn = frame.rings(circles(read_regions(folder / "monte_carlo.reg"), frame.wcs))
+    return {
+        "columns": columns,
+        "noise": noise,
+        "circles": [decimals(ring, 2) for ring in drawn],
+        "shift": shift_numbers(read_json(folder / "astrometry.json")),
+        "simulated": monte_carlo_numbers(folder, fluxes, target),
+    }
+
+
+def _plain(value: object) -> float | None:
+    return float(f"{value:.5g}") if isinstance(value, int | float) and np.isfinite(value) else None
+
+
+def shift_numbers(found: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the search for the shift and the bright sources say, in arcsec."""
+    said: dict[str, Any] = {key: found.get(key) for key in ("message", "recommendation")}
+    said["adopted"] = numbers(found["shift_arcsec"])
+    said["grid"], said["offsets"], said["common"] = None, None, None
+    if found["grid"]:
+        grid = found["grid"]
+        said["grid"] = {
+            "offsets": numbers(grid["offsets_arcsec"], 4),
+            "chi2": [numbers(row, 7) for row in grid["chi2"]],
+            "best": numbers(grid["best_shift_arcsec"], 4),
+            "references": grid["references"],
+        }
     if found["offsets"]:
-        rows = {int(row["id"]): row for row in sources}
-        sky = (np.array([rows[i][name] for i in found["offsets"]["id"]]) for name in ("ra", "dec"))
-        pictures.append(_offsets_picture(found["offsets"], sky_to_pixel(wcs, *sky), (data.shape[0], data.shape[1])))
-    row = f'<div class="row">{"".join(pictures)}</div>'
-    return section(band, image(figure, f"{band}: image, model, image − model."), *said, row)
+        listed = found["offsets"]
+        keys = {"dx": "dx_arcsec", "dy": "dy_arcsec", "err_dx": "err_dx_arcsec", "err_dy": "err_dy_arcsec"}
+        said["offsets"] = {"id": listed["id"], **{key: numbers(listed[name], 4) for key, name in keys.items()}}
+    if found.get("common"):
+        common = found["common"]
+        said["common"] = {"offset": numbers(common["offset_arcsec"], 3), "error": numbers(common["error_arcsec"], 3),
+                          "used": common["used"]}  # fmt: skip
+    return said
 
 
-def _search_picture(grid: Mapping[str, Any]) -> list[str]:
-    dx, dy = grid["best_shift_arcsec"]
-    references = ", ".join(map(str, grid["references"]))
-    figure = chi2_figure(grid["offsets_arcsec"], np.array(grid["chi2"]), (dx, dy))
-    return [image(figure, f"best shift: {dx:.3f} {dy:.3f} (references {references})")]
+def monte_carlo_numbers(folder: Path, fluxes: np.ndarray, target: int | None) -> dict[str, Any]:
+    """Return the changes of flux that patches of noise have made, over the formal errors: pooled, and the target's."""
+    table, header = read_table(folder / "monte_carlo.fits"), read_table_header(folder / "monte_carlo.fits")
+    formal = fluxes["flux_err"][in_order(fluxes, table["id"])]
+    realizations = table["realizations"].reshape(len(table), -1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        pulls = realizations / formal[:, None]
+    edges = np.arange(-HISTOGRAM_SIGMA, HISTOGRAM_SIGMA + BIN_SIGMA / 2, BIN_SIGMA)
+    own = pulls[table["id"] == target].ravel()
+
+    def counted(values: np.ndarray) -> list[int]:
+        held = np.clip(values[np.isfinite(values)], edges[0], edges[-1])
+        return np.histogram(held, edges)[0].tolist()
+
+    return {
+        "circles": int(header.get("NCIRCLES", 0)),  # type: ignore[call-overload]
+        "scale": _plain(header.get("SCALE")),
+        "ratio": _plain(header.get("RATIO")),
+        "ratio_err": _plain(header.get("RATIOERR")),
+        "bin": BIN_SIGMA,
+        "start": -HISTOGRAM_SIGMA,
+        "pooled": counted(pulls),
+        "target": counted(own),
+    }
 
 
-def _offsets_picture(found: Mapping[str, Any], places: tuple[np.ndarray, np.ndarray], shape: tuple[int, int]) -> str:
-    offsets = np.array([found["dy_arcsec"], found["dx_arcsec"]]).T
-    errors = np.array([found["err_dy_arcsec"], found["err_dx_arcsec"]]).T
-    figure = offsets_figure(shape, np.array(places).T, offsets, errors)
-    return image(figure, "Offsets of the bright sources from their models.")
+def colour_choice(frames: Mapping[str, bool], wavelengths: Mapping[str, float | None]) -> list[str]:
+    """Return three bands, blue to red, of those that lie on the stack's grid (`frames`); [] where there are fewer."""
+    fitting = [band for band, fits in frames.items() if fits]
+    known = {band: wavelengths[band] for band in fitting}
+    if all(value is not None for value in known.values()):
+        fitting.sort(key=lambda band: known[band] or 0.0)
+    return [fitting[0], fitting[len(fitting) // 2], fitting[-1]] if len(fitting) >= 3 else []
 
 
-def fits_section(results: Path) -> str:
-    """Return what the fits have left of the stack, and those that a person should look at, worst chi2 first."""
-    stack, left = read_array(str(results / "det_stack.fits")), read_array(str(results / "imfit/det_stack-sub.fits"))
-    figure = band_figure("stack", stack, left, np.zeros(stack.shape, dtype=bool), background=0.0)
-    fits = read_table(results / "imfit/sersic.fits")
-    flagged = fits[(fits["flag"] & int(TROUBLE)) != 0]
-    flagged = flagged[np.argsort(-np.nan_to_num(flagged["chi2_red"]), kind="stable")]
-    rows = []
-    for r in flagged:
-        shape = [f"{r['n']:.2f}", f"{r['r_e_arcsec']:.3f}", f"{r['ell']:.2f}"]
-        rows.append([str(r["id"]), str(r["group"]), f"{r['chi2_red']:.2f}", *shape, ", ".join(names(int(r["flag"])))])
-    listed = table(["id", "group", "chi2", "n", 'r_e ["]', "ell", "flags"], rows)
-    said = paragraph(f"{len(flagged)} of {len(fits)} fits are flagged.")
-    return section("Fits", image(figure, "The stack, its models, what is left."), said, listed)
+def colour_scales(catalogue: np.ndarray, bands: Sequence[str]) -> list[float]:
+    """Return the factors on the bands' fluxes that make the median bright source white: the middle band's is 1."""
+    bright = np.all([catalogue[f"flux_{b}"] > COLOUR_SNR * catalogue[f"err_{b}"] for b in bands], axis=0)
+    if not bright.any():
+        return [1.0] * len(bands)
+    middle = catalogue[f"flux_{bands[1]}"][bright]
+    return [float(np.median(middle / catalogue[f"flux_{b}"][bright])) for b in bands]
+
+
+def time_list(results: Path, bands: Sequence[str]) -> list[dict[str, Any]]:
+    """Return, for every rule, its jobs, seconds by the clock and of the processor, and most memory; longest first.
+
+    Snakemake's benchmark files say it, of each job the last time that it ran; those of bands that are gone are left
+    out.
+    """
+    found: dict[str, list[list[float]]] = {}
+    folder = results / "benchmarks"
+    for path in sorted(folder.glob("**/*.tsv")):
+        rule = path.stem if path.parent == folder else path.parent.name
+        if path.parent != folder and path.stem not in bands and not path.stem.isdigit():
+            continue
+        lines = [line.split("\t") for line in path.read_text().splitlines()]
+        for line in lines[1:]:
+            row = dict(zip(lines[0], line, strict=False))
+            found.setdefault(rule, []).append([_seconds(row.get(key)) for key in ("s", "cpu_time", "max_rss")])
+    listed = []
+    for rule, jobs in found.items():
+        clock, processor, memory = (column.tolist() for column in np.array(jobs).T)
+        told: dict[str, Any] = {"rule": rule, "jobs": len(jobs), "clock": round(sum(clock), 1)}
+        listed.append({**told, "processor": round(sum(processor), 1), "memory": round(max(memory))})
+    return sorted(listed, key=lambda row: (-row["clock"], row["rule"]))
+
+
+def _seconds(text: str | None) -> float:
+    try:
+        return float(text or 0.0)
+    except ValueError:  # a job too short to be measured has a dash
+        return 0.0
+
+
+def fit_pictures(results: Path, groups: Sequence[int]) -> dict[str, Any]:
+    """Return which pictures of fits there are to point at."""
+    drawn = [group for group in sorted(set(groups)) if (results / f"imfit/{group}/fit.png").exists()]
+    return {"sheet": (results / "imfit/sheet.html").exists(), "groups": drawn}

@@ -1,0 +1,22 @@
+// Put the page together: the target's card is open, an address #source-12 opens another.
+"use strict";
+function start() {
+  const section = (name) => document.getElementById(name), [ra, dec] = [DATA.position.ra, DATA.position.dec];
+  document.getElementById("lead").textContent = `${DATA.sources.id.length} sources in ${DATA.bands.length} bands; target ${known(DATA.target) ? `${DATA.target} ` : ""}at ${sexagesimal(ra, dec)}. unblend ${DATA.version}`;
+  DRAWN.push(buildOverview(section("overview")));
+  buildTable(section("sources"));
+  buildBands(section("bands"));
+  buildFits(section("fits"));
+  buildTime(section("time"));
+  if (known(DATA.target)) openCard(DATA.target, false);
+  const follow = () => {
+    const asked = location.hash.match(/^#source-(\d+)$/);
+    if (asked) openCard(Number(asked[1]));
+  };
+  addEventListener("hashchange", follow);
+  // A second click on the same source leaves the address as it is and must scroll all the same.
+  addEventListener("click", (event) => { if (event.target.closest("a[href^='#source-']")) setTimeout(follow); });
+  follow();
+  document.body.dataset.ready = "yes";
+}
+start();

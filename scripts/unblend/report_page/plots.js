@@ -1,0 +1,186 @@
+// Small plots as SVG: axes, histograms, maps, arrows, spectral energy distributions.
+"use strict";
+const INK = "#14212b", SOFT = "#5c6b76", BLUE = "#1f5f99", RED = "#c1121f", PALE = "#c9d6e2";
+
+function niceTicks(low, high, wanted = 5) {
+  const raw = (high - low) / wanted;
+  const power = 10 ** Math.floor(Math.log10(raw));
+  const step = [1, 2, 5, 10].map((k) => k * power).find((s) => s >= raw * 0.999);
+  const ticks = [];
+  for (let k = Math.ceil(low / step - 1e-9); k * step <= high + 1e-9 * step; k++) ticks.push(k * step);
+  return ticks.map((value) => [value, Number(value.toPrecision(6)).toString().replace("-", "−")]);
+}
+function logTicks(low, high) {
+  const ticks = [];
+  const decades = Math.log10(high / low);
+  if (decades < 0.7) return niceTicks(low, high, 4).filter(([value]) => value > 0);
+  const multiples = decades > 2.5 ? [1] : decades > 1.2 ? [1, 3] : [1, 2, 3, 5];
+  for (let power = Math.floor(Math.log10(low)); power <= Math.ceil(Math.log10(high)); power++)
+    for (const k of multiples) {
+      const value = k * 10 ** power;
+      if (value >= low * 0.999 && value <= high * 1.001) ticks.push([value, plainPower(value)]);
+    }
+  return ticks;
+}
+function plainPower(value) {
+  if (value >= 1e-3 && value < 1e5) return String(Number(value.toPrecision(3)));
+  const power = Math.floor(Math.log10(value) + 1e-9);
+  const raised = String(power).replace(/./g, (c) => "⁰¹²³⁴⁵⁶⁷⁸⁹"[c] || "⁻");
+  const factor = Math.round(value / 10 ** power);
+  return (factor === 1 ? "" : factor + "×") + "10" + raised;
+}
+
+// A frame with axes; `to` maps data to the drawing. Ranges are [low, high]; a log axis says so.
+class Plot {
+  constructor({ width = 270, height = 220, x, y, xlabel, ylabel, xlog = false, ylog = false, xticks, yticks, title, left = 48 }) {
+    const box = { left, right: 10, top: title ? 24 : 10, bottom: 38 };
+    const [w, h] = [width - box.left - box.right, height - box.top - box.bottom];
+    const scaled = (value, [low, high], log) =>
+      log ? Math.log(value / low) / Math.log(high / low) : (value - low) / (high - low);
+    this.x = (value) => box.left + w * scaled(value, x, xlog);
+    this.y = (value) => box.top + h * (1 - scaled(value, y, ylog));
+    this.area = { x: box.left, y: box.top, width: w, height: h };
+    this.layer = svg("g");
+    this.node = svg("svg", { width, height, viewBox: `0 0 ${width} ${height}`, class: "plot", role: "img" });
+    const text = (at, said, more) => svg("text", { x: at[0], y: at[1], fill: SOFT, ...more }, said);
+    this.node.append(this.layer, svg("rect", { ...this.area, fill: "none", stroke: SOFT, "stroke-width": 0.8 }));
+    for (const [value, said] of xticks || (xlog ? logTicks(...x) : niceTicks(...x))) {
+      const at = this.x(value);
+      this.node.append(svg("path", { d: `M${at},${box.top + h}v4`, stroke: SOFT }),
+        text([at, box.top + h + 15], said, { "text-anchor": "middle" }));
+    }
+    for (const [value, said] of yticks || (ylog ? logTicks(...y) : niceTicks(...y))) {
+      const at = this.y(value);
+      this.node.append(svg("path", { d: `M${box.left},${at}h-4`, stroke: SOFT }),
+        text([box.left - 6, at + 3.5], said, { "text-anchor": "end" }));
+    }
+    const middle = box.top + h / 2;
+    this.node.append(text([box.left + w / 2, height - 6], xlabel || "", { "text-anchor": "middle" }),
+      text([11, middle], ylabel || "", { "text-anchor": "middle", transform: `rotate(-90 11 ${middle})` }));
+    if (title) this.node.append(text([box.left, 15], title, { fill: INK, "font-weight": 600 }));
+  }
+  draw(...nodes) { this.layer.append(...nodes.flat()); return this; }
+  line(points, more) {
+    const d = points.map(([x, y], k) => `${k ? "L" : "M"}${this.x(x).toFixed(1)},${this.y(y).toFixed(1)}`).join("");
+    return this.draw(svg("path", { d, fill: "none", stroke: INK, ...more }));
+  }
+}
+
+// The chi2 map of the search for a shift.
+function chi2Plot(grid) {
+  const offsets = grid.offsets, half = offsets.length > 1 ? (offsets[1] - offsets[0]) / 2 : 0.5;
+  const range = [offsets[0] - half, offsets[offsets.length - 1] + half];
+  const plot = new Plot({ x: range, y: range, xlabel: "shift along X [arcsec]", ylabel: "shift along Y [arcsec]",
+    title: "χ² of the search for the shift", width: 250, height: 250 });
+  const flat = grid.chi2.flat().filter(known), least = Math.min(...flat);
+  const value = (chi2) => Math.log10(chi2 - least + 1), most = value(Math.max(...flat)) || 1;
+  const side = plot.area.width / offsets.length + 0.3;
+  grid.chi2.forEach((row, j) => row.forEach((chi2, i) => {
+    if (!known(chi2)) return;
+    const light = 30 + 67 * value(chi2) / most;
+    plot.draw(svg("rect", { x: plot.x(offsets[i]) - side / 2, y: plot.y(offsets[j]) - side / 2, width: side, height: side,
+      fill: `hsl(210 45% ${light.toFixed(1)}%)` }, svg("title", {}, `Δχ² = ${digits(chi2 - least)}`)));
+  }));
+  const [dx, dy] = grid.best;
+  plot.draw(svg("path", { d: `M${plot.x(dx) - 8},${plot.y(dy)}h16M${plot.x(dx)},${plot.y(dy) - 8}v16`, stroke: RED, "stroke-width": 2 }));
+  return plot.node;
+}
+
+// Offsets of bright sources as arrows on the band's pixels.
+function offsetsPlot(band) {
+  const found = band.shift.offsets, width = 250, height = 250, margin = 24;
+  const scale = Math.min((width - 8) / band.width, (height - margin - 8) / band.height);
+  const sure = found.id.map((_, k) => k).filter((k) => known(found.dx[k]) && known(found.dy[k])
+    && Math.hypot(found.err_dx[k], found.err_dy[k]) < 0.2 && ROW_OF.has(found.id[k]));
+  const sizes = sure.map((k) => Math.hypot(found.dx[k], found.dy[k])).sort((a, b) => a - b);
+  const typical = sizes.length ? sizes[Math.floor(0.8 * (sizes.length - 1))] : 0.1;
+  const unit = [0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1].find((u) => u >= typical) || 1;
+  const pixels = 0.14 * width / unit;
+  const node = svg("svg", { width, height, viewBox: `0 0 ${width} ${height}`, class: "plot", role: "img" });
+  node.append(svg("text", { x: 4, y: 15, fill: INK, "font-weight": 600 }, "offsets of bright sources"),
+    svg("rect", { x: 4, y: margin, width: band.width * scale, height: band.height * scale, fill: "none", stroke: SOFT, "stroke-width": 0.8 }));
+  const arrow = (x, y, dx, dy, colour, thick) => {
+    const length = Math.hypot(dx, dy), head = Math.min(5, 0.5 * length), turn = Math.atan2(dy, dx);
+    const at = (angle) => `${(x + dx + head * Math.cos(turn + angle)).toFixed(1)},${(y + dy + head * Math.sin(turn + angle)).toFixed(1)}`;
+    return svg("path", { d: `M${x.toFixed(1)},${y.toFixed(1)}l${dx.toFixed(1)},${dy.toFixed(1)}M${at(2.6)}L${(x + dx).toFixed(1)},${(y + dy).toFixed(1)}L${at(-2.6)}`,
+      stroke: colour, "stroke-width": thick, fill: "none" });
+  };
+  const place = (x, y) => [4 + (x + 0.5) * scale, margin + band.height * scale - (y + 0.5) * scale];
+  const frame = `offsets-${band.name}`, inside = svg("g", { "clip-path": `url(#${frame})` });
+  node.append(svg("clipPath", { id: frame }, svg("rect", { x: 4, y: margin, width: band.width * scale, height: band.height * scale })), inside);
+  for (const k of sure) {
+    const row = ROW_OF.get(found.id[k]), [x, y] = place(band.x[row], band.y[row]);
+    const group = svg("a", { href: `#source-${found.id[k]}` }, svg("title", {},
+      `${found.id[k]}: ${fixed(found.dx[k], 3)} ± ${fixed(found.err_dx[k], 3)}, ${fixed(found.dy[k], 3)} ± ${fixed(found.err_dy[k], 3)} arcsec`),
+      svg("circle", { cx: x, cy: y, r: 5, fill: "transparent" }), svg("circle", { cx: x, cy: y, r: 1.3, fill: BLUE }),
+      arrow(x, y, found.dx[k] * pixels, -found.dy[k] * pixels, Math.hypot(found.err_dx[k], found.err_dy[k]) < unit ? BLUE : PALE, 1.2));
+    inside.append(group);
+  }
+  const [x, y] = [12, margin + band.height * scale - 10];
+  node.append(svg("rect", { x: 6, y: y - 18, width: unit * pixels + 44, height: 26, fill: "white", opacity: 0.85 }),
+    arrow(x, y, unit * pixels, 0, RED, 2), svg("text", { x, y: y - 6, fill: RED }, `${unit}″`));
+  return node;
+}
+
+// What patches of real noise do to the fluxes, in formal errors: all sources, the target, a Gaussian of unit width.
+function monteCarloPlot(found) {
+  const total = found.pooled.reduce((a, b) => a + b, 0), own = found.target.reduce((a, b) => a + b, 0);
+  const density = (counts, sum) => counts.map((count) => (sum ? count / sum / found.bin : 0));
+  const pooled = density(found.pooled, total), target = density(found.target, own);
+  const most = Math.max(0.45, ...pooled, ...target) * 1.08, end = -found.start;
+  const plot = new Plot({ x: [-end, end], y: [0, most], xlabel: "change of flux / formal error", ylabel: "density", title: "Monte Carlo" });
+  const steps = (values) => values.flatMap((value, k) =>
+    [[found.start + k * found.bin, value], [found.start + (k + 1) * found.bin, value]]);
+  plot.line([[-end, 0], ...steps(pooled), [end, 0]], { fill: PALE, stroke: "#7e99b3" });
+  plot.line(Array.from({ length: 81 }, (_, k) => [-end + k * end / 40, Math.exp(-0.5 * (-end + k * end / 40) ** 2) / Math.sqrt(2 * Math.PI)]),
+    { stroke: INK, "stroke-dasharray": "3 3" });
+  if (own) plot.line(steps(target), { stroke: RED, "stroke-width": 1.4 });
+  return plot.node;
+}
+
+// Formal against Monte Carlo errors of every source.
+function errorsPlot(band) {
+  const { formal, sim } = band.columns;
+  const rows = formal.map((_, k) => k).filter((k) => formal[k] > 0 && sim[k] > 0);
+  if (!rows.length) return null;
+  const all = rows.flatMap((k) => [formal[k], sim[k]]);
+  const range = [Math.min(...all) / 1.3, Math.max(...all) * 1.3];
+  const plot = new Plot({ x: range, y: range, xlog: true, ylog: true, xlabel: "formal error [image units]", ylabel: "Monte Carlo error",
+    title: "formal and Monte Carlo errors", width: 260, height: 250, left: 54 });
+  plot.line([[range[0], range[0]], [range[1], range[1]]], { stroke: SOFT, "stroke-dasharray": "3 3" });
+  for (const k of rows) {
+    const id = DATA.sources.id[k], mine = id === DATA.target;
+    plot.draw(svg("a", { href: `#source-${id}` }, svg("title", {}, `${id}: ${digits(sim[k] / formal[k])}`),
+      svg("circle", { cx: plot.x(formal[k]).toFixed(1), cy: plot.y(sim[k]).toFixed(1), r: mine ? 4 : 2.2, fill: mine ? RED : BLUE, "fill-opacity": mine ? 1 : 0.55 })));
+  }
+  return plot.node;
+}
+
+// Fluxes in microjansky against wavelength where every band's is known, else in the order of the bands.
+function sedPlot(row) {
+  const bands = DATA.bands.filter((band) => band.columns.ujy);
+  const points = bands.map((band, order) => ({ band, order, flux: band.columns.ujy[row], error: band.columns.err_ujy[row] }))
+    .filter((point) => known(point.flux) && point.error > 0);
+  if (!points.length) return html("p", { class: "soft" }, bands.length ? "No flux in any band with a zero point." : "No band has a zero point: no fluxes in microjansky.");
+  const waves = bands.every((band) => known(band.wavelength));
+  for (const point of points) {
+    point.x = waves ? point.band.wavelength : point.order;
+    point.limit = !(point.flux > point.error);
+    point.top = point.limit ? Math.max(point.flux, 0) + 2 * point.error : point.flux + point.error;
+    point.low = point.limit ? point.top / 2 : Math.max(point.flux - point.error, point.flux / 10);
+  }
+  const xs = points.map((point) => point.x);
+  const x = waves ? [Math.min(...xs) / 1.25, Math.max(...xs) * 1.25] : [-0.5, bands.length - 0.5];
+  const y = [Math.min(...points.map((p) => p.low)) / 1.5, Math.max(...points.map((p) => p.top)) * 1.6];
+  const plot = new Plot({ x, y, xlog: waves, ylog: true, xlabel: waves ? "wavelength [µm]" : "band", ylabel: "flux [µJy]",
+    xticks: waves ? undefined : bands.map((band, k) => [k, band.name]), width: 340, height: 250, left: 54 });
+  for (const point of points) {
+    const [at, high, low] = [plot.x(point.x), plot.y(point.top), plot.y(point.low)];
+    const said = svg("title", {}, `${point.band.name}: ${digits(point.flux, 4)} ± ${digits(point.error)} µJy`);
+    plot.draw(svg("g", { stroke: point.limit ? SOFT : BLUE, fill: BLUE, "stroke-width": 1.3 }, said, point.limit
+      ? svg("path", { d: `M${at - 5},${high}h10M${at},${high}V${low}m-3,-5l3,5l3,-5`, fill: "none" })
+      : [svg("path", { d: `M${at - 3},${high}h6M${at},${high}V${low}M${at - 3},${low}h6` }),
+        svg("circle", { cx: at, cy: plot.y(point.flux), r: 3.4 })]));
+  }
+  return plot.node;
+}

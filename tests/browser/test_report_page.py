@@ -1,0 +1,243 @@
+"""The report in a real browser: headless Chromium, driven through its WebDriver. Skipped where there is none."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import time
+
+import pytest
+import write_report
+from field_products import COARSE, TARGET, write_products
+
+pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
+OPTIONS = (
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
+    "--disable-background-networking", "--disable-component-update", "--window-size=1320,1000",
+)  # fmt: skip
+PATIENCE_S = 10.0
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    chromium, driver = (shutil.which(name) for name in ("chromium", "chromedriver"))
+    if chromium is None or driver is None:
+        pytest.skip("chromium and chromedriver are not installed (Debian: chromium, chromium-driver)")
+    webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed (pip install selenium)")
+    options = webdriver.ChromeOptions()
+    options.binary_location = chromium
+    for option in (*OPTIONS, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):
+        options.add_argument(option)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    chrome = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
+    yield chrome
+    chrome.quit()
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("page")
+    write_products(folder)
+    page = folder / "results/report/index.html"
+    write_report.main(str(folder / "spec.json"), str(folder / "results"), str(page))
+    return page.as_uri()
+
+
+@pytest.fixture
+def page(browser, address):
+    """The page, loaded anew; afterwards the browser must have had nothing to complain of."""
+    browser.get("about:blank")  # an address that differs by its # alone is not loaded anew
+    browser.get(address)
+    until(browser, "return document.body.dataset.ready === 'yes'")
+    yield browser
+    # These tests read the same canvas more often than the page does: that is no complaint about the page.
+    complaints = [entry["message"] for entry in browser.get_log("browser")]
+    assert [text for text in complaints if "willReadFrequently" not in text] == []
+
+
+def until(browser, question, *arguments):
+    """Wait until JavaScript's answer is true; return it."""
+    end = time.monotonic() + PATIENCE_S
+    while not (answer := browser.execute_script(question, *arguments)):
+        assert time.monotonic() < end, f"in vain: {question}"
+        time.sleep(0.02)
+    return answer
+
+
+def texts(browser, selector):
+    return browser.execute_script(
+        "return [...document.querySelectorAll(arguments[0])].map(node => node.textContent.trim())", selector
+    )
+
+
+def rows(browser):
+    return [int(text) for text in texts(browser, "#table tbody tr td:first-child")]
+
+
+def click(browser, selector):
+    browser.execute_script("arguments[0].click()", browser.find_element("css selector", selector))
+
+
+def type_filter(browser, text):
+    field = browser.find_element("id", "filter")
+    field.clear()
+    field.send_keys(text)
+
+
+def grey(browser, selector, x, y):
+    """Return the mean of the red channel of 5 x 5 pixels around (x, y) of a canvas, from above, once it is painted."""
+    return until(
+        browser,
+        """const canvas = document.querySelector(arguments[0]), [x, y] = [arguments[1], arguments[2]];
+        const bytes = canvas.getContext("2d").getImageData(x - 2, y - 2, 5, 5).data;
+        let sum = 0, opaque = true;
+        for (let k = 0; k < bytes.length; k += 4) { sum += bytes[k]; opaque &&= bytes[k + 3] === 255; }
+        return opaque ? 1 + sum / 25 : 0;""",
+        selector,
+        x,
+        y,
+    )  # fmt: skip
+
+
+def stamp(column, row, source=TARGET):
+    return f"#source-{source} .stamps tbody tr:nth-child({row}) td:nth-child({column}) canvas"
+
+
+def test_the_page_loads_from_disk_and_asks_for_nothing(page):
+    assert "6 sources in 4 bands; target 2" in texts(page, "#lead")[0]
+    asked = page.execute_script("return performance.getEntriesByType('resource').map(entry => entry.name)")
+    assert [name for name in asked if not name.startswith("data:")] == []
+    # nothing wider than the window
+    assert page.execute_script("return document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_the_targets_card_is_open_and_the_first(page):
+    assert texts(page, ".card h3")[0].startswith("Source 2target") and len(texts(page, ".card")) == 1
+    facts = dict(zip(texts(page, ".card .facts th"), texts(page, ".card .facts td"), strict=True))
+    assert facts["Sersic n"] == "1.00 ± 0.10" and facts["r_e [arcsec]"] == "0.300 ± 0.030"
+    assert facts["fitted in"] == "imfit/1 with 1"
+    fluxes = page.find_element("css selector", ".card .numbers").text
+    assert re.search(r"green 250 2000 8\.00 2000 ± 8\.00 15\.65 ± 0\.00", fluxes)
+
+
+def test_stamps_show_the_source_and_remove_its_neighbours(page):
+    # Columns: kind, colour, stack, blue, green, red, coarse. The stamp's side is 9.4" (six times the coarse FWHM of
+    # 1.6"): a pixel of the stamp is 0.071". Source 3 is 2.4" west (right) of the target in the middle.
+    side = page.execute_script("return DATA.sources.side[1]")
+    middle, beside = 66, round(66 + 2.4 / side * 132)
+    for column in (5, 7):  # a sharp band; the coarse one, which is turned by half a circle
+        assert grey(page, stamp(column, 1), middle, 66) < 80 and grey(page, stamp(column, 1), beside, 66) < 80
+        assert grey(page, stamp(column, 2), middle, 66) < 80 and grey(page, stamp(column, 2), beside, 66) > 120
+        assert grey(page, stamp(column, 3), middle, 66) > 120 and grey(page, stamp(column, 3), beside, 66) > 120
+    assert grey(page, stamp(4, 1), middle, 66) > 120  # nothing in blue
+
+
+def test_the_spectral_energy_distribution(page):
+    points = page.execute_script(
+        "return [...document.querySelectorAll('.card .plot g[stroke]')].map(g => g.querySelector('title').textContent)"
+    )
+    assert points[1] == "green: 2000 ± 8.00 µJy" and len(points) == 4
+    labels = texts(page, ".card .plot text")
+    assert "wavelength [µm]" in labels and "flux [µJy]" in labels
+
+
+def test_sorting(page):
+    assert rows(page) == [1, 2, 3, 4, 5, 6]
+    click(page, "th[data-key='chi2'] button")
+    assert rows(page) == [6, 5, 4, 3, 2, 1]
+    assert page.find_element("css selector", "th[data-key='chi2']").get_attribute("aria-sort") == "descending"
+    click(page, "th[data-key='chi2'] button")
+    assert rows(page) == [1, 2, 3, 4, 5, 6]
+    click(page, f"th[data-key='snr_{COARSE}'] button")
+    assert rows(page) == [2, 3, 4, 5, 6, 1]  # what is not known comes last
+    click(page, f"th[data-key='snr_{COARSE}'] button")
+    assert rows(page) == [6, 5, 4, 3, 2, 1]
+
+
+def test_filtering(page):
+    for text, expected in [
+        ("fit_on_bound", [6]),
+        ("!fit_on_bound chi2>1.15", [3, 4, 5]),
+        ("snr_green>=125 snr_green<500", [2, 3, 4]),
+        ("no_pix", [1]),
+        ("4", [4]),
+        ("flux_blue=-4", [6]),
+        ("n>5", []),
+    ]:
+        type_filter(page, text)
+        assert rows(page) == expected, text
+    type_filter(page, "colour>3")
+    assert texts(page, "#filtered")[0].startswith("No column is named colour: id, snr_blue")
+    assert "warn" in page.find_element("id", "filtered").get_attribute("class")
+    type_filter(page, "chi2<1.05")
+    assert texts(page, "#filtered") == ["1 of 6 sources"]
+
+
+def test_columns_can_be_shown_and_hidden(page):
+    assert not page.find_elements("css selector", "th[data-key='flux_red']")
+    click(page, "input[data-group='flux']")
+    assert page.find_elements("css selector", "th[data-key='flux_red']")
+    click(page, "input[data-group='mag']")
+    assert not page.find_elements("css selector", "th[data-key='mag_red']")
+
+
+def test_a_click_on_a_row_opens_a_card_and_a_cross_closes_it(page):
+    click(page, "#table tbody tr[data-id='6'] td:nth-child(3)")
+    until(page, "return document.getElementById('source-6') !== null")
+    assert [text[:8] for text in texts(page, ".card h3")] == ["Source 2", "Source 6"]
+    assert "A parameter of the fit ended on its bound." in texts(page, "#source-6 .flags li")[0]
+    assert "PointSource" in texts(page, "#source-6 .facts td")
+    assert grey(page, stamp(5, 1, source=6), 66, 66) < 120
+    click(page, "#source-6 .close")
+    assert page.execute_script("return document.getElementById('source-6')") is None
+    assert page.execute_script("return location.hash") == "#sources"
+
+
+def test_sources_are_links_wherever_they_are(page):
+    for number, selector in [
+        (3, "#overview .marks a[href='#source-3']"),
+        (1, ".card .numbers a[href='#source-1']"),
+        (5, "#band-coarse .plot a[href='#source-5']"),
+        (4, "#worst a[href='#source-4']"),
+    ]:
+        link = page.find_element("css selector", selector)
+        page.execute_script(
+            "arguments[0].dispatchEvent(new MouseEvent('click', {bubbles: true, cancelable: true}))", link
+        )
+        until(page, f"return document.getElementById('source-{number}') !== null")
+
+
+def test_an_address_opens_a_card(browser, address):
+    browser.get("about:blank")
+    browser.get(address + "#source-5")
+    until(browser, "return document.getElementById('source-5') !== null")
+    assert browser.get_log("browser") == []
+
+
+def test_bands_are_drawn_when_they_are_looked_at_on_one_stretch(page):
+    canvas = "#band-coarse .panels figure:nth-child({}) canvas"
+    assert page.execute_script("return document.querySelector(arguments[0]).width", canvas.format(1)) == 300  # not yet
+    page.execute_script("document.getElementById('band-coarse').scrollIntoView()")
+    until(page, f"return document.querySelector('{canvas.format(3)}').width === 24")
+    # The target in the coarse band: (x, y) = (11.5, 19.5) of 24 pixels, from above 4.
+    at = (12, 4)
+    assert grey(page, canvas.format(1), *at) < 80 and grey(page, canvas.format(2), *at) < 80
+    assert grey(page, canvas.format(3), *at) > 120
+    before = grey(page, canvas.format(2), 12, 12)
+    page.execute_script(
+        "const s = document.getElementById('stretch'); s.value = '1000'; s.dispatchEvent(new Event('change'))"
+    )
+    until(page, "return STRETCH.high === 1000")
+    time.sleep(0.2)
+    assert grey(page, canvas.format(2), 12, 12) > before  # fainter, when black is further
+    assert len(page.find_elements("css selector", "#band-coarse .rings circle")) == 1
+    assert "fits better" in texts(page, "#band-coarse .warn")[0]
+    # chi2 map, arrows, Monte Carlo, formal against Monte Carlo errors
+    assert len(page.find_elements("css selector", "#band-coarse .plot")) == 4
+
+
+def test_fits_worst_first_and_the_time_they_took(page):
+    assert texts(page, "#worst tbody td:first-child") == ["6", "5", "4", "3", "2", "1"]
+    assert "1 of 6 fits are flagged" in texts(page, "#fits p")[0]
+    assert texts(page, "#time tbody th") == ["extract_fluxes", "detect_sources"]
+    assert page.find_elements("css selector", "#fits a[href*='imfit']") == []  # no pictures were made

@@ -1,0 +1,198 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import write_report
+from field_products import COARSE, SCALE, SHARP, TARGET, write_products
+from gaussians import gaussian
+from unblend.geometry import pixel_to_sky
+from unblend.io.report_field import read_field
+from unblend.io.report_pixels import Frame, band_frame, same_grid, used_part
+from unblend.io.report_sections import (
+    colour_choice,
+    colour_scales,
+    fit_pictures,
+    shift_numbers,
+    target_of,
+    time_list,
+)
+from unblend.page_pixels import from_levels
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("field")
+    field = write_products(folder)
+    content, images, pictures = read_field(field.spec, folder / "results")
+    return folder, field, content, images, pictures
+
+
+def test_sources_in_the_catalogues_order(made):
+    _, _, content, _, _ = made
+    sources = content["sources"]
+    assert sources["id"] == [1, 2, 3, 4, 5, 6] and content["target"] == TARGET
+    assert sources["n"] == [1.0] * 5 + [None] and sources["functions"][-1] == "PointSource"
+    # r_e = 5 +- 0.5 pixels of the stack
+    assert sources["r_e_arcsec"][0] == pytest.approx(5 * SCALE) and sources["r_e_err"][0] == pytest.approx(0.5 * SCALE)
+    assert sources["group"] == [1, 1, 3, 4, 5, 6]
+
+
+def test_fluxes_of_a_band(made):
+    _, _, content, _, _ = made
+    blue, coarse = content["bands"][0]["columns"], content["bands"][3]["columns"]
+    assert blue["flux"] == [0.0] * 5 + [-4.0] and blue["snr"] == [0.0] * 5 + [-0.5] and blue["mag"] == [None] * 6
+    assert coarse["flux"][:3] == [None, 2000.0, pytest.approx(4000 / 3, rel=1e-4)] and coarse["snr"][1] == 250.0
+    assert coarse["ujy"][1] == 2000.0  # the zero point is that of microjansky
+    assert coarse["worst"][1] == 1 and coarse["correlation"][1] == -0.25
+
+
+def test_sources_are_where_they_are_in_a_turned_band(made):
+    _, field, content, _, _ = made
+    sharp, coarse = content["bands"][1], content["bands"][3]
+    assert sharp["x"] == pytest.approx(field.x, abs=0.01) and sharp["y"] == pytest.approx(field.y, abs=0.01)
+    # half a circle: what is low is high; pixels of five
+    size = field.side / 5
+    assert coarse["x"] == pytest.approx(size - 0.5 - (field.x + 0.5) / 5, abs=0.01)
+    assert coarse["y"] == pytest.approx(size - 0.5 - (field.y + 0.5) / 5, abs=0.01)
+    # d(east)/dx: minus a sharp pixel, plus a coarse one
+    assert sharp["jacobian"][0][1] == pytest.approx(-SCALE) and coarse["jacobian"][0][1] == pytest.approx(5 * SCALE)
+
+
+def test_positions_follow_the_shift(made):
+    folder, field, _, _, _ = made
+    frame = band_frame(folder / "results", "green", field.spec["bands"]["green"]["image"], 8)
+    ny, nx = frame.shape
+    shifted = Frame(np.zeros((ny, nx)), np.zeros((ny, nx)), frame.wcs, (0.12, -0.06), 8)
+    ra, dec = pixel_to_sky(frame.wcs, np.array([20.0]), np.array([30.0]))
+    y, x = shifted.places(ra, dec)
+    assert (y[0], x[0]) == pytest.approx((20.0 - 1.0, 30.0 + 2.0), abs=1e-6)
+
+
+def test_a_tile_and_the_residual_make_the_image_without_neighbours(made):
+    import base64
+    import io
+
+    from matplotlib.image import imread
+
+    def values(content):
+        return from_levels(np.rint(imread(io.BytesIO(content))[::-1] * 255).astype(int))
+
+    _, _, content, images, _ = made
+    y0, x0, text = content["bands"][1]["tiles"][1]
+    tile = values(base64.b64decode(text))
+    window = (slice(y0, y0 + tile.shape[0]), slice(x0, x0 + tile.shape[1]))
+    # the target is alone within its tile: image and residual differ by it
+    light = values(images["band:green:image"])[window] - values(images["band:green:residual"])[window]
+    sigma = content["bands"][1]["sigma"]
+    # levels are 0.2 sigma apart in the noise and 5 % where it is bright; three of them are rounded
+    assert np.nanmax(np.abs(light - tile) - 0.06 * np.abs(tile)) < 0.4
+    peak = 2000.0 / (2 * np.pi * 2.5**2) / sigma
+    assert tile.max() == pytest.approx(peak, rel=0.05)
+    assert content["bands"][0]["tiles"][:5] == [None] * 5  # no flux, no tile
+
+
+def test_the_target_is_the_extractions(made):
+    folder, _, _, _, _ = made
+    assert target_of(folder / "results", ["green"]) == TARGET
+    assert target_of(folder / "results", []) is None
+
+
+def test_monte_carlo_and_shift(made):
+    _, _, content, _, _ = made
+    found = content["bands"][3]
+    assert sum(found["simulated"]["pooled"]) == 6 * 20 and sum(found["simulated"]["target"]) == 20
+    assert found["circles"] == [[pytest.approx(found["height"] / 2), pytest.approx(found["width"] / 2), 4.0]]
+    assert found["shift"]["grid"]["best"] == [0.01, -0.02] and "fits better" in found["shift"]["recommendation"]
+    assert content["bands"][0]["shift"]["grid"] is None
+    nothing = {"shift_arcsec": [0.0, 0.1], "message": "too few", "grid": None, "offsets": None}
+    assert shift_numbers(nothing)["message"] == "too few" and shift_numbers(nothing)["common"] is None
+
+
+def test_the_three_bands_of_the_stacks_grid_make_the_colour(made):
+    folder, field, content, _, _ = made
+    assert content["colour"]["bands"] == list(SHARP)
+    frames = [band_frame(folder / "results", b, field.spec["bands"][b]["image"], 8) for b in ("green", "red", COARSE)]
+    assert same_grid(frames[0], frames[1]) and not same_grid(frames[0], frames[2])
+    waves = {"a": 1.6, "b": 0.8, "c": 1.2, "d": 2.2}
+    assert colour_choice(dict.fromkeys("abcd", True), waves) == ["b", "a", "d"]
+    assert colour_choice(dict.fromkeys("abcd", True), {**waves, "a": None}) == ["a", "c", "d"]
+    assert colour_choice({"a": True, "b": True, "c": False}, waves) == []
+
+
+def test_the_median_bright_source_is_white():
+    fluxes = np.array([(100.0, 50.0, 200.0), (100.0, 50.0, 200.0), (0.0, 9.0, 1.0)],
+                      dtype=[(f"flux_{b}", float) for b in "abc"])  # fmt: skip
+    catalogue = np.zeros(3, dtype=[*fluxes.dtype.descr, *[(f"err_{b}", float) for b in "abc"]])
+    for name in fluxes.dtype.names:
+        catalogue[name], catalogue[name.replace("flux", "err")] = fluxes[name], 1.0
+    assert colour_scales(catalogue, list("abc")) == [0.5, 1.0, 0.25]
+    catalogue["flux_a"] = 0.0
+    assert colour_scales(catalogue, list("abc")) == [1.0, 1.0, 1.0]
+
+
+def test_times_are_summed_by_rule_and_bands_that_are_gone_do_not_count(made):
+    folder, _, _, _, _ = made
+    assert time_list(folder / "results", ["green"]) == [
+        {"rule": "extract_fluxes", "jobs": 1, "clock": 10.0, "processor": 2.0, "memory": 100},
+        {"rule": "detect_sources", "jobs": 1, "clock": 3.5, "processor": 2.0, "memory": 100},
+    ]
+    assert time_list(folder, []) == []
+
+
+def test_pictures_of_fits_are_pointed_at_where_they_are(tmp_path):
+    assert fit_pictures(tmp_path, [3, 1]) == {"sheet": False, "groups": []}
+    (tmp_path / "imfit/3").mkdir(parents=True)
+    (tmp_path / "imfit/3/fit.png").touch()
+    (tmp_path / "imfit/sheet.html").touch()
+    assert fit_pictures(tmp_path, [3, 1, 3]) == {"sheet": True, "groups": [3]}
+
+
+def test_a_page_with_too_many_pixels_is_binned(made, monkeypatch):
+    from unblend import page_pixels
+
+    folder, field, whole, _, _ = made
+    monkeypatch.setattr(page_pixels, "PAGE_PIXELS", 10 * field.side**2 // 4)
+    content, _, _ = read_field(field.spec, folder / "results")
+    band, before = content["bands"][1], whole["bands"][1]
+    assert (band["binned"], band["width"]) == (2, field.side // 2)
+    assert band["x"] == pytest.approx((np.array(before["x"]) + 0.5) / 2 - 0.5, abs=0.01)
+    assert band["sigma"] == pytest.approx(0.5, rel=0.1)  # the mean of four
+    assert content["sources"]["side"] == whole["sources"]["side"]
+
+
+def test_the_script_writes_the_page_and_the_pictures(made, tmp_path):
+    folder, _, _, _, _ = made
+    out = tmp_path / "report/index.html"
+    write_report.main(str(folder / "spec.json"), str(folder / "results"), str(out))
+    assert sorted(path.name for path in out.parent.iterdir()) == [
+        "blue.png",
+        "coarse.png",
+        "green.png",
+        "index.html",
+        "red.png",
+    ]
+    text = out.read_text()
+    held = text.split('id="data">')[1].split("</script>")[0]
+    assert json.loads(held)["version"] and Path(out).stat().st_size < 400_000
+
+
+def test_an_image_that_is_mostly_masked_is_cut_to_its_usable_part(made):
+    folder, field, _, _, _ = made
+    frame = band_frame(folder / "results", "green", field.spec["bands"]["green"]["image"], 8)
+    residual = np.full((200, 300), np.nan)
+    residual[100:150, 40:90] = 1.0
+    corner, window = used_part(residual)
+    # a margin of 4 % of 49 pixels, and one
+    assert corner == (98, 38) and residual[window].shape == (54, 54)
+    cut = Frame(np.zeros((200, 300)), residual, frame.wcs, (0.0, 0.0), 8)
+    assert cut.shape == (54, 54) and cut.to_page(100.0, 40.0) == (2.0, 2.0)
+    assert cut.rings([(100.0, 40.0, 3.0)]) == [(2.0, 2.0, 3.0)]
+    template = gaussian(1, 120.0, 60.0, (200, 300), sigma=2.0, half=6.0)
+    tiles = cut.tiles([template], {1: 1000.0}, {1: cut.to_page(120.0, 60.0)}, {1: 6.0})
+    assert tiles[1][:2] == [120 - 6 - 98, 60 - 6 - 38]
+    residual[:, 40:90] = 1.0
+    residual[:, 200] = 1.0
+    assert used_part(residual)[0] == (0, 0) and used_part(np.full((3, 3), np.nan))[0] == (0, 0)
