@@ -240,4 +240,5 @@ def test_fits_worst_first_and_the_time_they_took(page):
     assert texts(page, "#worst tbody td:first-child") == ["6", "5", "4", "3", "2", "1"]
     assert "1 of 6 fits are flagged" in texts(page, "#fits p")[0]
     assert texts(page, "#time tbody th") == ["extract_fluxes", "detect_sources"]
-    assert page.find_elements("css selector", "#fits a[href*='imfit']") == []  # no pictures were made
+    links = [link.get_attribute("href") for link in page.find_elements("css selector", "#fits a[href*='imfit']")]
+    assert links[0].endswith("imfit/sheet.html") and all("sheet.html#group-" in link for link in links[1:7])

@@ -14,7 +14,6 @@ from unblend.io.report_pixels import Frame, band_frame, same_grid, used_part
 from unblend.io.report_sections import (
     colour_choice,
     colour_scales,
-    fit_pictures,
     shift_numbers,
     target_of,
     time_list,
@@ -140,59 +139,3 @@ def test_times_are_summed_by_rule_and_bands_that_are_gone_do_not_count(made):
         {"rule": "detect_sources", "jobs": 1, "clock": 3.5, "processor": 2.0, "memory": 100},
     ]
     assert time_list(folder, []) == []
-
-
-def test_pictures_of_fits_are_pointed_at_where_they_are(tmp_path):
-    assert fit_pictures(tmp_path, [3, 1]) == {"sheet": False, "groups": []}
-    (tmp_path / "imfit/3").mkdir(parents=True)
-    (tmp_path / "imfit/3/fit.png").touch()
-    (tmp_path / "imfit/sheet.html").touch()
-    assert fit_pictures(tmp_path, [3, 1, 3]) == {"sheet": True, "groups": [3]}
-
-
-def test_a_page_with_too_many_pixels_is_binned(made, monkeypatch):
-    from unblend import page_pixels
-
-    folder, field, whole, _, _ = made
-    monkeypatch.setattr(page_pixels, "PAGE_PIXELS", 10 * field.side**2 // 4)
-    content, _, _ = read_field(field.spec, folder / "results")
-    band, before = content["bands"][1], whole["bands"][1]
-    assert (band["binned"], band["width"]) == (2, field.side // 2)
-    assert band["x"] == pytest.approx((np.array(before["x"]) + 0.5) / 2 - 0.5, abs=0.01)
-    assert band["sigma"] == pytest.approx(0.5, rel=0.1)  # the mean of four
-    assert content["sources"]["side"] == whole["sources"]["side"]
-
-
-def test_the_script_writes_the_page_and_the_pictures(made, tmp_path):
-    folder, _, _, _, _ = made
-    out = tmp_path / "report/index.html"
-    write_report.main(str(folder / "spec.json"), str(folder / "results"), str(out))
-    assert sorted(path.name for path in out.parent.iterdir()) == [
-        "blue.png",
-        "coarse.png",
-        "green.png",
-        "index.html",
-        "red.png",
-    ]
-    text = out.read_text()
-    held = text.split('id="data">')[1].split("</script>")[0]
-    assert json.loads(held)["version"] and Path(out).stat().st_size < 400_000
-
-
-def test_an_image_that_is_mostly_masked_is_cut_to_its_usable_part(made):
-    folder, field, _, _, _ = made
-    frame = band_frame(folder / "results", "green", field.spec["bands"]["green"]["image"], 8)
-    residual = np.full((200, 300), np.nan)
-    residual[100:150, 40:90] = 1.0
-    corner, window = used_part(residual)
-    # a margin of 4 % of 49 pixels, and one
-    assert corner == (98, 38) and residual[window].shape == (54, 54)
-    cut = Frame(np.zeros((200, 300)), residual, frame.wcs, (0.0, 0.0), 8)
-    assert cut.shape == (54, 54) and cut.to_page(100.0, 40.0) == (2.0, 2.0)
-    assert cut.rings([(100.0, 40.0, 3.0)]) == [(2.0, 2.0, 3.0)]
-    template = gaussian(1, 120.0, 60.0, (200, 300), sigma=2.0, half=6.0)
-    tiles = cut.tiles([template], {1: 1000.0}, {1: cut.to_page(120.0, 60.0)}, {1: 6.0})
-    assert tiles[1][:2] == [120 - 6 - 98, 60 - 6 - 38]
-    residual[:, 40:90] = 1.0
-    residual[:, 200] = 1.0
-    assert used_part(residual)[0] == (0, 0) and used_part(np.full((3, 3), np.nan))[0] == (0, 0)

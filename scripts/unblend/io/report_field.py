@@ -14,7 +14,6 @@ from .report_sections import (
     card_sides,
     colour_choice,
     colour_scales,
-    fit_pictures,
     flag_list,
     source_columns,
     target_of,
@@ -65,7 +64,6 @@ def read_field(spec: Mapping[str, Any], results: Path) -> tuple[dict[str, Any], 
         "sources": columns,
         "flags": flag_list(),
         "trouble": int(TROUBLE),
-        "pictures": fit_pictures(results, columns["group"]),
         "times": time_list(results, bands),
     }
     return content, pngs, {band: panels_png(results, band, frame) for band, frame in frames.items()}

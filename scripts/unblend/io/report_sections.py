@@ -214,9 +214,3 @@ def _seconds(text: str | None) -> float:
         return float(text or 0.0)
     except ValueError:  # a job too short to be measured has a dash
         return 0.0
-
-
-def fit_pictures(results: Path, groups: Sequence[int]) -> dict[str, Any]:
-    """Return which pictures of fits there are to point at."""
-    drawn = [group for group in sorted(set(groups)) if (results / f"imfit/{group}/fit.png").exists()]
-    return {"sheet": (results / "imfit/sheet.html").exists(), "groups": drawn}

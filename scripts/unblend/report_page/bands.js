@@ -86,12 +86,12 @@ function buildFits(section) {
   const troubled = order.filter((row) => s.flag[row] & DATA.trouble), few = Math.max(20, troubled.length);
   const listed = order.slice(0, few).concat(troubled.filter((row) => order.indexOf(row) >= few));
   const rows = listed.map((row) => html("tr", { onclick: () => { location.hash = `source-${s.id[row]}`; } },
-    html("td", {}, sourceLink(s.id[row])), html("td", {}, DATA.pictures.groups.includes(s.group[row]) ? html("a", { href: `../imfit/${s.group[row]}/fit.png` }, String(s.group[row])) : String(s.group[row])),
+    html("td", {}, sourceLink(s.id[row])), html("td", {}, html("a", { href: fitPicture(s.group[row]) }, String(s.group[row]))),
     html("td", {}, fixed(s.chi2_red[row], 2)), html("td", {}, fixed(s.n[row], 2)), html("td", {}, fixed(s.r_e_arcsec[row], 3)), html("td", {}, fixed(s.ell[row], 2)),
     html("td", { class: "words" }, flagNames(s.flag[row]).join(", "))));
   const flagged = s.id.filter((_, row) => s.flag[row] & DATA.trouble).length;
   section.append(html("p", {}, `${flagged} of ${s.id.length} fits are flagged as retried, replaced, on a bound, poor or out of time. `,
-    DATA.pictures.sheet ? ["Every fit with its residual: ", html("a", { href: "../imfit/sheet.html" }, "imfit/sheet.html"), "."] : null),
+    "Every fit with its residual: ", html("a", { href: "../imfit/sheet.html" }, "imfit/sheet.html"), "."),
     panels(DATA.stack, []), html("p", { class: "soft" }, "The stack of the detection images, the fitted models, what is left. Below, the fits with the worst χ² of a source's own segment first; groups are the folders in imfit."),
     html("div", { class: "scroll" }, html("table", { class: "numbers", id: "worst" }, html("thead", {}, html("tr", {},
       ["ID", "group", "χ²", "n", "r_e [″]", "ell"].map((said) => html("th", {}, said)), html("th", { class: "words" }, "flags"))), html("tbody", {}, rows))));

@@ -19,6 +19,7 @@ const html = (tag, attributes, ...children) => fill(document.createElement(tag),
 const svg = (tag, attributes, ...children) =>
   fill(document.createElementNS("http://www.w3.org/2000/svg", tag), attributes, children);
 const sourceLink = (id) => html("a", { href: `#source-${id}`, class: "source" }, String(id));
+const fitPicture = (group) => `../imfit/sheet.html#group-${group}`;
 
 // Do `work` when `node` first comes near the window: a page with a hundred panels draws those that are looked at.
 function whenSeen(node, work) {

@@ -98,8 +98,7 @@ function stampTable(row) {
 function shapeTable(row) {
   const s = DATA.sources, line = (name, value) => html("tr", {}, html("th", {}, name), html("td", {}, value));
   const group = s.group[row], shared = s.id.filter((id, k) => s.group[k] === group && k !== row);
-  const drawn = DATA.pictures.groups.includes(group);
-  const fit = drawn ? html("a", { href: `../imfit/${group}/fit.png` }, `imfit/${group}`) : `imfit/${group}`;
+  const fit = html("a", { href: fitPicture(group) }, `imfit/${group}`);
   return html("table", { class: "facts" },
     line("position", sexagesimal(s.ra[row], s.dec[row])),
     line("RA, Dec [deg]", `${s.ra[row].toFixed(6)}, ${s.dec[row].toFixed(6)}`.replace("-", "−")),
