@@ -57,6 +57,8 @@ def markdown(rows: np.ndarray, total: int, shifts: list[dict], known: dict[str, 
     rng = np.random.default_rng(1)
     seeds = ", ".join(map(str, present(rows, "seed")))
     lines = [
+        "# Tables of the accuracy benchmark\n",
+        "`make bench-accuracy`, `make accuracy-figures`; what they mean stands in [accuracy.md](accuracy.md).\n",
         f"Seeds {seeds}: {len(rows)} fluxes, {total - len(rows)} more not counted (masked, cut or without model).",
         "± is the statistical error of a figure; ✗: outside its target by more than two of these, ?: by less.",
         "In brackets: fluxes above S/N 20.",
@@ -79,7 +81,8 @@ def markdown(rows: np.ndarray, total: int, shifts: list[dict], known: dict[str, 
             for band in present(rows, "band"):
                 part = rows[(rows["mode"] == mode) & (rows["scenario"] == scenario) & (rows["band"] == band)]
                 label = f"{scenario}, {MODE_TITLES[mode]}"
-                lines.append(line(label, band, part, mode, record["overall"], rng, scenario=scenario))
+                if len(part):
+                    lines.append(line(label, band, part, mode, record["overall"], rng, scenario=scenario))
     for mode in present(rows, "mode"):
         lines += binned(rows[rows["mode"] == mode], mode, record["bins"], rng)
     return lines + shift_lines(shifts), record
