@@ -72,6 +72,14 @@ def test_the_example_has_a_plan(tmp_path: Path) -> None:
     assert planned["mask_band"] == len(yaml.safe_load((ROOT / "config.yaml").read_text())["bands"])
 
 
+def test_a_product_asked_for_by_its_name_has_a_plan(images: Path, tmp_path: Path) -> None:
+    """In a new folder, too: Snakemake lists the folders of its targets before the job specs are written."""
+    config = ROOT / "tests/configs/smallest.yaml"
+    options = ["results/det_cat.fits", "--configfile", str(config), "-n", "--cores", "2", "--config"]
+    planned = jobs(plan(tmp_path, *options, f"data_dir={images}"))
+    assert planned == {"detect_sources": 1, "edit_segments": 1}
+
+
 @pytest.mark.parametrize("profile", ["default", "slurm"])
 def test_either_profile_has_a_plan(profile: str, images: Path, tmp_path: Path) -> None:
     config = ROOT / "tests/configs/smallest.yaml"

@@ -39,9 +39,16 @@ def spec(rule, *wildcard_names):
     """Return the input function that writes the job spec of `rule` and gives its path."""
 
     def job_spec(wildcards):
-        return JOBS.write(rule, **{name: wildcards[name] for name in wildcard_names})
+        return written_spec(rule, {name: wildcards[name] for name in wildcard_names})
 
     return job_spec
+
+
+def written_spec(rule, wildcards):
+    """Write a job spec and return its path; Snakemake may have listed its folder before, and then believes the list."""
+    path = JOBS.write(rule, **wildcards)
+    workflow.iocache.exists_local[path] = True
+    return path
 
 
 def band_image(wildcards):

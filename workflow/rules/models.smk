@@ -15,7 +15,7 @@ def grouped_spec(rule):
 
     def job_spec(wildcards):
         checkpoints.group_sources.get()
-        return JOBS.write(rule, **dict(wildcards.items()))
+        return written_spec(rule, dict(wildcards.items()))
 
     return job_spec
 
