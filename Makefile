@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 CORES ?= $(shell nproc)
 SNAKEMAKE := $(BIN)/snakemake --profile workflow/profiles/default --cores $(CORES)
 
-.PHONY: demo test test-fast lint lock check-example figures docs bench-overhead clean help
+.PHONY: demo test test-fast lint lock check-example figures docs bench-overhead bench-fit-bias bench-background clean help
 
 help:                     ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -43,6 +43,12 @@ docs: $(VENV)/installed   ## renew the pages that are made from the code
 
 bench-overhead: $(VENV)/installed  ## what the workflow costs besides fits: per source, planning, nothing to do (10 min)
 	$(BIN)/python tests/benchmarks/bench_overhead.py --run 180 1000
+
+bench-fit-bias: $(VENV)/installed  ## bias of fits against n and r_e, and of faint galaxies (5 min)
+	$(BIN)/python tests/benchmarks/bench_fit_bias.py --figure docs/figures/fit-bias.png
+
+bench-background: $(VENV)/installed  ## the moving background against photutils and scipy: time, what is left of a gradient
+	$(BIN)/python tests/benchmarks/bench_background.py
 
 lock: $(VENV)/bin/python  ## renew the pinned versions in requirements.lock
 	$(BIN)/python -m pip install --quiet pip-tools
