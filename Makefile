@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 CORES ?= $(shell nproc)
 SNAKEMAKE := $(BIN)/snakemake --cores $(CORES)
 
-.PHONY: demo test test-fast lint lock check-example figures docs bench-overhead bench-accuracy accuracy-figures bench-report clean help
+.PHONY: demo test test-fast lint lock check-example figures docs bench-overhead bench-accuracy accuracy-figures bench-report bench-fit-bias bench-background clean help
 
 help:                     ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -53,6 +53,12 @@ accuracy-figures:         ## copy table and figures of the last bench-accuracy i
 
 bench-report: $(VENV)/installed  ## the report of 1000 sources: seconds to write it, its size, seconds until a browser shows it
 	$(BIN)/python tests/benchmarks/bench_report.py 180 1000
+
+bench-fit-bias: $(VENV)/installed  ## bias of fits against n and r_e, and of faint galaxies (5 min)
+	$(BIN)/python tests/benchmarks/bench_fit_bias.py --figure docs/figures/fit-bias.png
+
+bench-background: $(VENV)/installed  ## the moving background against photutils and scipy: time, what is left of a gradient
+	$(BIN)/python tests/benchmarks/bench_background.py
 
 lock: $(VENV)/bin/python  ## renew the pinned versions in requirements.lock
 	$(BIN)/python -m pip install --quiet pip-tools

@@ -1,0 +1,206 @@
+"""What IMFIT's sampling of steep cores costs: bias of r_e, n and flux against n and r_e; and faint galaxies.
+
+`make bench-fit-bias`, or `python tests/benchmarks/bench_fit_bias.py --draws 5 --faint 60 --figure out.png`. GalSim
+draws the galaxies, the library fits them in two passes. "Extracted" is the flux that the linear solution gives with the
+exact template of the fitted shape; "polished" what Gauss-Newton steps with exact models would make of the fit.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(ROOT / "scripts"), str(ROOT / "tests")]
+
+from galaxy_stamps import fitting_psf, galaxy, psf_array  # noqa: E402
+from unblend.domain import Box, Psf  # noqa: E402
+from unblend.fit_data import GroupData  # noqa: E402
+from unblend.fitting import fit_first_pass, fit_second_pass  # noqa: E402
+from unblend.flags import Flag  # noqa: E402
+from unblend.psf import transform  # noqa: E402
+from unblend.sersic import Sersic, total_flux  # noqa: E402
+from unblend.sersic_transform import sersic_derivatives  # noqa: E402
+from unblend.units import robust_sigma  # noqa: E402
+
+INDICES, RADII = (0.5, 1.0, 2.5, 4.0, 6.0), (1.0, 1.5, 3.0, 6.0)
+SIDES = {1.0: 52, 1.5: 52, 3.0: 88, 6.0: 133}
+"""Cutouts: with the PSF of 31 pixels of a size that the FFT likes."""
+ELL, SNR = 0.4, 100.0
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Relative deviations of one fit from the truth."""
+
+    r_e: float
+    n: float
+    flux: float
+    extracted: float
+    polished: tuple[float, float, float]
+    seconds: float
+
+
+def group_of(light: np.ndarray, rms: float, noise: np.ndarray | None) -> GroupData:
+    """Return a fit group of one source."""
+    image = light if noise is None else light + rms * noise
+    segments = (light > 1.5 * rms).astype(int)
+    return GroupData(Box.of_shape(light.shape), image, np.full(light.shape, rms), segments, (1,))
+
+
+def exact_model(profile: Sersic, side: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the unit template on a cutout, and its derivatives with respect to y, x, pa, ell, n, r_e."""
+    padded = side + 60  # wings that leave the cutout must not come back
+    ky, kx = np.fft.fftfreq(padded), np.fft.rfftfreq(padded)
+    seen = transform(Psf(psf_array(), (30.0, 30.0)), ky, kx)
+    seen = seen * np.exp(-2j * np.pi * (ky[:, None] * profile.y + kx * profile.x))
+    s, derivatives = sersic_derivatives(ky, kx, np.eye(2), pa=profile.pa, ell=profile.ell, n=profile.n, r_e=profile.r_e)
+    images = np.fft.irfft2(np.concatenate([s[None], derivatives]) * seen, (padded, padded))[:, :side, :side]
+    return images[0], images[1:]
+
+
+def polished(profile: Sersic, image: np.ndarray, steps: int = 3) -> tuple[float, float, float]:
+    """Return r_e, n and flux after Gauss-Newton steps with exact models."""
+    p, flux = profile, profile.total_flux
+    for _ in range(steps):
+        template, derivatives = exact_model(p, image.shape[0])
+        design = np.array([*(flux * d.ravel() for d in derivatives), template.ravel(), np.ones(image.size)])
+        scale = np.sqrt((design**2).sum(axis=1))
+        answer = np.linalg.lstsq((design / scale[:, None]).T, (image - flux * template).ravel(), rcond=1e-12)[0] / scale
+        dy, dx, pa, ell, n, r_e, df, _ = answer
+        limited = np.clip([n, r_e], [-0.3 * p.n, -0.3 * p.r_e], [0.3 * p.n, 0.3 * p.r_e])
+        p = Sersic(p.y + dy, p.x + dx, p.pa + pa, float(np.clip(p.ell + ell, 0.0, 0.95)),
+                   float(np.clip(p.n + limited[0], 0.1, 8.0)), p.i_e, max(p.r_e + limited[1], 0.05))  # fmt: skip
+        flux += df
+    return p.r_e, p.n, flux
+
+
+def one(n: float, r_e: float, rng: np.random.Generator | None, snr: float = SNR) -> Outcome | None:
+    """Return what a fit of one galaxy gives; None where it became a point or was replaced."""
+    side = SIDES[r_e]
+    phase = (0.3, -0.2) if rng is None else rng.uniform(-0.5, 0.5, 2)
+    y, x = side // 2 + phase[0], side // 2 + phase[1]
+    light = galaxy(y, x, 1.0, n, r_e, ELL, 30.0, (side, side))
+    flux = snr / float(np.sqrt((light**2).sum()))
+    noise = None if rng is None else rng.normal(size=light.shape)
+    data = group_of(flux * light, 1.0, noise)
+    began = time.process_time()
+    member = fit_second_pass(data, fitting_psf(), fit_first_pass(data, fitting_psf())).members[0]
+    seconds = time.process_time() - began
+    profile = member.sersic
+    if profile is None or member.flags & Flag.FIT_REPLACED:
+        return None
+    template, _ = exact_model(profile, side)
+    design = np.array([template.ravel(), np.ones(template.size)])
+    extracted = np.linalg.lstsq(design.T, data.image.ravel(), rcond=None)[0][0]
+    best = polished(profile, data.image)
+    return Outcome(
+        profile.r_e / r_e - 1, profile.n / n - 1, profile.total_flux / flux - 1, extracted / flux - 1,
+        (best[0] / r_e - 1, best[1] / n - 1, best[2] / flux - 1), seconds,
+    )  # fmt: skip
+
+
+def bias_table(draws: int, seed: int) -> dict[tuple[float, float], list[Outcome]]:
+    """Print the table of biases and return the outcomes; `draws` of 0: noiseless."""
+    kind = f"S/N {SNR:g}, median of {draws}" if draws else "noiseless"
+    print(f"{kind}; per cent: r_e / n / flux of the fit | extracted flux | polished r_e / n / flux")
+    table = {}
+    for n in INDICES:
+        for r_e in RADII:
+            found = [one(n, r_e, np.random.default_rng([seed, k]) if draws else None) for k in range(max(draws, 1))]
+            kept = [outcome for outcome in found if outcome is not None]
+            table[n, r_e] = kept
+            if not kept:
+                print(f"| {n:g}, {r_e:g} | a point source |")
+                continue
+            names = ("r_e", "n", "flux", "extracted")
+            middle = [100 * float(np.median([getattr(o, name) for o in kept])) for name in names]
+            better = 100 * np.median([o.polished for o in kept], axis=0)
+            print(f"| {n:g}, {r_e:g} | {middle[0]:+.1f} / {middle[1]:+.1f} / {middle[2]:+.2f} | {middle[3]:+.2f} "
+                  f"| {better[0]:+.1f} / {better[1]:+.1f} / {better[2]:+.2f} |", flush=True)  # fmt: skip
+    return table
+
+
+def faint_table(count: int, seed: int) -> None:
+    """Print flux and pulls of galaxies of S/N 8 … 20 in their segments, n 0.5 … 4."""
+    rng = np.random.default_rng(seed)
+    ratios, pulls, fixed = [], [], []
+    while len(ratios) < count:
+        n, r_e = np.exp(rng.uniform(np.log([0.5, 1.2]), np.log([4.0, 5.0])))
+        place, shape = 25 + rng.uniform(-0.5, 0.5, 2), (rng.uniform(0, 0.75), rng.uniform(0, 180))
+        flux = float(np.exp(rng.uniform(np.log(60), np.log(400))))
+        light = galaxy(place[0], place[1], flux, n, r_e, *shape, (52, 52))
+        data = group_of(light, 1.0, rng.normal(size=light.shape))
+        area = int(data.segments.sum())
+        if area < 10 or not 8 < (data.image * data.segments).sum() / np.sqrt(area) < 20:
+            continue
+        member = fit_second_pass(data, fitting_psf(), fit_first_pass(data, fitting_psf())).members[0]
+        if member.sersic is None or not member.covariance:
+            continue
+        ratios.append(member.sersic.total_flux / flux)
+        pulls.append((member.sersic.total_flux - flux) / flux_error(member.sersic, np.array(member.covariance)))
+        fixed.append(bool(member.flags & Flag.SHAPE_FIXED))
+    print(f"{count} faint galaxies, {sum(fixed)} with a prior on n: flux {np.median(ratios) - 1:+.3f}, robust sigma "
+          f"{robust_sigma(np.array(ratios)):.3f}; pulls: robust sigma {robust_sigma(np.array(pulls)):.2f}, "
+          f"rms {np.sqrt(np.mean(np.square(pulls))):.2f}")  # fmt: skip
+
+
+def flux_error(profile: Sersic, covariance: np.ndarray) -> float:
+    """Return the error of the total flux from the covariance of X0, Y0, PA, ell, n, I_e, r_e."""
+    values = np.array([profile.ell, profile.n, profile.i_e, profile.r_e])
+
+    def total(v: np.ndarray) -> float:
+        return total_flux(v[1], v[3], v[0], v[2])
+
+    steps = 1e-4 * np.maximum(values, 0.01)
+    gradient = [(total(values + h) - total(values - h)) / (2 * h.max()) for h in np.diag(steps)]
+    part = covariance[3:, 3:]
+    return float(np.sqrt(np.array(gradient) @ part @ gradient))
+
+
+def draw(table: dict[tuple[float, float], list[Outcome]], path: str) -> None:
+    """Draw the noiseless biases against n, one line a radius."""
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(1, 4, figsize=(12, 3.3), layout="constrained", sharex=True)
+    titles = {"r_e": "half-light radius", "n": "Sersic index", "flux": "flux of the fit", "extracted": "flux extracted"}
+    for axis, (name, title) in zip(axes, titles.items(), strict=True):
+        for k, r_e in enumerate(RADII):
+            points = [(n, 100 * getattr(table[n, r_e][0], name)) for n in INDICES if table.get((n, r_e))]
+            axis.plot(*zip(*points, strict=True), "osD^"[k] + "-", label=f"$r_e$ = {r_e:g} pixel", ms=5, lw=1.2)
+        axis.axhline(0.0, color="0.6", lw=0.8, zorder=0)
+        axis.set(title=title, xlabel="Sersic index n", xticks=range(1, 7))
+    axes[0].set_ylabel("found − true, per cent")
+    for axis in axes[2:]:
+        axis.set_ylim(-9.0, 2.0)
+    axes[0].legend(frameon=False, fontsize=8)
+    figure.savefig(path, dpi=110)
+
+
+def main() -> None:
+    """Print the tables, draw the figure."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--draws", type=int, default=5, help="noisy draws per cell; 0: noiseless only")
+    parser.add_argument("--faint", type=int, default=60, help="faint galaxies; 0: none")
+    parser.add_argument("--figure", help="where to draw the noiseless biases")
+    parser.add_argument("--seed", type=int, default=1)
+    asked = parser.parse_args()
+    table = bias_table(0, asked.seed)
+    if asked.figure:
+        draw(table, asked.figure)
+    if asked.draws:
+        bias_table(asked.draws, asked.seed)
+    if asked.faint:
+        faint_table(asked.faint, asked.seed)
+
+
+if __name__ == "__main__":
+    main()
