@@ -14,6 +14,7 @@ MAX_LINES = 500
 
 CORE = {"domain", "geometry", "units", "flags", "errors"}
 FIT = {"imfit", "imfit_text", "fit_data", "fit_ladder", "fit_result", "fitting", "overrides", "onethread", "sersic"}
+FIT |= {"fit_chain", "misplaced", "directives", "fftsize"}
 """The fit of a group: one stage in several rooms, which know each other."""
 
 # What a stage module may know besides the core, each with its reason.
@@ -35,15 +36,19 @@ EXCEPTIONS: dict[str, set[str]] = {
     "grouping": {"fftsize"},  # cutouts grow to sides that the FFT of the fits likes
     "model_images": {"rendering", "fit_result", "imfit", "imfit_text"},  # from fitted functions to a picture
     "fit_table": {"fit_result"},  # the fitted parameters as a table
+    "adjusting_figures": {"plots"},  # the stretch of all pictures
+    "override_text": {"fit_result", "imfit_text"},  # a fit as a file to edit
     "simulate": {"simulate_sources"},  # the example field: sources drawn, then observed
     "example_field": {"simulate", "simulate_sources"},  # what the example field holds
-    **dict.fromkeys(("imfit", "fit_data", "fit_ladder", "fit_result", "fitting", "overrides"), FIT),
+    **dict.fromkeys(
+        ("imfit", "fit_data", "fit_ladder", "fit_result", "fitting", "overrides", "misplaced", "fit_chain"), FIT
+    ),
 }
 # What modules of unblend.io may know of the stages: the nouns that they write and read, and the plan of the jobs.
 IO_EXCEPTIONS: dict[str, set[str]] = {
-    "jobs": {"batches", "config"},  # the table of what a job depends on is built from the configuration
+    "jobs": {"batches", "config", "directives"},  # built from the configuration, and whom the user wants together
     "commands": {"config"},  # a command is asked about a field
-    "checks": {"config", "overrides"},  # everything that a user may have written wrongly
+    "checks": {"config", "directives", "overrides"},  # everything that a user may have written wrongly
     "report_sections": {"masks", "page", "plots"},  # figures of products
     "example": {"config"},  # the seed and the folder stand in the configuration
     "fit_field": {
@@ -55,7 +60,7 @@ IO_EXCEPTIONS: dict[str, set[str]] = {
         "templates",
     },  # what the fits of a field read
     "fit_batch": {"fit_result", "fitting", "runlog", "workers"},  # runs the fits of a batch and keeps them
-    "imfit_files": {"imfit_text", "fit_result", "fit_data", "imfit"},  # IMFIT's own formats
+    "imfit_files": {"imfit_text", "fit_result", "fit_data", "imfit", "directives"},  # IMFIT's own formats
     "scenes": {"linear"},  # the noise of a band is measured where it is read
 }
 # Modules outside unblend.io that touch the file system, each with its reason.
