@@ -36,6 +36,7 @@ figures: check-example    ## renew the figures of the docs from the example's re
 	mkdir -p docs/figures
 	$(BIN)/python scripts/draw_readme_figure.py results irac-ch1 example/irac-ch1.fits docs/figures/irac-ch1.png
 	cp results/check-example.png docs/figures/check-example.png
+	$(BIN)/python scripts/draw_adjusting.py results docs/adjusting-5.dat docs/figures
 
 docs: $(VENV)/installed   ## renew the pages that are made from the code
 	PYTHONPATH=scripts $(BIN)/python -c "from unblend.flags import markdown; print(markdown(), end='')" > docs/flags.md

@@ -94,13 +94,15 @@ def group_starts(
     sky = sky_block(float(np.median(pixels.image[empty])) if empty.any() else 0.0, 3.0 * rms)
     level = sky.functions[0]["I_sky"].value
     members = []
-    for id_ in data.members:
-        automatic = automatic_block(data, pixels, id_, level, psf)
+    starts = {id_: automatic_block(data, pixels, id_, level, psf) for id_ in data.members}
+    centres = {i: (block.y0.value, block.x0.value) for i, block in starts.items() if block.y0 and block.x0}
+    for id_, automatic in starts.items():
         blocks: tuple[Block, ...] = (automatic,)
         flags = Flag(0)
         if id_ in overrides:
             flux = function_flux(automatic.functions[0]) or 0.0
-            blocks = apply_override(overrides[id_], automatic, flux, data.box)
+            override = overrides[id_].placed(data.box).among(id_, centres)
+            blocks = apply_override(override, automatic, flux, data.box)
             flags = Flag.OVERRIDDEN
         if all(function.name in POINT_SOURCES for block in blocks for function in block.functions):
             flags |= Flag.POINT_SOURCE

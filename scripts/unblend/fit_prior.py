@@ -21,7 +21,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from .fit_ladder import Problem, fit_jointly, off_bounds
+from .fit_chain import fit_group, is_crowd
+from .fit_ladder import Problem, off_bounds
 from .fit_result import GroupFit, MemberFit
 from .flags import Flag
 from .imfit import linearised, parameters_of, with_parameters
@@ -60,7 +61,7 @@ def settle_indices(problem: Problem, fit: GroupFit) -> GroupFit:
                 n = member.blocks[0].functions[0]["n"].value * math.exp(steps[member.id])
                 member = with_uncertain_index(member, min(max(n, RANGE[0]), RANGE[1]))
             members.append(replace(member, start=off_bounds(member.blocks, member.automatic)))
-        trial = fit_jointly(replace(problem, members=tuple(members)))
+        trial = fit_group(replace(problem, members=tuple(members)))
         if not trial.converged:
             return fit
         fit = trial
@@ -75,7 +76,9 @@ def _steps_of_ln_n(problem: Problem, fit: GroupFit) -> dict[int, float]:
     uncertain = {k: (member.id, p.value) for k, (member, p) in enumerate(places) if _is_uncertain_index(member, p)}
     if not uncertain:
         return {}
-    moved, columns, deviates = linearised(blocks, problem.pixels, problem.psf, uncertain)
+    moved, columns, deviates = linearised(
+        blocks, problem.pixels, problem.psf, uncertain, each=is_crowd(len(fit.members))
+    )
     information, pull = columns @ columns.T, columns @ deviates
     for row, k in enumerate(moved):
         if k in uncertain:

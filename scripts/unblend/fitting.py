@@ -2,7 +2,8 @@
 
 Pass 1 (relative tolerance 1e-4): each source alone with the others masked, then the group. Pass 2 (1e-6): the
 caller has subtracted the pass-1 models of all neighbours; the group is fitted again from its own pass-1 result, and
-the covariance is taken. Every group goes through both, so that all end with the same tolerance.
+the covariance is taken. Every group goes through both, so that all end with the same tolerance. A crowd goes through
+both in steps (`fit_chain`).
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from .domain import Box
+from .fit_chain import fit_group, is_crowd, part_of, sum_of_lights
 from .fit_data import GroupData, group_pixels, group_starts, segment_snr
 from .fit_ladder import (
     NO_FLAG,
@@ -32,6 +34,7 @@ from .fit_result import GroupFit, MemberFit, as_matrix, function_flux
 from .flags import Flag
 from .imfit import Pixels, covariance, evaluate_blocks, parameters_of, sky_block
 from .imfit_text import Block, Function, Parameter
+from .misplaced import misplaced, with_centres_at_home
 from .overrides import Override
 
 
@@ -91,7 +94,11 @@ def fit_first_pass(
     problem = Problem(tuple(members), sky, pixels, data, psf, settings.ftol_first)
     if len(members) > 1:
         problem = replace(problem, members=tuple(_alone(problem, member) for member in members))
-    fit = _with_points(problem, fit_jointly(problem), settings)
+    fit = fit_group(
+        problem,
+        finish=lambda part, fit: _with_points(part, with_centres_at_home(part, fit), settings),
+        doubtful=lambda member: _is_unresolved(member, settings),
+    )
     return replace(fit, seconds=time.process_time() - began)
 
 
@@ -138,6 +145,8 @@ def _as_point(member: MemberFit) -> MemberFit:
 
 def _alone(problem: Problem, member: MemberFit) -> MemberFit:
     """Fit one member with the others masked: the start of the joint fit."""
+    if is_crowd(len(problem.members)):
+        problem = part_of(problem, member.id)
     pixels = group_pixels(problem.data, member.id)
     if has_few_pixels(member, pixels, problem.data):
         return member
@@ -159,7 +168,7 @@ def fit_second_pass(data: GroupData, psf: np.ndarray, first: GroupFit, settings:
     sky = sky_block(first.sky.value, first.sky_start.upper or 0.0)
     members = tuple(_second_start(member, data, pixels, first, settings) for member in first.members)
     problem = Problem(members, sky, pixels, data, psf, settings.ftol, retries=False)
-    fit = settle_indices(problem, fit_jointly(problem))
+    fit = settle_indices(problem, fit_group(problem))
     if fit.converged:
         fit = _flagged(_with_covariance(fit, pixels, psf), pixels, data, psf, settings)
     return replace(fit, seconds=time.process_time() - began)
@@ -195,6 +204,8 @@ def replacement_fit(
 def evaluate_members(fit: GroupFit, psf: np.ndarray, box: Box, ids: Sequence[int] | None = None) -> np.ndarray:
     """Return the convolved image, without sky, of a group's members (or only `ids`) on any box of the grid."""
     chosen = [member for member in fit.members if ids is None or member.id in ids]
+    if is_crowd(len(fit.members)):
+        return sum_of_lights([(member.id, member.blocks) for member in chosen], box, psf)
     return evaluate_blocks([block for member in chosen for block in member.blocks], box, psf)
 
 
@@ -204,7 +215,8 @@ def _with_covariance(fit: GroupFit, pixels: Pixels, psf: np.ndarray) -> GroupFit
     blocks: list[Block] = []
     for member in fit.members:
         blocks += held(member.blocks) if member.flags & Flag.FIT_REPLACED else member.blocks
-    matrix = covariance([*blocks, sky], pixels, psf, prior_sigmas(fit.members))
+    crowd = is_crowd(len(fit.members))
+    matrix = covariance([*blocks, sky], pixels, psf, prior_sigmas(fit.members), each=crowd)
     members, names, at = [], [], 0
     for member in fit.members:
         own = slice(at, at + len(parameters_of(member.blocks)))
@@ -234,7 +246,7 @@ def _flagged(fit: GroupFit, pixels: Pixels, data: GroupData, psf: np.ndarray, se
     """Add chi2 over each segment and the flags that follow from the result."""
     model = evaluate_members(fit, psf, pixels.box) + fit.sky.value
     deviates = np.where(pixels.mask, 0.0, (pixels.image - model) / pixels.error) ** 2
-    members = []
+    members, astray = [], misplaced(fit, data)
     for member in fit.members:
         own = (data.segments == member.id) & ~pixels.mask
         count = int(np.count_nonzero(own))
@@ -248,5 +260,7 @@ def _flagged(fit: GroupFit, pixels: Pixels, data: GroupData, psf: np.ndarray, se
             flags |= Flag.FIT_ON_BOUND
         if any(p.name == "n" and (p.error or 0.0) > settings.uncertain_n * abs(p.value) for p in parameters):
             flags |= Flag.SHAPE_UNCERTAIN
+        if member.id in astray:
+            flags |= Flag.CENTRE_ASTRAY
         members.append(replace(member, chi2_segment=chi2, flags=int(flags)))
     return replace(fit, members=tuple(members))

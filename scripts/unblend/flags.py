@@ -24,6 +24,7 @@ class Flag(IntFlag):
     PSF_UNDERSAMPLED = 1 << 15
     FIT_TIMED_OUT = 1 << 16
     SHAPE_FIXED = 1 << 17
+    CENTRE_ASTRAY = 1 << 18
 
 
 SENTENCES: dict[Flag, str] = {
@@ -45,6 +46,7 @@ SENTENCES: dict[Flag, str] = {
     Flag.PSF_UNDERSAMPLED: "The band's PSF has a FWHM below 2.5 of its own pixels: bright fluxes may be off by 1 %.",
     Flag.FIT_TIMED_OUT: "A fit ran out of time (models.timeout).",
     Flag.SHAPE_FIXED: "Too faint for a free shape: the index is the most probable one under a weak prior about 1.3.",
+    Flag.CENTRE_ASTRAY: "The centre of the model lies on the segment of another source.",
 }
 
 

@@ -6,6 +6,7 @@ A group is named after its main source (the brightest of it), so that an edit fa
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Collection, Iterable
 
 import numpy as np
 
@@ -25,7 +26,13 @@ _DIGEST_LENGTH = 16
 
 
 def group_sources(
-    segments: np.ndarray, catalogue: np.ndarray, *, pixel_scale_arcsec: float, psf_side: int
+    segments: np.ndarray,
+    catalogue: np.ndarray,
+    *,
+    pixel_scale_arcsec: float,
+    psf_side: int,
+    alone: Collection[int] = (),
+    together: Iterable[Collection[int]] = (),
 ) -> list[FitGroup]:
     """Return the fit groups, in order of their main source's ID.
 
@@ -46,6 +53,11 @@ def group_sources(
         Of the detection grid.
     psf_side : int
         Side in pixels of the PSF of the fits.
+    alone : collection of int
+        Sources that are a group of their own: the user's wish.
+    together : iterable of collections of int
+        Sources that are in one group, whose cutout then holds the cutouts of all of them: the user's wish. IDs that
+        are not in the catalogue do not matter.
 
     Raises
     ------
@@ -58,15 +70,25 @@ def group_sources(
     extents = _extents(segments, ids)
     top, left, bottom, right = (np.ascontiguousarray(edge) for edge in extents.T)
     half = np.maximum(MIN_HALF_SIZE_ARCSEC / pixel_scale_arcsec, HALF_SIZE_RADII * radius)
-    free = np.ones(ids.size, dtype=bool)
+    own = [Box.around(y[i], x[i], half[i]) | Box(*(int(v) for v in extents[i])) for i in range(ids.size)]
+    free, social = np.ones(ids.size, dtype=bool), ~np.isin(ids, list(alone))
+    partners = _partners(ids, together)
     members: list[np.ndarray] = []
     boxes: list[Box] = []
     for i in np.argsort(ids, kind="stable"):
         if not free[i]:
             continue
-        box = Box.around(y[i], x[i], half[i]) | Box(*(int(value) for value in extents[i]))
-        inside = (top >= box.y0) & (left >= box.x0) & (bottom <= box.y1) & (right <= box.x1)
-        joined = np.flatnonzero(inside & free)
+        box, joined = own[i], np.array([i])
+        while social[i]:
+            inside = (top >= box.y0) & (left >= box.x0) & (bottom <= box.y1) & (right <= box.x1)
+            joined = np.flatnonzero(inside & free & social)
+            wished = {k for j in joined for k in partners.get(int(j), ()) if free[k] and social[k]}
+            grown = box
+            for k in wished:
+                grown |= own[k]
+            if grown == box:
+                break
+            box = grown
         free[joined] = False
         members.append(joined)
         boxes.append(good_box(box, psf_side))
@@ -77,6 +99,13 @@ def group_sources(
         group = tuple(sorted(int(ids[j]) for j in joined))
         result.append(FitGroup(group[0], group, box, tuple(int(ids[members[n]].min()) for n in near)))
     return result
+
+
+def _partners(ids: np.ndarray, together: Iterable[Collection[int]]) -> dict[int, list[int]]:
+    """Return whom the user wants in one group with a source, by index: the source itself among them."""
+    at = {int(id_): k for k, id_ in enumerate(ids)}
+    known = [[at[id_] for id_ in sorted(wish) if id_ in at] for wish in together]
+    return {k: wish for wish in known for k in wish if len(wish) > 1}
 
 
 def group_digest(stack: np.ndarray, error: np.ndarray, segments: np.ndarray, group: FitGroup) -> str:

@@ -1,8 +1,9 @@
 """The text of IMFIT's configuration files: our own reader and writer.
 
 A file holds options (`GAIN 4.5`), then blocks: `X0`, `Y0`, and one or more `FUNCTION` with its parameter lines
-`name value [lower,upper | fixed]`. We add `# ID=7` after X0, as IMFIT ignores comments, and read and write IMFIT's
-own `# +/- error`. pyimfit's reader fails on two blocks without options, its writer loses `fixed` and misplaces errors.
+`name value [lower,upper | fixed]`. We add `# ID=7` after X0, as IMFIT ignores comments, and `# LABEL ID=7` after the
+function, which IMFIT writes into its results; and read and write IMFIT's own `# +/- error`. pyimfit's reader fails on
+two blocks without options, its writer loses `fixed` and misplaces errors.
 
 Positions in the objects are 0-based pixels of the detection image; in the text they are 1-based pixels of a
 cutout whose first pixel is `origin`.
@@ -214,15 +215,18 @@ def parse_config(text: str, source: str = "IMFIT file", origin: tuple[int, int] 
     options: dict[str, float] = {}
     centres: list[list[Line]] = []
     functions: list[list[tuple[str, list[Parameter]]]] = []
+    ids: list[int | None] = []
     for line in read_lines(text, source):
         name = line.parameter.name if line.parameter else ""
         if name == "X0":
             centres.append([line])
             functions.append([])
+            ids.append(line.id)
         elif name == "Y0" and centres and len(centres[-1]) == 1 and not functions[-1]:
             centres[-1].append(line)
         elif line.function and centres and len(centres[-1]) == 2:
             functions[-1].append((line.function, []))
+            ids[-1] = ids[-1] if ids[-1] is not None else line.id
         elif line.parameter and not centres and name in OPTIONS:
             options[name] = line.parameter.value
         elif line.parameter and functions and functions[-1] and name not in POSITIONS:
@@ -230,15 +234,18 @@ def parse_config(text: str, source: str = "IMFIT file", origin: tuple[int, int] 
         else:
             found = name or "FUNCTION"
             raise InputError(f"{source}, line {line.number}: '{found}' is out of place; expected X0, Y0, FUNCTION.")
-    blocks = (_block(centre, inner, origin) for centre, inner in zip(centres, functions, strict=True) if inner)
+    parts = zip(centres, functions, ids, strict=True)
+    blocks = (_block(centre, inner, id_, origin) for centre, inner, id_ in parts if inner)
     return ImfitConfig(tuple(blocks), options)
 
 
-def _block(centre: list[Line], functions: list[tuple[str, list[Parameter]]], origin: tuple[int, int]) -> Block:
+def _block(
+    centre: list[Line], functions: list[tuple[str, list[Parameter]]], id_: int | None, origin: tuple[int, int]
+) -> Block:
     """Return a block in pixels of the detection image."""
     x0, y0 = (line.parameter for line in centre)
     built = tuple(Function(name, tuple(parameters)) for name, parameters in functions)
-    return Block(y0, x0, built, centre[0].id).shifted(origin[0] - 1.0, origin[1] - 1.0)
+    return Block(y0, x0, built, id_).shifted(origin[0] - 1.0, origin[1] - 1.0)
 
 
 def format_config(config: ImfitConfig, origin: tuple[int, int] = (0, 0), *, header: str = "") -> str:
@@ -253,7 +260,9 @@ def format_config(config: ImfitConfig, origin: tuple[int, int] = (0, 0), *, head
         moved = block.shifted(1.0 - origin[0], 1.0 - origin[1])
         lines += ["", _format_parameter(moved.x0, moved.id), _format_parameter(moved.y0)]
         for function in block.functions:
-            lines += [f"FUNCTION {function.name}", *(_format_parameter(p) for p in function.parameters)]
+            # imfit keeps a function's label in its results, and no other comment
+            label = "" if block.id is None else f"  # LABEL ID={block.id}"
+            lines += [f"FUNCTION {function.name}{label}", *(_format_parameter(p) for p in function.parameters)]
     return "\n".join(lines).lstrip("\n") + "\n"
 
 

@@ -2,8 +2,9 @@
 
 Two forms. Parameter lines alone (`n 4 fixed`, `r_e 5 1,10`, `X0 812.3`) change the automatic Sersic start. With at
 least one FUNCTION the file is the whole model: any functions of IMFIT around one or several centres. What a file
-does not say stays automatic: a centre, and for Sersic and PointSource also values and limits. A best-fit file of
-IMFIT is such a model too. X0, Y0 are 1-based pixels of det_stack.fits. Options (GAIN …) and sky functions are
+does not say stays automatic: a centre, and for Sersic and PointSource also values and limits. A best-fit file of a
+whole group is such a model too: of its sources only the file's own is taken. X0, Y0 are 1-based pixels of
+det_stack.fits, or of the group's cutout where the file says so (`directives`). Options (GAIN …) and sky functions are
 ignored: the image's noise and the group's flat sky are not one source's affair.
 """
 
@@ -12,9 +13,12 @@ from __future__ import annotations
 import difflib
 import functools
 import logging
-from collections.abc import Iterable
+import math
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
+from .directives import split_directives
 from .domain import Box
 from .errors import OverrideError
 from .imfit_text import OPTIONS, POSITIONS, SKY_FUNCTIONS, Block, Function, Line, Parameter, read_lines
@@ -22,6 +26,10 @@ from .onethread import load_pyimfit
 
 SERSIC = ("PA", "ell", "n", "I_e", "r_e")
 POINT_SOURCE = "PointSource"
+SIZES = frozenset({"n", "r_e", "h", "h1", "h2", "h_z", "z_0", "sigma", "sigma_r", "fwhm", "r_b", "r_c", "r_t", "a_bar"})
+"""Parameters that must be above zero."""
+THINNEST, SMALLEST = 0.99, 1e-3
+"""Where a user's limits of ell and of sizes end: at 1 and at 0 there is no profile."""
 
 log = logging.getLogger(__name__)
 
@@ -30,12 +38,46 @@ log = logging.getLogger(__name__)
 class Override:
     """What a user's file says: `parameters` for the automatic Sersic, or whole `blocks`; one of them is empty.
 
-    Positions are 0-based pixels of the detection image. `source` names the file in messages.
+    Positions are 0-based pixels of the detection image, or of the group's cutout (`in_cutout`). `source` names the
+    file in messages. `of_a_group`: the blocks may be those of several sources, which only their places tell apart.
     """
 
     source: str
     parameters: tuple[Parameter, ...] = ()
     blocks: tuple[Block, ...] = ()
+    in_cutout: bool = False
+    of_a_group: bool = False
+
+    def placed(self, box: Box) -> Override:
+        """Return the override in pixels of the detection image; `box` is the group's cutout."""
+        if not self.in_cutout:
+            return self
+        shifts = {"Y0": float(box.y0), "X0": float(box.x0)}
+        moved = tuple(p.shifted(shifts.get(p.name, 0.0)) for p in self.parameters)
+        blocks = tuple(block.shifted(box.y0, box.x0) for block in self.blocks)
+        return replace(self, parameters=moved, blocks=blocks, in_cutout=False)
+
+    def among(self, id_: int, centres: Mapping[int, tuple[float, float]]) -> Override:
+        """Return the override with those blocks of a group's file that lie nearest to source `id_`.
+
+        Raises
+        ------
+        OverrideError
+            No block does.
+        """
+        if not self.of_a_group:
+            return self
+        own = []
+        for block in self.blocks:
+            at = (block.y0.value, block.x0.value) if block.y0 and block.x0 else centres[id_]
+            if min(centres, key=lambda other: (math.dist(centres[other], at), other)) == id_:
+                own.append(block)
+        if not own:
+            raise OverrideError(
+                f"{self.source}: none of its {len(self.blocks)} centres is nearest to source {id_}; give the one that "
+                f"is meant a comment, X0 … # ID={id_}."
+            )
+        return replace(self, blocks=tuple(own), of_a_group=False)
 
 
 @functools.cache
@@ -52,12 +94,31 @@ def parse_override(text: str, source: str) -> Override | None:
     OverrideError
         File, line, what was expected, what was found, the closest valid name.
     """
+    directives, text = split_directives(text, source)
     lines = [line for line in read_lines(text, source, OverrideError) if not _is_option(line)]
     if not lines:
         return None
-    if any(line.function for line in lines):
-        return Override(source, blocks=_read_blocks(lines, source))
-    return Override(source, parameters=_read_parameters(lines, source, POSITIONS + SERSIC, "the automatic Sersic"))
+    if not any(line.function for line in lines):
+        parameters = _read_parameters(lines, source, POSITIONS + SERSIC, "the automatic Sersic")
+        found = Override(source, parameters)
+    else:
+        blocks, labelled = _own_blocks(_read_blocks(lines, source), source)
+        of_a_group = directives.in_cutout and not labelled and len(blocks) > 1
+        found = Override(source, blocks=blocks, of_a_group=of_a_group)
+    found = replace(found, in_cutout=directives.in_cutout)
+    return found.placed(Box(*directives.origin, *directives.origin)) if directives.origin else found
+
+
+def _own_blocks(blocks: tuple[Block, ...], source: str) -> tuple[tuple[Block, ...], bool]:
+    """Return the blocks of the file's own source, and whether comments such as `# ID=7` have told which they are."""
+    ids = sorted({block.id for block in blocks if block.id is not None})
+    name = re.search(r"(\d+)\.dat$", source)
+    own = int(name.group(1)) if name else None
+    if not ids or own is None:
+        return blocks, False
+    if own not in ids:
+        raise OverrideError(f"{source}: expected the functions of source {own} (# ID={own}), found those of {ids}.")
+    return tuple(block for block in blocks if block.id in (own, None)), True
 
 
 def _is_option(line: Line) -> bool:
@@ -76,8 +137,24 @@ def _read_parameters(lines: Iterable[Line], source: str, valid: tuple[str, ...],
             _complain(source, line.number, f"a parameter of {where}", parameter.name, valid)
         if parameter.name in found:
             raise OverrideError(f"{source}, line {line.number}: {parameter.name} is given twice; keep one line.")
-        found[parameter.name] = _zero_based(parameter)
+        found[parameter.name] = _zero_based(_sensible(parameter, f"{source}, line {line.number}"))
     return tuple(found.values())
+
+
+def _sensible(parameter: Parameter, place: str) -> Parameter:
+    """Return the parameter with limits inside which there is a profile; its value must have one, too."""
+    p = parameter
+    if p.name == "ell" and not 0.0 <= p.value < 1.0:
+        raise OverrideError(f"{place}: expected 0 ≤ ell < 1 (0 is round, 1 infinitely thin), found {p.value:g}.")
+    if p.name in SIZES and p.value <= 0.0:
+        raise OverrideError(f"{place}: expected {p.name} above 0, found {p.value:g}.")
+    if p.lower is None or p.upper is None:
+        return p
+    if p.name == "ell":
+        return replace(p, lower=max(p.lower, 0.0), upper=min(p.upper, max(THINNEST, p.value)))
+    if p.name in SIZES:
+        return replace(p, lower=max(p.lower, min(SMALLEST, p.value)))
+    return p
 
 
 def _zero_based(parameter: Parameter) -> Parameter:
@@ -119,7 +196,8 @@ def _read_blocks(lines: list[Line], source: str) -> tuple[Block, ...]:
         if len(functions) < len(groups):
             log.info("%s: the sky functions are ignored, the group's sky is always fitted.", source)
         if functions:
-            blocks.append(Block(position.get("Y0"), position.get("X0"), functions))
+            labels = [line.id for line in (*centre, *(group[0] for group in groups)) if line.id is not None]
+            blocks.append(Block(position.get("Y0"), position.get("X0"), functions, labels[0] if labels else None))
     if not blocks:
         raise OverrideError(f"{source}: expected a function for the source, found sky functions only.")
     return tuple(blocks)
@@ -157,6 +235,7 @@ def apply_override(override: Override, automatic: Block, flux: float, box: Box) 
     OverrideError
         A centre lies off the cutout.
     """
+    override = override.placed(box)
     if override.parameters:
         said = {parameter.name: parameter for parameter in override.parameters}
         merged = (_merge(said.get(auto.name), auto) for auto in automatic.parameters)

@@ -34,6 +34,36 @@ def test_overrides_reach_the_rest_of_their_group_and_the_second_pass_of_its_neig
     field.redo(fitted | renders_of(1, 2, 3, 4) | draws_of(1, 3, 4) | behind_models())
 
 
+def test_a_source_taken_out_of_its_group_and_two_brought_together(field: Field) -> None:
+    """2 was fitted with 1, 3 and 4 apart; all four are neighbours of nobody else. The way back is the same work."""
+    before = field.table("catalogue.fits")
+    (field / "overrides").mkdir()
+    (field / "overrides/2.dat").write_text("GROUP alone\n")
+    (field / "overrides/4.dat").write_text("GROUP with 3\n")
+    field.redo({"groups all"} | fits_of(1, 2, 3) | renders_of(1, 2, 3, 4) | behind_models())
+    groups = field.groups()
+    assert groups["1"]["members"] == [1] and groups["2"]["members"] == [2] and groups["3"]["members"] == [3, 4]
+    assert groups["1"]["neighbours"] == [2]
+    # an edit of the rest of the file is no affair of the groups
+    (field / "overrides/2.dat").write_text("GROUP alone\nn 1 fixed\n")
+    field.redo(fits_of(2) | second_fits_of(1) | renders_of(1, 2) | behind_models())
+    shutil.rmtree(field / "overrides")
+    field.redo({"groups all"} | fits_of(1, 3, 4) | renders_of(1, 2, 3, 4) | behind_models())
+    assert field.table("catalogue.fits").tobytes() == before.tobytes()
+
+
+def test_a_best_fit_of_a_group_is_an_override_of_its_sources(field: Field) -> None:
+    """As it lies in the group's folder: pixels of the cutout, both sources in one file, our first line above."""
+    best = field / "results/imfit/1/imfit_bestfit.dat"
+    (field / "overrides").mkdir()
+    shutil.copyfile(best, field / "overrides/2.dat")
+    x = field.table("imfit/sersic.fits")["x"][1]
+    field.redo(fits_of(1) | renders_of(1, 2) | behind_models())
+    row = field.table("imfit/sersic.fits")[1]
+    # it started in the minimum: 0.02 pixels are a tenth of its error
+    assert abs(row["x"] - x) < 0.02 and row["flag"] & 2048 and not field.table("imfit/sersic.fits")["flag"][0] & 2048
+
+
 def test_own_model_added_and_removed(field: Field) -> None:
     """The user's model is made from ours: it is used as it is, and ours is back once it is gone."""
     ours, theirs = field / "results/imfit/models/9.fits", field / "custom_models/9.fits"

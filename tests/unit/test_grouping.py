@@ -25,8 +25,8 @@ def field(*sources: tuple[int, int, int, int], shape: tuple[int, int] = (300, 30
     return segments, np.array(rows, dtype=DTYPE)
 
 
-def groups_of(*sources: tuple[int, int, int, int], scale: float = 0.1) -> list[FitGroup]:
-    return group_sources(*field(*sources), pixel_scale_arcsec=scale, psf_side=PSF)
+def groups_of(*sources: tuple[int, int, int, int], scale: float = 0.1, **wishes) -> list[FitGroup]:
+    return group_sources(*field(*sources), pixel_scale_arcsec=scale, psf_side=PSF, **wishes)
 
 
 def test_lone_source_has_the_minimum_cutout_grown_to_a_good_size() -> None:
@@ -54,6 +54,40 @@ def test_members_are_wholly_inside_and_not_yet_assigned() -> None:
 def test_a_source_belongs_to_one_group_only_the_first() -> None:
     groups = groups_of((1, 100, 100, 1), (2, 100, 120, 1), (3, 100, 110, 1))
     assert [group.members for group in groups] == [(1, 3), (2,)]
+
+
+ROW = ((1, 100, 100, 2), (2, 100, 108, 2), (3, 100, 150, 2), (4, 100, 200, 2))
+
+
+def test_a_source_that_the_user_wants_alone_is_a_group_and_a_neighbour() -> None:
+    first, second, *rest = groups_of(*ROW, alone=[2])
+    assert (first.members, second.members) == ((1,), (2,))
+    assert first.neighbours == (2,) and second.neighbours == (1,)
+    # the cutout stays, and so do the other groups
+    before = groups_of(*ROW)
+    assert first.box == before[0].box and rest == before[1:]
+    assert [group.members for group in groups_of(*ROW, alone=[1, 99])][:2] == [(1,), (2,)]
+
+
+def test_sources_that_the_user_wants_together_share_a_cutout() -> None:
+    both, last = groups_of(*ROW, together=[[2, 3]])
+    # 2 brings in 1, whose cutout it lies in; 4 is left alone
+    assert both.members == (1, 2, 3) and last == groups_of(*ROW)[2]
+    for x in (100, 108, 150):
+        assert Box.around(100, x, 15) in both.box
+    # what lies between is in the cutout, and so is fitted with them
+    between = groups_of(*ROW, (5, 100, 130, 2), together=[[1, 3]])
+    assert between[0].members == (1, 2, 3, 5)
+    assert [group.members for group in groups_of(*ROW, together=[[3, 99], [77]])] == [(1, 2), (3,), (4,)]
+
+
+def test_the_digest_changes_for_the_groups_that_the_wish_touches_only() -> None:
+    segments, _ = field(*ROW)
+    digests = [
+        {g.main: group_digest(np.ones(segments.shape), np.ones(segments.shape), segments, g) for g in groups}
+        for groups in (groups_of(*ROW), groups_of(*ROW, alone=[2]))
+    ]
+    assert {main for main in digests[1] if digests[1][main] != digests[0].get(main)} == {1, 2}
 
 
 def test_growing_for_the_fft_adds_no_member() -> None:

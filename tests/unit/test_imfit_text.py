@@ -66,7 +66,7 @@ def test_results_are_written_with_errors_and_without_limits():
     assert text.splitlines() == [
         "X0       6.0  # +/- 0  ID=3",
         "Y0       5.0  # +/- 0",
-        "FUNCTION FlatSky",
+        "FUNCTION FlatSky  # LABEL ID=3",
         "I_sky    0.25  # +/- 0.125",
     ]
 

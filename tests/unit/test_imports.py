@@ -24,6 +24,10 @@ FIT = {
     "overrides",
     "onethread",
     "sersic",
+    "fit_chain",
+    "misplaced",
+    "directives",
+    "fftsize",
 }
 """The fit of a group: one stage in several rooms, which know each other."""
 
@@ -53,14 +57,17 @@ EXCEPTIONS: dict[str, set[str]] = {
     "left_over": {"templates"},  # every model is subtracted as its template
     "simulate": {"simulate_sources"},  # the example field: sources drawn, then observed
     "example_field": {"simulate", "simulate_sources"},  # what the example field holds
+    "adjusting_figures": {"plots"},  # the stretch of all pictures
+    "override_text": {"fit_result", "imfit_text"},  # a fit as a file to edit
     **dict.fromkeys(("imfit", "fit_data", "fit_ladder", "fit_prior", "fit_result", "fitting", "overrides"), FIT),
+    **dict.fromkeys(("misplaced", "fit_chain"), FIT),
 }
 # What modules of unblend.io may know of the stages: the nouns that they write and read, and the plan of the jobs.
 IO_EXCEPTIONS: dict[str, set[str]] = {
-    # the table of what a job depends on is built from the configuration
-    "jobs": {"batches", "config", "wavelengths"},
+    # the table of what a job depends on is built from the configuration, and from whom the user wants together
+    "jobs": {"batches", "config", "directives", "wavelengths"},
     "commands": {"config"},  # a command is asked about a field
-    "checks": {"config", "overrides"},  # everything that a user may have written wrongly
+    "checks": {"config", "directives", "overrides"},  # everything that a user may have written wrongly
     "report_sections": {"masks", "page"},  # circles of products, numbers as the page takes them
     "report_pixels": {"masks", "page", "page_panels", "page_pixels", "plots"},  # images, coded as the page takes them
     "report_field": {"page_pixels"},  # tells the page how its pixels are coded
@@ -84,7 +91,7 @@ IO_EXCEPTIONS: dict[str, set[str]] = {
     "run_watch": {"progress"},  # prints how far a run is
     "live_stack": {"left_over", "model_images"},  # subtracts what is fitted so far
     "fit_batch": {"fit_result", "fitting", "runlog", "workers"},  # runs the fits of a batch and keeps them
-    "imfit_files": {"imfit_text", "fit_result", "fit_data", "imfit"},  # IMFIT's own formats
+    "imfit_files": {"imfit_text", "fit_result", "fit_data", "imfit", "directives"},  # IMFIT's own formats
     "scenes": {"linear"},  # the noise of a band is measured where it is read
 }
 # Modules outside unblend.io that touch the file system, each with its reason.

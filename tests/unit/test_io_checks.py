@@ -11,6 +11,7 @@ from unblend.config import load_config
 from unblend.errors import ConfigError, InputError
 from unblend.io.checks import SCHEMA, load_field
 from unblend.io.example import draw_example
+from unblend.io.tables import write_table
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
 RAW = {
@@ -159,6 +160,29 @@ def test_regions_and_overrides_that_cannot_be_read(data):
     (data / "det_manual.reg").write_text('fk5\ncircle(53.0,-27.8,1")\n')
     (data / "overrides" / "7.dat").write_text("n 4\n")
     load()
+
+
+def test_wishes_about_groups_that_cannot_be(data):
+    (data / "overrides" / "7.dat").write_text("GROUP with 9\n")
+    (data / "overrides" / "9.dat").write_text("GROUP alone\n")
+    assert mistakes() == [
+        "data/overrides/7.dat: GROUP with 9, but data/overrides/9.dat says GROUP alone; drop one of the two."
+    ]
+
+
+def test_files_of_sources_that_do_not_exist_are_named(data, capsys):
+    for name in ("7", "90", "7-old"):
+        (data / "overrides" / f"{name}.dat").write_text("n 4\n")
+    load()
+    assert capsys.readouterr().err == ""  # nothing is known before the first detection
+    write_table(
+        "results/det_cat.fits", np.array([(1, 1.0, 1.0), (7, 1.0, 1.0)], [("id", "i4"), ("x", "f8"), ("y", "f8")])
+    )
+    load()
+    assert capsys.readouterr().err == (
+        "unblend: not used: data/overrides/7-old.dat, data/overrides/90.dat: there is no such source in "
+        "results/det_cat.fits (IDs 1 to 7).\n"
+    )
 
 
 def test_a_mistake_made_later_is_found(data):

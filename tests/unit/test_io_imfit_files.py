@@ -1,15 +1,19 @@
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
 
 import fitsio
 import numpy as np
 import pytest
 from galaxy_stamps import BOX, fitting_psf, galaxy, group
 from unblend.errors import InputError
+from unblend.fit_data import group_starts
 from unblend.fitting import fit_first_pass, fit_second_pass
 from unblend.imfit import Pixels, evaluate_blocks
 from unblend.io.imfit_files import read_config, write_group_files
+from unblend.overrides import parse_override
 
 ORIGIN = (BOX.y0, BOX.x0)
 
@@ -35,8 +39,84 @@ def test_the_files_of_the_manual_are_there(written):
             "imfit_bestfit_full_{}.dat",
             "imfit_bestfit_res_{}.fits",
         )
-        assert {f"indiv/{name.format(id_)}" for name in (*inner, "mask_{}.fits", "fit_{}.sh")} <= names
+        scripts = ("fit_{}.sh", "make_{}.sh", "make_conv_{}.sh")
+        assert {f"indiv/{name.format(id_)}" for name in (*inner, "mask_{}.fits", *scripts)} <= names
+        assert all(os.access(folder / "indiv" / name.format(id_), os.X_OK) for name in scripts)
     assert os.access(folder / "fit.sh", os.X_OK)
+
+
+FAKE = """#!/bin/sh
+echo "$(basename "$0")" "$@" >> {log}
+for word in "$@"; do case $word in *.fits|*.dat) [ -e "$word" ] || echo "to make: $word" >> {log};; esac; done
+while [ $# -gt 1 ]; do
+  [ "$1" = --save-params ] && printf '# Best-fit model results for imfit\\nX0 1\\n' > "$2"
+  shift
+done
+exit {status}
+"""
+
+
+def run_script(folder, tmp_path, script, status=0):
+    """Run a copy of the group's scripts with programs that say how they were called and which files were missing."""
+    copy, log = tmp_path / "copy", tmp_path / "log"
+    shutil.copytree(folder, copy)
+    for program in ("imfit", "makeimage"):
+        (tmp_path / program).write_text(FAKE.format(log=log, status=status))
+        (tmp_path / program).chmod(0o755)
+    env = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    done = subprocess.run([str(copy / script)], env=env, cwd="/", check=False)
+    return copy, done.returncode, log.read_text().splitlines()
+
+
+def test_the_fit_script_finds_its_files_and_says_where_its_cutout_lies(written, tmp_path):
+    copy, status, called = run_script(written[0], tmp_path, "indiv/fit_2.sh")
+    assert status == 0 and len(called) == 1
+    assert called[0].startswith(
+        "imfit ../img.fits --config imfit_config_2.dat --noise ../error.fits --mask mask_2.fits --psf ../psf.fits"
+    )
+    text = (copy / "indiv/imfit_bestfit_2.dat").read_text()
+    assert text == "# pixels of the cutout whose first pixel is X=201 Y=101 of det_stack.fits\n" + (
+        "# Best-fit model results for imfit\nX0 1\n"
+    )
+    assert (written[0] / "indiv/imfit_bestfit_2.dat").read_text().startswith(text.splitlines()[0])
+
+
+def test_the_scripts_that_draw_a_model(written, tmp_path):
+    _, status, called = run_script(written[0], tmp_path, "indiv/make_conv_2.sh")
+    assert status == 0 and called == [
+        "makeimage imfit_bestfit_full_2.dat --refimage ../img.fits --psf ../psf.fits --output model_conv_2.fits",
+        "to make: model_conv_2.fits",
+    ]
+
+
+def test_a_fit_that_fails_leaves_no_half_made_file(written, tmp_path):
+    copy, status, _ = run_script(written[0], tmp_path, "fit.sh", status=3)
+    assert status == 1 and not list(copy.glob("*.new"))
+
+
+def test_a_best_fit_is_an_override_that_starts_where_it_ended(written):
+    """The file of the whole group, put as overrides/2.dat: source 2 starts from its own part."""
+    folder, data, fit = written
+    override = parse_override((folder / "imfit_bestfit.dat").read_text(), "overrides/2.dat")
+    members, _, _ = group_starts(data, fitting_psf(), {2: override})
+    start, best = members[1].start[0], fit.member(2).blocks[0]
+    assert len(members[1].start) == 1
+    for given, wanted in zip(start.parameters, best.parameters, strict=True):
+        assert given.value == pytest.approx(wanted.value, rel=1e-12)
+    assert start.functions[0]["n"].upper == 8.0 and members[0].flags == 0
+
+
+def test_pyimfit_reads_our_files(written):
+    """The program's own reader, where it is at hand: the same functions, values and limits."""
+    import pyimfit
+
+    # its reader wants an option before the first block, and keeps the last label only
+    text = (written[0] / "imfit_config.dat").read_text()
+    model = pyimfit.parse_config(["GAIN 1", *text.splitlines()])
+    ours = read_config(written[0] / "imfit_config.dat", (1, 1))  # positions as they stand in the file
+    values = [parameter.value for block in ours.blocks for parameter in block.parameters]
+    assert model.functionNameList() == ["Sersic", "Sersic", "FlatSky"]
+    assert np.allclose(model.getRawParameters(), values)
 
 
 def test_the_best_fit_reads_back_and_reaches_the_same_chi2(written):

@@ -254,6 +254,21 @@ def test_an_override_reaches_its_group_and_the_second_pass_of_its_neighbours(fie
     assert changed() == set()
 
 
+def test_only_what_an_override_says_of_groups_runs_the_grouping_again(field):
+    path = field / "data/overrides/3.dat"
+    path.write_text("n 4\n")
+    specs()
+    path.write_text("n 4\nGROUP alone\n")
+    assert "group_sources" in changed()
+    path.write_text("n 3 fixed\nGROUP alone # a comment\n")
+    assert "group_sources" not in changed() and read_json("results/specs/group_sources.json")["wishes"]["alone"] == [3]
+    path.write_text("GROUP with 5\n")
+    assert "group_sources" in changed()
+    path.unlink()
+    assert "group_sources" in changed()
+    assert read_json("results/specs/group_sources.json")["wishes"] == {"alone": [], "together": []}
+
+
 def test_a_custom_model(field):
     specs()
     write_fits(field / "data" / "custom_models" / "2.fits", 1)

@@ -1,16 +1,11 @@
 from __future__ import annotations
 
-import json
-from pathlib import Path
-
 import numpy as np
 import pytest
-import write_report
 from field_products import COARSE, SCALE, SHARP, TARGET, write_products
-from gaussians import gaussian
 from unblend.geometry import pixel_to_sky
 from unblend.io.report_field import read_field
-from unblend.io.report_pixels import Frame, band_frame, same_grid, used_part
+from unblend.io.report_pixels import Frame, band_frame, same_grid
 from unblend.io.report_sections import (
     colour_choice,
     colour_scales,

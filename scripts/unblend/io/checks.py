@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -44,6 +45,7 @@ def load_field(raw: Mapping[str, Any], scripts: Path, *, in_charge: bool) -> tup
     if in_charge:
         draw_example(config, scripts)
         check_inputs(jobs)
+        _say_what_is_not_used(jobs)
     return config, jobs
 
 
@@ -92,10 +94,6 @@ def _region_files(jobs: Jobs) -> list[str]:
     return sorted({jobs.path(name) for name in names if name})
 
 
-def _override_files(jobs: Jobs) -> list[Path]:
-    return sorted(Path(jobs.path(jobs.config.models.overrides_dir)).glob("*.dat"))
-
-
 def _state(jobs: Jobs) -> str:
     """Return the digest of all that the checks have looked at."""
 
@@ -110,7 +108,7 @@ def _state(jobs: Jobs) -> str:
     weights = [jobs.path(band.weight["file"]) for band in bands if band.weight is not None and band.mosaic is None]
     frames = {path: known(provenance.grid, path) for path in [*images, *weights, *_psfs(jobs).values()]}
     regions = {path: known(provenance.regions, path) for path in _region_files(jobs)}
-    overrides = {str(path): provenance.content(str(path)) for path in _override_files(jobs)}
+    overrides = {str(path): provenance.content(str(path)) for path in jobs.override_files()}
     return digest_of([list(jobs.config.bands), frames, regions, overrides, jobs.config.detection.bands])
 
 
@@ -196,6 +194,7 @@ def _sample(shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
 
 def _bad_text_files(jobs: Jobs) -> Iterator[str]:
     """Yield what cannot be understood in region files and overrides."""
+    from ..directives import group_wishes
     from ..overrides import parse_override
 
     for path in _region_files(jobs):
@@ -203,8 +202,33 @@ def _bad_text_files(jobs: Jobs) -> Iterator[str]:
             jobs.provenance.regions(path)
         except UnblendError as error:
             yield str(error)
-    for file in _override_files(jobs):
+    texts = {}
+    for file in jobs.override_files():
         try:
             parse_override(file.read_text(), str(file))
+            if file.stem.isdigit():
+                texts[int(file.stem)] = (file.read_text(), str(file))
         except UnblendError as error:
             yield str(error)
+    try:
+        group_wishes(texts)
+    except UnblendError as error:
+        yield str(error)
+
+
+def _say_what_is_not_used(jobs: Jobs) -> None:
+    """Warn of overrides and custom models that no source has: no mistake, as the next detection may bring it."""
+    models = jobs.config.models
+    files = [*jobs.override_files(), *sorted(Path(jobs.path(models.custom_dir)).glob("*.fits"))]
+    catalogue = jobs.results / "det_cat.fits"
+    if not files or not catalogue.exists():
+        return
+    from .tables import read_sources
+
+    ids = {int(i) for i in read_sources(str(catalogue))["id"]}
+    unused = [str(file) for file in files if not (file.stem.isdigit() and int(file.stem) in ids)]
+    if unused:
+        sys.stderr.write(
+            f"unblend: not used: {', '.join(unused)}: there is no such source in {catalogue} "
+            f"(IDs {min(ids, default=0)} to {max(ids, default=0)}).\n"
+        )

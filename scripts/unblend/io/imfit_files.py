@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..directives import origin_line
 from ..fit_data import GroupData, group_pixels
 from ..fit_result import GroupFit, best_config, single_configs, start_config
 from ..imfit import evaluate_blocks, psf_for
@@ -17,8 +18,16 @@ from .images import cut_sky_cards, write_image
 FIT_SCRIPT = """#!/bin/sh
 # Repeats the fit with the imfit program; run from anywhere.
 cd "$(dirname "$0")" || exit 1
-exec imfit {top}img.fits --config {config} --noise {top}error.fits --mask {mask} --psf {top}psf.fits \\
-    --save-params {best} --save-residual {residual} --ftol 1e-6
+imfit {top}img.fits --config {config} --noise {top}error.fits --mask {mask} --psf {top}psf.fits \\
+    --save-params {best} --save-residual {residual} --ftol 1e-6 || exit 1
+# imfit keeps no comments: where the cutout lies is said again, so that the result can be an override
+{{ echo '# {place}'; cat {best}; }} > {best}.new && mv {best}.new {best}
+"""
+
+MAKE_SCRIPT = """#!/bin/sh
+# Draws the model of source {id} {how} with IMFIT's makeimage program, on the pixels of the cutout; run from anywhere.
+cd "$(dirname "$0")" || exit 1
+exec makeimage imfit_bestfit_full_{id}.dat --refimage ../img.fits {psf}--output {out}_{id}.fits
 """
 
 
@@ -56,32 +65,33 @@ def write_group_files(
     write_image(folder / "error.fits", pixels.error, header=header)
     write_image(folder / "psf.fits", psf_for([block for member in fit.members for block in member.blocks], psf))
     _write_fit(folder, "", start_config(fit), best_config(fit), data, psf)
-    _write_script(folder / "fit.sh", "", "", "mask.fits")
+    _write_fit_script(folder / "fit.sh", "", "", "mask.fits", data)
     inner = folder / "indiv"
     for member in fit.members:
         own = f"_{member.id}"
         start, best = single_configs(fit, member.id)
         write_image(inner / f"mask{own}.fits", group_pixels(data, member.id).mask)
         _write_fit(inner, own, start, best, data, psf)
-        full = format_config(ImfitConfig(member.blocks), _origin(data))
-        write_text(inner / f"imfit_bestfit_full{own}.dat", full)
-        _write_script(inner / f"fit{own}.sh", own, "../", f"mask{own}.fits")
+        write_text(inner / f"imfit_bestfit_full{own}.dat", _text(ImfitConfig(member.blocks), data))
+        _write_fit_script(inner / f"fit{own}.sh", own, "../", f"mask{own}.fits", data)
+        _write_make_scripts(inner, member.id)
 
 
-def _origin(data: GroupData) -> tuple[int, int]:
-    """Return the 0-based position of the cutout's first pixel."""
-    return data.box.y0, data.box.x0
+def _text(config: ImfitConfig, data: GroupData) -> str:
+    """Return IMFIT's text in pixels of the cutout, which the first line places on the stack."""
+    origin = data.box.y0, data.box.x0
+    return format_config(config, origin, header=origin_line(*origin))
 
 
 def _write_fit(folder: Path, own: str, start: ImfitConfig, best: ImfitConfig, data: GroupData, psf: np.ndarray) -> None:
     """Write the start, the best fit and the residual of one fit."""
-    write_text(folder / f"imfit_config{own}.dat", format_config(start, _origin(data)))
-    write_text(folder / f"imfit_bestfit{own}.dat", format_config(best, _origin(data)))
+    write_text(folder / f"imfit_config{own}.dat", _text(start, data))
+    write_text(folder / f"imfit_bestfit{own}.dat", _text(best, data))
     residual = data.image - evaluate_blocks(best.blocks, data.box, psf)
     write_image(folder / f"imfit_bestfit_res{own}.fits", residual)
 
 
-def _write_script(path: Path, own: str, top: str, mask: str) -> None:
+def _write_fit_script(path: Path, own: str, top: str, mask: str, data: GroupData) -> None:
     """Write the script that repeats a fit."""
     text = FIT_SCRIPT.format(
         top=top,
@@ -89,6 +99,19 @@ def _write_script(path: Path, own: str, top: str, mask: str) -> None:
         config=f"imfit_config{own}.dat",
         best=f"imfit_bestfit{own}.dat",
         residual=f"imfit_bestfit_res{own}.fits",
+        place=origin_line(data.box.y0, data.box.x0),
     )
+    _write_script(path, text)
+
+
+def _write_make_scripts(folder: Path, id_: int) -> None:
+    """Write the scripts that draw a source's model, without and with the PSF."""
+    plain = MAKE_SCRIPT.format(id=id_, how="un-convolved", psf="", out="model")
+    seen = MAKE_SCRIPT.format(id=id_, how="as the PSF shows it", psf="--psf ../psf.fits ", out="model_conv")
+    _write_script(folder / f"make_{id_}.sh", plain)
+    _write_script(folder / f"make_conv_{id_}.sh", seen)
+
+
+def _write_script(path: Path, text: str) -> None:
     write_text(path, text)
     path.chmod(0o755)

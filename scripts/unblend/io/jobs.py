@@ -13,6 +13,7 @@ from typing import Any
 
 from ..batches import assign_batches
 from ..config import Band, Config
+from ..directives import group_wishes
 from ..wavelengths import wavelength_um
 from .files import digest_of, read_json
 from .provenance import Provenance, is_url
@@ -167,8 +168,13 @@ class Jobs:
         }
 
     def group_sources(self) -> Spec:
-        """Return the regions that the fits ignore."""
-        return {"bad_regions": self._regions(self.config.models.bad_regions)}
+        """Return the regions that the fits ignore, and whom the user wants fitted alone or together."""
+        texts = {int(p.stem): (p.read_text(), str(p)) for p in self.override_files() if p.stem.isdigit()}
+        return {"bad_regions": self._regions(self.config.models.bad_regions), "wishes": group_wishes(texts)}
+
+    def override_files(self) -> list[Path]:
+        """Return the user's override files."""
+        return sorted(Path(self.path(self.config.models.overrides_dir)).glob("*.dat"))
 
     # Models ------------------------------------------------------------------------------------------------------
 

@@ -1,0 +1,68 @@
+"""Write a commented overrides/{id}.dat from a source's present fit: `./unblend override ID`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from unblend.errors import InputError
+from unblend.geometry import pixel_scale
+from unblend.io.commands import command_line, field_of
+from unblend.io.files import write_text
+from unblend.io.fit_field import FitField
+from unblend.override_text import starting_text
+from unblend.runlog import run
+
+CUSTOM = "custom_models holds a model of this source: as long as it is there, this file says nothing."
+
+
+def main(*words: str) -> None:
+    """Write the file, or print it; an existing file is never touched."""
+    parser = command_line("override", "Write a commented overrides/ID.dat from the present fit of a source.")
+    parser.add_argument("id", type=int, metavar="ID", help="the source, as in det_cat.reg")
+    parser.add_argument("--print", action="store_true", dest="show", help="print the file instead of writing it")
+    options = parser.parse_args(words)
+    config = field_of(options)
+    data = Path(config.data_dir)
+    custom = (data / config.models.custom_dir / f"{options.id}.fits").exists()
+    text = text_for(FitField(Path(config.results_dir)), options.id, CUSTOM if custom else "")
+    path = data / config.models.overrides_dir / f"{options.id}.dat"
+    if options.show:
+        sys.stdout.write(text)
+        return
+    if path.exists():
+        raise InputError(f"{path} exists and is left as it is; --print shows the present fit beside it.")
+    write_text(path, text)
+    sys.stdout.write(f"{path}: edit it, then run the workflow again.\n")
+
+
+def text_for(field: FitField, source: int, note: str = "") -> str:
+    """Return the text for a source.
+
+    Raises
+    ------
+    InputError
+        There are no fits yet, or no such source.
+    """
+    try:
+        groups = field.groups
+    except OSError:
+        raise InputError(f"{field.folder} holds no fits yet; run the workflow first.") from None
+    ids = sorted(i for group in groups.values() for i in group["members"])
+    if source not in ids:
+        raise InputError(f"there is no source {source}; IDs run from {ids[0]} to {ids[-1]} (results/det_cat.reg).")
+    main_source = next(name for name, group in groups.items() if source in group["members"])
+    try:
+        fit = field.result(main_source, "second")
+    except OSError:
+        raise InputError(f"the group of source {source} is not fitted yet; run the workflow first.") from None
+    member = next((member for member in fit.members if member.id == source), None)
+    if member is None:
+        raise InputError(f"source {source} has a model of the user's in custom_models: there is no fit of it.")
+    scale = pixel_scale(field.wcs, field.stack.shape)
+    members = groups[main_source]["members"]
+    return starting_text(member, int(main_source), members, pixel_scale_arcsec=scale, note=note)
+
+
+if __name__ == "__main__":
+    run(main)
