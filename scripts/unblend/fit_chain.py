@@ -37,8 +37,9 @@ FTOL_SINGLE = 1e-4
 MAX_STEPS, MAX_DAMPING = 10, 1e6
 """Most steps of all sources together at a time, and the damping at which a step is too short to matter."""
 
-REST = 1e-3
-"""Relative change of chi2 in a step at which the first steps end, and below which the last ones count as converged."""
+REST, FTOL = 1e-3, 1e-5
+"""Relative change of chi2 in a step at which the first steps end and below which the last ones count as converged, and
+the least at which to stop: a tenth in a chi2 of ten thousand."""
 
 LOGARITHMIC = LINEAR | {"n", "r_e", "h", "sigma", "fwhm"}
 LONGEST = math.log(2.0)
@@ -81,13 +82,13 @@ def fit_group(problem: Problem, finish: Finish = _as_it_is, doubtful: Doubt = _n
     if not is_crowd(len(problem.members)) or problem.pixels.count == 0:
         return finish(problem, fit_jointly(problem))
     crowd = _Crowd.at_start(problem)
-    crowd.descend(max(problem.ftol, REST) if problem.retries else problem.ftol)
+    crowd.descend(REST if problem.retries else max(problem.ftol, FTOL))
     if problem.retries:
         again = crowd.doubtful(doubtful)
         log.info("%d of %d sources again, each by itself: %s", len(again), len(problem.members), again)
         for id_ in again:
             crowd.fit_single(id_, finish)
-        crowd.descend(problem.ftol)
+        crowd.descend(max(problem.ftol, FTOL))
     return crowd.result()
 
 
