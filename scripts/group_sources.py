@@ -6,16 +6,20 @@ import logging
 
 import numpy as np
 from unblend.drawing import sky_box
+from unblend.errors import InputError
 from unblend.geometry import pixel_scale
 from unblend.grouping import group_digest, group_sources
 from unblend.io.files import digest_of, file_digest, read_json, write_json
 from unblend.io.images import read_array, read_labels, read_shape, read_wcs, write_image
 from unblend.io.regions import read_regions, write_regions
 from unblend.io.tables import read_sources
-from unblend.masks import region_mask
+from unblend.masks import grow_mask, region_mask
+from unblend.noise import autocorrelation
 from unblend.runlog import record_work, run
+from unblend.smoothed_noise import smoothing_width
 
 log = logging.getLogger("unblend.groups")
+AWAY_PIXELS = 10.0
 
 
 def main(spec_path: str, stack_path: str, error_path: str, segments_path: str, catalogue_path: str, psf_path: str,
@@ -49,8 +53,22 @@ def main(spec_path: str, stack_path: str, error_path: str, segments_path: str, c
     cutouts = [sky_box(wcs, g.box, f"{g.main}: {' '.join(map(str, g.members))}") for g in groups]
     write_regions(regions_path, cutouts, color="blue", remarks=["Fit groups: the cutout of each, main source: members"])
     grid = digest_of(wcs.to_header_string(relax=True))
-    write_json(groups_path, {"psf": file_digest(psf_path), "grid": grid, "groups": content})
+    noise = {"smoothing": smoothing(stack, error, segments)}
+    write_json(groups_path, {"psf": file_digest(psf_path), "grid": grid, "groups": content, **noise})
     record_work("groups", "all")
+
+
+def smoothing(stack: np.ndarray, error: np.ndarray, segments: np.ndarray) -> float:
+    """Return how far the noise of the stack is correlated, away from sources."""
+    near = grow_mask(segments > 0, AWAY_PIXELS)
+    weight = np.where(np.isfinite(error) & (error > 0), error, np.inf) ** -2.0
+    try:
+        correlation, _ = autocorrelation(stack, weight, near, max_lag=1)
+    except InputError:
+        return 0.0
+    width = smoothing_width(correlation)
+    log.info("noise of the stack: neighbours correlated by %.2f, smoothed by %.2f pixels", correlation[1, 2], width)
+    return width
 
 
 if __name__ == "__main__":

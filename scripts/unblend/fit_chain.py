@@ -136,7 +136,7 @@ def part_of(problem: Problem, id_: int, light: np.ndarray | float = 0.0) -> Prob
         mask=mask,
     )
     known = _cut(np.where(pixels.mask, 0.0, image), data.box, box, 0.0)
-    cut_pixels = Pixels(box, known, _cut(pixels.error, data.box, box, 1.0), mask)
+    cut_pixels = Pixels(box, known, _cut(pixels.error, data.box, box, 1.0), mask, pixels.smoothing)
     members = tuple(member for member in problem.members if member.id == id_)
     return replace(problem, members=members, pixels=cut_pixels, data=cut_data)
 

@@ -15,6 +15,7 @@ from .imfit import POINT_SOURCES, Pixels, sky_block
 from .imfit_text import Block
 from .overrides import Override, apply_override
 from .sersic import intensity_from_flux, start_values
+from .smoothed_noise import spread
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,8 @@ class GroupData:
         Sources whose light the caller has taken off the image (custom models): their pixels are used.
     mask : bool array or None
         True = ignored, besides all pixels of sources that are neither members nor subtracted.
+    smoothing : float
+        Pixels, width of the Gaussian that has smoothed the noise (`smoothed_noise`); 0: white.
     """
 
     box: Box
@@ -44,6 +47,7 @@ class GroupData:
     members: tuple[int, ...]
     subtracted: tuple[int, ...] = ()
     mask: np.ndarray | None = None
+    smoothing: float = 0.0
 
 
 def group_pixels(data: GroupData, alone: int | None = None) -> Pixels:
@@ -55,7 +59,7 @@ def group_pixels(data: GroupData, alone: int | None = None) -> Pixels:
     if data.mask is not None:
         good &= ~data.mask
     image = np.where(good, data.image, 0.0).astype(float)
-    return Pixels(data.box, image, np.where(good, data.error, 1.0).astype(float), ~good)
+    return Pixels(data.box, image, np.where(good, data.error, 1.0).astype(float), ~good, data.smoothing)
 
 
 def automatic_block(data: GroupData, pixels: Pixels, id_: int, sky: float, psf: np.ndarray) -> Block:
@@ -113,5 +117,6 @@ def group_starts(
 def segment_snr(member: MemberFit, data: GroupData, pixels: Pixels, sky: float) -> float:
     """Return the signal to noise of the light in a member's segment."""
     own = (data.segments == member.id) & ~pixels.mask
-    noise = math.sqrt(float((pixels.error[own] ** 2).sum()))
+    error = np.where(own, pixels.error, 0.0)
+    noise = math.sqrt(float((error * spread(error, data.smoothing)).sum()))
     return float((pixels.image[own] - sky).sum()) / noise if noise > 0 else 0.0

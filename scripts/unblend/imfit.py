@@ -16,6 +16,7 @@ import numpy as np
 from .domain import Box
 from .imfit_text import Block, Function, Parameter
 from .onethread import load_pyimfit, silence
+from .smoothed_noise import spread
 
 SKY = "FlatSky"
 POINT_SOURCES = ("PointSource", "PointSourceRot")
@@ -29,12 +30,16 @@ STEPS = {"X0": 0.02, "Y0": 0.02, "PA": 1.0, "ell": 0.005}
 
 @dataclass(frozen=True)
 class Pixels:
-    """What a fit looks at: finite `image`, `error` > 0, `mask` (True = ignored), all of the shape of `box`."""
+    """What a fit looks at: finite `image`, `error` > 0, `mask` (True = ignored), all of the shape of `box`.
+
+    `smoothing`: pixels, width of the Gaussian that has smoothed the noise; 0: white.
+    """
 
     box: Box
     image: np.ndarray
     error: np.ndarray
     mask: np.ndarray
+    smoothing: float = 0.0
 
     @property
     def count(self) -> int:
@@ -202,6 +207,7 @@ def covariance(
 ) -> np.ndarray:
     """Return (JᵀWJ + P)⁻¹ of all parameters in IMFIT's order, J from central differences of IMFIT's own images.
 
+    Where the noise has an autocorrelation R it is the sandwich (JᵀWJ + P)⁻¹ (JᵀW½RW½J + P) (JᵀWJ + P)⁻¹.
     Rows and columns of parameters that the fit could not move (fixed, on a limit) or that change no pixel are
     zero, unless `priors` has a standard deviation for them (by place, 1/σ² in P): what was held is uncertain then, and
     all that follows from it. Where the data cannot tell parameters apart the variances are large, not infinite.
@@ -209,11 +215,23 @@ def covariance(
     """
     priors = priors or {}
     moved, columns, _ = linearised(blocks, pixels, psf, priors, each=each)
-    information = columns @ columns.T
-    information += np.diag([priors[k] ** -2 if k in priors else 0.0 for k in moved])
+    prior = np.diag([priors[k] ** -2 if k in priors else 0.0 for k in moved])
+    inverse = safe_inverse(columns @ columns.T + prior)
+    if pixels.smoothing > 0:
+        inverse = inverse @ (_correlated_information(columns, pixels) + prior) @ inverse
     full = np.zeros((len(parameters_of(blocks)),) * 2)
-    full[np.ix_(moved, moved)] = safe_inverse(information)
+    full[np.ix_(moved, moved)] = inverse
     return full
+
+
+def _correlated_information(columns: np.ndarray, pixels: Pixels) -> np.ndarray:
+    """Return JᵀW½RW½J of derivatives over the error, shape (n, number of good pixels)."""
+    good = ~pixels.mask
+    image, spread_out = np.zeros(good.shape), np.empty_like(columns)
+    for row, column in enumerate(columns):
+        image[good] = column
+        spread_out[row] = spread(image, pixels.smoothing)[good]
+    return columns @ spread_out.T
 
 
 def linearised(

@@ -28,6 +28,7 @@ FIT = {
     "misplaced",
     "directives",
     "fftsize",
+    "smoothed_noise",
 }
 """The fit of a group: one stage in several rooms, which know each other."""
 

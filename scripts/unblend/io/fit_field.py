@@ -49,6 +49,11 @@ class FitField:
         return read_json(self.folder / "groups.json")["groups"]
 
     @cached_property
+    def smoothing(self) -> float:
+        """Width in pixels of the Gaussian that has smoothed the noise of the stack; 0: white."""
+        return float(read_json(self.folder / "groups.json").get("smoothing", 0.0))
+
+    @cached_property
     def psf(self) -> np.ndarray:
         """The PSF of the fits: image pixels, without the pixel's response."""
         return read_array(str(self.folder / "psf.fits"))
@@ -111,6 +116,7 @@ class FitField:
             members=members,
             subtracted=tuple(custom),
             mask=cut(self.mask, box, True),
+            smoothing=self.smoothing,
         )
 
     def custom_light(self, source: int, path: str, box: Box) -> np.ndarray:

@@ -234,7 +234,8 @@ class Jobs:
         """Return the digest of all that the second pass of a group depends on: its neighbours' first pass too."""
         neighbours = sorted(self.groups[group]["neighbours"])
         keys = [self.first_key(group), *(self.first_key(str(n)) for n in neighbours)]
-        return digest_of([*keys, self.provenance.code("fit_second_pass", without=TEMPLATES)])
+        smoothing = self._grouping().get("smoothing", 0.0)
+        return digest_of([*keys, smoothing, self.provenance.code("fit_second_pass", without=TEMPLATES)])
 
     @property
     def _drawing(self) -> str:
