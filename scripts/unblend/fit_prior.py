@@ -21,8 +21,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from .fit_chain import fit_group, is_crowd
-from .fit_ladder import Problem, off_bounds
+from .fit_chain import is_crowd
+from .fit_ladder import Problem, fit_jointly, off_bounds
 from .fit_result import GroupFit, MemberFit
 from .flags import Flag
 from .imfit import linearised, parameters_of, with_parameters
@@ -48,7 +48,12 @@ def with_uncertain_index(member: MemberFit, n: float = TYPICAL_N) -> MemberFit:
 
 
 def settle_indices(problem: Problem, fit: GroupFit) -> GroupFit:
-    """Return the fit with the most probable index of each member that is flagged SHAPE_FIXED."""
+    """Return the fit with the most probable index of each member that is flagged SHAPE_FIXED.
+
+    In a crowd they stay typical, and uncertain: every step would be another fit of all.
+    """
+    if is_crowd(len(fit.members)):
+        return fit
     for _ in range(STEPS):
         if not fit.converged:
             return fit
@@ -61,7 +66,7 @@ def settle_indices(problem: Problem, fit: GroupFit) -> GroupFit:
                 n = member.blocks[0].functions[0]["n"].value * math.exp(steps[member.id])
                 member = with_uncertain_index(member, min(max(n, RANGE[0]), RANGE[1]))
             members.append(replace(member, start=off_bounds(member.blocks, member.automatic)))
-        trial = fit_group(replace(problem, members=tuple(members)))
+        trial = fit_jointly(replace(problem, members=tuple(members)))
         if not trial.converged:
             return fit
         fit = trial
