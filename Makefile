@@ -18,7 +18,7 @@ test: $(VENV)/installed   ## environment, all tests
 	$(BIN)/ruff format --check .
 	$(BIN)/snakefmt --check Snakefile workflow
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -n $(CORES) --dist loadgroup
+	$(BIN)/python -m pytest -n $(CORES) --dist loadfile
 
 test-fast: $(VENV)/installed  ## the unit tests alone (a minute)
 	$(BIN)/python -m pytest tests/unit -n $(CORES)

@@ -32,7 +32,6 @@ PROGRAMS = {"ds9": "saods9", "Xvfb": "xvfb", "xpaset": "xpa-tools"}
 MISSING = [package for program, package in PROGRAMS.items() if shutil.which(program) is None]
 pytestmark = [
     pytest.mark.skipif(bool(MISSING), reason=f"needs DS9: apt install {' '.join(MISSING)}"),
-    pytest.mark.xdist_group("ds9"),
 ]
 PATIENCE_S = 15
 """For one message to DS9 (0.03 s measured) and for its start (2 s)."""

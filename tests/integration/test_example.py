@@ -20,7 +20,7 @@ from unblend.io.tables import read_table
 from unblend.masks import circles, region_mask
 
 ROOT = Path(__file__).resolve().parents[2]
-pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("example")]
+pytestmark = [pytest.mark.integration]
 SHARP, BLURRED = ("f814w", "f125w", "f160w"), ("ks", "irac-ch1", "irac-ch2")
 TRUE_SHIFTS = {"ks": (0.09, -0.06), "irac-ch1": (-0.20, 0.12), "irac-ch2": (0.15, 0.10)}
 PIXELS = {"ks": 0.15, "irac-ch1": 0.6, "irac-ch2": 0.6}

@@ -17,7 +17,7 @@ from unblend.io.regions import read_regions
 from unblend.io.tables import read_sources, read_table
 from unblend.masks import circles, region_mask
 
-pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("real")]
+pytestmark = [pytest.mark.integration]
 DATA = Path(os.environ.get("UNBLEND_TEST_DATA", ROOT.parent / "shared/data")) / "hdfs"
 
 
