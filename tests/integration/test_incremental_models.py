@@ -40,16 +40,16 @@ def test_a_source_taken_out_of_its_group_and_two_brought_together(field: Field) 
     (field / "overrides").mkdir()
     (field / "overrides/2.dat").write_text("GROUP alone\n")
     (field / "overrides/4.dat").write_text("GROUP with 3\n")
-    field.redo({"groups all"} | fits_of(1, 2, 3) | renders_of(1, 2, 3, 4) | behind_models())
+    field.redo({"groups all"} | fits_of(1, 2, 3) | renders_of(1, 2, 3, 4) | draws_of(1, 2, 3) | behind_models())
     groups = field.groups()
     assert groups["1"]["members"] == [1] and groups["2"]["members"] == [2] and groups["3"]["members"] == [3, 4]
     assert groups["1"]["neighbours"] == [2]
     # an edit of the rest of the file is no affair of the groups
     (field / "overrides/2.dat").write_text("GROUP alone\nn 1 fixed\n")
-    field.redo(fits_of(2) | second_fits_of(1) | renders_of(1, 2) | behind_models())
+    field.redo(fits_of(2) | second_fits_of(1) | renders_of(1, 2) | draws_of(1, 2) | behind_models())
     shutil.rmtree(field / "overrides")
     # the fit of 4 is still there under its key
-    field.redo({"groups all"} | fits_of(1, 3) | renders_of(1, 2, 3, 4) | behind_models())
+    field.redo({"groups all"} | fits_of(1, 3) | renders_of(1, 2, 3, 4) | draws_of(1, 3) | behind_models())
     assert field.table("catalogue.fits").tobytes() == before.tobytes()
 
 
@@ -59,7 +59,7 @@ def test_a_best_fit_of_a_group_is_an_override_of_its_sources(field: Field) -> No
     (field / "overrides").mkdir()
     shutil.copyfile(best, field / "overrides/2.dat")
     x = field.table("imfit/sersic.fits")["x"][1]
-    field.redo(fits_of(1) | renders_of(1, 2) | behind_models())
+    field.redo(fits_of(1) | renders_of(1, 2) | draws_of(1) | behind_models())
     row = field.table("imfit/sersic.fits")[1]
     # it started in the minimum: 0.02 pixels are a tenth of its error
     assert abs(row["x"] - x) < 0.02 and row["flag"] & 2048 and not field.table("imfit/sersic.fits")["flag"][0] & 2048
