@@ -52,6 +52,9 @@ class FitSettings:
         σ_n/n above which the shape is not known.
     unresolved_r_e : float
         Pixels: a half-light radius below which a point source is tried.
+    point_snr : float
+        Signal to noise in the segment from which it is tried: fainter, a small galaxy's chi2 may be lower as a point by
+        chance (the example: one of S/N 14 and r_e = 1.3 pixels lost a fifth of its flux).
     faint_snr : float
         Signal to noise in the segment below which an uncertain index is the most probable one (`fit_prior`).
     """
@@ -61,6 +64,7 @@ class FitSettings:
     poor_chi2: float = 1.35
     uncertain_n: float = 0.5
     unresolved_r_e: float = 1.0
+    point_snr: float = 30.0
     faint_snr: float = 20.0
 
 
@@ -103,7 +107,7 @@ def fit_first_pass(
 
 
 def _with_points(problem: Problem, fit: GroupFit, settings: FitSettings) -> GroupFit:
-    """Return the fit with point sources where the data demand them: unresolved, and chi2 is lower without a shape.
+    """Return the fit with point sources where the data demand them: unresolved, bright, and chi2 lower as a point.
 
     IMFIT's sampling of a profile much smaller than a pixel is poor: stars of S/N 100 to 600 fitted so are 2 to 4 % too
     bright at a chi2 two to three times that of a point. A galaxy stays one: at r_e = 0.5 pixel and S/N 50 its chi2
@@ -111,6 +115,8 @@ def _with_points(problem: Problem, fit: GroupFit, settings: FitSettings) -> Grou
     """
     for member in fit.members:
         if not fit.converged or not _is_unresolved(member, settings):
+            continue
+        if segment_snr(member, problem.data, problem.pixels, fit.sky.value) < settings.point_snr:
             continue
         point = _as_point(member)
         others = {m.id: replace(m, start=off_bounds(m.blocks, m.automatic)) for m in fit.members}

@@ -12,7 +12,7 @@ from unblend.domain import Box
 from unblend.errors import OverrideError
 from unblend.fit_data import group_pixels, group_starts, segment_snr
 from unblend.fit_result import GroupFit, best_config, block_sersic, function_flux, single_configs, start_config
-from unblend.fitting import evaluate_members, fit_first_pass, fit_second_pass, replacement_fit
+from unblend.fitting import DEFAULTS, evaluate_members, fit_first_pass, fit_second_pass, replacement_fit
 from unblend.flags import Flag
 from unblend.overrides import parse_override
 
@@ -264,3 +264,10 @@ def test_a_star_becomes_a_point_and_a_compact_galaxy_does_not():
     assert function_flux(found.members[0].blocks[0].functions[0]) == pytest.approx(5000.0, rel=5e-3)
     compact = fitted(group([galaxy(24.3, 20.6, 3000.0, 1.0, 1.0, 0.2, 30.0)]))
     assert compact.members[0].sersic is not None and not compact.members[0].flags & Flag.POINT_SOURCE
+
+
+def test_a_faint_source_is_no_point_however_small_it_looks():
+    """A small faint galaxy as a point loses light: at S/N 14 chance decides which chi2 is lower."""
+    faint = fitted(group([star(24.3, 20.6, 150.0)])).members[0]
+    assert faint.sersic is not None and faint.sersic.r_e < DEFAULTS.unresolved_r_e
+    assert not faint.flags & Flag.POINT_SOURCE
