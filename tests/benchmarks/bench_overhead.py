@@ -101,7 +101,13 @@ def make_up(folder: Path, number: int) -> None:
     results = folder / "results"
     (results / "imfit").mkdir(parents=True, exist_ok=True)
     products = ["det_stack", "det_error", "det_snr", "det_auto_seg", "det_auto_cat", "det_seg", "det_cat"]
-    for name in [*(f"{product}.fits" for product in products), "det_cat.reg", "imfit/psf.fits", "imfit/mask.fits"]:
+    for name in [
+        *(f"{product}.fits" for product in products),
+        "det_cat.reg",
+        "imfit/psf.fits",
+        "imfit/mask.fits",
+        "imfit/groups.reg",
+    ]:
         (results / name).write_text("made up\n")
     (results / "imfit/groups.json").write_text(json.dumps({"psf": "", "grid": "", "groups": groups}))
 
