@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 import numpy as np
-
-if TYPE_CHECKING:
-    pass
 
 
 @dataclass(frozen=True, order=True)
@@ -74,6 +70,15 @@ class Box:
     def grown(self, margin: int) -> Box:
         """Return the box with `margin` pixels more on every side."""
         return Box(self.y0 - margin, self.x0 - margin, self.y1 + margin, self.x1 + margin)
+
+
+def cut(array: np.ndarray, box: Box, fill: float | bool, *, outer: Box | None = None) -> np.ndarray:
+    """Return the pixels in `box` of an array that covers `outer` (without it: starts at (0, 0)); beyond it `fill`."""
+    outer = Box.of_shape(array.shape) if outer is None else outer
+    common = outer & box
+    result = np.full(box.shape, fill, dtype=array.dtype)
+    result[common.within(box)] = array[common.within(outer)]
+    return result
 
 
 @dataclass(frozen=True)

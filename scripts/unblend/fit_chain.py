@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from .domain import Box
+from .domain import Box, cut
 from .fftsize import good_box
 from .fit_data import GroupData
 from .fit_ladder import Problem, fit_jointly, has_few_pixels, off_bounds, with_variances
@@ -126,27 +126,19 @@ def part_of(problem: Problem, id_: int, light: np.ndarray | float = 0.0) -> Prob
     box = good_box(box, problem.psf.shape[0])
     data, pixels = problem.data, problem.pixels
     image = np.where(pixels.mask, np.nan, pixels.image - light)
-    mask = _cut(pixels.mask, data.box, box, True)
+    mask = cut(pixels.mask, box, True, outer=data.box)
     cut_data = replace(
         data,
         box=box,
-        image=_cut(image, data.box, box, np.nan),
-        error=_cut(data.error, data.box, box, np.nan),
-        segments=_cut(data.segments, data.box, box, 0),
+        image=cut(image, box, np.nan, outer=data.box),
+        error=cut(data.error, box, np.nan, outer=data.box),
+        segments=cut(data.segments, box, 0, outer=data.box),
         mask=mask,
     )
-    known = _cut(np.where(pixels.mask, 0.0, image), data.box, box, 0.0)
-    cut_pixels = Pixels(box, known, _cut(pixels.error, data.box, box, 1.0), mask, pixels.smoothing)
+    known = cut(np.where(pixels.mask, 0.0, image), box, 0.0, outer=data.box)
+    cut_pixels = Pixels(box, known, cut(pixels.error, box, 1.0, outer=data.box), mask, pixels.smoothing)
     members = tuple(member for member in problem.members if member.id == id_)
     return replace(problem, members=members, pixels=cut_pixels, data=cut_data)
-
-
-def _cut(array: np.ndarray, outer: Box, box: Box, fill: float | bool) -> np.ndarray:
-    """Return the pixels in `box` of an array that covers `outer`; beyond it they are `fill`."""
-    common = outer & box
-    result = np.full(box.shape, fill, dtype=array.dtype)
-    result[common.within(box)] = array[common.within(outer)]
-    return result
 
 
 # ---- the state of the chain ------------------------------------------------------------------------------------

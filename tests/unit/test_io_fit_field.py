@@ -3,12 +3,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from astropy.wcs import WCS
-from unblend.domain import Box, Model
+from unblend.domain import Box, Model, cut
 from unblend.fit_result import GroupFit, MemberFit
 from unblend.geometry import pixel_to_sky
 from unblend.imfit_text import Block, Function, Parameter
 from unblend.io.files import write_json
-from unblend.io.fit_field import FitField, cut
+from unblend.io.fit_field import FitField
 from unblend.io.images import write_image, write_model
 
 SHAPE = (40, 50)

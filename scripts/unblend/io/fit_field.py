@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..domain import Box
+from ..domain import Box, cut
 from ..fit_data import GroupData
 from ..fit_psf import as_psf
 from ..fit_result import GroupFit
@@ -44,14 +44,19 @@ class FitField:
         self.results, self.folder, self.gain = results, results / "imfit", gain
 
     @cached_property
-    def groups(self) -> Mapping[str, Any]:
-        """The content of groups.json, by main source."""
-        return read_json(self.folder / "groups.json")["groups"]
+    def _grouping(self) -> Mapping[str, Any]:
+        """The content of groups.json."""
+        return read_json(self.folder / "groups.json")
 
-    @cached_property
+    @property
+    def groups(self) -> Mapping[str, Any]:
+        """The fit groups, by main source."""
+        return self._grouping["groups"]
+
+    @property
     def smoothing(self) -> float:
         """Width in pixels of the Gaussian that has smoothed the noise of the stack; 0: white."""
-        return float(read_json(self.folder / "groups.json").get("smoothing", 0.0))
+        return float(self._grouping.get("smoothing", 0.0))
 
     @cached_property
     def psf(self) -> np.ndarray:
@@ -177,11 +182,3 @@ class FitField:
     def keep(self, group: str, which: str, key: str, fit: GroupFit) -> None:
         """Store the fit of a pass under its key."""
         write_json(self.path(group, which), {"key": key, "fit": fit.to_dict()})
-
-
-def cut(array: np.ndarray, box: Box, fill: float | bool) -> np.ndarray:
-    """Return the pixels of `box`, which may reach off the array; there they are `fill`."""
-    inside = box & Box.of_shape(array.shape)
-    result = np.full(box.shape, fill, dtype=array.dtype)
-    result[inside.within(box)] = array[inside.slices]
-    return result

@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image
 
 from .. import fit_words
+from ..domain import cut
 from ..errors import InputError
 from ..fit_pictures import GroupPicture, picture_png
 from ..fit_result import GroupFit
@@ -16,7 +17,7 @@ from ..fit_sheet import Card
 from ..geometry import pixel_scale
 from ..runlog import record_work
 from .files import digest_of
-from .fit_field import FitField, cut
+from .fit_field import FitField
 from .images import atomic_path, read_array
 
 log = logging.getLogger(__name__)
