@@ -23,12 +23,16 @@ from unblend.templates import TemplateEngine
 log = logging.getLogger("unblend.extract")
 
 
-def main(spec_path: str, results_dir: str, fluxes_path: str, residual_path: str, removed_path: str) -> None:
-    """Write fluxes.fits, residual.fits and neighbours-removed.fits."""
+def main(
+    spec_path: str, results_dir: str, fluxes_path: str, weight_path: str, residual_path: str, removed_path: str
+) -> None:
+    """Write fluxes.fits, weight.fits, residual.fits and neighbours-removed.fits."""
     spec, results = read_json(spec_path), Path(results_dir)
     scene = load_scene(spec, results)
     templates, _ = read_templates(results / "bands" / spec["band"] / "templates.npz")
-    settled = settle_weights(scene.image, scene.weight, templates, trusted=scene.trusted, name=spec["band"])
+    settled = settle_weights(
+        scene.image, scene.weight, templates, fwhm=scene.fwhm, claim=scene.claim, name=spec["band"]
+    )
     solution = settled.solution
     noise = measure_noise(settled, templates, name=spec["band"])
     models = load_models(results)
@@ -49,10 +53,12 @@ def main(spec_path: str, results_dir: str, fluxes_path: str, residual_path: str,
         "BACKGR": solution.background,
         "BACKGERR": noise.background_err,
         "WSCALE": settled.scale,
+        "LEFTOUT": settled.left_out,
         "RMS": settled.rms,
         "LAG1": noise.lag_one,
     }
     write_table(fluxes_path, table, header=header, name="FLUXES")
+    write_image(weight_path, settled.weight, wcs=scene.wcs, header={"BAND": spec["band"]})
     write_image(
         residual_path, np.where(scene.mask, np.nan, solution.residual), wcs=scene.wcs, header={"BAND": spec["band"]}
     )

@@ -37,21 +37,24 @@ def main(spec_path: str, results_dir: str, shift_path: str, residual_path: str, 
     auto = spec["shift"] == "auto"
     present = (0.0, 0.0) if auto else (float(spec["shift"][0]), float(spec["shift"][1]))
     templates = read_templates(templates_path)[0] if templates_path else band.templates(present)
-    settled = settle_weights(scene.image, scene.weight, templates, trusted=scene.trusted, name=spec["band"])
+    settled = settle_weights(
+        scene.image, scene.weight, templates, fwhm=scene.fwhm, claim=scene.claim, name=spec["band"]
+    )
     band.weight, solution = settled.weight, settled.solution
     band.correlation = noise_correlation(settled, templates, rounds=1)
     content: dict[str, Any] = {"band": spec["band"], "shift_arcsec": list(present), "message": None, "grid": None}
     if spec["astrometry"]:
         try:
             references = band.references(spec["astrometry"]["references"], spec["astrometry"]["radius"], solution)
-            found = band.search(spec["astrometry"], references, solution)
-            content["grid"] = describe_search(band, found, references)
-            content["best_shift_arcsec"] = list(band.to_arcsec(found.shift))
             if auto:
-                present, _, content["message"] = band.refine(found)
-                content["shift_arcsec"] = list(present)
-                content["best_shift_arcsec"] = list(present)
+                found, references, refined = band.find_shift(spec["astrometry"], references, solution)
+                present, content["message"] = refined.shift, refined.message
+                content["shift_arcsec"] = content["best_shift_arcsec"] = list(present)
                 templates, solution = band.solved(present)
+            else:
+                found = band.search(spec["astrometry"], references, solution)
+                content["best_shift_arcsec"] = list(band.to_arcsec(found.shift))
+            content["grid"] = describe_search(band, found, references)
         except ShiftError as error:
             if auto:
                 raise ShiftError(f"band {spec['band']}: {error}") from error

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 from unblend.domain import Region
 from unblend.io.files import read_json
-from unblend.io.images import read_header, read_labels, read_wcs
+from unblend.io.images import read_array, read_labels, read_wcs
 from unblend.io.regions import read_regions, write_regions
 from unblend.io.scenes import Scene, load_scene
-from unblend.io.tables import columns, read_table, read_table_header, write_table
+from unblend.io.tables import columns, read_table, write_table
 from unblend.io.template_store import read_templates
 from unblend.linear import model_image, solve
 from unblend.masks import circles, project_mask
@@ -31,7 +31,7 @@ def main(spec_path: str, results_dir: str, out_path: str, regions_path: str) -> 
     folder = results / "bands" / spec["band"]
     scene = load_scene(spec, results)
     templates, _ = read_templates(folder / "templates.npz")
-    weight = scene.weight / float(read_table_header(folder / "fluxes.fits")["WSCALE"]) ** 2  # type: ignore[arg-type]
+    weight = read_array(str(folder / "weight.fits"))
     solution = solve(scene.image, weight, templates)
     if spec["sim_regions"]:
         patches = circles(read_regions(spec["sim_regions"]["file"]), scene.wcs)
@@ -59,12 +59,11 @@ def placed(
     scene: Scene, weight: np.ndarray, light: np.ndarray, results: Path, band: str
 ) -> list[tuple[float, float, float]]:
     """Place empty circles, wider than the PSF and the median source."""
-    fwhm = float(read_header(str(results / "bands" / band / "psf.fits"))["FWHM"])  # type: ignore[arg-type]
     segments_path = str(results / "det_seg.fits")
     segments = project_mask(read_labels(segments_path) > 0, read_wcs(segments_path), scene.wcs, light.shape)
     noise = float(np.median(weight[weight > 0]) ** -0.5)
     found = place_circles(
-        light, scene.mask, segments, radius=3.0 * fwhm, fwhm=fwhm, quiet=QUIET * noise, loud=LOUD * noise
+        light, weight == 0, segments, radius=3.0 * scene.fwhm, fwhm=scene.fwhm, quiet=QUIET * noise, loud=LOUD * noise
     )
     if found.on_segments:
         log.warning(

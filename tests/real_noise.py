@@ -1,7 +1,7 @@
 """Fluxes of a finished run held against its own image: aperture photometry, the noise's correlation, a Monte Carlo.
 
 Nothing is known of the truth here: an aperture, whose light the template says in full, is a second opinion on a flux.
-`python tests/real_noise.py RESULTS BAND` prints what the tests of real data check; from the folder of the run.
+`PYTHONPATH=scripts python tests/real_noise.py RESULTS BAND` prints what the tests of real data check; from the folder of the run.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from unblend import linear
 from unblend.domain import Box, Template
 from unblend.extraction import near_sources
 from unblend.io.files import read_json
-from unblend.io.images import read_header, read_labels, read_wcs
+from unblend.io.images import read_array, read_labels, read_wcs
 from unblend.io.scenes import Scene, load_scene
-from unblend.io.tables import read_table, read_table_header
+from unblend.io.tables import read_table
 from unblend.io.template_store import read_templates
 from unblend.masks import project_mask
 from unblend.montecarlo import monte_carlo, place_circles, pooled_ratio
@@ -55,14 +55,12 @@ def measured(results: Path, band: str) -> Measured:
     """Read a band of a finished run; paths in its job specs are relative to where it ran."""
     folder = results / "bands" / band
     scene = load_scene(read_json(results / f"specs/extract_fluxes/{band}.json"), results)
-    scale = float(read_table_header(folder / "fluxes.fits")["WSCALE"])  # type: ignore[arg-type]
     templates, _ = read_templates(folder / "templates.npz")
-    weight = scene.weight / scale**2
+    weight = read_array(str(folder / "weight.fits"))
     path = str(results / "det_seg.fits")
     segments = project_mask(read_labels(path) > 0, read_wcs(path), scene.wcs, scene.image.shape)
-    fwhm = float(read_header(str(folder / "psf.fits"))["FWHM"])  # type: ignore[arg-type]
     solution = linear.solve(scene.image, weight, templates)
-    return Measured(scene, read_table(folder / "fluxes.fits"), templates, weight, solution, fwhm, segments)
+    return Measured(scene, read_table(folder / "fluxes.fits"), templates, weight, solution, scene.fwhm, segments)
 
 
 def plain_correlation(band: Measured, lags: int = MAX_LAG) -> np.ndarray:
@@ -109,7 +107,8 @@ def apertures(band: Measured, correlation: np.ndarray, radius_arcsec: float, pix
     from photutils.aperture import CircularAperture, aperture_photometry
 
     shape, light = band.scene.image.shape, linear.model_image(band.templates, band.solution.flux, band.weight.shape)
-    usable = band.weight > 0
+    usable = ~band.scene.mask
+    weight = np.where(band.weight > 0, band.weight, np.where(usable, band.noise**-2.0, np.inf))
     image = np.where(usable, band.scene.image, 0.0) - band.solution.background * usable
     rows = []
     for k in band.solution.active:
@@ -124,7 +123,7 @@ def apertures(band: Measured, correlation: np.ndarray, radius_arcsec: float, pix
         if others > ISOLATED:
             continue
         found = float(aperture_photometry(image, circle, method="exact")["aperture_sum"][0]) / own
-        noise = np.sqrt(correlated(inside / np.sqrt(np.where(usable, band.weight, np.inf)), correlation)) / own
+        noise = np.sqrt(correlated(inside / np.sqrt(weight), correlation)) / own
         shape_error = np.nan_to_num(band.fluxes["flux_err_shape"][k])
         rows.append((band.solution.ids[k], flux, found, np.hypot(noise, shape_error), others))
     return np.array(rows)
@@ -143,8 +142,14 @@ def monte_carlo_ratio(band: Measured, radius_fwhm: float) -> tuple[int, float, f
     light = linear.model_image(band.templates, band.solution.flux, band.weight.shape)
     radius = radius_fwhm * band.fwhm_pixels
     placed = place_circles(
-        light, band.scene.mask, band.segments, radius=radius, fwhm=0.5 * radius, quiet=0.1 * band.noise, loud=band.noise
-    )
+        light,
+        band.weight == 0,
+        band.segments,
+        radius=radius,
+        fwhm=0.5 * radius,
+        quiet=0.1 * band.noise,
+        loud=band.noise,
+    )  # fmt: skip
     changes = monte_carlo(
         band.solution.residual, band.scene.mask, band.templates, band.solution, band.weight, placed.circles
     )

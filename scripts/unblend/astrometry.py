@@ -70,13 +70,15 @@ class Offsets:
 class CommonShift:
     """The shift that most sources share: (dy, dx) and its error in pixels.
 
-    `scatter` is the sources' own, beyond their errors; `used` counts those within 3.5 sigma.
+    `scatter` is the sources' own, beyond their errors; `used` counts those within 3.5 sigma, `outliers` are the IDs of
+    the others.
     """
 
     shift: tuple[float, float]
     error: tuple[float, float]
     scatter: tuple[float, float]
     used: int
+    outliers: frozenset[int] = frozenset()
 
 
 def grid_search(
@@ -233,7 +235,8 @@ def common_shift(offsets: Offsets, min_snr: float = 10.0) -> CommonShift:
     inverse = 1.0 / sigma[:, kept] ** 2
     mean = (values[:, kept] * inverse).sum(axis=1) / inverse.sum(axis=1)
     error = 1.0 / np.sqrt(inverse.sum(axis=1))
-    return CommonShift(_pair(mean), _pair(error), _pair(scatter), int(kept.sum()))
+    outliers = frozenset(offsets.ids[good][~kept].tolist())
+    return CommonShift(_pair(mean), _pair(error), _pair(scatter), int(kept.sum()), outliers)
 
 
 def recommend(

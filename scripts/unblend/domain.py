@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
+
+Claim = Literal["value", "map", "image"]
+"""Where the noise of a band comes from: a number or a map that the user gave, or the scatter of the image."""
 
 
 @dataclass(frozen=True, order=True)

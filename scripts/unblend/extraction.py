@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from .domain import Model, Template
+from .domain import Claim, Model, Template
+from .flags import Flag
 from .geometry import offset_arcsec
 from .linear import WEIGHT_TOLERANCE, Solution, model_image, rescale_weight, solve
 from .noise import correlated_errors, debiased_autocorrelation
+from .unmodelled import beside_masks, unmodelled_light
 
 log = logging.getLogger(__name__)
 
+PARTLY_MASKED = int(Flag.PARTLY_MASKED)
 SOURCE_LIGHT = 0.5
 """Of the noise: where the models are brighter than this their imperfection would count as noise."""
+ROUNDS = 5
+"""Of leaving out what no model explains: the constant moves, and with it what is significant; 2 to 5 settle it."""
+A_LOT = 0.4
+"""Fraction of pixels left out that deserves a warning."""
 NOISE_SEED = 20190613
 """Seed of the noise drawn to de-bias the autocorrelation: fixed, so that a field gives one answer."""
 
@@ -25,6 +32,7 @@ NOISE_SEED = 20190613
 class Settled:
     """A solution with weights that agree with the data.
 
+    `weight` is 0 also where light that no model explains was left out, a fraction `left_out` of the usable pixels.
     `scale` is measured over claimed scatter (1 where the claim was kept), `rms` the median noise of a usable pixel,
     `near_source` (ny, nx) is True where models shine.
     """
@@ -34,6 +42,7 @@ class Settled:
     scale: float
     rms: float
     near_source: np.ndarray
+    left_out: float
 
 
 @dataclass(frozen=True)
@@ -47,34 +56,67 @@ class Noise:
 
 
 def settle_weights(
-    image: np.ndarray, weight: np.ndarray, templates: Sequence[Template], *, trusted: bool, name: str
+    image: np.ndarray, weight: np.ndarray, templates: Sequence[Template], *, fwhm: float, claim: Claim, name: str
 ) -> Settled:
-    """Solve, hold the weights against the residual's scatter, scale them where they contradict it.
+    """Solve, leave out light that no model explains, hold the weights against the residual's scatter.
 
     Parameters
     ----------
     image, weight : arrays (ny, nx)
         Weight is the inverse variance, 0 where ignored.
     templates : sequence of Template
-    trusted : bool
-        The user has given the noise as a number: it is kept, and a warning says what was measured.
+    fwhm : float
+        Of the band's PSF, pixels.
+    claim : {"value", "map", "image"}
+        Where the weights come from. A value is kept, and a warning says what was measured; a map that contradicts the
+        scatter is scaled, with a warning; the scatter of an image, sources and all, is scaled without one.
     name : str
         Of the band, for messages.
     """
-    solution = solve(image, weight, templates)
-    near = near_sources(solution, templates, weight)
-    measured = rescale_weight(weight, solution.residual, near)
-    scale = 1.0
-    if not WEIGHT_TOLERANCE[0] <= measured <= WEIGHT_TOLERANCE[1] and np.isfinite(measured) and measured > 0:
-        action = "the value given is kept" if trusted else "weights are scaled to agree"
-        log.warning("%s: source-free pixels scatter %.3f times what their weights say: %s", name, measured, action)
-        if not trusted:
-            scale = measured
-            weight = weight / scale**2
-            solution = solve(image, weight, templates)
-    usable = weight > 0
-    rms = float(np.median(weight[usable]) ** -0.5)
-    return Settled(solution, weight, float(scale), rms, near_sources(solution, templates, weight))
+    given, beside = weight, beside_masks(weight, templates, fwhm)
+    # the user's masks may cost a source its light; what is left out here is light of others
+    masked = solve(image, given, templates).flags & PARTLY_MASKED
+    left_out = beside
+    for _ in range(ROUNDS):
+        weight = np.where(left_out, 0.0, given)
+        solution = solve(image, weight, templates)
+        near = _near(solution, templates, weight)
+        found = beside | unmodelled_light(solution.residual, given, near, left_out, templates, fwhm)
+        if np.array_equal(found, left_out):
+            break
+        left_out = found
+    lost = float(1.0 - np.count_nonzero(weight > 0) / np.count_nonzero(given > 0))
+    if lost > A_LOT:
+        log.warning("%s: light that no model explains may be in %.0f %% of the pixels, which are left out: "
+                    "detect fainter sources, or set background", name, 100 * lost)  # fmt: skip
+    elif lost > 0:
+        log.info("%s: light that no model explains may be in %.1f %% of the pixels: left out", name, 100 * lost)
+    scale = _scale(rescale_weight(weight, solution.residual, near), claim, name)
+    if scale != 1.0:
+        weight = weight / scale**2
+        solution = solve(image, weight, templates)
+        near = near_sources(solution, templates, weight)
+    solution = replace(solution, flags=solution.flags & ~PARTLY_MASKED | masked)
+    return Settled(solution, weight, scale, float(np.median(weight[weight > 0]) ** -0.5), near, lost)
+
+
+def _near(solution: Solution, templates: Sequence[Template], weight: np.ndarray) -> np.ndarray:
+    """Return `near_sources` as it is with the measured noise, whatever the weights claim."""
+    measured = rescale_weight(weight, solution.residual, near_sources(solution, templates, weight))
+    return near_sources(solution, templates, weight / measured**2 if measured > 0 else weight)
+
+
+def _scale(measured: float, claim: Claim, name: str) -> float:
+    """Return the factor on the claimed noise: 1 where it is kept."""
+    if not (np.isfinite(measured) and measured > 0):
+        return 1.0
+    if claim == "image":
+        return measured
+    if WEIGHT_TOLERANCE[0] <= measured <= WEIGHT_TOLERANCE[1]:
+        return 1.0
+    action = "the value given is kept" if claim == "value" else "weights are scaled to agree"
+    log.warning("%s: source-free pixels scatter %.3f times what their weights say: %s", name, measured, action)
+    return 1.0 if claim == "value" else measured
 
 
 def near_sources(solution: Solution, templates: Sequence[Template], weight: np.ndarray) -> np.ndarray:

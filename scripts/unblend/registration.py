@@ -37,6 +37,15 @@ MODEL_ERROR = 0.03
 """Of the light: no fitted model is better known at its core."""
 
 
+@dataclass(frozen=True)
+class Refined:
+    """A shift (along X, Y in arcsec), why it is the grid's (None: it is refined), IDs off from all other sources."""
+
+    shift: tuple[float, float]
+    message: str | None
+    outliers: frozenset[int] = frozenset()
+
+
 @dataclass
 class Registration:
     """A band to be registered.
@@ -190,31 +199,47 @@ class Registration:
                 found.append(i)
         return found
 
-    def refine(
-        self, grid: astrometry.ShiftSearch
-    ) -> tuple[tuple[float, float], astrometry.CommonShift | None, str | None]:
-        """Return the adopted shift (dx, dy, arcsec), the last common offset, a warning where the grid's was kept."""
+    def find_shift(
+        self, settings: Mapping[str, Any], references: Sequence[int], solution: Solution
+    ) -> tuple[astrometry.ShiftSearch, list[int], Refined]:
+        """Return the grid search, the references that it used, and the shift refined on all bright sources.
+
+        Where the two disagree, chosen references that are outliers among the bright sources (an undetected neighbour
+        pulls them) are dropped and the grid is searched again; references named by the user are not questioned.
+        """
+        found, used = self.search(settings, references, solution), list(references)
+        refined = self.refine(found)
+        agreeing = [i for i in used if i not in refined.outliers]
+        if refined.message and settings["references"] == "auto" and 0 < len(agreeing) < len(used):
+            log.info("references %s lie off from all other bright sources: searched again without",
+                     " ".join(str(i) for i in used if i not in agreeing))  # fmt: skip
+            found, used = self.search(settings, agreeing, solution), agreeing
+            refined = self.refine(found)
+        return found, used, refined
+
+    def refine(self, grid: astrometry.ShiftSearch) -> Refined:
+        """Move on from the grid's shift by what the bright sources share, where the two agree."""
         start = self.to_arcsec(grid.shift)
         shift, common = start, None
         for _ in range(ITERATIONS):
             offsets = self.offsets(shift, *self.solved(shift))
             if offsets is None:
-                return start, None, "no source is bright enough to refine the shift of the grid"
+                return Refined(start, "no source is bright enough to refine the shift of the grid")
             try:
                 common = astrometry.common_shift(offsets)
             except ShiftError as error:
-                return start, None, str(error)
+                return Refined(start, str(error))
             step = self.to_arcsec(common.shift)
             shift = (shift[0] + step[0], shift[1] + step[1])
         assert common is not None
         pixels = np.array([(shift[1] - start[1]) / self.scale_y, (shift[0] - start[0]) / self.scale_x])
         allowed = np.maximum(AGREES_SIGMA * np.hypot(grid.error, common.error), AGREES_PIXELS)
         if (np.abs(pixels) > allowed).any():
-            return start, common, (
+            return Refined(start, (
                 f"the bright sources ask for a shift of {shift[0]:.4f} {shift[1]:.4f} arcsec and the grid for "
                 f"{start[0]:.4f} {start[1]:.4f}: the grid's is kept; look at the residual and choose other references"
-            )  # fmt: skip
-        return shift, common, None
+            ), common.outliers)  # fmt: skip
+        return Refined(shift, None, common.outliers)
 
     def to_arcsec(self, pixels: Sequence[float]) -> tuple[float, float]:
         """Turn (dy, dx) in pixels into (dx, dy) in arcsec, the order of the configuration."""

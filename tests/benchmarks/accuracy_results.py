@@ -125,10 +125,11 @@ def redrawn(folder: Path, scenario: Scenario, seed: int, number: int) -> np.ndar
         psf = prepare_psf(read_array(str(folder / f"{spec.name}-psf.fits")), oversampling=float(spec.psf_oversampling))
         engine = TemplateEngine(read_wcs(str(folder / f"{spec.name}.fits")), spec.shape, psf, spec.shift_arcsec)
         templates = [engine.template(i, model) for i, model in models.items()]
+        seeing = fwhm(psf) / psf.oversampling
         weight, part = drawn["rms"] ** -2.0, rows_of_truth(truth, scenario, seed, spec.name, width(psf, spec))
         for _ in range(number * (1 if spec.name == REFERENCE else 3)):
             image = drawn["light"] + drawn["rms"] * correlated_noise(rng, spec.shape, spec.noise_sigma_pixels)
-            settled = settle_weights(image, weight, templates, trusted=False, name=spec.name)
+            settled = settle_weights(image, weight, templates, fwhm=seeing, claim="map", name=spec.name)
             rows = part.copy()
             rows["flux"] = settled.solution.flux
             rows["err"] = rows["formal"] = measure_noise(settled, templates, name=spec.name).err

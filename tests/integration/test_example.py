@@ -116,8 +116,8 @@ def test_the_products_of_the_contract_are_there(field):
            "imfit/groups.reg", "imfit/det_stack-model.fits",
            "catalogue.ecsv", "catalogue.fast.cat", "catalogue.eazy.cat"]  # fmt: skip
     band = ["mask.fits", "background.fits", "psf.fits", "templates.npz", "astrometry.json", "shift-sub.fits",
-            "fluxes.fits", "residual.fits", "neighbours-removed.fits", "monte_carlo.fits", "monte_carlo.reg",
-            "mask.reg", "proposed-sim.reg", "proposed-border.reg", "proposed-bad.reg"]  # fmt: skip
+            "fluxes.fits", "weight.fits", "residual.fits", "neighbours-removed.fits", "monte_carlo.fits",
+            "monte_carlo.reg", "mask.reg", "proposed-sim.reg", "proposed-border.reg", "proposed-bad.reg"]  # fmt: skip
     names = top + [f"bands/{name}/{product}" for name in SHARP + BLURRED for product in band]
     assert [name for name in names if not (results / name).exists()] == []
     group = results / "imfit/1"

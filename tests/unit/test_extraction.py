@@ -4,23 +4,27 @@ import logging
 
 import numpy as np
 import pytest
-from gaussians import gaussian_field
+from gaussians import gaussian, gaussian_field
 from scipy.ndimage import gaussian_filter
 from unblend.domain import Model
 from unblend.extraction import measure_noise, near_sources, nearest_source, settle_weights
 from unblend.linear import model_image, solve
+from unblend.unmodelled import _significance, beside_masks
 
 SIDE = 90
+FWHM = 1.5 * 2.3548
+"""Of the Gaussian templates, pixels."""
 RNG = np.random.default_rng(11)
 TEMPLATES, FLUX = gaussian_field(8, SIDE, RNG)
 CLEAN = model_image(TEMPLATES, FLUX, (SIDE, SIDE), 3.0)
 WHITE = RNG.normal(size=(SIDE, SIDE))
+FOUR = np.full(CLEAN.shape, 4.0)
+"""The weight of noise of 0.5."""
 
 
-def settle(claimed, actual=0.5, trusted=False):
-    return settle_weights(
-        CLEAN + actual * WHITE, np.full(CLEAN.shape, claimed**-2.0), TEMPLATES, trusted=trusted, name="k"
-    )
+def settle(claimed, actual=0.5, claim="map", image=CLEAN):
+    weight = np.full(CLEAN.shape, claimed**-2.0)
+    return settle_weights(image + actual * WHITE, weight, TEMPLATES, fwhm=FWHM, claim=claim, name="k")
 
 
 def test_weights_that_agree_are_kept():
@@ -43,13 +47,99 @@ def test_weights_that_contradict_the_scatter_are_scaled(claimed, caplog):
 
 def test_a_number_the_user_gave_is_kept(caplog):
     with caplog.at_level(logging.WARNING, logger="unblend"):
-        settled = settle(0.1, trusted=True)
+        settled = settle(0.1, claim="value")
     assert settled.scale == 1.0 and settled.rms == pytest.approx(0.1)
     assert "the value given is kept" in caplog.text
 
 
 def test_scaled_weights_do_not_move_the_fluxes():
     np.testing.assert_allclose(settle(0.1).solution.flux, settle(2.0).solution.flux, rtol=1e-6)
+
+
+def test_the_scatter_of_an_image_is_no_claim(caplog):
+    with caplog.at_level(logging.WARNING, logger="unblend"):
+        settled = settle(2.0, claim="image")
+    assert settled.rms == pytest.approx(0.5, rel=0.05) and not caplog.records
+
+
+def with_stranger(flux, y=70.0, x=20.0):
+    """The field with one source more, of which no template knows."""
+    assert min(np.hypot(centre[0] - y, centre[1] - x) for centre in map(middle, TEMPLATES)) > 3 * FWHM
+    stranger = gaussian(99, y, x, CLEAN.shape)
+    return CLEAN + model_image([stranger], np.array([flux]), CLEAN.shape)
+
+
+def middle(template):
+    return template.box.y0 + template.box.shape[0] / 2, template.box.x0 + template.box.shape[1] / 2
+
+
+def test_light_that_no_model_explains_is_left_out(caplog):
+    with caplog.at_level(logging.INFO, logger="unblend"):
+        settled = settle(0.5, image=with_stranger(200.0))
+    ignored = settled.weight == 0
+    assert ignored[70, 20] and ignored[70, 20 + int(FWHM)] and not ignored[10, 60]
+    # a disc of the find and 2 FWHM around it: pi (3 FWHM)² of 8100 pixels, less what is near models
+    assert 0.01 < settled.left_out < 0.11 and "light that no model explains" in caplog.text
+    alone = settle(0.5)
+    # the stranger's 200 over 8000 pixels would raise the constant by 0.025; its own error is 0.006
+    assert settled.solution.background == pytest.approx(alone.solution.background, abs=0.004)
+    raised = solve(with_stranger(200.0) + 0.5 * WHITE, FOUR, TEMPLATES).background
+    assert raised - alone.solution.background > 0.015
+    assert measure_noise(settled, TEMPLATES, name="k").err == pytest.approx(settled.solution.err, rel=0.1)
+
+
+def test_white_noise_is_kept_but_for_its_highest_peaks():
+    # one field of this size in six has a peak of 4 sigma, a disc of 2 % around it goes
+    lost = []
+    for seed in range(12):
+        image = CLEAN + 0.5 * np.random.default_rng(seed).normal(size=CLEAN.shape)
+        lost.append(settle_weights(image, FOUR, TEMPLATES, fwhm=FWHM, claim="map", name="k").left_out)
+    assert np.mean(lost) < 0.01 and np.max(lost) < 0.05
+
+
+def test_noise_is_even_at_edges_and_beside_masks():
+    # the significance of a corner is that of the middle: peaks fall anywhere
+    weight = np.where(np.hypot(*np.indices((60, 60)) - 30.0) < 12, 0.0, 1.0)
+    draws = np.random.default_rng(8).normal(size=(200, 60, 60)) * (weight > 0)
+    spread = np.std([_significance(draw, weight > 0, 3.0) for draw in draws], axis=0)
+    # 200 draws give a scatter to 5 %
+    assert spread[0, 0] == pytest.approx(spread[5:15, 5:15].mean(), rel=0.2)
+    assert spread[30, 43] == pytest.approx(spread[5:15, 5:15].mean(), rel=0.2)
+
+
+def test_a_hole_is_left_out_as_a_peak_is():
+    assert settle(0.5, image=with_stranger(-200.0)).weight[70, 20] == 0
+
+
+def test_the_core_of_a_source_is_kept_beside_a_stranger():
+    # a source without flux 1.5 FWHM from the stranger, in the disc that is left out
+    faint = gaussian(50, 70.0, 25.3, CLEAN.shape)
+    image = with_stranger(200.0) + 0.5 * WHITE
+    settled = settle_weights(image, FOUR, [*TEMPLATES, faint], fwhm=FWHM, claim="map", name="k")
+    assert settled.weight[70, 25] > 0 and settled.weight[70, 20] == 0
+    assert not settled.solution.flags[-1] and np.isfinite(settled.solution.flux[-1])
+
+
+def test_a_field_of_strangers_leaves_the_sky_between_them(caplog):
+    places = np.random.default_rng(3).uniform(5, SIDE - 5, (60, 2)).tolist()
+    strangers = [gaussian(k, y, x, CLEAN.shape) for k, (y, x) in enumerate(places)]
+    with caplog.at_level(logging.WARNING, logger="unblend"):
+        settled = settle(0.5, image=CLEAN + model_image(strangers, np.full(60, 200.0), CLEAN.shape))
+    assert 0.4 < settled.left_out < 0.7 and "detect fainter sources, or set background" in caplog.text
+    # 60 × 200 over 8100 pixels are 1.5
+    assert settled.solution.background == pytest.approx(3.0, abs=0.15)
+
+
+def test_the_wings_beside_a_masked_source_are_left_out():
+    weight = np.where(np.hypot(*np.indices(CLEAN.shape) - np.array([70, 20])[:, None, None]) < 5, 0.0, 4.0)
+    weight[40, 75] = 0.0
+    beside = beside_masks(weight, TEMPLATES, FWHM)
+    assert beside[70, 26] and not beside[70, 20] and not beside[70, 30] and not beside[40, 76]
+    # no more than the ring between 5 pixels and FWHM beyond: the mask's edge is rounded by a pixel
+    assert beside.sum() == pytest.approx(np.pi * ((5 + FWHM) ** 2 - 5**2), rel=0.25)
+    faint = gaussian(50, 70.0, 26.0, CLEAN.shape)
+    assert not beside_masks(weight, [faint], FWHM)[70, 26]
+    assert not beside_masks(np.where(weight == 0, 4.0, 0.0), [], FWHM).any()
 
 
 def test_near_sources_is_where_models_shine():
@@ -70,7 +160,7 @@ def test_white_noise_has_no_correlation():
 def test_correlated_noise_makes_larger_errors():
     smooth = gaussian_filter(np.random.default_rng(5).normal(size=CLEAN.shape), 0.8, mode="wrap")
     smooth *= 0.5 / smooth.std()
-    settled = settle_weights(CLEAN + smooth, np.full(CLEAN.shape, 4.0), TEMPLATES, trusted=False, name="k")
+    settled = settle_weights(CLEAN + smooth, FOUR, TEMPLATES, fwhm=FWHM, claim="map", name="k")
     noise = measure_noise(settled, TEMPLATES, name="k")
     # exp(−1/(4 · 0.8²)) = 0.68 between neighbours
     assert noise.lag_one == pytest.approx(0.68, abs=0.06)

@@ -46,7 +46,12 @@ EXCEPTIONS: dict[str, set[str]] = {
     "astrometry": {"linear", "noise", "normal_matrix"},  # every point of the search is a linear solution; honest errors
     "montecarlo": {"linear"},  # fits again with the factorised matrix
     "noise": {"linear", "normal_matrix"},  # the sandwich needs the inverse
-    "extraction": {"linear", "noise"},  # weights, solution and noise in the order in which they need each other
+    "extraction": {
+        "linear",
+        "noise",
+        "unmodelled",
+    },  # weights, solution and noise in the order in which they need each other
+    "unmodelled": {"linear"},  # the robust scatter of the residual
     "linear": {"normal_matrix"},  # two halves of one stage
     "page_panels": {"page_pixels", "plots"},  # binned as the page is, on the figures' stretch
     "grouping": {"fftsize"},  # cutouts grow to sides that the FFT of the fits likes

@@ -28,7 +28,7 @@ def weight_of(folder, kind, factor=1.0, dead=0.0):
 
 
 def settled(weight):
-    return settle_weights(IMAGE, weight, TEMPLATES, trusted=False, name="k")
+    return settle_weights(IMAGE, weight, TEMPLATES, fwhm=4.0, claim="map", name="k")
 
 
 DEAD = np.zeros((SIDE, SIDE), dtype=bool)

@@ -12,6 +12,7 @@ rule extract_fluxes:
         templates=rules.make_templates.output.templates,
     output:
         fluxes=R / "bands/{band}/fluxes.fits",
+        weight=R / "bands/{band}/weight.fits",
         residual=R / "bands/{band}/residual.fits",
         removed=R / "bands/{band}/neighbours-removed.fits",
     log:
@@ -41,7 +42,7 @@ rule run_monte_carlo:
         psf=rules.prepare_psf.output.psf,
         templates=rules.make_templates.output.templates,
         fluxes=rules.extract_fluxes.output.fluxes,
-        residual=rules.extract_fluxes.output.residual,
+        weight=rules.extract_fluxes.output.weight,
     output:
         realizations=R / "bands/{band}/monte_carlo.fits",
         regions=R / "bands/{band}/monte_carlo.reg",

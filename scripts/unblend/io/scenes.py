@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..domain import Model, Psf
+from ..domain import Claim, Model, Psf
 from ..errors import InputError
 from ..linear import noise_rms
 from .files import read_json
-from .images import read_array, read_labels, read_model, read_psf, read_wcs
+from .images import read_array, read_header, read_labels, read_model, read_psf, read_wcs
 
 if TYPE_CHECKING:
     from astropy.wcs import WCS
@@ -36,8 +36,10 @@ class Scene:
         True where a pixel is ignored.
     wcs : WCS
     psf : Psf
-    trusted : bool
-        Whether the user has given the noise as a number: it is then left as it is.
+    fwhm : float
+        Of the PSF and the pixel, in pixels.
+    claim : {"value", "map", "image"}
+        Where the weight comes from: a number or a map that the user gave, or the scatter of the image.
     """
 
     image: np.ndarray
@@ -45,7 +47,8 @@ class Scene:
     mask: np.ndarray
     wcs: WCS
     psf: Psf
-    trusted: bool
+    fwhm: float
+    claim: Claim
 
 
 def load_scene(spec: Mapping[str, Any], results: Path) -> Scene:
@@ -62,8 +65,10 @@ def load_scene(spec: Mapping[str, Any], results: Path) -> Scene:
             raise InputError(f"band {spec['band']}: the pixels that are not masked do not scatter; set rms.")
         weight = np.full(image.shape, rms**-2)
     weight[mask] = 0.0
-    trusted = spec["weight"] is None and spec["rms"] != "auto"
-    return Scene(image, weight, mask, read_wcs(spec["image"]["file"]), read_psf(str(folder / "psf.fits")), trusted)
+    psf = str(folder / "psf.fits")
+    claim: Claim = "map" if spec["weight"] else "image" if spec["rms"] == "auto" else "value"
+    fwhm = float(read_header(psf)["FWHM"])  # type: ignore[arg-type]
+    return Scene(image, weight, mask, read_wcs(spec["image"]["file"]), read_psf(psf), fwhm, claim)
 
 
 def read_weight(weight: Mapping[str, str], shape: tuple[int, ...]) -> np.ndarray:
