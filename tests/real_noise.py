@@ -1,7 +1,8 @@
 """Fluxes of a finished run held against its own image: aperture photometry, the noise's correlation, a Monte Carlo.
 
 Nothing is known of the truth here: an aperture, whose light the template says in full, is a second opinion on a flux.
-`PYTHONPATH=scripts python tests/real_noise.py RESULTS BAND` prints what the tests of real data check; from the folder of the run.
+`PYTHONPATH=scripts python tests/real_noise.py RESULTS BAND`, from the folder of the run, prints what the tests of real
+data check.
 """
 
 from __future__ import annotations
