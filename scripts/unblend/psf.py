@@ -147,9 +147,11 @@ def band_limit(psf: Psf, tolerance: float = 1e-4) -> int:
     Light beyond it is aliased by the image's pixels. Frequencies where the transform is below `tolerance` are left out.
     """
     limit = max(1, int(np.ceil(psf.oversampling)))
+    if limit == 1:
+        return 1
+    k = np.linspace(-limit / 2, limit / 2, 64 * limit + 1)
+    power = np.abs(transform(psf, k, k))
     for factor in range(1, limit):
-        k = np.linspace(-limit / 2, limit / 2, 64 * limit + 1)
-        power = np.abs(transform(psf, k, k))
         beyond = (np.abs(k)[:, None] > factor / 2) | (np.abs(k)[None, :] > factor / 2)
         if power[beyond].max() < tolerance:
             return factor

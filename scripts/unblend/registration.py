@@ -139,7 +139,8 @@ class Registration:
                     f"IDs go from {min(self.models)} to {max(self.models)}."
                 )
             return list(asked)
-        y, x = np.array([self.engine((0.0, 0.0)).position(self.models[int(i)]) for i in solution.ids]).T
+        engine = self.shifted((0.0, 0.0))[0].engine
+        y, x = np.array([engine.position(self.models[int(i)]) for i in solution.ids]).T
         arcsec = np.nan_to_num([self.r_e_arcsec.get(int(i), np.nan) for i in solution.ids])
         scale = float(np.sqrt(self.scale_y * self.scale_x))
         whole = solution.flags == 0

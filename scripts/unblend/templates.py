@@ -64,16 +64,15 @@ class Spectrum:
 
     def stamp(self, shift: tuple[float, float] = (0.0, 0.0), factor: np.ndarray | float = 1.0) -> np.ndarray:
         """Return the template moved by `shift` (dy, dx) band pixels, its transform multiplied by `factor`."""
-        values = self.values * factor
-        if shift != (0.0, 0.0):
-            ky, kx = self.frequencies
-            values = values * np.exp(-2j * np.pi * ky * shift[0])[:, None] * np.exp(-2j * np.pi * kx * shift[1])
-        fine = np.fft.fftshift(np.fft.ifft2(np.fft.ifftshift(values)).real) * self.fold**2
-        if self.fold == 1:
-            return fine
-        # Fine samples fall on pixel centres where their distance from the origin is a multiple of the fold.
-        first = [(side * self.fold // 2) % self.fold for side in self.sides]
-        return fine[first[0] :: self.fold, first[1] :: self.fold]
+        (ny, nx), fold = self.sides, self.fold
+        values = self.values if np.ndim(factor) == 0 and factor == 1.0 else self.values * factor
+        phases = [np.exp(-2j * np.pi * k * s).reshape(fold, -1) for k, s in zip(self.frequencies, shift, strict=True)]
+        # Samples at whole pixels cannot tell frequencies apart that differ by one cycle per pixel: these add up.
+        rows = np.einsum("fyx,fy->yx", values.reshape(fold, ny, fold * nx), phases[0])
+        folded = np.einsum("yfx,fx->yx", rows.reshape(ny, fold, nx), phases[1])
+        # The light is real: half of its frequencies tell the rest.
+        half = np.fft.ifftshift(folded, axes=0)[:, nx // 2 :]
+        return np.fft.fftshift(np.fft.irfft2(half, s=(ny, nx)))
 
     @property
     def box(self) -> Box:
