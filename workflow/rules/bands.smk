@@ -13,7 +13,7 @@ def measured_shift(wildcards):
     return R / f"bands/{band.name}/astrometry.json" if band.shift == "auto" else []
 
 
-def given_shift(wildcards):
+def given_templates(wildcards):
     """The templates at the shift that the user gives; a search comes before there are any."""
     band = CONFIG.bands[wildcards.band]
     return [] if band.shift == "auto" else R / f"bands/{band.name}/templates.npz"
@@ -98,7 +98,7 @@ rule measure_shift:
         mask=rules.mask_band.output.mask,
         background=rules.subtract_background.output.background,
         psf=rules.prepare_psf.output.psf,
-        templates=given_shift,
+        templates=given_templates,
     output:
         shift=R / "bands/{band}/astrometry.json",
         residual=R / "bands/{band}/shift-sub.fits",

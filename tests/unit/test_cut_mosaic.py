@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+import json
+
+import cut_mosaic
+import numpy as np
+import pytest
+from astropy.io import fits
+from astropy.wcs import WCS
+from unblend.errors import InputError
+from unblend.io.images import read_array
+
+TARGET = {"ra": 53.0, "dec": -27.0}
+
+
+def mosaic(path, side, value):
+    wcs = WCS(naxis=2)
+    wcs.wcs.ctype, wcs.wcs.crval = ["RA---TAN", "DEC--TAN"], [TARGET["ra"], TARGET["dec"]]
+    wcs.wcs.crpix, wcs.wcs.cdelt = [(side + 1) / 2] * 2, [-1 / 3600, 1 / 3600]
+    fits.writeto(path, np.full((side, side), value, dtype=np.float32), wcs.to_header())
+
+
+def spec(folder, weight):
+    path = folder / "spec.json"
+    named = {"file": str(folder / weight)} if weight else None
+    made = {"mosaic": {"file": str(folder / "image.fits")}, "weight": named, "target": TARGET, "size_arcsec": 11.0}
+    path.write_text(json.dumps(made))
+    return str(path)
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.setattr(cut_mosaic, "record_work", lambda *what: None)
+    for name, side, value in (("image.fits", 41, 1.0), ("weight.fits", 41, 4.0), ("other.fits", 61, 4.0)):
+        mosaic(tmp_path / name, side, value)
+    return tmp_path
+
+
+def test_image_and_weight_are_cut_alike(folder):
+    cut_mosaic.main(spec(folder, "weight.fits"), str(folder / "a.fits"), str(folder / "w.fits"))
+    image, weight = read_array(str(folder / "a.fits")), read_array(str(folder / "w.fits"))
+    assert image.shape == weight.shape and 11 <= image.shape[0] < 41
+    assert (image == 1).all() and (weight == 4).all()
+
+
+def test_a_weight_map_on_another_grid_is_refused(folder):
+    with pytest.raises(InputError, match=r"other\.fits has 61 x 61 pixels and its mosaic 41 x 41: the weight map"):
+        cut_mosaic.main(spec(folder, "other.fits"), str(folder / "a.fits"), str(folder / "w.fits"))
+
+
+def test_without_a_weight_map_an_empty_one_is_written(folder):
+    cut_mosaic.main(spec(folder, ""), str(folder / "a.fits"), str(folder / "w.fits"))
+    assert not read_array(str(folder / "w.fits")).any()
