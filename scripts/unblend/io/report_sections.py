@@ -102,7 +102,8 @@ def band_numbers(results: Path, band: str, catalogue: np.ndarray, frame: Frame, 
     if f"flux_{band}_ujy" in (catalogue.dtype.names or ()):
         columns["ujy"] = numbers(catalogue[f"flux_{band}_ujy"])
         columns["err_ujy"] = numbers(catalogue[f"err_{band}_ujy"], 4)
-    noise = {key: _plain(header.get(name)) for key, name in (("rms", "RMS"), ("lag", "LAG1"), ("constant", "BACKGR"))}
+    cards = {"rms": "RMS", "lag": "LAG1", "constant": "BACKGR", "left": "LEFTOUT"}
+    noise = {key: _plain(header.get(name)) for key, name in cards.items()}
     drawn = frame.rings(circles(read_regions(folder / "monte_carlo.reg"), frame.wcs))
     return {
         "columns": columns,

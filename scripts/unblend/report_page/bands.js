@@ -32,13 +32,14 @@ function panels(panel, circles) {
 }
 
 function bandSummary() {
-  const head = ["band", "pixel [″]", "noise", "correlation", "Monte Carlo / formal", "adopted factor", "shift X, Y [″]", "constant", "above 5 σ"];
+  const head = ["band", "pixel [″]", "noise", "correlation", "Monte Carlo / formal", "adopted factor", "shift X, Y [″]", "constant", "left out [%]", "above 5 σ"];
   const rows = DATA.bands.map((band) => {
     const { simulated, noise, shift } = band, bright = band.columns.snr.filter((s) => s > 5).length;
     return html("tr", {}, html("th", {}, html("a", { href: `#band-${band.name}` }, band.name)), html("td", {}, digits(band.scale / band.binned)),
       html("td", {}, digits(noise.rms)), html("td", {}, fixed(noise.lag, 2)),
       html("td", {}, withError(simulated.ratio, simulated.ratio_err, 2)), html("td", {}, fixed(simulated.scale, 2)),
       html("td", {}, `${fixed(shift.adopted[0], 3)}, ${fixed(shift.adopted[1], 3)}`), html("td", {}, digits(noise.constant)),
+      html("td", {}, noise.left === null ? "" : fixed(100 * noise.left, 1)),
       html("td", {}, `${bright} of ${DATA.sources.id.length}`));
   });
   return html("div", { class: "wide" }, html("table", { class: "numbers" }, html("thead", {}, html("tr", {}, head.map((said) => html("th", {}, said)))), html("tbody", {}, rows)));
