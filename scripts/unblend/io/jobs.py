@@ -22,6 +22,8 @@ Spec = dict[str, Any]
 
 TEMPLATES = "unblend/templates"
 """The fits need it for a user's models alone: an edit of it is no reason to fit all others again."""
+RENDERING = "unblend/io/render_batch"
+"""The job of the second pass draws the models, too; what it fits does not depend on that."""
 
 
 class Jobs:
@@ -203,7 +205,7 @@ class Jobs:
     @property
     def _common_fit_key(self) -> str:
         settings = {"gain": self.config.models.gain, "timeout": self.config.models.timeout}
-        code = self.provenance.code("fit_first_pass", without=TEMPLATES)
+        code = self.provenance.code("fit_first_pass", TEMPLATES)
         return digest_of([self._grouping()["psf"], settings, code])
 
     def user_files(self, group: str) -> Spec:
@@ -235,7 +237,7 @@ class Jobs:
         neighbours = sorted(self.groups[group]["neighbours"])
         keys = [self.first_key(group), *(self.first_key(str(n)) for n in neighbours)]
         smoothing = self._grouping().get("smoothing", 0.0)
-        return digest_of([*keys, smoothing, self.provenance.code("fit_second_pass", without=TEMPLATES)])
+        return digest_of([*keys, smoothing, self.provenance.code("fit_second_pass", TEMPLATES, RENDERING)])
 
     @property
     def _drawing(self) -> str:
@@ -256,28 +258,19 @@ class Jobs:
 
     def fit_first_pass(self, batch: str) -> Spec:
         """Return the groups of a batch with their keys."""
-        done = self._made(f"imfit/batches/first-{batch}.json", "imfit/{group}/first.json")
+        path = self.results / f"imfit/batches/first-{batch}.json"
+        done = [f"imfit/{group}/first.json" for group in read_json(path)] if path.exists() else []
         return {**self._fit_job(batch, "first_key"), "makes": done}
 
     def fit_second_pass(self, batch: str) -> Spec:
-        """Return the groups of a batch with their keys."""
-        done = self._made(f"imfit/batches/second-{batch}.json", "imfit/{group}/fit.json")
+        """Return the groups of a batch with their keys; what the drawings of their models depend on besides."""
         near = {str(n) for group in self.batches[batch] for n in self.groups[group]["neighbours"]}
         files = {i: kinds for group in sorted(near, key=int) for i, kinds in self.user_files(group).items()}
-        return {**self._fit_job(batch, "second_key"), "neighbour_files": files, "makes": done}
-
-    def render_models(self, batch: str) -> Spec:
-        """Return the groups of a batch with their keys, and the user's models."""
-        ids = [member for group in self.batches[batch] for member in self.groups[group]["members"]]
-        done = [f"imfit/models/{i}.fits" for i in ids]
-        finished = (self.results / f"imfit/batches/models-{batch}.json").exists()
-        spec = {**self._fit_job(batch, "render_key"), "drawing": self._drawing}
+        done = [f"imfit/{group}/fit.json" for group in self.batches[batch]]
+        done += [f"imfit/models/{i}.fits" for group in self.batches[batch] for i in self.groups[group]["members"]]
+        finished = (self.results / f"imfit/batches/second-{batch}.json").exists()
+        spec = {**self._fit_job(batch, "second_key"), "neighbour_files": files, "drawing": self._drawing}
         return {**spec, "oversampling": self.config.models.oversampling, "makes": done if finished else []}
-
-    def _made(self, summary: str, pattern: str) -> list[str]:
-        """Return what a finished batch has made beside its summary; nothing while it is not finished."""
-        path = self.results / summary
-        return [pattern.format(group=group) for group in read_json(path)] if path.exists() else []
 
     def second_pass_needs(self, batch: str) -> list[str]:
         """Return the batches whose first pass the second pass of `batch` needs."""
