@@ -6,6 +6,7 @@ of the inputs that Snakemake must not judge by time; products of other jobs are 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -40,9 +41,12 @@ class Jobs:
     def __init__(self, config: Config, provenance: Provenance, results: Path):
         self.config, self.provenance, self.results = config, provenance, results
         self.data = Path(config.data_dir)
+        self._groups_path = str(results / "imfit" / "groups.json")
         self._grouping_kept: tuple[tuple[int, ...], Spec] = ((), {})
         self._first_keys: dict[str, str] = {}
+        self._user_files: dict[str, Spec] = {}
         self._batches: Mapping[str, list[str]] = {}
+        self._batch_of: dict[str, str] = {}
 
     def write(self, rule: str, **wildcards: str) -> str:
         """Return the path of the spec of a job of `rule`, up to date."""
@@ -182,13 +186,15 @@ class Jobs:
 
     def _grouping(self) -> Spec:
         """groups.json, read anew when the checkpoint has run again."""
-        path = self.results / "imfit" / "groups.json"
-        stat = path.stat()
+        # A plan asks some ten times for every group: a path is not put together anew each time.
+        path = self._groups_path
+        stat = os.stat(path)
         version = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
         if self._grouping_kept[0] != version:
             self._grouping_kept = (version, read_json(path))
-            self._first_keys = {}
+            self._first_keys, self._user_files = {}, {}
             self._batches = assign_batches(list(self._grouping_kept[1]["groups"]), self.config.models.batch_size)
+            self._batch_of = {group: name for name, groups in self._batches.items() for group in groups}
         return self._grouping_kept[1]
 
     @property
@@ -210,15 +216,18 @@ class Jobs:
 
     def user_files(self, group: str) -> Spec:
         """Return the user's overrides and custom models of a group's members, by ID."""
-        models, found = self.config.models, {}
-        for member in self.groups[group]["members"]:
-            override = self.path(f"{models.overrides_dir}/{member}.dat")
-            custom = self.path(f"{models.custom_dir}/{member}.fits")
-            kinds = {"override": self._file(override), "custom": self._file(custom)}
-            given = {kind: file for kind, file in kinds.items() if file["digest"] is not None}
-            if given:
-                found[str(member)] = given
-        return found
+        grouping = self._grouping()
+        if group not in self._user_files:
+            models, found = self.config.models, {}
+            for member in grouping["groups"][group]["members"]:
+                override = self.path(f"{models.overrides_dir}/{member}.dat")
+                custom = self.path(f"{models.custom_dir}/{member}.fits")
+                kinds = {"override": self._file(override), "custom": self._file(custom)}
+                given = {kind: file for kind, file in kinds.items() if file["digest"] is not None}
+                if given:
+                    found[str(member)] = given
+            self._user_files[group] = found
+        return self._user_files[group]
 
     def first_key(self, group: str) -> str:
         """Return the digest of all that the first pass of a group depends on."""
@@ -274,8 +283,8 @@ class Jobs:
 
     def second_pass_needs(self, batch: str) -> list[str]:
         """Return the batches whose first pass the second pass of `batch` needs."""
-        of = {group: name for name, groups in self.batches.items() for group in groups}
-        wanted = {of[str(n)] for group in self.batches[batch] for n in self.groups[group]["neighbours"]}
+        near = {str(n) for group in self.batches[batch] for n in self.groups[group]["neighbours"]}
+        wanted = {self._batch_of[group] for group in near}
         return sorted(wanted | {batch}, key=int)
 
     def collect_models(self) -> Spec:
