@@ -45,8 +45,8 @@ def render_batch(field: FitField, spec: Mapping[str, Any], theirs_before: Collec
             member = fit.member(source)
             key = digest_of([spec["drawing"], repr(member.blocks)])
             if source in theirs_before or key_of(path) != key:
-                began = time.process_time()
-                model = model_of(member, field.wcs, spec["oversampling"])
+                wcs, began = field.wcs, time.process_time()
+                model = model_of(member, wcs, spec["oversampling"])
                 write_model(path, model, {"KEY": key, "SOURCE": source, "GROUP": int(group)})
                 record_work("render", source, time.process_time() - began)
     return theirs
