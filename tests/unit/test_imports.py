@@ -50,6 +50,7 @@ EXCEPTIONS: dict[str, set[str]] = {
     "linear": {"normal_matrix"},  # two halves of one stage
     "page_panels": {"page_pixels", "plots"},  # binned as the page is, on the figures' stretch
     "grouping": {"fftsize"},  # cutouts grow to sides that the FFT of the fits likes
+    "rendering": {"sersic"},  # the constants of the profile
     "model_images": {"rendering", "fit_result", "imfit", "imfit_text"},  # from fitted functions to a picture
     "fit_table": {"fit_result"},  # the fitted parameters as a table
     "fit_words": {"fit_result", "imfit_text"},  # the fitted parameters as words
