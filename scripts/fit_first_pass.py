@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from unblend.fitting import fit_first_pass
-from unblend.io.files import read_json
+from unblend.io.files import read_json, write_json
 from unblend.io.fit_batch import fit_batch
 from unblend.io.fit_field import FitField
 from unblend.runlog import run
@@ -20,7 +20,7 @@ def main(spec_path: str, results_dir: str, done_path: str) -> None:
         files = spec["groups"][group]["user_files"]
         return fit_first_pass(field.data(group, files), field.psf, field.overrides(files))
 
-    fit_batch(field, spec, "first", fit, done_path)
+    write_json(done_path, fit_batch(field, spec, "first", fit))
 
 
 if __name__ == "__main__":

@@ -1,19 +1,20 @@
-"""Second pass of a batch of fit groups: the first-pass models of the neighbours are subtracted."""
+"""Second pass of a batch of fit groups, the first-pass models of the neighbours subtracted; their models are drawn."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from unblend.fitting import fit_second_pass
-from unblend.io.files import read_json
+from unblend.io.files import read_json, write_json
 from unblend.io.fit_batch import fit_batch
 from unblend.io.fit_field import FitField
 from unblend.io.imfit_files import write_group_files
+from unblend.io.render_batch import render_batch
 from unblend.runlog import run
 
 
 def main(spec_path: str, results_dir: str, done_path: str) -> None:
-    """Fit the groups whose key has changed; write `fit.json` and IMFIT's files of each, then the list of keys."""
+    """Fit the groups whose key has changed; write `fit.json`, IMFIT's files and models, then the list of keys."""
     spec = read_json(spec_path)
     field = FitField(Path(results_dir), spec["gain"])
 
@@ -30,7 +31,9 @@ def main(spec_path: str, results_dir: str, done_path: str) -> None:
         write(group, found, pixels)
         return found
 
-    fit_batch(field, spec, "second", fit, done_path, write)
+    keys = fit_batch(field, spec, "second", fit, write)
+    before = read_json(done_path).get("custom", []) if Path(done_path).exists() else []
+    write_json(done_path, {"groups": keys, "custom": render_batch(field, spec, before)})
 
 
 if __name__ == "__main__":

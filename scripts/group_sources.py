@@ -30,7 +30,7 @@ def main(spec_path: str, stack_path: str, error_path: str, segments_path: str, c
     wcs = read_wcs(stack_path)
     mask = region_mask(read_regions(spec["bad_regions"]["file"]), wcs, stack.shape) | ~np.isfinite(stack)
     # What is masked cannot matter to a fit: it must not matter to its digest.
-    error = np.where(mask, np.inf, error)
+    error, usable = np.where(mask, np.inf, error), np.where(mask, np.nan, stack)
     groups = group_sources(
         segments,
         read_sources(catalogue_path),
@@ -45,7 +45,7 @@ def main(spec_path: str, stack_path: str, error_path: str, segments_path: str, c
             "members": list(g.members),
             "box": [g.box.y0, g.box.x0, g.box.y1, g.box.x1],
             "neighbours": list(g.neighbours),
-            "digest": group_digest(np.where(mask, np.nan, stack), error, segments, g),
+            "digest": group_digest(usable, error, segments, g),
         }
         for g in groups
     }

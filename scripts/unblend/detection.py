@@ -17,7 +17,7 @@ import numpy as np
 from . import geometry
 from .domain import Region
 from .errors import UnblendError
-from .units import FWHM_PER_SIGMA, robust_sigma, round_significant
+from .units import FWHM_PER_SIGMA, clipped_level, round_significant
 
 if TYPE_CHECKING:
     from astropy.wcs import WCS
@@ -89,14 +89,7 @@ def noise_level(values: np.ndarray) -> tuple[float, float]:
     UnblendError
         There is no finite value, or all are equal.
     """
-    kept = np.asarray(values, dtype=float).ravel()
-    kept = kept[np.isfinite(kept)]
-    for _ in range(20):
-        count = kept.size
-        centre, sigma = (float(np.median(kept)), robust_sigma(kept)) if count else (math.nan, math.nan)
-        kept = kept[np.abs(kept - centre) <= 3.0 * sigma]
-        if kept.size == count:
-            break
+    centre, sigma = clipped_level(values, 3.0)
     if not sigma > 0:
         raise UnblendError(
             "The noise of an image is zero or unknown: expected finite pixels with noise, found none or mostly equal "

@@ -85,7 +85,8 @@ def picture_png(picture: GroupPicture, text: dict[str, str] | None = None) -> by
     for key, value in (text or {}).items():
         info.add_text(key, value)
     buffer = io.BytesIO()
-    image.save(buffer, format="PNG", pnginfo=info, compress_level=6)
+    # Level 6 makes the file a sixth smaller and takes 5 ms instead of 2.
+    image.save(buffer, format="PNG", pnginfo=info, compress_level=3)
     return buffer.getvalue()
 
 

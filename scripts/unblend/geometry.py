@@ -21,6 +21,8 @@ INVERSION_TOLERANCE = 1e-6
 """Pixels, of the inversion of a distortion."""
 LOST = 0.01
 """Pixels: an inversion that misses its position by more has not converged."""
+SAME_GRID = 1e-3
+"""Pixels: grids that agree this well all over are one grid, for what counts in whole pixels."""
 
 
 def sky_system(wcs: WCS) -> str:
@@ -81,6 +83,21 @@ def sky_to_pixel(wcs: WCS, ra: np.ndarray, dec: np.ndarray) -> tuple[np.ndarray,
             lost = ~(off < LOST * pixel_scale(wcs))
             x, y = np.where(lost, np.nan, x), np.where(lost, np.nan, y)
     return y, x
+
+
+def to_grid(wcs: WCS, target_wcs: WCS, y: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the positions (y, x) on another image's grid, good to `SAME_GRID`; NaN as in `sky_to_pixel`.
+
+    Positions on one grid are returned as they are: millions of pixels take two seconds through the sky.
+    """
+    if y.size > 1000:
+        sample = np.meshgrid(*(np.linspace(np.min(v), np.max(v), 21) for v in (y, x)), indexing="ij")
+        at_y, at_x = sample[0].ravel(), sample[1].ravel()
+        there_y, there_x = sky_to_pixel(target_wcs, *pixel_to_sky(wcs, at_y, at_x))
+        # NaN compares false
+        if np.all(np.hypot(there_y - at_y, there_x - at_x) < SAME_GRID):
+            return np.asarray(y, dtype=float), np.asarray(x, dtype=float)
+    return sky_to_pixel(target_wcs, *pixel_to_sky(wcs, y, x))
 
 
 def offset_arcsec(

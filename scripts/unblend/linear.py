@@ -21,7 +21,7 @@ from .normal_matrix import (
     solve_dense,
     solve_local,
 )
-from .units import robust_sigma
+from .units import clipped_level
 
 DENSE_LIMIT = 5000
 """Sources above which the inverse is local: a dense one of 5000 takes 200 MB and some seconds on one core."""
@@ -186,15 +186,7 @@ def noise_rms(image: np.ndarray, mask: np.ndarray) -> float:
 
     1.4826 MAD, clipped at 4 sigma until nothing changes: that costs a Gaussian 5e-5 of its sigma, at 3 sigma 4e-3.
     """
-    values = np.asarray(image, dtype=float)[~np.asarray(mask, dtype=bool)]
-    values = values[np.isfinite(values)]
-    sigma = robust_sigma(values)
-    for _ in range(20):
-        kept = values[np.abs(values - np.median(values)) <= 4.0 * sigma] if values.size else values
-        if kept.size == values.size:
-            break
-        values, sigma = kept, robust_sigma(kept)
-    return sigma
+    return clipped_level(np.asarray(image)[~np.asarray(mask, dtype=bool)], 4.0)[1]
 
 
 def rescale_weight(weight: np.ndarray, residual: np.ndarray, mask: np.ndarray) -> float:

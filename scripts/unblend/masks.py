@@ -168,7 +168,7 @@ def _onto(
     wcs: WCS, target_wcs: WCS, y: np.ndarray, x: np.ndarray, shape: tuple[int, ...]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return the pixels (y, x) of the target in which positions fall, and which positions do."""
-    ty, tx = geometry.sky_to_pixel(target_wcs, *geometry.pixel_to_sky(wcs, y, x))
+    ty, tx = geometry.to_grid(wcs, target_wcs, y, x)
     kept = np.isfinite(ty) & np.isfinite(tx)
     kept &= (ty > -0.5) & (ty < shape[0] - 0.5) & (tx > -0.5) & (tx < shape[1] - 0.5)
     return np.rint(ty[kept]).astype(int), np.rint(tx[kept]).astype(int), kept

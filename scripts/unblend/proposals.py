@@ -33,7 +33,7 @@ def covered(wcs: WCS, shape: tuple[int, int], detection_wcs: WCS, usable: np.nda
     """Return True where a pixel's centre falls in a usable pixel of the detection image."""
     result = np.zeros(shape, dtype=bool)
     y, x = np.indices(shape).reshape(2, -1)
-    at_y, at_x = geometry.sky_to_pixel(detection_wcs, *geometry.pixel_to_sky(wcs, y, x))
+    at_y, at_x = geometry.to_grid(wcs, detection_wcs, y, x)
     ny, nx = usable.shape
     inside = (at_y > -0.5) & (at_y < ny - 0.5) & (at_x > -0.5) & (at_x < nx - 0.5)  # False for NaN
     rows, columns = np.rint(at_y[inside]).astype(int), np.rint(at_x[inside]).astype(int)

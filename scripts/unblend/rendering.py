@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from .domain import Model
+from .sersic import b_n, k_n
 
 LIGHT_HELD = 0.999
 """Fraction of the light that a stamp holds, unless that is farther out than MAX_RADIUS and CHEAP_RADIUS."""
@@ -33,9 +34,9 @@ _THINNEST = 0.5
 _DIVISION, _MAX_DEPTH = 5, 8
 
 
-def sersic_profile(radius: np.ndarray, n: float, b_n: float) -> np.ndarray:
-    """Return the brightness at `radius` (in r_e) relative to that at r_e (Sersic 1963)."""
-    return np.exp(-b_n * (radius ** (1.0 / n) - 1.0))
+def sersic_profile(radius: np.ndarray, n: float, b: float) -> np.ndarray:
+    """Return the brightness at `radius` (in r_e) relative to that at r_e (Sersic 1963); `b` is `b_n(n)`."""
+    return np.exp(-b * (radius ** (1.0 / n) - 1.0))
 
 
 def draw_sersic(
@@ -57,21 +58,18 @@ def draw_sersic(
     array (ny, nx)
         Its sum is the fraction of the light that the stamp holds. Accurate to 3e-4 of the pixel for n 0.3 … 8.
     """
-    from scipy.special import gamma, gammaincinv
-
     r_e = max(r_e, _THINNEST)
     ell = min(ell, 1.0 - _THINNEST / r_e)
-    b_n = float(gammaincinv(2.0 * n, 0.5))
-    total = 2.0 * np.pi * n * np.exp(b_n) * b_n ** (-2.0 * n) * gamma(2.0 * n) * (1.0 - ell) * r_e**2
+    total = k_n(n) * (1.0 - ell) * r_e**2
     y = np.arange(shape[0], dtype=float) - centre[0]
     x = np.arange(shape[1], dtype=float) - centre[1]
-    profile = (n, b_n, r_e, ell, float(np.deg2rad(pa)))
+    profile = (n, b_n(n), r_e, ell, float(np.deg2rad(pa)))
     image = np.empty(shape)
     step = max(1, _STRIP // max(1, shape[1]))
     for first in range(0, shape[0], step):
         strip = slice(first, first + step)
         image[strip] = _integrated(y[strip], x, 1.0, profile, 0)
-    image /= float(total)
+    image /= total
     return image
 
 
@@ -86,16 +84,16 @@ def _integrated(
     y: np.ndarray, x: np.ndarray, side: float, profile: tuple[float, float, float, float, float], depth: int
 ) -> np.ndarray:
     """Integrate the profile over the squares of `side` around the grid y × x; steep ones are divided anew."""
-    n, b_n, r_e, ell, pa = profile
+    n, b, r_e, ell, pa = profile
     rows, columns = y[:, None], x[None, :]
     radius = _radius(rows, columns, r_e, ell, pa)
     # Change per pixel along the minor axis; the pixel that holds the centre is limited by its own half side.
     slope_radius = np.maximum(radius, 0.25 * side / r_e)
-    slope = (b_n / n) * slope_radius ** (1.0 / n - 1.0) * side / (r_e * (1.0 - ell))
-    image = sersic_profile(radius, n, b_n)
+    slope = (b / n) * slope_radius ** (1.0 / n - 1.0) * side / (r_e * (1.0 - ell))
+    image = sersic_profile(radius, n, b)
     # Far out, where n < 1 falls off without end, nothing is left to integrate, not even in a pixel's nearest corner.
     nearest = radius - np.sqrt(0.5) * side / (r_e * (1.0 - ell))
-    slope[(nearest > 1.0) & (sersic_profile(np.maximum(nearest, 1.0), n, b_n) < _NOTHING)] = 0.0
+    slope[(nearest > 1.0) & (sersic_profile(np.maximum(nearest, 1.0), n, b) < _NOTHING)] = 0.0
     medium = np.argwhere(slope > _SMOOTH)
     if medium.size:
         (y0, x0), (y1, x1) = medium.min(axis=0), medium.max(axis=0) + 1
@@ -111,12 +109,12 @@ def _integrated(
 
 
 def _nine_nodes(rows: np.ndarray, columns: np.ndarray, side: float, profile: tuple[float, ...]) -> np.ndarray:
-    n, b_n, r_e, ell, pa = profile
+    n, b, r_e, ell, pa = profile
     total = np.zeros((rows.shape[0], columns.shape[1]))
     for node_y, weight_y in zip(_NODES * side, _WEIGHTS, strict=True):
         for node_x, weight_x in zip(_NODES * side, _WEIGHTS, strict=True):
             radius = _radius(rows + node_y, columns + node_x, r_e, ell, pa)
-            total += weight_y * weight_x * sersic_profile(radius, n, b_n)
+            total += weight_y * weight_x * sersic_profile(radius, n, b)
     return total
 
 
@@ -132,10 +130,7 @@ def stamp_half_size(n: float, r_e: float, ell: float, pa: float) -> tuple[int, i
 
     Or less, where that is farther out than both MAX_RADIUS and CHEAP_RADIUS, or than MAX_HALF_SIZE.
     """
-    from scipy.special import gammaincinv
-
-    b_n = float(gammaincinv(2.0 * n, 0.5))
-    held = (float(gammaincinv(2.0 * n, LIGHT_HELD)) / b_n) ** n * r_e
+    held = (b_n(n, LIGHT_HELD) / b_n(n)) ** n * r_e
     radius = min(held, max(MAX_RADIUS * r_e, CHEAP_RADIUS))
     sine, cosine, q = np.sin(np.deg2rad(pa)), np.cos(np.deg2rad(pa)), 1.0 - ell
     half_y, half_x = radius * np.hypot(cosine, q * sine), radius * np.hypot(sine, q * cosine)

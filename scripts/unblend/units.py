@@ -1,6 +1,7 @@
 """Conversions between the units of the project. The unit of a bare number stands in its name."""
 
 import math
+from bisect import bisect_left, bisect_right
 
 import numpy as np
 
@@ -21,6 +22,45 @@ def robust_sigma(values: np.ndarray) -> float:
     if finite.size == 0:
         return math.nan
     return SIGMA_PER_MAD * float(np.median(np.abs(finite - np.median(finite))))
+
+
+def clipped_level(values: np.ndarray, clip: float) -> tuple[float, float]:
+    """Return median and 1.4826 MAD of the finite `values` within `clip` sigma, repeated until none is cut.
+
+    NaN twice when there are none. What is kept of ascending values is always a range: they are sorted once, and
+    medians of values and of distances are then looked up.
+    """
+    kept = np.sort(np.asarray(values, dtype=float)[np.isfinite(values)])
+    if kept.size == 0:
+        return math.nan, math.nan
+    for _ in range(20):
+        centre = _middle(kept)
+        sigma = SIGMA_PER_MAD * _median_distance(kept, centre)
+        first = bisect_left(kept, -clip * sigma, key=lambda value: value - centre)
+        last = bisect_right(kept, clip * sigma, key=lambda value: value - centre)
+        if last - first == kept.size:
+            break
+        kept = kept[first:last]
+    return centre, sigma
+
+
+def _middle(ordered: np.ndarray) -> float:
+    """Return the median of ascending values."""
+    half = ordered.size // 2
+    return float(ordered[half] if ordered.size % 2 else (ordered[half - 1] + ordered[half]) / 2.0)
+
+
+def _median_distance(ordered: np.ndarray, centre: float) -> float:
+    """Return the median of |value - centre| of ascending values: the nearest half of them is a range."""
+
+    def distance(rank: int) -> float:
+        """Distance of the value that is the `rank`th nearest, from 1."""
+        starts = range(ordered.size - rank)
+        first = bisect_left(starts, True, key=lambda i: centre - ordered[i] <= ordered[i + rank] - centre)
+        return float(max(centre - ordered[first], ordered[first + rank - 1] - centre))
+
+    half = (ordered.size + 1) // 2
+    return distance(half) if ordered.size % 2 else (distance(half) + distance(half + 1)) / 2.0
 
 
 def flux_to_ujy(flux: np.ndarray, zero_point_ab: float) -> np.ndarray:

@@ -66,6 +66,7 @@ def measure_run(folder: Path, number: int) -> None:
     fits = sum(line.get("seconds", 0.0) for line in lines if line["stage"].startswith("fit_"))
     drawings = sum(line.get("seconds", 0.0) for line in lines if line["stage"] == "render")
     benchmarks = list((folder / "results/benchmarks").rglob("*.tsv"))
+    pictures = sum(line.get("seconds", 0.0) for line in lines if line["stage"] == "draw")
     found = len({line["what"] for line in lines if line["stage"] == "render"})
     overhead = (spent - fits - drawings) / found
     # Snakemake's own record, one line a job: what detection, bands and report took, most of it work of their own.
@@ -75,7 +76,8 @@ def measure_run(folder: Path, number: int) -> None:
         f"{found} sources, {FEW_BANDS} bands, {len(benchmarks)} jobs: "
         f"{elapsed:.0f} s by the clock, {spent:.0f} s of processors"
     )
-    print(f"  fits {fits:.1f} s, drawings {drawings:.1f} s, all else {rate} a source")
+    print(f"  fits {fits:.1f} s, drawings of models {drawings:.1f} s, all else {rate} a source")
+    print(f"  of which pictures of fits {pictures / found:.3f} s a source")
     print(f"  of which detection, bands, catalogue and report {stages / found:.2f} s a source (by the clock)")
     print(f"  nothing to do: {judged(snakemake(folder)[0], TARGET_IDLE_S.get(number))}", flush=True)
 

@@ -18,6 +18,7 @@ from unblend.geometry import (
     shift_to_pixels,
     sky_jacobian,
     sky_to_pixel,
+    to_grid,
 )
 
 RA, DEC = 53.0873, -27.84
@@ -35,7 +36,8 @@ def grid(cd, dec=DEC, sip=None, crpix=(51.0, 41.0)):
     return wcs
 
 
-SQUARE = grid([[-0.1, 0.0], [0.0, 0.1]])
+SQUARE_CD = [[-0.1, 0.0], [0.0, 0.1]]
+SQUARE = grid(SQUARE_CD)
 
 
 def test_pixels_to_sky_and_back():
@@ -143,3 +145,21 @@ def test_physical_coordinates_follow_a_cutout():
     assert np.ravel(pixel_to_physical(cut, y - 4, x - 7)) == pytest.approx([239.0, 239.0])
     assert np.ravel(physical_to_pixel(cut, *pixel_to_physical(cut, y, x))) == pytest.approx([9.0, 19.0])
     assert np.ravel(pixel_to_physical(SQUARE, y, x)) == pytest.approx([9.0, 19.0])
+
+
+def test_positions_on_another_grid_go_through_the_sky_and_stay_as_they_are_on_one_grid():
+    y, x = np.indices((60, 70)).reshape(2, -1)
+    same, finer = grid(SQUARE_CD), grid([[-0.05, 0.0], [0.0, 0.05]], crpix=(101.0, 81.0))
+    at_y, at_x = to_grid(SQUARE, same, y, x)
+    assert np.array_equal(at_y, y) and np.array_equal(at_x, x)
+    # pixel (40, 50) is the reference of one, (80, 100) that of the other, whose pixels are half as large
+    at_y, at_x = to_grid(SQUARE, finer, y, x)
+    np.testing.assert_allclose((at_y, at_x), (80.0 + 2.0 * (y - 40.0), 100.0 + 2.0 * (x - 50.0)), atol=1e-5)
+
+
+def test_a_small_shift_or_distortion_is_another_grid():
+    y, x = np.indices((60, 70)).reshape(2, -1)
+    # the distortion is largest in the corner 50 and 40 pixels off: 1e-5 (50², 50 × 40)
+    for other, moved in ((grid(SQUARE_CD, crpix=(51.0, 41.01)), 0.01), (grid(SQUARE_CD, sip=1e-5), 0.032)):
+        at_y, at_x = to_grid(SQUARE, other, y, x)
+        assert np.hypot(at_y - y, at_x - x).max() == pytest.approx(moved, rel=0.01)

@@ -55,6 +55,7 @@ EXCEPTIONS: dict[str, set[str]] = {
     "linear": {"normal_matrix"},  # two halves of one stage
     "page_panels": {"page_pixels", "plots"},  # binned as the page is, on the figures' stretch
     "grouping": {"fftsize"},  # cutouts grow to sides that the FFT of the fits likes
+    "rendering": {"sersic"},  # the constants of the profile
     "model_images": {"rendering", "fit_result", "imfit", "imfit_text"},  # from fitted functions to a picture
     "fit_table": {"fit_result"},  # the fitted parameters as a table
     "fit_words": {"fit_result", "imfit_text"},  # the fitted parameters as words
@@ -97,6 +98,7 @@ IO_EXCEPTIONS: dict[str, set[str]] = {
     "run_watch": {"progress"},  # prints how far a run is
     "live_stack": {"left_over", "model_images"},  # subtracts what is fitted so far
     "fit_batch": {"fit_result", "fitting", "runlog", "workers"},  # runs the fits of a batch and keeps them
+    "render_batch": {"model_images", "runlog"},  # draws the models of a batch and keeps them
     "imfit_files": {"imfit_text", "fit_result", "fit_data", "imfit", "directives"},  # IMFIT's own formats
     "scenes": {"linear"},  # the noise of a band is measured where it is read
 }

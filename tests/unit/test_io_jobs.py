@@ -37,7 +37,7 @@ PER_BAND = (
 )  # fmt: skip
 WHOLE = ("detect_sources", "edit_segments", "prepare_fit_psf", "group_sources", "collect_models", "draw_fits",
          "write_catalogue", "write_report")  # fmt: skip
-PER_BATCH = ("fit_first_pass", "fit_second_pass", "render_models")
+PER_BATCH = ("fit_first_pass", "fit_second_pass")
 GROUPS = {
     # 1 and 2 are neighbours, 5 stands alone; 3 is fitted with 1
     "1": {"members": [1, 3], "box": [0, 0, 9, 9], "neighbours": [2], "digest": "one"},
@@ -210,7 +210,7 @@ SOLUTION = ("measure_shift", "extract_fluxes", "run_monte_carlo")
         ("bands/f160w/psf_kind", "optical", {"prepare_psf/f160w", "prepare_fit_psf"}),
         ("detection/threshold", 2.0, {"detect_sources"}),
         ("detection/manual_regions", "mine.reg", {"edit_segments"}),
-        ("models/oversampling", 3, {"render_models/1", "render_models/2", "render_models/5", "collect_models"}),
+        ("models/oversampling", 3, {"fit_second_pass/1", "fit_second_pass/2", "fit_second_pass/5", "collect_models"}),
         ("target/ra", 53.001, {*of_band("f125w", "extract_fluxes"), *of_band("f160w", "extract_fluxes"),
                                *of_band("k", "extract_fluxes"), "write_report"}),
     ],
@@ -238,8 +238,8 @@ def test_a_new_band_is_new_work_for_that_band_alone(field):
     assert "extract_fluxes/irac" in after
 
 
-FITS_OF_1 = {"fit_first_pass/1", "fit_second_pass/1", "render_models/1"}
-NEIGHBOUR_2 = {"fit_second_pass/2", "render_models/2"}
+FITS_OF_1 = {"fit_first_pass/1", "fit_second_pass/1"}
+NEIGHBOUR_2 = {"fit_second_pass/2"}
 
 
 def test_an_override_reaches_its_group_and_the_second_pass_of_its_neighbours(field):
@@ -249,7 +249,7 @@ def test_an_override_reaches_its_group_and_the_second_pass_of_its_neighbours(fie
     (field / "data" / "overrides" / "3.dat").unlink()
     assert changed() == FITS_OF_1 | NEIGHBOUR_2 | {"collect_models"}
     (field / "data" / "overrides" / "5.dat").write_text("n 4 fixed\n")
-    assert changed() == {"fit_first_pass/5", "fit_second_pass/5", "render_models/5", "collect_models"}
+    assert changed() == {"fit_first_pass/5", "fit_second_pass/5", "collect_models"}
     (field / "data" / "overrides" / "99.dat").write_text("n 4 fixed\n")
     assert changed() == set()
 
@@ -272,8 +272,7 @@ def test_only_what_an_override_says_of_groups_runs_the_grouping_again(field):
 def test_a_custom_model(field):
     specs()
     write_fits(field / "data" / "custom_models" / "2.fits", 1)
-    assert changed() == {"fit_first_pass/2", "fit_second_pass/2", "render_models/2", "fit_second_pass/1",
-                         "render_models/1", "collect_models"}  # fmt: skip
+    assert changed() == {"fit_first_pass/2", "fit_second_pass/2", "fit_second_pass/1", "collect_models"}
 
 
 def test_a_group_whose_pixels_changed(field):
@@ -281,8 +280,7 @@ def test_a_group_whose_pixels_changed(field):
     groups = copy.deepcopy(GROUPS)
     groups["2"]["digest"] = "other"
     write_json("results/imfit/groups.json", {"psf": "p", "grid": "g", "groups": groups})
-    assert changed() == {"fit_first_pass/2", "fit_second_pass/2", "render_models/2", "fit_second_pass/1",
-                         "render_models/1", "collect_models"}  # fmt: skip
+    assert changed() == {"fit_first_pass/2", "fit_second_pass/2", "fit_second_pass/1", "collect_models"}
 
 
 def test_the_answer_does_not_depend_on_how_work_is_cut(field):
@@ -362,16 +360,19 @@ def test_a_deleted_model_runs_its_batch_again_once(field):
     for i in (1, 2, 3, 5):
         (models / f"{i}.fits").write_text("model")
     for batch in GROUPS:
-        write_json(f"results/imfit/batches/models-{batch}.json", {})
+        write_json(f"results/imfit/{batch}/fit.json", {})
+        write_json(f"results/imfit/batches/second-{batch}.json", {})
     specs()
     (models / "3.fits").unlink()
-    assert changed() == {"render_models/1"}
+    assert changed() == {"fit_second_pass/1"}
     # the same gap is the same spec: planning twice does not run twice
     assert changed() == set()
     (models / "3.fits").write_text("model")
     assert changed() == set()
     (models / "5.fits").unlink()
-    assert changed() == {"render_models/5"}
+    assert changed() == {"fit_second_pass/5"}
+    Path("results/imfit/5/fit.json").unlink()
+    assert changed() == {"fit_second_pass/5"}
 
 
 def test_a_deleted_picture_runs_the_drawing_again_once(field):
@@ -388,4 +389,4 @@ def test_a_deleted_picture_runs_the_drawing_again_once(field):
 
 def test_models_not_yet_made_are_not_lost(field):
     specs()
-    assert not read_json("results/specs/render_models/1.json")["lost"]
+    assert not read_json("results/specs/fit_second_pass/1.json")["lost"]

@@ -43,3 +43,12 @@ def test_what_c_code_prints_is_silenced_and_what_comes_after_is_not():
         "libc.puts(b'signal'); libc.fflush(None)"
     )
     assert run(code).strip() == "signal"
+
+
+def test_imfit_alone_is_loaded():
+    code = (
+        "import sys; from unblend.onethread import load_pyimfit; load_pyimfit()\n"
+        "print([name for name in ('pandas', 'scipy', 'pyimfit.utils') if name in sys.modules])\n"
+        "import pyimfit.utils; print(callable(pyimfit.utils.ReadImfitConfigFile))"
+    )
+    assert run(code).split() == ["[]", "True"]

@@ -1,19 +1,25 @@
 from __future__ import annotations
 
+import gc
 import json
 import logging
+import os
+import subprocess
 import sys
 import warnings
+from pathlib import Path
 
 import pytest
 from unblend.errors import InputError
 from unblend.runlog import record_work, run, start_logging
 
+SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
+
 
 @pytest.fixture(autouse=True)
 def _restore_logging():
     root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
+    handlers, level, collection = root.handlers[:], root.level, gc.get_threshold()
     yield
     for handler in root.handlers:
         if handler not in handlers:
@@ -21,6 +27,7 @@ def _restore_logging():
     root.handlers[:] = handlers
     root.setLevel(level)
     logging.captureWarnings(False)
+    gc.set_threshold(*collection)
 
 
 def test_words_go_to_main_and_messages_to_the_log(monkeypatch, tmp_path, capsys):
@@ -33,13 +40,28 @@ def test_words_go_to_main_and_messages_to_the_log(monkeypatch, tmp_path, capsys)
         logging.getLogger("unblend.test").info("three sources")
         warnings.warn("odd", stacklevel=1)
 
+    ends = []
+    monkeypatch.setattr(os, "_exit", ends.append)
     with warnings.catch_warnings():
         warnings.simplefilter("always")
         run(main)
-    assert seen == ["a", "b"]
+    assert (seen, ends) == (["a", "b"], [0])
     text = log.read_text()
     assert "INFO three sources" in text and "odd" in text
     assert capsys.readouterr() == ("", "")
+
+
+def test_a_job_that_ends_at_once_has_said_all(tmp_path):
+    script = (
+        "from unblend.runlog import run; import logging\n"
+        "def main():\n    print('out', end=''); logging.getLogger('x').warning('in the log')\nrun(main)"
+    )
+    log = tmp_path / "job.log"
+    done = subprocess.run(
+        [sys.executable, "-c", script, "--log", str(log)], cwd=SCRIPTS, capture_output=True, text=True
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "out", "")
+    assert "in the log" in log.read_text()
 
 
 def test_a_mistake_of_the_user_is_one_sentence(monkeypatch, tmp_path, capsys):

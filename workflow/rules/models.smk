@@ -49,7 +49,7 @@ rule fit_first_pass:
 
 
 rule fit_second_pass:
-    """Fit the groups of a batch again, the first-pass models of their neighbours subtracted."""
+    """Fit the groups of a batch again, the first-pass models of their neighbours subtracted, and draw their models."""
     input:
         **FIT_INPUTS,
         spec=grouped_spec("fit_second_pass"),
@@ -70,33 +70,11 @@ rule fit_second_pass:
         "python {SCRIPTS}/fit_second_pass.py --log {log} {input.spec} {R} {output.done}"
 
 
-rule render_models:
-    """Draw the un-convolved model of every source of a batch; those whose key is unchanged are kept."""
-    input:
-        spec=grouped_spec("render_models"),
-        fits=rules.fit_second_pass.output.done,
-        stack=settled(rules.detect_sources.output.stack),
-    output:
-        done=update(R / "imfit/batches/models-{batch}.json"),
-    log:
-        R / "logs/render_models/{batch}.log",
-    benchmark:
-        R / "benchmarks/render_models/{batch}.tsv"
-    conda:
-        ENVIRONMENT
-    threads: 1
-    resources:
-        mem_mb=1500,
-        runtime=60,
-    shell:
-        "python {SCRIPTS}/render_models.py --log {log} {input.spec} {R} {output.done}"
-
-
 checkpoint collect_models:
     """List the models by content, and the parameters of every fit. What comes after is judged anew from here."""
     input:
         spec=grouped_spec("collect_models"),
-        models=batch_files("imfit/batches/models-{batch}.json"),
+        models=batch_files("imfit/batches/second-{batch}.json"),
         catalogue=settled(rules.edit_segments.output.catalogue),
         stack=settled(rules.detect_sources.output.stack),
     output:

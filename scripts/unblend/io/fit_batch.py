@@ -12,7 +12,6 @@ from ..fitting import replacement_fit
 from ..flags import Flag
 from ..runlog import record_work
 from ..workers import Failure, run_tasks
-from .files import write_json
 from .fit_field import FitField
 
 log = logging.getLogger(__name__)
@@ -23,9 +22,8 @@ def fit_batch(
     spec: Mapping[str, Any],
     which: str,
     fit: Callable[[str], GroupFit],
-    done_path: str,
     write: Callable[[str, GroupFit], None] | None = None,
-) -> None:
+) -> dict[str, str]:
     """Run `fit` for every group of the spec whose key differs from the stored one, in a worker with a time limit.
 
     Parameters
@@ -36,10 +34,13 @@ def fit_batch(
     which : {"first", "second"}
     fit : callable
         From the name of a group to its fit.
-    done_path : str
-        Where the keys of all groups are written when every group has a result.
     write : callable or None
         Writes IMFIT's files of a group whose fit has crashed or run out of time; `fit` writes those of the others.
+
+    Returns
+    -------
+    dict of str
+        The key of every group: all have a result.
 
     Raises
     ------
@@ -68,7 +69,7 @@ def fit_batch(
         log.info("group %s: chi2 %.1f for %d pixels", group, outcome.chi2, outcome.n_pixels)
     if mistakes:
         raise InputError("; ".join(mistakes))
-    write_json(done_path, keys)
+    return keys
 
 
 def write_files(write: Callable[[str, GroupFit], None], group: str, fit: GroupFit, timeout_s: float) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from pathlib import Path
 
 import numpy as np
@@ -51,9 +52,10 @@ def draw_group(field: FitField, group: str, drawing: str) -> Card:
     key = digest_of([drawing, _content(picture)])
     found, size = picture_key(path)
     if found != key:
+        began = time.process_time()
         with atomic_path(path) as temporary:
             temporary.write_bytes(picture_png(picture, {KEY: key}))
-        record_work("draw", group)
+        record_work("draw", group, time.process_time() - began)
         size = picture_key(path)[1]
     return Card(group, members, failed, chi2, flags, size)
 

@@ -117,17 +117,23 @@ def read_array(name: str) -> np.ndarray:
     InputError
         The file or the extension is missing, unreadable, or holds no two-dimensional image.
     """
+    return read_image(name)[0]
+
+
+def read_image(name: str) -> tuple[np.ndarray, dict[str, object]]:
+    """Return what `read_array` and `read_header` return, from a file that is opened once."""
     with _opened(name) as fits:
         hdu = _find_image(fits, name)
         try:
             data = np.ascontiguousarray(hdu.read(), dtype=np.float64)
-            header = hdu.read_header()
+            own = hdu.read_header()
+            header = _merged_header(fits, hdu, own)
         except (OSError, UnicodeDecodeError) as error:
             raise InputError(f"{name} cannot be read: {_first_line(error)}; is the file cut short?") from error
-    if "BLANK" in header:  # integers have no NaN of their own
-        blank = header["BLANK"] * header.get("BSCALE", 1.0) + header.get("BZERO", 0.0)
+    if "BLANK" in own:  # integers have no NaN of their own
+        blank = own["BLANK"] * own.get("BSCALE", 1.0) + own.get("BZERO", 0.0)
         data[data == blank] = np.nan
-    return data
+    return data, header
 
 
 def read_labels(name: str) -> np.ndarray:
@@ -147,10 +153,16 @@ def read_header(name: str) -> dict[str, object]:
     """Return the header of an image as a dictionary; an extension inherits what only the primary header says."""
     with _opened(name) as fits:
         hdu = _find_image(fits, name)
-        merged: dict[str, object] = {}
-        for header in (fits[0].read_header(), hdu.read_header()):
-            merged.update({r["name"]: r["value"] for r in header.records() if r["name"] and r["name"] != "COMMENT"})
-        return merged
+        return _merged_header(fits, hdu, hdu.read_header())
+
+
+def _merged_header(fits: fitsio.FITS, hdu: fitsio.hdu.ImageHDU, own: fitsio.FITSHDR) -> dict[str, object]:
+    """Return the cards of an image's `own` header, and of the primary one what only that says."""
+    primary = [fits[0].read_header()] if hdu.get_extnum() else []
+    merged: dict[str, object] = {}
+    for header in (*primary, own):
+        merged.update({r["name"]: r["value"] for r in header.records() if r["name"] and r["name"] != "COMMENT"})
+    return merged
 
 
 def read_sky_cards(name: str) -> dict[str, object]:
@@ -313,7 +325,7 @@ def read_model(path: str | Path) -> Model:
     InputError
         No WCS, pixels that are not finite, or a sum that is not positive.
     """
-    data, header = read_array(str(path)), read_header(str(path))
+    data, header = read_image(str(path))
     if not np.isfinite(data).all():
         raise InputError(f"{path} holds {int((~np.isfinite(data)).sum())} pixels that are not finite: set them to 0.")
     if data.sum() <= 0:

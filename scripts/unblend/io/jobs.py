@@ -6,6 +6,7 @@ of the inputs that Snakemake must not judge by time; products of other jobs are 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -22,6 +23,8 @@ Spec = dict[str, Any]
 
 TEMPLATES = "unblend/templates"
 """The fits need it for a user's models alone: an edit of it is no reason to fit all others again."""
+RENDERING = "unblend/io/render_batch"
+"""The job of the second pass draws the models, too; what it fits does not depend on that."""
 
 
 class Jobs:
@@ -38,9 +41,12 @@ class Jobs:
     def __init__(self, config: Config, provenance: Provenance, results: Path):
         self.config, self.provenance, self.results = config, provenance, results
         self.data = Path(config.data_dir)
+        self._groups_path = str(results / "imfit" / "groups.json")
         self._grouping_kept: tuple[tuple[int, ...], Spec] = ((), {})
         self._first_keys: dict[str, str] = {}
+        self._user_files: dict[str, Spec] = {}
         self._batches: Mapping[str, list[str]] = {}
+        self._batch_of: dict[str, str] = {}
 
     def write(self, rule: str, **wildcards: str) -> str:
         """Return the path of the spec of a job of `rule`, up to date."""
@@ -180,13 +186,15 @@ class Jobs:
 
     def _grouping(self) -> Spec:
         """groups.json, read anew when the checkpoint has run again."""
-        path = self.results / "imfit" / "groups.json"
-        stat = path.stat()
+        # A plan asks some ten times for every group: a path is not put together anew each time.
+        path = self._groups_path
+        stat = os.stat(path)
         version = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
         if self._grouping_kept[0] != version:
             self._grouping_kept = (version, read_json(path))
-            self._first_keys = {}
+            self._first_keys, self._user_files = {}, {}
             self._batches = assign_batches(list(self._grouping_kept[1]["groups"]), self.config.models.batch_size)
+            self._batch_of = {group: name for name, groups in self._batches.items() for group in groups}
         return self._grouping_kept[1]
 
     @property
@@ -203,20 +211,23 @@ class Jobs:
     @property
     def _common_fit_key(self) -> str:
         settings = {"gain": self.config.models.gain, "timeout": self.config.models.timeout}
-        code = self.provenance.code("fit_first_pass", without=TEMPLATES)
+        code = self.provenance.code("fit_first_pass", TEMPLATES)
         return digest_of([self._grouping()["psf"], settings, code])
 
     def user_files(self, group: str) -> Spec:
         """Return the user's overrides and custom models of a group's members, by ID."""
-        models, found = self.config.models, {}
-        for member in self.groups[group]["members"]:
-            override = self.path(f"{models.overrides_dir}/{member}.dat")
-            custom = self.path(f"{models.custom_dir}/{member}.fits")
-            kinds = {"override": self._file(override), "custom": self._file(custom)}
-            given = {kind: file for kind, file in kinds.items() if file["digest"] is not None}
-            if given:
-                found[str(member)] = given
-        return found
+        grouping = self._grouping()
+        if group not in self._user_files:
+            models, found = self.config.models, {}
+            for member in grouping["groups"][group]["members"]:
+                override = self.path(f"{models.overrides_dir}/{member}.dat")
+                custom = self.path(f"{models.custom_dir}/{member}.fits")
+                kinds = {"override": self._file(override), "custom": self._file(custom)}
+                given = {kind: file for kind, file in kinds.items() if file["digest"] is not None}
+                if given:
+                    found[str(member)] = given
+            self._user_files[group] = found
+        return self._user_files[group]
 
     def first_key(self, group: str) -> str:
         """Return the digest of all that the first pass of a group depends on."""
@@ -235,7 +246,7 @@ class Jobs:
         neighbours = sorted(self.groups[group]["neighbours"])
         keys = [self.first_key(group), *(self.first_key(str(n)) for n in neighbours)]
         smoothing = self._grouping().get("smoothing", 0.0)
-        return digest_of([*keys, smoothing, self.provenance.code("fit_second_pass", without=TEMPLATES)])
+        return digest_of([*keys, smoothing, self.provenance.code("fit_second_pass", TEMPLATES, RENDERING)])
 
     @property
     def _drawing(self) -> str:
@@ -256,33 +267,24 @@ class Jobs:
 
     def fit_first_pass(self, batch: str) -> Spec:
         """Return the groups of a batch with their keys."""
-        done = self._made(f"imfit/batches/first-{batch}.json", "imfit/{group}/first.json")
+        path = self.results / f"imfit/batches/first-{batch}.json"
+        done = [f"imfit/{group}/first.json" for group in read_json(path)] if path.exists() else []
         return {**self._fit_job(batch, "first_key"), "makes": done}
 
     def fit_second_pass(self, batch: str) -> Spec:
-        """Return the groups of a batch with their keys."""
-        done = self._made(f"imfit/batches/second-{batch}.json", "imfit/{group}/fit.json")
+        """Return the groups of a batch with their keys; what the drawings of their models depend on besides."""
         near = {str(n) for group in self.batches[batch] for n in self.groups[group]["neighbours"]}
         files = {i: kinds for group in sorted(near, key=int) for i, kinds in self.user_files(group).items()}
-        return {**self._fit_job(batch, "second_key"), "neighbour_files": files, "makes": done}
-
-    def render_models(self, batch: str) -> Spec:
-        """Return the groups of a batch with their keys, and the user's models."""
-        ids = [member for group in self.batches[batch] for member in self.groups[group]["members"]]
-        done = [f"imfit/models/{i}.fits" for i in ids]
-        finished = (self.results / f"imfit/batches/models-{batch}.json").exists()
-        spec = {**self._fit_job(batch, "render_key"), "drawing": self._drawing}
+        done = [f"imfit/{group}/fit.json" for group in self.batches[batch]]
+        done += [f"imfit/models/{i}.fits" for group in self.batches[batch] for i in self.groups[group]["members"]]
+        finished = (self.results / f"imfit/batches/second-{batch}.json").exists()
+        spec = {**self._fit_job(batch, "second_key"), "neighbour_files": files, "drawing": self._drawing}
         return {**spec, "oversampling": self.config.models.oversampling, "makes": done if finished else []}
-
-    def _made(self, summary: str, pattern: str) -> list[str]:
-        """Return what a finished batch has made beside its summary; nothing while it is not finished."""
-        path = self.results / summary
-        return [pattern.format(group=group) for group in read_json(path)] if path.exists() else []
 
     def second_pass_needs(self, batch: str) -> list[str]:
         """Return the batches whose first pass the second pass of `batch` needs."""
-        of = {group: name for name, groups in self.batches.items() for group in groups}
-        wanted = {of[str(n)] for group in self.batches[batch] for n in self.groups[group]["neighbours"]}
+        near = {str(n) for group in self.batches[batch] for n in self.groups[group]["neighbours"]}
+        wanted = {self._batch_of[group] for group in near}
         return sorted(wanted | {batch}, key=int)
 
     def collect_models(self) -> Spec:

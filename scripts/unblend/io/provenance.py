@@ -9,11 +9,12 @@ that import it.
 from __future__ import annotations
 
 import ast
+import json
 import os
 from pathlib import Path
 from typing import Any
 
-from .files import digest_of, file_digest, read_json, write_json
+from .files import digest_of, file_digest, read_json, write_json, write_text
 from .images import read_header, split_extension
 from .regions import region_digest
 
@@ -44,24 +45,24 @@ class Provenance:
         except (OSError, ValueError):
             self._kept = {}
         self._changed = False
-        self._codes: dict[tuple[str, str | None], str] = {}
+        self._codes: dict[tuple[str, ...], str] = {}
 
-    def code(self, script: str, *, without: str | None = None) -> str:
+    def code(self, script: str, *without: str) -> str:
         """Return the digest of `script` and of every module of the library that it imports, directly or not.
 
-        `without` names a module that is left out, with what only it imports. Names are paths below the scripts' folder
+        Modules `without` are left out, with what only they import. Names are paths below the scripts' folder
         without their ending.
         """
-        if (script, without) not in self._codes:
-            left_out = frozenset([self.scripts / f"{without}.py"] if without else [])
+        if (script, *without) not in self._codes:
+            left_out = frozenset(self.scripts / f"{name}.py" for name in without)
             files = sorted(self._closure(self.scripts / f"{script}.py", left_out) - left_out)
             content = [[str(path.relative_to(self.scripts)), self._module(path)[1]] for path in files]
-            self._codes[script, without] = digest_of(content)
-        return self._codes[script, without]
+            self._codes[script, *without] = digest_of(content)
+        return self._codes[script, *without]
 
     def _module(self, path: Path) -> list[Any]:
         """Return what a module may import (parts of names), and the digest of what it says."""
-        return self._digest(str(path), "code", lambda _: [_imports(self.scripts, path), digest_of(_meaning(path))])
+        return self._digest(str(path), "code", lambda _: _understood(self.scripts, path))
 
     def _closure(self, path: Path, seen: frozenset[Path]) -> frozenset[Path]:
         seen = seen | {path}
@@ -102,7 +103,8 @@ class Provenance:
     def save(self) -> None:
         """Keep the digests for the next run."""
         if self._changed and self.writable:
-            write_json(self._kept_path, self._kept)
+            # On one line: with an indent Python's own encoder writes it, ten times as slowly.
+            write_text(self._kept_path, json.dumps(self._kept, sort_keys=True))
             self._changed = False
 
     def spec(self, name: str, content: dict[str, Any]) -> str:
@@ -138,24 +140,22 @@ def _grid_cards(name: str) -> dict[str, str]:
     return {key: repr(value) for key, value in read_header(name).items() if key not in skipped}
 
 
-def _imports(scripts: Path, path: Path) -> list[list[str]]:
-    """Names that a file imports, at its top or inside a function: modules of the library, other scripts, and others."""
+def _understood(scripts: Path, path: Path) -> list[Any]:
+    """Return the names that a file imports, and the digest of its syntax tree.
+
+    Imports at its top or inside a function, of modules of the library, other scripts, and others. The tree is without
+    docstrings: comments, layout and documentation do not re-run a stage.
+    """
+    tree = ast.parse(path.read_text())
     found: list[tuple[str, ...]] = []
     package = path.relative_to(scripts).parent.parts
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom):
             base = package[: len(package) - node.level + 1] if node.level else ()
             parts = base + tuple((node.module or "").split(".") if node.module else ())
             found += [parts, *[(*parts, alias.name) for alias in node.names]]
         elif isinstance(node, ast.Import):
             found += [tuple(alias.name.split(".")) for alias in node.names]
-    return [list(parts) for parts in dict.fromkeys(found) if parts]
-
-
-def _meaning(path: Path) -> str:
-    """Return the syntax tree without docstrings: comments, layout and documentation do not re-run a stage."""
-    tree = ast.parse(path.read_text())
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
+        elif isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
             node.body = node.body[1:] or [ast.Pass()]
-    return ast.dump(tree)
+    return [[list(parts) for parts in dict.fromkeys(found) if parts], digest_of(ast.dump(tree))]

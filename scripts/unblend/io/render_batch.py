@@ -1,28 +1,38 @@
-"""Draw the un-convolved models of a batch of fit groups."""
+"""The un-convolved models of a batch of fit groups: drawn where their fit has changed, or a user's own as it is."""
 
 from __future__ import annotations
 
-import logging
 import shutil
 import time
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-from unblend.errors import InputError
-from unblend.io.files import digest_of, read_json, write_json
-from unblend.io.fit_field import FitField
-from unblend.io.images import atomic_path, read_header, read_model, write_model
-from unblend.model_images import model_of
-from unblend.runlog import record_work, run
-
-log = logging.getLogger("unblend.render")
+from ..errors import InputError
+from ..model_images import model_of
+from ..runlog import record_work
+from .files import digest_of
+from .fit_field import FitField
+from .images import atomic_path, read_header, read_model, write_model
 
 
-def main(spec_path: str, results_dir: str, done_path: str) -> None:
-    """Write `models/{id}.fits` of every source whose fit has changed or whose file is gone, then the list of keys."""
-    spec = read_json(spec_path)
-    field = FitField(Path(results_dir))
-    wcs, theirs, before = field.wcs, [], users_models(done_path)
+def render_batch(field: FitField, spec: Mapping[str, Any], theirs_before: Collection[int]) -> list[int]:
+    """Write `models/{id}.fits` of every source whose fit has changed or whose file is gone.
+
+    Parameters
+    ----------
+    field : FitField
+    spec : mapping
+        `groups`: user_files of each; `drawing`: digest of what a drawing depends on besides its fit; `oversampling`.
+    theirs_before : collection of int
+        Sources whose models were the user's own: made from one of ours, those may bear its key.
+
+    Returns
+    -------
+    list of int
+        Sources whose models are now the user's own.
+    """
+    theirs = []
     for group, entry in spec["groups"].items():
         fit = field.result(group, "second")
         for source in field.groups[group]["members"]:
@@ -34,18 +44,12 @@ def main(spec_path: str, results_dir: str, done_path: str) -> None:
                 continue
             member = fit.member(source)
             key = digest_of([spec["drawing"], repr(member.blocks)])
-            if source in before or key_of(path) != key:
-                began = time.process_time()
+            if source in theirs_before or key_of(path) != key:
+                wcs, began = field.wcs, time.process_time()
                 model = model_of(member, wcs, spec["oversampling"])
                 write_model(path, model, {"KEY": key, "SOURCE": source, "GROUP": int(group)})
                 record_work("render", source, time.process_time() - began)
-    keys = {group: entry["key"] for group, entry in spec["groups"].items()}
-    write_json(done_path, {"groups": keys, "custom": theirs})
-
-
-def users_models(done_path: str) -> list[int]:
-    """Return whose models were the user's own: made from one of ours, they may bear its key."""
-    return read_json(done_path)["custom"] if Path(done_path).exists() else []
+    return theirs
 
 
 def key_of(path: Path) -> Any:
@@ -64,7 +68,3 @@ def copy_custom(source: str, path: Path) -> None:
     with atomic_path(path) as temporary:
         shutil.copyfile(source, temporary)
     record_work("custom", path.stem)
-
-
-if __name__ == "__main__":
-    run(main)
