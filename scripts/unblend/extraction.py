@@ -11,7 +11,7 @@ import numpy as np
 from .domain import Claim, Model, Template
 from .flags import Flag
 from .geometry import offset_arcsec
-from .linear import WEIGHT_TOLERANCE, Solution, model_image, rescale_weight, solve
+from .linear import WEIGHT_TOLERANCE, Solution, model_image, rescale_weight, screen, solve
 from .noise import correlated_errors, debiased_autocorrelation
 from .unmodelled import beside_masks, unmodelled_light
 
@@ -75,7 +75,7 @@ def settle_weights(
     """
     given, beside = weight, beside_masks(weight, templates, fwhm)
     # the user's masks may cost a source its light; what is left out here is light of others
-    masked = solve(image, given, templates).flags & PARTLY_MASKED
+    masked = screen(templates, np.isfinite(image) & (given > 0)) & PARTLY_MASKED
     left_out = beside
     for _ in range(ROUNDS):
         weight = np.where(left_out, 0.0, given)
@@ -98,6 +98,13 @@ def settle_weights(
         near = near_sources(solution, templates, weight)
     solution = replace(solution, flags=solution.flags & ~PARTLY_MASKED | masked)
     return Settled(solution, weight, scale, float(np.median(weight[weight > 0]) ** -0.5), near, lost)
+
+
+def settled_before(image: np.ndarray, weight: np.ndarray, templates: Sequence[Template]) -> Settled:
+    """Return the solution with weights that agree with the data already (`Settled.weight`)."""
+    solution = solve(image, weight, templates)
+    near = near_sources(solution, templates, weight)
+    return Settled(solution, weight, 1.0, float(np.median(weight[weight > 0]) ** -0.5), near, 0.0)
 
 
 def _near(solution: Solution, templates: Sequence[Template], weight: np.ndarray) -> np.ndarray:

@@ -129,7 +129,7 @@ def solve(
     data = np.where(usable, image, pedestal) - pedestal
 
     ordered = [templates[k] for k in order]
-    flags = np.array([_screen(template, usable) for template in ordered], dtype=np.int64)
+    flags = screen(ordered, usable)
     active = np.flatnonzero((flags & (Flag.NO_PIXELS | Flag.NO_MODEL)) == 0)
     system = _build_system(data, weight, [ordered[k] for k in active])
     with single_thread():
@@ -220,8 +220,12 @@ def _check(image: np.ndarray, weight: np.ndarray, templates: Sequence[Template],
             )
 
 
-def _screen(template: Template, usable: np.ndarray) -> int:
-    """Return the flags that the template's light on the usable pixels calls for."""
+def screen(templates: Sequence[Template], usable: np.ndarray) -> np.ndarray:
+    """Return the flags that each template's light on the usable pixels calls for, shape (n,), int64."""
+    return np.array([_screen_one(template, usable) for template in templates], dtype=np.int64)
+
+
+def _screen_one(template: Template, usable: np.ndarray) -> int:
     if template.box.is_empty:
         return int(Flag.NO_PIXELS)
     light = np.abs(np.asarray(template.data, dtype=float))

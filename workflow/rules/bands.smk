@@ -13,10 +13,11 @@ def measured_shift(wildcards):
     return R / f"bands/{band.name}/astrometry.json" if band.shift == "auto" else []
 
 
-def given_templates(wildcards):
-    """The templates at the shift that the user gives; a search comes before there are any."""
+def solved_before(wildcards):
+    """Templates and weights of a band whose shift the user gives; a search comes before there are any."""
     band = CONFIG.bands[wildcards.band]
-    return [] if band.shift == "auto" else R / f"bands/{band.name}/templates.npz"
+    made = [] if band.shift == "auto" else ["templates.npz", "weight.fits"]
+    return [R / f"bands/{band.name}/{name}" for name in made]
 
 
 rule mask_band:
@@ -98,7 +99,7 @@ rule measure_shift:
         mask=rules.mask_band.output.mask,
         background=rules.subtract_background.output.background,
         psf=rules.prepare_psf.output.psf,
-        templates=given_templates,
+        solved=solved_before,
     output:
         shift=R / "bands/{band}/astrometry.json",
         residual=R / "bands/{band}/shift-sub.fits",
@@ -114,7 +115,7 @@ rule measure_shift:
         runtime=60,
     shell:
         "python {SCRIPTS}/measure_shift.py --log {log}"
-        " {input.spec} {R} {output} {input.templates}"
+        " {input.spec} {R} {output} {input.solved}"
 
 
 rule make_templates:
