@@ -43,7 +43,7 @@ def main(
         flux_err=noise.err,
         flux_err_white=solution.err,
         flux_err_isolated=solution.err_isolated,
-        flux_err_shape=shape * np.abs(solution.flux),
+        flux_err_shape=shape,
         worst_neighbour=solution.worst_neighbour,
         correlation=solution.correlation,
         flag=solution.flags | sampling_flag(results / "bands" / spec["band"]),
@@ -75,7 +75,7 @@ def sampling_flag(folder: Path) -> int:
 
 
 def shapes(spec: dict, results: Path, scene: Scene, settled, templates: list, models: dict[int, Model]) -> np.ndarray:  # type: ignore[no-untyped-def]
-    """Return the relative flux errors from the fitted shapes."""
+    """Return the errors of the fluxes from the fitted shapes."""
     engine = TemplateEngine(scene.wcs, scene.image.shape, scene.psf, adopted_shift(spec, results))
     table = read_table(results / "imfit" / "sersic.fits")
     return all_shape_errors(engine, models, table, settled.solution, templates, settled.weight)

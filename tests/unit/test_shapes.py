@@ -5,7 +5,7 @@ import pytest
 from template_battery import SKY, Blur, Grid, psf_of, wcs_of
 from unblend.linear import solve
 from unblend.rendering import sersic_model
-from unblend.shapes import PARAMETERS, ShapeResponse, all_shape_errors, shape_error
+from unblend.shapes import PARAMETERS, ShapeDerivatives, all_shape_errors
 from unblend.templates import TemplateEngine
 
 STACK = np.array([[0.0, -0.06], [0.06, 0.0]])  # detection pixels: north up, east left
@@ -35,7 +35,12 @@ def image_of(engine, model):
 def response_of(engine, model, g, **profile):
     """Return the response of a flux with the influence `g`, an image of the band."""
     shape = {"oversampling": 5.0, **PROFILE, **profile}
-    return ShapeResponse(engine)(model, lambda box: g[box.slices], **shape)
+    box, images = ShapeDerivatives(engine)(model, **shape)
+    return np.einsum("pyx,yx->p", images, g[box.slices])
+
+
+def error_of(response, covariance):
+    return np.sqrt(response @ covariance @ response)
 
 
 @pytest.mark.parametrize("name", PARAMETERS)
@@ -71,7 +76,7 @@ def test_psfs_of_every_kind(blur):
 def test_a_source_far_off_the_image():
     model = sersic_model(flux=1.0, sky=(SKY[0] + 1.0, SKY[1]), pixel_to_sky=STACK, oversampling=5, **PROFILE)
     engine = engine_of()
-    assert np.isnan(response_of(engine, model, np.ones(engine.shape))).all()
+    assert ShapeDerivatives(engine)(model, oversampling=5.0, **PROFILE) is None
 
 
 def test_a_source_on_the_edge():
@@ -93,7 +98,7 @@ def test_an_error_of_r_e_is_what_a_wrong_r_e_does():
     engine, model = engine_of(), model_at()
     covariance = np.zeros((6, 6))
     covariance[5, 5] = 0.1**2
-    found = shape_error(response_of(engine, model, matched(engine, model)), covariance)
+    found = error_of(response_of(engine, model, matched(engine, model)), covariance)
     truth, used = image_of(engine, model_at(r_e=PROFILE["r_e"] + 0.1)), image_of(engine, model)
     flux = np.sum(used * truth) / np.sum(used**2)
     # first order: r_e wrong by 2 %
@@ -104,16 +109,9 @@ def test_an_error_of_r_e_is_what_a_wrong_r_e_does():
 def test_a_wrong_position_costs_nothing_in_first_order():
     engine, model = engine_of(), model_at()
     covariance = np.diag([0.1**2, 0.1**2, 0.0, 0.0, 0.0, 0.0])
-    found = shape_error(response_of(engine, model, matched(engine, model)), covariance)
+    found = error_of(response_of(engine, model, matched(engine, model)), covariance)
     # the flux of a matched template is at its maximum; what is left is light outside the square of the response
     assert found < 1e-5
-
-
-def test_nan_and_zero_covariance():
-    response = np.ones(6)
-    assert shape_error(response, np.zeros((6, 6))) == 0.0
-    assert np.isnan(shape_error(response, np.full((6, 6), np.nan)))
-    assert np.isnan(shape_error(np.full(6, np.nan), np.zeros((6, 6))))
 
 
 SHAPE_DTYPE = np.dtype(
@@ -148,5 +146,24 @@ def test_all_errors_in_the_order_of_the_solution():
     assert np.isfinite(errors[[0, 2]]).all() and np.isnan(errors[[1, 3]]).all()
     # the same profile, far from each other: the same error, to what the neighbours and the constant take
     assert errors[0] == pytest.approx(errors[2], rel=0.1)
-    alone = shape_error(response_of(engine, models[4], matched(engine, models[4])), covariance)
-    assert errors[0] == pytest.approx(alone, rel=0.2)
+    alone = error_of(response_of(engine, models[4], matched(engine, models[4])), covariance)
+    assert errors[0] == pytest.approx(100.0 * alone, rel=0.2)
+
+
+def test_a_neighbours_shape_counts_as_far_as_it_moves_the_flux():
+    engine = engine_of(Grid(scale=0.15, side=61))
+    models = {1: model_at(), 2: model_at(4.0, 14.0)}
+    templates = [engine.template(i, model) for i, model in models.items()]
+    image = 300.0 * image_of(engine, models[1]) + 100.0 * image_of(engine, models[2])
+    weight = np.ones(engine.shape)
+    solution = solve(image, weight, templates)
+    rows = rows_of([1, 2], np.zeros((6, 6)))
+    rows["covariance"][0, 5, 5] = 0.1**2
+    errors = all_shape_errors(engine, models, rows, solution, templates, weight)
+    wrong = [engine.template(1, model_at(r_e=PROFILE["r_e"] + 0.1)), templates[1]]
+    moved = np.abs(solve(image, weight, wrong).flux - solution.flux)
+    # first order: r_e wrong by 2 %
+    assert errors == pytest.approx(moved, rel=0.05) and moved[1] > 0.3
+    # what is known of a neighbour that has no covariance is nothing; its own error is not known
+    rows["covariance"][0] = np.nan
+    np.testing.assert_array_equal(all_shape_errors(engine, models, rows, solution, templates, weight), [np.nan, 0.0])
