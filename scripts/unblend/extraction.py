@@ -13,6 +13,7 @@ from .flags import Flag
 from .geometry import offset_arcsec
 from .linear import WEIGHT_TOLERANCE, Solution, model_image, rescale_weight, screen, solve
 from .noise import correlated_errors, debiased_autocorrelation
+from .units import ROBUST_SIGMA_ERROR
 from .unmodelled import beside_masks, unmodelled_light
 
 log = logging.getLogger(__name__)
@@ -91,7 +92,8 @@ def settle_weights(
                     "detect fainter sources, or set background", name, 100 * lost)  # fmt: skip
     elif lost > 0:
         log.info("%s: light that no model explains may be in %.1f %% of the pixels: left out", name, 100 * lost)
-    scale = _scale(rescale_weight(weight, solution.residual, near), claim, name)
+    measured = rescale_weight(weight, solution.residual, near)
+    scale = _scale(measured, int(np.count_nonzero((weight > 0) & ~near)), claim, name)
     if scale != 1.0:
         weight = weight / scale**2
         solution = solve(image, weight, templates)
@@ -113,13 +115,13 @@ def _near(solution: Solution, templates: Sequence[Template], weight: np.ndarray)
     return near_sources(solution, templates, weight / measured**2 if measured > 0 else weight)
 
 
-def _scale(measured: float, claim: Claim, name: str) -> float:
-    """Return the factor on the claimed noise: 1 where it is kept."""
+def _scale(measured: float, pixels: int, claim: Claim, name: str) -> float:
+    """Return the factor on the claimed noise, measured on so many pixels: 1 where it is kept."""
     if not (np.isfinite(measured) and measured > 0):
         return 1.0
     if claim == "image":
         return measured
-    if WEIGHT_TOLERANCE[0] <= measured <= WEIGHT_TOLERANCE[1]:
+    if abs(measured - 1.0) <= max(WEIGHT_TOLERANCE, 3.0 * ROBUST_SIGMA_ERROR / np.sqrt(pixels)):
         return 1.0
     action = "the value given is kept" if claim == "value" else "weights are scaled to agree"
     log.warning("%s: source-free pixels scatter %.3f times what their weights say: %s", name, measured, action)

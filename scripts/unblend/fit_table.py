@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -28,6 +29,9 @@ chi2 and n_pixels are of the group, chi2_red of the source's own segment. NaN wh
 # The fit's order is X0, Y0, PA, ell, n, I_e, r_e.
 _FROM_FIT = [1, 0, 2, 3, 4, 6]
 _NAMES = ("x", "y", "pa", "ell", "n", "i_e", "r_e")
+_PA = 2
+_LARGEST_PA_ERR = 180.0 / math.sqrt(12.0)
+"""Degrees: the spread of an angle of which nothing is known. A fit that ended round has a formal one of 10¹⁴."""
 
 
 def fit_table(
@@ -88,8 +92,17 @@ def _fill(row: np.ndarray, fit: GroupFit, member: MemberFit) -> None:
         if name not in ("x", "y"):
             row[name] = parameter.value
         row[f"{name}_err"] = np.nan if parameter.error is None else parameter.error
+    row["pa_err"] = np.minimum(row["pa_err"], _LARGEST_PA_ERR)
     if member.covariance:
-        row["covariance"][0] = np.array(member.covariance)[np.ix_(_FROM_FIT, _FROM_FIT)]
+        row["covariance"][0] = _with_known_angle(np.array(member.covariance)[np.ix_(_FROM_FIT, _FROM_FIT)])
+
+
+def _with_known_angle(covariance: np.ndarray) -> np.ndarray:
+    """Return the covariance with the error of the position angle no larger than `_LARGEST_PA_ERR`."""
+    error = math.sqrt(covariance[_PA, _PA])
+    scale = np.ones(len(covariance))
+    scale[_PA] = min(1.0, _LARGEST_PA_ERR / error) if error > 0 else 1.0
+    return covariance * np.outer(scale, scale)
 
 
 def _add_sky(table: np.ndarray, wcs: WCS) -> None:

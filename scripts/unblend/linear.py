@@ -32,8 +32,8 @@ MIN_LIGHT = 1e-3
 NEIGHBOUR_CORRELATION = 0.01
 """Correlation below which a neighbour is not worth naming: it adds less than 1e-4 to an error."""
 
-WEIGHT_TOLERANCE = (0.95, 1.05)
-"""Ratio of measured to claimed scatter that is left alone: the precision asked of the errors themselves."""
+WEIGHT_TOLERANCE = 0.05
+"""Deviation of measured over claimed scatter from 1 that is left alone: the precision asked of errors themselves."""
 
 
 @dataclass(frozen=True)

@@ -144,8 +144,11 @@ def _shape_of(row: np.void) -> dict[str, float]:
 
 def _independent(covariance: np.ndarray) -> np.ndarray:
     """Return the covariance's independent directions as columns, each one sigma long, shape (6, 6)."""
-    lengths, directions = np.linalg.eigh(covariance)
-    return directions * np.sqrt(np.maximum(lengths, 0.0))
+    # of the correlations: the units of the parameters differ by orders of magnitude
+    sigma = np.sqrt(np.diag(covariance))
+    unit = np.where(sigma > 0, sigma, 1.0)
+    lengths, directions = np.linalg.eigh(covariance / np.outer(unit, unit))
+    return sigma[:, None] * directions * np.sqrt(np.maximum(lengths, 0.0))
 
 
 def _products(

@@ -9,7 +9,7 @@ import numpy as np
 
 from .flags import Flag
 from .geometry import offset_arcsec
-from .units import robust_sigma
+from .units import ROBUST_SIGMA_ERROR, robust_sigma
 
 NOT_COUNTED = Flag.NO_PIXELS | Flag.PARTLY_MASKED | Flag.ON_EDGE | Flag.NO_MODEL
 """A flux with one of these flags says itself that it is not the whole source."""
@@ -21,8 +21,6 @@ MAG_CAP = 3.0
 
 MEDIAN_ERROR = 1.2533
 """Error of a median over that of a mean, Gaussian: sqrt(pi/2)."""
-MAD_ERROR = 1.17
-"""Error of the robust sigma, times sqrt(N)/sigma: its efficiency is 0.37 (1 / sqrt(2 × 0.37))."""
 
 
 @dataclass(frozen=True)
@@ -109,7 +107,7 @@ def scatter(flux: np.ndarray, err: np.ndarray, true_flux: np.ndarray) -> Scatter
         float(np.median(deviation)),
         MEDIAN_ERROR * width / np.sqrt(number),
         sigma,
-        MAD_ERROR * sigma / np.sqrt(number),
+        ROBUST_SIGMA_ERROR * sigma / np.sqrt(number),
         float(np.sqrt(np.mean(pull**2))),
     )
 

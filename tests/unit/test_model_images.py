@@ -109,8 +109,10 @@ def group(*members, chi2=110.0):
     return GroupFit(Box(0, 0, 9, 9), members, sky, sky, chi2, 108, 8, True, "LM", 50)
 
 
-def table_of():
-    covariance = tuple(tuple(float(10 * i + j) for j in range(7)) for i in range(7))
+COVARIANCE = tuple(tuple(float(10 * i + j) for j in range(7)) for i in range(7))
+
+
+def table_of(covariance=COVARIANCE):
     first = member(block(with_errors(SERSIC)), flags=int(Flag.FIT_RETRIED), chi2_segment=1.2, covariance=covariance)
     second = MemberFit(2, (block(POINT),), (), ())
     fits = {7: group(first, second)}
@@ -145,6 +147,15 @@ def test_the_covariance_is_put_in_order():
     assert covariance.shape == (6, 6)
     assert covariance[0].tolist() == [11.0, 10.0, 12.0, 13.0, 14.0, 16.0]
     assert covariance[5].tolist() == [61.0, 60.0, 62.0, 63.0, 64.0, 66.0]
+
+
+def test_an_angle_of_which_nothing_is_known_has_the_spread_of_half_a_turn():
+    covariance = np.diag([1.0, 1.0, 1e28, 1.0, 1.0, 1.0, 1.0])
+    covariance[2, 3] = covariance[3, 2] = 5e13
+    found = table_of(tuple(map(tuple, covariance.tolist())))[2]["covariance"]
+    assert np.sqrt(found[2, 2]) == pytest.approx(180 / np.sqrt(12))
+    # a correlation of a half stays one, and all else as it was
+    assert found[2, 3] == found[3, 2] == pytest.approx(0.5 * 180 / np.sqrt(12)) and found[3, 3] == 1.0
 
 
 def test_what_is_no_single_sersic_is_nan():

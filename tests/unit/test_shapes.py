@@ -167,3 +167,18 @@ def test_a_neighbours_shape_counts_as_far_as_it_moves_the_flux():
     # what is known of a neighbour that has no covariance is nothing; its own error is not known
     rows["covariance"][0] = np.nan
     np.testing.assert_array_equal(all_shape_errors(engine, models, rows, solution, templates, weight), [np.nan, 0.0])
+
+
+def test_an_angle_of_which_nothing_is_known_does_not_drown_the_rest():
+    # a round profile: its angle changes nothing, and the fit's variance of it is huge
+    engine = engine_of(Grid(scale=0.15, side=61))
+    model = model_at(ell=0.0)
+    templates = [engine.template(1, model)]
+    weight = np.ones(engine.shape)
+    solution = solve(100.0 * image_of(engine, model), weight, templates)
+    errors = []
+    for variance in (0.0, 1e28):
+        rows = rows_of([1], np.diag([0.0, 0.0, variance, 0.01, 0.5, 0.1]))
+        rows["ell"] = 0.0
+        errors.append(all_shape_errors(engine, {1: model}, rows, solution, templates, weight)[0])
+    assert errors[1] == pytest.approx(errors[0], rel=1e-6) and errors[0] > 0.1
