@@ -18,7 +18,11 @@ def solved_before(wildcards):
     band = CONFIG.bands[wildcards.band]
     folder = R / f"bands/{band.name}"
     # What changes the weights is in the spec of the shift, too; the target, which only extract_fluxes knows, is not.
-    return [] if band.shift == "auto" else [folder / "templates.npz", settled(folder / "weight.fits")]
+    return (
+        []
+        if band.shift == "auto"
+        else [folder / "templates.npz", settled(folder / "weight.fits")]
+    )
 
 
 rule mask_band:

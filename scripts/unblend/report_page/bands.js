@@ -71,7 +71,7 @@ function buildBands(section) {
   const large = html("input", { type: "checkbox", onchange: (event) => document.body.classList.toggle("large", event.target.checked) });
   document.querySelector("nav").append(html("label", { class: "stretch" }, "black at ", choice), html("label", {}, large, " large panels"));
   section.append(bandSummary(),
-    html("p", { class: "soft" }, "Noise and constant in image units; correlation of neighbouring pixels; the adopted factor multiplies the formal errors. All images of a band are on one stretch, black is light; brown is masked; yellow circles are where the Monte Carlo takes its noise. A click on a source opens its card."));
+    html("p", { class: "soft" }, "Noise and constant in image units; correlation of neighbouring pixels; the adopted factor multiplies the formal errors; left out are pixels that may hold light of no modelled source. All images of a band are on one stretch, black is light; brown is masked; yellow circles are where the Monte Carlo takes its noise. A click on a source opens its card."));
   for (const band of DATA.bands) {
     const found = band.shift, { ratio, ratio_err: error, circles } = band.simulated;
     section.append(html("div", { class: "band", id: `band-${band.name}` }, html("h3", {}, band.name, html("span", { class: "soft" }, ` black at ${digits(band.high, 2)} σ of the noise${band.binned > 1 ? `, ${band.binned} × ${band.binned} pixels averaged` : ""}`)), panels(band, band.circles), shiftWords(found),
