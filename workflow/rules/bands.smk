@@ -16,13 +16,11 @@ def measured_shift(wildcards):
 def solved_before(wildcards):
     """Templates and weights of a band whose shift the user gives; a search comes before there are any."""
     band = CONFIG.bands[wildcards.band]
+    if band.shift == "auto":
+        return []
     folder = R / f"bands/{band.name}"
     # What changes the weights is in the spec of the shift, too; the target, which only extract_fluxes knows, is not.
-    return (
-        []
-        if band.shift == "auto"
-        else [folder / "templates.npz", settled(folder / "weight.fits")]
-    )
+    return [folder / "templates.npz", settled(folder / "weight.fits")]
 
 
 rule mask_band:
