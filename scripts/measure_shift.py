@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from unblend.domain import Model
 from unblend.errors import ShiftError
-from unblend.extraction import noise_correlation, settle_weights, settled_before
+from unblend.extraction import noise_correlation, settle_weights
 from unblend.flags import Flag
 from unblend.io.files import read_json, write_json
-from unblend.io.images import read_array, write_image
+from unblend.io.images import write_image
 from unblend.io.scenes import load_models, load_scene
 from unblend.io.tables import read_table
 from unblend.io.template_store import read_templates
@@ -26,11 +26,8 @@ UNFIT = Flag.POINT_SOURCE | Flag.FIT_REPLACED | Flag.SHAPE_UNCERTAIN
 DOUBTFUL = Flag.FIT_POOR_CHI2 | Flag.FIT_ON_BOUND | Flag.CUSTOM_MODEL
 
 
-def main(spec_path: str, results_dir: str, shift_path: str, residual_path: str, *solved: str) -> None:
-    """Write astrometry.json and the residual at the shift that it names.
-
-    `solved` are the files of templates and of weights of a band whose shift is given: it was solved before.
-    """
+def main(spec_path: str, results_dir: str, shift_path: str, residual_path: str, templates_path: str = "") -> None:
+    """Write astrometry.json and the residual at the shift that it names; `templates_path`: those at a given shift."""
     spec, results = read_json(spec_path), Path(results_dir)
     scene = load_scene(spec, results)
     table, models = read_table(results / "imfit" / "sersic.fits"), load_models(results)
@@ -39,14 +36,10 @@ def main(spec_path: str, results_dir: str, shift_path: str, residual_path: str, 
     band = Registration(scene.image, scene.weight, scene.wcs, scene.psf, models, r_e, doubtful)
     auto = spec["shift"] == "auto"
     present = (0.0, 0.0) if auto else (float(spec["shift"][0]), float(spec["shift"][1]))
-    if solved:
-        templates = read_templates(solved[0])[0]
-        settled = settled_before(scene.image, read_array(solved[1]), templates)
-    else:
-        templates = band.templates(present)
-        settled = settle_weights(
-            scene.image, scene.weight, templates, fwhm=scene.fwhm, claim=scene.claim, name=spec["band"]
-        )
+    templates = read_templates(templates_path)[0] if templates_path else band.templates(present)
+    settled = settle_weights(
+        scene.image, scene.weight, templates, fwhm=scene.fwhm, claim=scene.claim, name=spec["band"]
+    )
     band.weight, solution = settled.weight, settled.solution
     band.correlation = noise_correlation(settled, templates, rounds=1)
     content: dict[str, Any] = {"band": spec["band"], "shift_arcsec": list(present), "message": None, "grid": None}

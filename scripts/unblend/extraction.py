@@ -102,13 +102,6 @@ def settle_weights(
     return Settled(solution, weight, scale, float(np.median(weight[weight > 0]) ** -0.5), near, lost)
 
 
-def settled_before(image: np.ndarray, weight: np.ndarray, templates: Sequence[Template]) -> Settled:
-    """Return the solution with weights that agree with the data already (`Settled.weight`)."""
-    solution = solve(image, weight, templates)
-    near = near_sources(solution, templates, weight)
-    return Settled(solution, weight, 1.0, float(np.median(weight[weight > 0]) ** -0.5), near, 0.0)
-
-
 def _near(solution: Solution, templates: Sequence[Template], weight: np.ndarray) -> np.ndarray:
     """Return `near_sources` as it is with the measured noise, whatever the weights claim."""
     measured = rescale_weight(weight, solution.residual, near_sources(solution, templates, weight))

@@ -7,7 +7,7 @@ import pytest
 from gaussians import gaussian, gaussian_field
 from scipy.ndimage import gaussian_filter
 from unblend.domain import Model
-from unblend.extraction import measure_noise, near_sources, nearest_source, settle_weights, settled_before
+from unblend.extraction import measure_noise, near_sources, nearest_source, settle_weights
 from unblend.linear import model_image, solve
 from unblend.unmodelled import _significance, beside_masks
 
@@ -201,11 +201,3 @@ def test_nearest_source():
 def test_nearest_source_across_the_origin():
     models = {1: model_at(359.9999, 0.0), 2: model_at(0.0005, 0.0)}
     assert nearest_source(models, {"ra": 0.0, "dec": 0.0}) == 1
-
-
-def test_settled_weights_give_the_same_solution_again():
-    settled = settle(0.3, image=with_stranger(200.0))
-    again = settled_before(with_stranger(200.0) + 0.5 * WHITE, settled.weight, TEMPLATES)
-    np.testing.assert_array_equal(again.solution.flux, settled.solution.flux)
-    np.testing.assert_array_equal(again.near_source, settled.near_source)
-    assert again.rms == settled.rms

@@ -13,14 +13,10 @@ def measured_shift(wildcards):
     return R / f"bands/{band.name}/astrometry.json" if band.shift == "auto" else []
 
 
-def solved_before(wildcards):
-    """Templates and weights of a band whose shift the user gives; a search comes before there are any."""
+def given_templates(wildcards):
+    """The templates at the shift that the user gives; a search comes before there are any."""
     band = CONFIG.bands[wildcards.band]
-    if band.shift == "auto":
-        return []
-    folder = R / f"bands/{band.name}"
-    # What changes the weights is in the spec of the shift, too; the target, which only extract_fluxes knows, is not.
-    return [folder / "templates.npz", settled(folder / "weight.fits")]
+    return [] if band.shift == "auto" else R / f"bands/{band.name}/templates.npz"
 
 
 rule mask_band:
@@ -102,7 +98,7 @@ rule measure_shift:
         mask=rules.mask_band.output.mask,
         background=rules.subtract_background.output.background,
         psf=rules.prepare_psf.output.psf,
-        solved=solved_before,
+        templates=given_templates,
     output:
         shift=R / "bands/{band}/astrometry.json",
         residual=R / "bands/{band}/shift-sub.fits",
@@ -118,7 +114,7 @@ rule measure_shift:
         runtime=60,
     shell:
         "python {SCRIPTS}/measure_shift.py --log {log}"
-        " {input.spec} {R} {output} {input.solved}"
+        " {input.spec} {R} {output} {input.templates}"
 
 
 rule make_templates:
