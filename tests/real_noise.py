@@ -38,7 +38,6 @@ class Measured:
     templates: list[Template]
     weight: np.ndarray
     solution: linear.Solution
-    fwhm_pixels: float
     segments: np.ndarray
 
     @property
@@ -61,7 +60,7 @@ def measured(results: Path, band: str) -> Measured:
     path = str(results / "det_seg.fits")
     segments = project_mask(read_labels(path) > 0, read_wcs(path), scene.wcs, scene.image.shape)
     solution = linear.solve(scene.image, weight, templates)
-    return Measured(scene, read_table(folder / "fluxes.fits"), templates, weight, solution, scene.fwhm, segments)
+    return Measured(scene, read_table(folder / "fluxes.fits"), templates, weight, solution, segments)
 
 
 def plain_correlation(band: Measured, lags: int = MAX_LAG) -> np.ndarray:
@@ -141,7 +140,7 @@ def centroid(template: Template) -> tuple[float, float]:
 def monte_carlo_ratio(band: Measured, radius_fwhm: float) -> tuple[int, float, float]:
     """Return the number of circles of this radius, Monte Carlo over formal errors, and the error of that."""
     light = linear.model_image(band.templates, band.solution.flux, band.weight.shape)
-    radius = radius_fwhm * band.fwhm_pixels
+    radius = radius_fwhm * band.scene.fwhm
     placed = place_circles(
         light,
         band.weight == 0,
