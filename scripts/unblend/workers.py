@@ -1,19 +1,20 @@
-"""Run tasks in a forked worker that may hang or crash without harm.
+"""Run tasks in forked workers that may hang or crash without harm.
 
-A fit inside IMFIT cannot be interrupted: no signal reaches Python before it returns. So a worker process does the
-tasks one by one and sends each result back; a task that takes too long is killed with its worker, one that kills
-its worker is reported, and a new worker (8 ms) goes on with the next.
+A fit inside IMFIT cannot be interrupted: no signal reaches Python before it returns. So worker processes are handed
+the tasks one by one and send each result back; a task that takes too long is killed with its worker, one that kills
+its worker is reported, and a new worker (8 ms) goes on with the next. They share what the parent has imported and read.
 """
 
 from __future__ import annotations
 
 import multiprocessing
 import os
+import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from multiprocessing.connection import Connection
-from multiprocessing.context import ForkProcess
+from multiprocessing.connection import Connection, wait
 from typing import Any
 
 from .errors import UnblendError
@@ -31,77 +32,119 @@ class Failure:
 
 
 def run_tasks(
-    function: Callable[[Any], Any], tasks: Sequence[Any], timeout_s: float | None = None
+    function: Callable[[Any], Any], tasks: Sequence[Any], timeout_s: float | None = None, workers: int = 1
 ) -> Iterator[tuple[int, Any]]:
-    """Yield (index, result) for every task, in order; the result is a `Failure` where there is none.
+    """Yield (index, result) for every task as it is done; the result is a `Failure` where there is none.
 
     Parameters
     ----------
     function : callable
         Takes one task. Runs in a forked process, so neither it nor the tasks need to be picklable; results do.
     tasks : sequence
-        Anything.
+        Anything. Begun in order; one worker ends them in order, too.
     timeout_s : float or None
         Longest time for one task, seconds; None: no limit.
+    workers : int
+        Processes side by side.
     """
-    done = 0
-    while done < len(tasks):
-        worker, results = _start(function, tasks, done)
+    crew: list[_Worker] = []
+    try:
+        for index in range(len(tasks)):
+            if len(crew) < workers:
+                worker = _Worker(function, tasks, timeout_s, crew)
+                crew.append(worker)
+            else:
+                worker = _next_done(crew)
+                yield worker.task, worker.outcome()
+                if not worker.is_fit:
+                    crew.remove(worker)
+                    worker = _Worker(function, tasks, timeout_s, crew)
+                    crew.append(worker)
+            worker.begin(index)
+        while crew:
+            worker = _next_done(crew)
+            crew.remove(worker)
+            yield worker.task, worker.outcome()
+            worker.stop()
+    finally:
+        for worker in crew:
+            worker.stop()
+
+
+class _Worker:
+    """A forked process with a task in hand; `is_fit` is False once it has died or been killed."""
+
+    def __init__(
+        self, function: Callable[[Any], Any], tasks: Sequence[Any], timeout_s: float | None, crew: Sequence[_Worker]
+    ):
+        context = multiprocessing.get_context("fork")
+        self.pipe, theirs = context.Pipe()
+        # with a copy of a parent's end open in any child, a worker whose parent was killed would wait for ever
+        parents = [self.pipe, *(worker.pipe for worker in crew)]
+        self.process = context.Process(target=_work, args=(function, tasks, theirs, parents), daemon=True)
+        self.process.start()
+        # the child holds the only other end left, so that its death is seen as the end of the file
+        theirs.close()
+        self.timeout_s, self.deadline, self.task, self.is_fit = timeout_s, float("inf"), -1, True
+
+    def begin(self, task: int) -> None:
+        """Hand the worker a task."""
+        self.task = task
+        if self.timeout_s is not None:
+            self.deadline = time.monotonic() + self.timeout_s
+        with suppress(ConnectionError):  # if it has died meanwhile, `outcome` finds that out
+            self.pipe.send(task)
+
+    def outcome(self) -> Any:
+        """Return the result of the task, or why there is none; then the worker is dead."""
+        if not self.pipe.poll():
+            self.stop()
+            return Failure("timeout", f"no result after {self.timeout_s:g} s")
         try:
-            while done < len(tasks):
-                outcome, alive = _receive(worker, results, timeout_s)
-                yield done, outcome
-                done += 1
-                if not alive:
-                    break
-        finally:
-            _stop(worker, results)
+            return self.pipe.recv()
+        except (EOFError, ConnectionError):
+            self.process.join()
+            code = self.process.exitcode
+            self.stop()
+            return Failure("crash", f"the process ended with exit code {code}")
+
+    def stop(self) -> None:
+        """End the worker, whatever it does."""
+        self.is_fit = False
+        self.pipe.close()
+        if self.process.is_alive():
+            self.process.kill()
+        self.process.join()
 
 
-def _start(function: Callable[[Any], Any], tasks: Sequence[Any], first: int) -> tuple[ForkProcess, Connection]:
-    """Fork a worker for the tasks from number `first` on."""
-    context = multiprocessing.get_context("fork")
-    receiver, sender = context.Pipe(duplex=False)
-    worker = context.Process(target=_work, args=(function, tasks, first, sender, receiver), daemon=True)
-    worker.start()
-    # the child holds the only writing end left, so that its death is seen as the end of the file
-    sender.close()
-    return worker, receiver
+def _next_done(crew: Sequence[_Worker]) -> _Worker:
+    """Wait for a worker that has a result, is dead, or is out of time, and return it."""
+    first = min(crew, key=lambda worker: worker.deadline)
+    patience = None if first.deadline == float("inf") else max(0.0, first.deadline - time.monotonic())
+    done = wait([worker.pipe for worker in crew], patience)
+    return next((worker for worker in crew if worker.pipe in done), first)
 
 
 def _work(
-    function: Callable[[Any], Any], tasks: Sequence[Any], first: int, sender: Connection, receiver: Connection
+    function: Callable[[Any], Any], tasks: Sequence[Any], pipe: Connection, parents: Sequence[Connection]
 ) -> None:
-    """Do the tasks and send each result: the body of the worker."""
-    # with its own copy of the reading end open, a worker whose parent was killed would wait for ever
-    receiver.close()
-    for index in range(first, len(tasks)):
+    """Do the tasks that the parent asks for and send each result: the body of a worker."""
+    for end in parents:
+        end.close()
+    while True:
         try:
-            sender.send(function(tasks[index]))
-        except BrokenPipeError:
+            pipe.send(_result(function, tasks[pipe.recv()]))
+        except (EOFError, ConnectionError):
             return
-        except UnblendError as problem:
-            sender.send(Failure("error", str(problem)))
-        except Exception as problem:
-            place = traceback.extract_tb(problem.__traceback__)[-1]
-            where = f"{os.path.basename(place.filename)}, line {place.lineno}"
-            sender.send(Failure("error", f"{type(problem).__name__} in {where}: {problem}"))
 
 
-def _receive(worker: ForkProcess, results: Connection, timeout_s: float | None) -> tuple[Any, bool]:
-    """Return the next result and whether the worker can go on."""
-    if not results.poll(timeout_s):
-        return Failure("timeout", f"no result after {timeout_s:g} s"), False
+def _result(function: Callable[[Any], Any], task: Any) -> Any:
+    """Return what the function gives, or the failure that an exception is."""
     try:
-        return results.recv(), True
-    except EOFError:
-        worker.join()
-        return Failure("crash", f"the process ended with exit code {worker.exitcode}"), False
-
-
-def _stop(worker: ForkProcess, results: Connection) -> None:
-    """End the worker, whatever it does."""
-    results.close()
-    if worker.is_alive():
-        worker.kill()
-    worker.join()
+        return function(task)
+    except UnblendError as problem:
+        return Failure("error", str(problem))
+    except Exception as problem:
+        place = traceback.extract_tb(problem.__traceback__)[-1]
+        where = f"{os.path.basename(place.filename)}, line {place.lineno}"
+        return Failure("error", f"{type(problem).__name__} in {where}: {problem}")

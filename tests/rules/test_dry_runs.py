@@ -125,7 +125,8 @@ def test_every_rule_is_complete(name: str, text: str) -> None:
     for name_of in ("input", "output"):
         unnamed = [entry for entry in section(text, name_of) if not re.match(r"\w+=|\*\*|\),?$", entry)]
         assert not unnamed, f"{name_of}: {unnamed}"
-    assert "threads: 1\n" in text
+    # a job of fits forks as many workers; all others are for one core
+    assert f"threads: {'FIT_THREADS' if name.startswith('fit_') else 1}\n" in text
     assert section(text, "conda") == ["ENVIRONMENT"]
     assert {entry.split("=")[0] for entry in section(text, "resources")} == {"mem_mb", "runtime"}
     for kind in ("log", "benchmark"):

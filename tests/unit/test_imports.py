@@ -97,8 +97,8 @@ IO_EXCEPTIONS: dict[str, set[str]] = {
     "field_state": {"progress"},  # says in words what it has found
     "run_watch": {"progress"},  # prints how far a run is
     "live_stack": {"left_over", "model_images"},  # subtracts what is fitted so far
-    "fit_batch": {"fit_result", "fitting", "runlog", "workers"},  # runs the fits of a batch and keeps them
-    "render_batch": {"model_images", "runlog"},  # draws the models of a batch and keeps them
+    "fit_batch": {"fit_result", "fitting", "onethread", "runlog", "workers"},  # runs the fits of a batch and keeps them
+    "render_batch": {"model_images", "runlog", "workers"},  # draws the models of a batch and keeps them
     "imfit_files": {"imfit_text", "fit_result", "fit_data", "imfit", "directives"},  # IMFIT's own formats
     "scenes": {"linear"},  # the noise of a band is measured where it is read
 }

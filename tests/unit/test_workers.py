@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import os
+import signal
 import time
+from pathlib import Path
 
 from unblend.errors import InputError
 from unblend.workers import Failure, run_tasks
@@ -63,3 +65,43 @@ def test_a_caller_that_stops_early_leaves_no_process():
 def test_results_larger_than_a_pipe():
     ((_, result),) = run_tasks(lambda task: b"x" * 1_000_000, [0])
     assert len(result) == 1_000_000
+
+
+def test_several_workers_do_every_task_once_and_side_by_side(tmp_path):
+    def meet(task):
+        """Leave a mark and wait until all others have: one worker alone would wait for ever."""
+        (tmp_path / str(task)).touch()
+        while len(list(tmp_path.iterdir())) < 3:
+            time.sleep(0.01)
+        return task, os.getpid()
+
+    found = dict(run_tasks(meet, [10, 20, 30], timeout_s=30.0, workers=3))
+    assert {index: task for index, (task, _) in found.items()} == {0: 10, 1: 20, 2: 30}
+    assert len({pid for _, pid in found.values()}) == 3
+
+
+def test_several_workers_survive_whatever_a_task_does():
+    tasks = [1, "sleep", "die", 2, "raise", 3, "die", "sleep", 4]
+    outcome = list(run_tasks(behave, tasks, timeout_s=0.5, workers=2))
+    assert sorted(index for index, _ in outcome) == list(range(len(tasks)))
+    said = {index: getattr(result, "kind", result) for index, result in outcome}
+    assert [said[k] for k in range(9)] == [2, "timeout", "crash", 4, "error", 6, "crash", "timeout", 8]
+
+
+def test_workers_end_with_a_parent_that_is_killed():
+    # a process that runs two workers and is killed while one waits for its next task
+    reader, writer = os.pipe()
+    parent = os.fork()
+    if parent == 0:
+        for _, pid in run_tasks(lambda task: time.sleep(0.2 * task) or os.getpid(), [0, 1, 0, 1], workers=2):
+            os.write(writer, f"{pid}\n".encode())
+            time.sleep(0.5)
+        os._exit(0)
+    first = int(os.read(reader, 20).split()[0])
+    os.kill(parent, signal.SIGKILL)
+    os.waitpid(parent, 0)
+    until = time.monotonic() + 20.0
+    while Path(f"/proc/{first}").exists() and "Z" not in Path(f"/proc/{first}/stat").read_text().split()[2]:
+        assert time.monotonic() < until, "the worker waits for its dead parent"
+        time.sleep(0.05)
+    os.close(reader), os.close(writer)

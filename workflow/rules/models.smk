@@ -1,3 +1,6 @@
+# A job of fits does so many side by side, in processes that share what it has read: each keeps to one thread.
+FIT_THREADS = 4
+
 # Behind the checkpoint `group_sources` these files change only together with the keys in the job specs. groups.json is
 # not among them: marked ancient, it would hide from Snakemake that its jobs wait for the checkpoint.
 FIT_INPUTS = {
@@ -40,12 +43,13 @@ rule fit_first_pass:
         R / "benchmarks/fit_first_pass/{batch}.tsv"
     conda:
         ENVIRONMENT
-    threads: 1
+    threads: FIT_THREADS
     resources:
         mem_mb=1500,
         runtime=120,
     shell:
-        "python {SCRIPTS}/fit_first_pass.py --log {log} {input.spec} {R} {output.done}"
+        "OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1"
+        " python {SCRIPTS}/fit_first_pass.py --log {log} {input.spec} {R} {output.done} {threads}"
 
 
 rule fit_second_pass:
@@ -62,12 +66,13 @@ rule fit_second_pass:
         R / "benchmarks/fit_second_pass/{batch}.tsv"
     conda:
         ENVIRONMENT
-    threads: 1
+    threads: FIT_THREADS
     resources:
         mem_mb=1500,
         runtime=120,
     shell:
-        "python {SCRIPTS}/fit_second_pass.py --log {log} {input.spec} {R} {output.done}"
+        "OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1"
+        " python {SCRIPTS}/fit_second_pass.py --log {log} {input.spec} {R} {output.done} {threads}"
 
 
 checkpoint collect_models:

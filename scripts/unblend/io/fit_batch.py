@@ -10,6 +10,7 @@ from ..errors import InputError
 from ..fit_result import GroupFit
 from ..fitting import replacement_fit
 from ..flags import Flag
+from ..onethread import load_pyimfit
 from ..runlog import record_work
 from ..workers import Failure, run_tasks
 from .fit_field import FitField
@@ -23,8 +24,9 @@ def fit_batch(
     which: str,
     fit: Callable[[str], GroupFit],
     write: Callable[[str, GroupFit], None] | None = None,
+    workers: int = 1,
 ) -> dict[str, str]:
-    """Run `fit` for every group of the spec whose key differs from the stored one, in a worker with a time limit.
+    """Run `fit` for every group of the spec whose key differs from the stored one, in workers with a time limit.
 
     Parameters
     ----------
@@ -36,6 +38,8 @@ def fit_batch(
         From the name of a group to its fit.
     write : callable or None
         Writes IMFIT's files of a group whose fit has crashed or run out of time; `fit` writes those of the others.
+    workers : int
+        Processes side by side.
 
     Returns
     -------
@@ -51,7 +55,10 @@ def fit_batch(
     todo = [group for group in sorted(keys, key=int) if not field.is_current(group, which, keys[group])]
     log.info("%d of %d groups to fit", len(todo), len(keys))
     mistakes = []
-    for number, outcome in run_tasks(fit, todo, spec["timeout_s"]):
+    if todo:
+        field.load()
+        load_pyimfit()
+    for number, outcome in run_tasks(fit, todo, spec["timeout_s"], workers):
         group = todo[number]
         user_files = spec["groups"][group]["user_files"]
         if isinstance(outcome, Failure) and outcome.kind == "error" and user_files:
@@ -68,7 +75,7 @@ def fit_batch(
             record_work(f"fit_{which}", group, outcome.seconds)
         log.info("group %s: chi2 %.1f for %d pixels", group, outcome.chi2, outcome.n_pixels)
     if mistakes:
-        raise InputError("; ".join(mistakes))
+        raise InputError("; ".join(sorted(mistakes)))
     return keys
 
 

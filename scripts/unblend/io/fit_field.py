@@ -101,6 +101,14 @@ class FitField:
         """Makes templates on the stack, for models that are images."""
         return TemplateEngine(self.wcs, self.stack.shape, as_psf(self.psf))
 
+    def load(self) -> None:
+        """Read what every fit needs: done before workers are forked, they share it."""
+        self.groups, self.psf, self.stack, self.error, self.segments, self.mask  # noqa: B018
+
+    def model_path(self, source: int) -> Path:
+        """Return the file of a source's un-convolved model."""
+        return self.folder / "models" / f"{source}.fits"
+
     def box(self, group: str) -> Box:
         """Return the cutout of a group."""
         return Box(*self.groups[group]["box"])

@@ -6,17 +6,23 @@ import shutil
 import time
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ..errors import InputError
+from ..errors import InputError, UnblendError
 from ..model_images import model_of
 from ..runlog import record_work
+from ..workers import Failure, run_tasks
 from .files import digest_of
 from .fit_field import FitField
 from .images import atomic_path, read_header, read_model, write_model
 
+if TYPE_CHECKING:
+    from ..fit_result import MemberFit
 
-def render_batch(field: FitField, spec: Mapping[str, Any], theirs_before: Collection[int]) -> list[int]:
+
+def render_batch(
+    field: FitField, spec: Mapping[str, Any], theirs_before: Collection[int], workers: int = 1
+) -> list[int]:
     """Write `models/{id}.fits` of every source whose fit has changed or whose file is gone.
 
     Parameters
@@ -26,29 +32,41 @@ def render_batch(field: FitField, spec: Mapping[str, Any], theirs_before: Collec
         `groups`: user_files of each; `drawing`: digest of what a drawing depends on besides its fit; `oversampling`.
     theirs_before : collection of int
         Sources whose models were the user's own: made from one of ours, those may bear its key.
+    workers : int
+        Processes side by side.
 
     Returns
     -------
     list of int
         Sources whose models are now the user's own.
     """
-    theirs = []
+    theirs: list[int] = []
+    todo: list[tuple[int, str, MemberFit, str]] = []
     for group, entry in spec["groups"].items():
         fit = field.result(group, "second")
         for source in field.groups[group]["members"]:
-            path = field.folder / "models" / f"{source}.fits"
             custom = entry["user_files"].get(str(source), {}).get("custom")
             if custom:
-                copy_custom(custom["file"], path)
+                copy_custom(custom["file"], field.model_path(source))
                 theirs.append(source)
                 continue
             member = fit.member(source)
             key = digest_of([spec["drawing"], repr(member.blocks)])
-            if source in theirs_before or key_of(path) != key:
-                wcs, began = field.wcs, time.process_time()
-                model = model_of(member, wcs, spec["oversampling"])
-                write_model(path, model, {"KEY": key, "SOURCE": source, "GROUP": int(group)})
-                record_work("render", source, time.process_time() - began)
+            if source in theirs_before or key_of(field.model_path(source)) != key:
+                todo.append((source, group, member, key))
+    if todo:
+        wcs = field.wcs  # read before the workers are forked: they share it
+
+        def draw(task: tuple[int, str, MemberFit, str]) -> None:
+            source, group, member, key = task
+            began = time.process_time()
+            model = model_of(member, wcs, spec["oversampling"])
+            write_model(field.model_path(source), model, {"KEY": key, "SOURCE": source, "GROUP": int(group)})
+            record_work("render", source, time.process_time() - began)
+
+        for number, outcome in run_tasks(draw, todo, workers=workers):
+            if isinstance(outcome, Failure):
+                raise UnblendError(f"the model of source {todo[number][0]} was not drawn: {outcome.message}")
     return theirs
 
 
