@@ -7,14 +7,13 @@ from pathlib import Path
 
 import numpy as np
 from unblend.domain import Model
-from unblend.extraction import measure_noise, nearest_source, settle_weights
+from unblend.extraction import measure_noise, settle_weights
 from unblend.flags import Flag
 from unblend.io.files import read_json
 from unblend.io.images import read_header, write_image
 from unblend.io.scenes import Scene, adopted_shift, load_models, load_scene
 from unblend.io.tables import columns, read_table, write_table
 from unblend.io.template_store import read_templates
-from unblend.linear import neighbours_removed
 from unblend.psf import WELL_SAMPLED_FWHM
 from unblend.runlog import record_work, run
 from unblend.shapes import all_shape_errors
@@ -23,10 +22,8 @@ from unblend.templates import TemplateEngine
 log = logging.getLogger("unblend.extract")
 
 
-def main(
-    spec_path: str, results_dir: str, fluxes_path: str, weight_path: str, residual_path: str, removed_path: str
-) -> None:
-    """Write fluxes.fits, weight.fits, residual.fits and neighbours-removed.fits."""
+def main(spec_path: str, results_dir: str, fluxes_path: str, weight_path: str, residual_path: str) -> None:
+    """Write fluxes.fits, weight.fits and residual.fits."""
     spec, results = read_json(spec_path), Path(results_dir)
     scene = load_scene(spec, results)
     templates, _ = read_templates(results / "bands" / spec["band"] / "templates.npz")
@@ -62,9 +59,6 @@ def main(
     write_image(
         residual_path, np.where(scene.mask, np.nan, solution.residual), wcs=scene.wcs, header={"BAND": spec["band"]}
     )
-    target = nearest_source(models, spec["target"])
-    removed = neighbours_removed(scene.image, templates, solution.flux, target)
-    write_image(removed_path, removed, wcs=scene.wcs, header={"BAND": spec["band"], "TARGET": target})
     record_work("extract", spec["band"])
 
 

@@ -21,7 +21,7 @@ def main(spec_path: str, results_dir: str, out_path: str) -> None:
     psf_path = results / "bands" / spec["band"] / "psf.fits"
     image = spec["image"]["file"]
     shift = adopted_shift(spec, results)
-    engine = TemplateEngine(read_wcs(image), read_shape(image), read_psf(str(psf_path)), shift)
+    engine = TemplateEngine(read_wcs(image), read_shape(image), read_psf(str(psf_path))[0], shift)
     common = digest_of([spec["code"], spec["image"]["digest"], file_digest(psf_path), list(shift)])
     models = read_json(results / "imfit" / "models.json")["models"]
     keys = {int(i): digest_of([common, model["digest"]]) for i, model in models.items()}

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from unblend.domain import Model
 from unblend.errors import ShiftError
-from unblend.extraction import noise_correlation, settle_weights
+from unblend.extraction import adopt_weights, noise_correlation, settle_weights
 from unblend.flags import Flag
 from unblend.io.files import read_json, write_json
 from unblend.io.images import write_image
@@ -26,20 +26,27 @@ UNFIT = Flag.POINT_SOURCE | Flag.FIT_REPLACED | Flag.SHAPE_UNCERTAIN
 DOUBTFUL = Flag.FIT_POOR_CHI2 | Flag.FIT_ON_BOUND | Flag.CUSTOM_MODEL
 
 
-def main(spec_path: str, results_dir: str, shift_path: str, residual_path: str, templates_path: str = "") -> None:
-    """Write astrometry.json and the residual at the shift that it names; `templates_path`: those at a given shift."""
+def main(spec_path: str, results_dir: str, shift_path: str, residual_path: str) -> None:
+    """Write astrometry.json and the residual at the shift that it names.
+
+    At a given shift there are templates and settled weights; a search makes its own, at no shift.
+    """
     spec, results = read_json(spec_path), Path(results_dir)
-    scene = load_scene(spec, results)
+    auto = spec["shift"] == "auto"
+    scene = load_scene(spec, results, settled=not auto)
     table, models = read_table(results / "imfit" / "sersic.fits"), load_models(results)
     r_e = {int(row["id"]): radius_arcsec(row, models[int(row["id"])]) for row in table}
     doubtful = frozenset(int(row["id"]) for row in table if row["flag"] & DOUBTFUL)
     band = Registration(scene.image, scene.weight, scene.wcs, scene.psf, models, r_e, doubtful)
-    auto = spec["shift"] == "auto"
     present = (0.0, 0.0) if auto else (float(spec["shift"][0]), float(spec["shift"][1]))
-    templates = read_templates(templates_path)[0] if templates_path else band.templates(present)
-    settled = settle_weights(
-        scene.image, scene.weight, templates, fwhm=scene.fwhm, claim=scene.claim, name=spec["band"]
-    )
+    if auto:
+        templates = band.templates(present)
+        settled = settle_weights(
+            scene.image, scene.weight, templates, fwhm=scene.fwhm, claim=scene.claim, name=spec["band"]
+        )
+    else:
+        templates, _ = read_templates(results / "bands" / spec["band"] / "templates.npz")
+        settled = adopt_weights(scene.image, scene.weight, scene.mask, templates)
     band.weight, solution = settled.weight, settled.solution
     band.correlation = noise_correlation(settled, templates, rounds=1)
     content: dict[str, Any] = {"band": spec["band"], "shift_arcsec": list(present), "message": None, "grid": None}

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from unblend.domain import Region
 from unblend.io.files import read_json
-from unblend.io.images import read_array, read_labels, read_wcs
+from unblend.io.images import read_labels, read_wcs
 from unblend.io.regions import read_regions, write_regions
 from unblend.io.scenes import Scene, load_scene
 from unblend.io.tables import columns, read_table, write_table
@@ -29,16 +29,15 @@ def main(spec_path: str, results_dir: str, out_path: str, regions_path: str) -> 
     """Write monte_carlo.fits (scatter and realizations) and the circles that were used."""
     spec, results = read_json(spec_path), Path(results_dir)
     folder = results / "bands" / spec["band"]
-    scene = load_scene(spec, results)
+    scene = load_scene(spec, results, settled=True)
     templates, _ = read_templates(folder / "templates.npz")
-    weight = read_array(str(folder / "weight.fits"))
-    solution = solve(scene.image, weight, templates)
+    solution = solve(scene.image, scene.weight, templates)
     if spec["sim_regions"]:
         patches = circles(read_regions(spec["sim_regions"]["file"]), scene.wcs)
     else:
         light = model_image(templates, solution.flux, scene.image.shape)
-        patches = placed(scene, weight, light, results, spec["band"])
-    realizations = monte_carlo(solution.residual, scene.mask, templates, solution, weight, patches)
+        patches = placed(scene, light, results, spec["band"])
+    realizations = monte_carlo(solution.residual, scene.mask, templates, solution, scene.weight, patches)
     sigma = scatter(realizations)
     ratio, ratio_err = pooled_ratio(realizations, read_table(folder / "fluxes.fits")["flux_err"])
     scale = adopted_scale(ratio, ratio_err)
@@ -55,15 +54,14 @@ def main(spec_path: str, results_dir: str, out_path: str, regions_path: str) -> 
     record_work("monte_carlo", spec["band"])
 
 
-def placed(
-    scene: Scene, weight: np.ndarray, light: np.ndarray, results: Path, band: str
-) -> list[tuple[float, float, float]]:
+def placed(scene: Scene, light: np.ndarray, results: Path, band: str) -> list[tuple[float, float, float]]:
     """Place empty circles, wider than the PSF and the median source."""
     segments_path = str(results / "det_seg.fits")
     segments = project_mask(read_labels(segments_path) > 0, read_wcs(segments_path), scene.wcs, light.shape)
+    weight, fwhm = scene.weight, scene.fwhm
     noise = float(np.median(weight[weight > 0]) ** -0.5)
     found = place_circles(
-        light, weight == 0, segments, radius=3.0 * scene.fwhm, fwhm=scene.fwhm, quiet=QUIET * noise, loud=LOUD * noise
+        light, weight == 0, segments, radius=3.0 * fwhm, fwhm=fwhm, quiet=QUIET * noise, loud=LOUD * noise
     )
     if found.on_segments:
         log.warning(

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from .domain import Claim, Model, Template
+from .domain import Claim, Template
 from .flags import Flag
-from .geometry import offset_arcsec
 from .linear import WEIGHT_TOLERANCE, Solution, model_image, rescale_weight, screen, solve
 from .noise import correlated_errors, debiased_autocorrelation
 from .units import ROBUST_SIGMA_ERROR
@@ -75,8 +74,7 @@ def settle_weights(
         Of the band, for messages.
     """
     given, beside = weight, beside_masks(weight, templates, fwhm)
-    # the user's masks may cost a source its light; what is left out here is light of others
-    masked = screen(templates, np.isfinite(image) & (given > 0)) & PARTLY_MASKED
+    usable = np.isfinite(image) & (given > 0)
     left_out = beside
     for _ in range(ROUNDS):
         weight = np.where(left_out, 0.0, given)
@@ -98,8 +96,28 @@ def settle_weights(
         weight = weight / scale**2
         solution = solve(image, weight, templates)
         near = near_sources(solution, templates, weight)
-    solution = replace(solution, flags=solution.flags & ~PARTLY_MASKED | masked)
-    return Settled(solution, weight, scale, float(np.median(weight[weight > 0]) ** -0.5), near, lost)
+    return Settled(_flagged(solution, usable, templates), weight, scale, _rms(weight), near, lost)
+
+
+def adopt_weights(image: np.ndarray, weight: np.ndarray, mask: np.ndarray, templates: Sequence[Template]) -> Settled:
+    """Solve with weights that `settle_weights` has left; `mask` is True where it was not given any."""
+    solution = solve(image, weight, templates)
+    near = near_sources(solution, templates, weight)
+    return Settled(_flagged(solution, np.isfinite(image) & ~mask, templates), weight, 1.0, _rms(weight), near, 0.0)
+
+
+def _flagged(solution: Solution, usable: np.ndarray, templates: Sequence[Template]) -> Solution:
+    """Return the solution with partly masked sources marked.
+
+    The user's masks may cost a source its light; what is left out here is light of others.
+    """
+    masked = screen(templates, usable) & PARTLY_MASKED
+    return replace(solution, flags=solution.flags & ~PARTLY_MASKED | masked)
+
+
+def _rms(weight: np.ndarray) -> float:
+    """Return the median noise of a usable pixel."""
+    return float(np.median(weight[weight > 0]) ** -0.5)
 
 
 def _near(solution: Solution, templates: Sequence[Template], weight: np.ndarray) -> np.ndarray:
@@ -146,11 +164,3 @@ def noise_correlation(settled: Settled, templates: Sequence[Template], *, rounds
     return debiased_autocorrelation(
         settled.solution, templates, settled.weight, settled.near_source, rng=rng, rounds=rounds
     )
-
-
-def nearest_source(models: Mapping[int, Model], target: Mapping[str, float]) -> int:
-    """Return the ID of the source nearest to the target (ra, dec in degrees)."""
-    ids = sorted(models)
-    ra, dec = np.array([models[i].sky for i in ids]).T
-    east, north = offset_arcsec(ra, dec, target["ra"], target["dec"])
-    return ids[int(np.argmin(np.hypot(east, north)))]

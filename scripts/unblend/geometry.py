@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from astropy.wcs import WCS
 
     from .domain import Box
@@ -111,6 +113,12 @@ def offset_arcsec(
     # cos(d0) sin(d) - sin(d0) cos(d) cos(dra), written without the cancellation of two numbers near one
     north = (np.sin(d - d0) + 2.0 * np.sin(d0) * np.cos(d) * np.sin(dra / 2.0) ** 2) / cos_c
     return np.rad2deg(east) * ARCSEC_PER_DEG, np.rad2deg(north) * ARCSEC_PER_DEG
+
+
+def nearest(ra: np.ndarray, dec: np.ndarray, target: Mapping[str, float]) -> int:
+    """Return the index of the position nearest to the target (ra, dec); all in degrees."""
+    east, north = offset_arcsec(ra, dec, target["ra"], target["dec"])
+    return int(np.argmin(np.hypot(east, north)))
 
 
 def offset_to_sky(east: np.ndarray, north: np.ndarray, ra0: float, dec0: float) -> tuple[np.ndarray, np.ndarray]:

@@ -147,7 +147,7 @@ def stages(band: str, *names: str) -> Work:
 
 def behind_mask(band: str) -> Work:
     """What a band's mask (or its image) leads to: the templates and a background of zero are left alone."""
-    return stages(band, "mask", "astrometry", "extract", "monte_carlo", "propose") | CATALOGUE
+    return stages(band, "mask", "astrometry", "extract", "monte_carlo", "inspect") | CATALOGUE
 
 
 def fits_of(*groups: int) -> Work:
@@ -174,5 +174,5 @@ def behind_models(*bands: str) -> Work:
     """What new models lead to in the bands (both unless named)."""
     work = CATALOGUE | {"models all", "subtract all"}
     for band in bands or BANDS:
-        work |= stages(band, "templates", "astrometry", "extract", "monte_carlo", "propose")
+        work |= stages(band, "templates", "astrometry", "extract", "monte_carlo", "inspect")
     return work

@@ -24,7 +24,7 @@ def test_a_comment_or_a_docstring_does_nothing(field: Field) -> None:
 def test_the_code_of_one_stage_of_the_bands(field: Field) -> None:
     with (field / "program/scripts/unblend/montecarlo.py").open("a") as module:
         module.write("\nEDITED = True\n")
-    field.redo({f"{stage} {band}" for stage in ("monte_carlo", "propose") for band in BANDS} | CATALOGUE)
+    field.redo({f"{stage} {band}" for stage in ("monte_carlo", "inspect") for band in BANDS} | CATALOGUE)
 
 
 def test_the_code_of_the_fits_with_equal_results_ends_at_the_models(field: Field) -> None:

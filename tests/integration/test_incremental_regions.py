@@ -104,7 +104,7 @@ def test_border_regions_edited_touch_every_band_that_uses_them(field: Field) -> 
 def test_simulation_regions_created(field: Field) -> None:
     places = [to_band(*empty_place(), BLURRED), (42.0, 56.0), (20.0, 42.0), (56.0, 42.0), (56.0, 70.0)]
     (field / f"{BLURRED}-sim.reg").write_text("image\n" + "".join(circle(y, x, 4) for y, x in places))
-    field.redo(stages(BLURRED, "monte_carlo", "propose") | CATALOGUE)
+    field.redo(stages(BLURRED, "monte_carlo", "inspect") | CATALOGUE)
 
 
 def test_stack_bad_regions_touch_the_groups_whose_pixels_they_cover(field: Field) -> None:

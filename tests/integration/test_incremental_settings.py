@@ -15,7 +15,7 @@ from smallfield import BLURRED, RMS, SHARP, SMALL, empty_place, psf
 
 pytestmark = pytest.mark.integration
 
-SOLVED = stages(BLURRED, "astrometry", "extract", "monte_carlo", "propose") | CATALOGUE
+SOLVED = stages(BLURRED, "astrometry", "extract", "monte_carlo", "inspect") | CATALOGUE
 
 # One after the other on the same folder: each entry is judged against the state that the one before has left.
 KEYS: list[tuple[str, Any, Work]] = [
@@ -50,7 +50,7 @@ def test_each_key_of_a_band_touches_what_depends_on_it(field: Field) -> None:
 def test_a_band_added_and_removed(field: Field) -> None:
     before = field.table("catalogue.fits")
     field.edit_config(lambda c: c["bands"].update(third=dict(c["bands"][BLURRED])))
-    third = stages("third", "psf", "mask", "background", "templates", "astrometry", "extract", "monte_carlo", "propose")
+    third = stages("third", "psf", "mask", "background", "templates", "astrometry", "extract", "monte_carlo", "inspect")
     field.redo(third | CATALOGUE)
     assert "flux_third" in field.table("catalogue.fits").names
     field.edit_config(lambda c: c["bands"].pop("third"))
@@ -85,7 +85,7 @@ def test_a_detection_image_changed_where_no_source_is(field: Field) -> None:
     y, x = empty_place()
     change_pixels(field, f"{SHARP}.fits", round(y), round(x), 0.01)
     work = {"detect all", "edit all", "groups all", "subtract all"}
-    field.redo(work | stages(SHARP, "mask", "astrometry", "extract", "monte_carlo", "propose") | CATALOGUE)
+    field.redo(work | stages(SHARP, "mask", "astrometry", "extract", "monte_carlo", "inspect") | CATALOGUE)
 
 
 def test_the_sky_of_a_detection_image_corrected_moves_models_without_new_fits(field: Field) -> None:

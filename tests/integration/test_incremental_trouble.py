@@ -70,7 +70,7 @@ def test_killed_during_the_jobs_of_a_band(field: Field) -> None:
     field.edit_config(lambda c: c["bands"][BLURRED].update(shift=[0.01, 0.0]))
     first = kill_when(field, f"extract {BLURRED}", 1)
     second = resume(field)
-    done = stages(BLURRED, "templates", "astrometry", "extract", "monte_carlo", "propose") | CATALOGUE
+    done = stages(BLURRED, "templates", "astrometry", "extract", "monte_carlo", "inspect") | CATALOGUE
     assert first | second == done
     assert f"templates {BLURRED}" not in second
     # Of the two jobs then running each may have been killed between its work and its end. Its products are whole, but
@@ -112,7 +112,7 @@ def elsewhere(field: Field) -> Iterator[Field]:
     shutil.rmtree(moved.folder)
 
 
-EDITED = stages(BLURRED, "monte_carlo", "propose") | CATALOGUE
+EDITED = stages(BLURRED, "monte_carlo", "inspect") | CATALOGUE
 
 
 def draw_empty_regions(field: Field) -> None:

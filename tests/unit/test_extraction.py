@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 from gaussians import gaussian, gaussian_field
 from scipy.ndimage import gaussian_filter
-from unblend.domain import Model
-from unblend.extraction import measure_noise, near_sources, nearest_source, settle_weights
+from unblend.extraction import measure_noise, near_sources, settle_weights
 from unblend.linear import model_image, solve
 from unblend.unmodelled import _significance, beside_masks
 
@@ -184,20 +183,3 @@ def test_the_noise_does_not_depend_on_chance():
     np.testing.assert_array_equal(
         measure_noise(settled, TEMPLATES, name="k").err, measure_noise(settled, TEMPLATES, name="k").err
     )
-
-
-def model_at(ra, dec):
-    return Model(np.ones((1, 1)), (0.0, 0.0), (ra, dec), np.eye(2), 1.0)
-
-
-def test_nearest_source():
-    models = {3: model_at(10.0, 60.0), 7: model_at(10.002, 60.0), 1: model_at(10.0, 60.0012)}
-    # a step in right ascension is half as long at 60 degrees
-    assert nearest_source(models, {"ra": 10.0014, "dec": 60.0}) == 7
-    assert nearest_source(models, {"ra": 10.0009, "dec": 60.0}) == 3
-    assert nearest_source(models, {"ra": 10.0, "dec": 60.0007}) == 1
-
-
-def test_nearest_source_across_the_origin():
-    models = {1: model_at(359.9999, 0.0), 2: model_at(0.0005, 0.0)}
-    assert nearest_source(models, {"ra": 0.0, "dec": 0.0}) == 1

@@ -8,6 +8,7 @@ from unblend.domain import Box
 from unblend.geometry import (
     axis_scales,
     cut_wcs,
+    nearest,
     offset_arcsec,
     offset_to_sky,
     physical_to_pixel,
@@ -163,3 +164,15 @@ def test_a_small_shift_or_distortion_is_another_grid():
     for other, moved in ((grid(SQUARE_CD, crpix=(51.0, 41.01)), 0.01), (grid(SQUARE_CD, sip=1e-5), 0.032)):
         at_y, at_x = to_grid(SQUARE, other, y, x)
         assert np.hypot(at_y - y, at_x - x).max() == pytest.approx(moved, rel=0.01)
+
+
+def test_the_nearest_position():
+    ra, dec = np.array([10.0, 10.002, 10.0]), np.array([60.0, 60.0, 60.0012])
+    # a step in right ascension is half as long at 60 degrees
+    assert nearest(ra, dec, {"ra": 10.0014, "dec": 60.0}) == 1
+    assert nearest(ra, dec, {"ra": 10.0009, "dec": 60.0}) == 0
+    assert nearest(ra, dec, {"ra": 10.0, "dec": 60.0007}) == 2
+
+
+def test_the_nearest_position_across_the_origin():
+    assert nearest(np.array([359.9999, 0.0005]), np.zeros(2), {"ra": 0.0, "dec": 0.0}) == 0

@@ -395,7 +395,7 @@ def test_the_same_content_gives_the_same_bytes(tmp_path):
 def test_psf_round_trip(tmp_path):
     psf = Psf(np.random.default_rng(1).uniform(size=(5, 7)), (2.01, 2.99), 2.5, "optical", 0.97)
     write_psf(tmp_path / "psf.fits", psf)
-    again = read_psf(str(tmp_path / "psf.fits"))
+    again, _ = read_psf(str(tmp_path / "psf.fits"))
     np.testing.assert_array_equal(again.data, psf.data)
     assert (again.centre, again.oversampling, again.kind, again.original_sum) == ((2.01, 2.99), 2.5, "optical", 0.97)
 

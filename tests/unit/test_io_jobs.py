@@ -33,7 +33,7 @@ RAW = {
 BANDS = list(RAW["bands"])
 PER_BAND = (
     "mask_band", "subtract_background", "prepare_psf", "measure_shift", "make_templates", "extract_fluxes",
-    "run_monte_carlo", "propose_regions",
+    "run_monte_carlo", "inspect_band",
 )  # fmt: skip
 WHOLE = ("detect_sources", "edit_segments", "prepare_fit_psf", "group_sources", "collect_models", "draw_fits",
          "write_catalogue", "write_report")  # fmt: skip
@@ -92,7 +92,7 @@ def of_band(band, *rules):
 
 
 # without a moving background its product is zero: its pixel grid counts, not its pixels
-IMAGE_STAGES = ("mask_band", "measure_shift", "extract_fluxes", "run_monte_carlo", "propose_regions")
+IMAGE_STAGES = ("mask_band", "measure_shift", "extract_fluxes", "run_monte_carlo", "inspect_band")
 
 
 def test_nothing_changes_by_itself(field):
@@ -211,8 +211,8 @@ SOLUTION = ("measure_shift", "extract_fluxes", "run_monte_carlo")
         ("detection/threshold", 2.0, {"detect_sources"}),
         ("detection/manual_regions", "mine.reg", {"edit_segments"}),
         ("models/oversampling", 3, {"fit_second_pass/1", "fit_second_pass/2", "fit_second_pass/5", "collect_models"}),
-        ("target/ra", 53.001, {*of_band("f125w", "extract_fluxes"), *of_band("f160w", "extract_fluxes"),
-                               *of_band("k", "extract_fluxes"), "write_report"}),
+        ("target/ra", 53.001, {*of_band("f125w", "inspect_band"), *of_band("f160w", "inspect_band"),
+                               *of_band("k", "inspect_band"), "write_report"}),
     ],
 )  # fmt: skip
 def test_settings(field, key, value, jobs):

@@ -13,10 +13,14 @@ def measured_shift(wildcards):
     return R / f"bands/{band.name}/astrometry.json" if band.shift == "auto" else []
 
 
-def given_templates(wildcards):
-    """The templates at the shift that the user gives; a search comes before there are any."""
-    band = CONFIG.bands[wildcards.band]
-    return [] if band.shift == "auto" else R / f"bands/{band.name}/templates.npz"
+def given_shift(product):
+    """Return the input function that gives `product` where the user gives the shift; a search comes before there is any."""
+
+    def needed(wildcards):
+        band = CONFIG.bands[wildcards.band]
+        return [] if band.shift == "auto" else R / f"bands/{band.name}/{product}"
+
+    return needed
 
 
 rule mask_band:
@@ -98,7 +102,8 @@ rule measure_shift:
         mask=rules.mask_band.output.mask,
         background=rules.subtract_background.output.background,
         psf=rules.prepare_psf.output.psf,
-        templates=given_templates,
+        templates=given_shift("templates.npz"),
+        weight=given_shift("weight.fits"),
     output:
         shift=R / "bands/{band}/astrometry.json",
         residual=R / "bands/{band}/shift-sub.fits",
@@ -113,8 +118,7 @@ rule measure_shift:
         mem_mb=4000,
         runtime=60,
     shell:
-        "python {SCRIPTS}/measure_shift.py --log {log}"
-        " {input.spec} {R} {output} {input.templates}"
+        "python {SCRIPTS}/measure_shift.py --log {log}" " {input.spec} {R} {output}"
 
 
 rule make_templates:

@@ -14,7 +14,6 @@ rule extract_fluxes:
         fluxes=R / "bands/{band}/fluxes.fits",
         weight=R / "bands/{band}/weight.fits",
         residual=R / "bands/{band}/residual.fits",
-        removed=R / "bands/{band}/neighbours-removed.fits",
     log:
         R / "logs/extract_fluxes/{band}.log",
     benchmark:
@@ -60,11 +59,12 @@ rule run_monte_carlo:
         "python {SCRIPTS}/run_monte_carlo.py --log {log} {input.spec} {R} {output}"
 
 
-rule propose_regions:
-    """Draw what a user may want to mask in a band, and its empty circles: to load, correct and save."""
+rule inspect_band:
+    """Write what a user looks at: the target without its neighbours, and regions to load, correct and save."""
     input:
-        spec=spec("propose_regions", "band"),
+        spec=spec("inspect_band", "band"),
         models=BARRIER,
+        catalogue=settled(rules.edit_segments.output.catalogue),
         stack=settled(rules.detect_sources.output.stack),
         segments=settled(rules.edit_segments.output.segments),
         image=band_image,
@@ -74,13 +74,14 @@ rule propose_regions:
         fluxes=rules.extract_fluxes.output.fluxes,
         monte_carlo=rules.run_monte_carlo.output.regions,
     output:
+        removed=R / "bands/{band}/neighbours-removed.fits",
         sim=R / "bands/{band}/proposed-sim.reg",
         border=R / "bands/{band}/proposed-border.reg",
         bad=R / "bands/{band}/proposed-bad.reg",
     log:
-        R / "logs/propose_regions/{band}.log",
+        R / "logs/inspect_band/{band}.log",
     benchmark:
-        R / "benchmarks/propose_regions/{band}.tsv"
+        R / "benchmarks/inspect_band/{band}.tsv"
     conda:
         ENVIRONMENT
     threads: 1
@@ -88,4 +89,4 @@ rule propose_regions:
         mem_mb=2000,
         runtime=20,
     shell:
-        "python {SCRIPTS}/propose_regions.py --log {log} {input.spec} {R} {output}"
+        "python {SCRIPTS}/inspect_band.py --log {log} {input.spec} {R} {output}"

@@ -260,16 +260,17 @@ def _records(cards: Mapping[str, object]) -> list[dict[str, object]]:
     return [{"name": key, "value": value} for key, value in cards.items() if value is not None]
 
 
-def read_psf(name: str) -> Psf:
-    """Return a product written by `write_psf`."""
-    header = read_header(name)
-    return Psf(
-        data=read_array(name),
+def read_psf(name: str) -> tuple[Psf, dict[str, object]]:
+    """Return a product written by `write_psf`, and its header."""
+    data, header = read_image(name)
+    psf = Psf(
+        data=data,
         centre=(float(header["CENTRE_Y"]), float(header["CENTRE_X"])),  # type: ignore[arg-type]
         oversampling=float(header["OVERSAMP"]),  # type: ignore[arg-type]
         kind=str(header["PSFKIND"]),
         original_sum=float(header["ORIGSUM"]),  # type: ignore[arg-type]
     )
+    return psf, header
 
 
 def write_psf(path: str | Path, psf: Psf, header: Mapping[str, object] | None = None) -> None:

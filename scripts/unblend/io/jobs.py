@@ -351,10 +351,8 @@ class Jobs:
         return {"band": band, "image": self._grid_file(b), "shift": b.shift}
 
     def extract_fluxes(self, band: str) -> Spec:
-        """Return the band's image, weight and rms; the target, whose neighbours are removed."""
-        b = self.config.bands[band]
-        scene = self._scene(b)
-        return {**scene, "band": band, "target": asdict(self.config.target)}
+        """Return the band's image, weight and rms."""
+        return {**self._scene(self.config.bands[band]), "band": band}
 
     def run_monte_carlo(self, band: str) -> Spec:
         """Return the band's empty regions."""
@@ -362,8 +360,8 @@ class Jobs:
         regions = self.sim_regions(b)
         return {**self._scene(b), "band": band, "sim_regions": self._regions(regions) if regions else None}
 
-    def propose_regions(self, band: str) -> Spec:
-        """Return the band's image and weight, and the names under which the proposals are to be saved."""
+    def inspect_band(self, band: str) -> Spec:
+        """Return the band's image and weight, the target, and the names under which the proposals are to be saved."""
         b = self.config.bands[band]
         names = {
             "sim": b.sim_regions if b.sim_regions != "auto" else f"{band}-sim.reg",
@@ -371,7 +369,8 @@ class Jobs:
             "bad": b.bad_regions or f"{band}-bad.reg",
         }
         names = {kind: self.path(str(name)) for kind, name in names.items()}
-        return {"band": band, "image": self._image_file(b), "weight": self._weight_file(b), "names": names}
+        files = {"image": self._image_file(b), "weight": self._weight_file(b)}
+        return {"band": band, **files, "target": asdict(self.config.target), "names": names}
 
     # Results -----------------------------------------------------------------------------------------------------
 

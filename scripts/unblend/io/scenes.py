@@ -14,7 +14,7 @@ from ..domain import Claim, Model, Psf
 from ..errors import InputError
 from ..linear import noise_rms
 from .files import read_json
-from .images import read_array, read_header, read_labels, read_model, read_psf, read_wcs
+from .images import read_array, read_labels, read_model, read_psf, read_wcs
 
 if TYPE_CHECKING:
     from astropy.wcs import WCS
@@ -51,13 +51,15 @@ class Scene:
     claim: Claim
 
 
-def load_scene(spec: Mapping[str, Any], results: Path) -> Scene:
-    """Return the band that a job spec describes."""
+def load_scene(spec: Mapping[str, Any], results: Path, *, settled: bool = False) -> Scene:
+    """Return the band that a job spec describes, on request with the weights that the extraction has settled."""
     folder = results / "bands" / spec["band"]
     image = read_array(spec["image"]["file"])
     image -= read_array(str(folder / "background.fits"))
     mask = read_labels(str(folder / "mask.fits")) != 0
-    if spec["weight"]:
+    if settled:
+        weight = read_array(str(folder / "weight.fits"))
+    elif spec["weight"]:
         weight = read_weight(spec["weight"], image.shape)
     else:
         rms = noise_rms(image, mask) if spec["rms"] == "auto" else float(spec["rms"])
@@ -65,10 +67,10 @@ def load_scene(spec: Mapping[str, Any], results: Path) -> Scene:
             raise InputError(f"band {spec['band']}: the pixels that are not masked do not scatter; set rms.")
         weight = np.full(image.shape, rms**-2)
     weight[mask] = 0.0
-    psf = str(folder / "psf.fits")
     claim: Claim = "map" if spec["weight"] else "image" if spec["rms"] == "auto" else "value"
-    fwhm = float(read_header(psf)["FWHM"])  # type: ignore[arg-type]
-    return Scene(image, weight, mask, read_wcs(spec["image"]["file"]), read_psf(psf), fwhm, claim)
+    psf, header = read_psf(str(folder / "psf.fits"))
+    fwhm = float(header["FWHM"])  # type: ignore[arg-type]
+    return Scene(image, weight, mask, read_wcs(spec["image"]["file"]), psf, fwhm, claim)
 
 
 def read_weight(weight: Mapping[str, str], shape: tuple[int, ...]) -> np.ndarray:

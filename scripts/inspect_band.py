@@ -1,0 +1,94 @@
+"""What a user looks at in a band: the target without its neighbours, and region files to load, correct and save.
+
+The regions are empty circles, sources beyond the detection image, artefacts.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from unblend.domain import Template
+from unblend.drawing import sky_circle, sky_ellipse
+from unblend.geometry import nearest
+from unblend.io.files import read_json
+from unblend.io.images import read_array, read_header, read_labels, read_wcs, write_image
+from unblend.io.regions import read_regions, write_regions
+from unblend.io.scenes import read_weight
+from unblend.io.tables import read_table, read_table_header
+from unblend.io.template_store import read_templates
+from unblend.linear import model_image, neighbours_removed
+from unblend.masks import circles
+from unblend.proposals import artefacts, border_sources, covered
+from unblend.runlog import record_work, run
+
+log = logging.getLogger("unblend.inspect")
+
+SIGNIFICANT = 3.0
+"""A flux below so many of its errors explains nothing: under a mask it may be anything."""
+
+
+def main(spec_path: str, results_dir: str, removed_path: str, sim_path: str, border_path: str, bad_path: str) -> None:
+    """Write neighbours-removed.fits and three region files, each with the name under which the workflow reads it."""
+    spec, results = read_json(spec_path), Path(results_dir)
+    folder, wcs = results / "bands" / spec["band"], read_wcs(spec["image"]["file"])
+    image = read_array(spec["image"]["file"]) - read_array(str(folder / "background.fits"))
+    fluxes, background = read_table(folder / "fluxes.fits"), float(read_table_header(folder / "fluxes.fits")["BACKGR"])
+    templates, _ = read_templates(folder / "templates.npz")
+
+    target = nearest_source(fluxes["id"], results, spec["target"])
+    removed = neighbours_removed(image, templates, fluxes["flux"], target)
+    write_image(removed_path, removed, wcs=wcs, header={"BAND": spec["band"], "TARGET": target})
+
+    model = significant_model(templates, fluxes, image.shape)
+    left, noise = what_is_left(image - model - background, image == 0, spec)
+    detection, usable = read_wcs(str(results / "det_stack.fits")), read_array(str(results / "det_stack.fits"))
+    inside = covered(wcs, left.shape, detection, np.isfinite(usable))
+    segments = covered(wcs, left.shape, detection, read_labels(str(results / "det_seg.fits")) > 0)
+    fwhm = float(read_header(str(folder / "psf.fits"))["FWHM"])  # type: ignore[arg-type]
+
+    used = circles(read_regions(folder / "monte_carlo.reg"), wcs)
+    empty = [sky_circle(wcs, *circle) for circle in used]
+    beyond = [sky_circle(wcs, s["y"], s["x"], s["a"]) for s in border_sources(left, noise, inside, fwhm)]
+    strange = artefacts(left, noise, model, inside=inside, segments=segments, fwhm_pixels=fwhm)
+    bad = [sky_ellipse(wcs, s["y"], s["x"], (s["a"], s["b"]), s["theta"], k) for k, v in strange.items() for s in v]
+
+    names = spec["names"]
+    write_regions(sim_path, empty, color="yellow", remarks=[
+        "Where the Monte Carlo takes its noise: move what touches light.", f"Save as {names['sim']}"])  # fmt: skip
+    write_regions(border_path, beyond, color="cyan", remarks=[
+        "Sources beyond the detection image: they have no model and must be masked.",
+        f"Save as {names['border']} (this band alone), or add them to mask_border.reg (all bands)"])  # fmt: skip
+    write_regions(bad_path, bad, color="red", remarks=[
+        "What no source explains. Delete what is real: a `source?` is better drawn in det_manual.reg.",
+        f"Save as {names['bad']}"])  # fmt: skip
+    log.info("%s: %d empty circles, %d sources beyond the detection image, %d artefacts",
+             spec["band"], len(empty), len(beyond), len(bad))  # fmt: skip
+    record_work("inspect", spec["band"])
+
+
+def nearest_source(ids: np.ndarray, results: Path, target: Mapping[str, float]) -> int:
+    """Return the ID of the source with a flux that is nearest to the target."""
+    catalogue = read_table(results / "det_cat.fits")
+    rows = catalogue[np.isin(catalogue["id"], ids)]
+    return int(rows["id"][nearest(rows["ra"], rows["dec"], target)])
+
+
+def significant_model(templates: list[Template], fluxes: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Return the light of the sources that are surely there; templates and fluxes are in one order."""
+    surely = fluxes["flux"] > SIGNIFICANT * fluxes["flux_err"]
+    return model_image(templates, np.where(surely, fluxes["flux"], np.nan), shape)
+
+
+def what_is_left(left: np.ndarray, empty: np.ndarray, spec: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray]:
+    """Return `left`, NaN where nothing was observed (no weight, or `empty`), and the rms up to a factor."""
+    weight = read_weight(spec["weight"], left.shape) if spec["weight"] else np.ones(left.shape)
+    unknown = ~(weight > 0) | empty
+    return np.where(unknown, np.nan, left), np.where(unknown, 1.0, weight) ** -0.5
+
+
+if __name__ == "__main__":
+    run(main)
