@@ -13,15 +13,17 @@ from .flags import Flag
 from .linear import WEIGHT_TOLERANCE, Solution, model_image, rescale_weight, screen, solve
 from .noise import correlated_errors, debiased_autocorrelation
 from .units import ROBUST_SIGMA_ERROR
-from .unmodelled import beside_masks, unmodelled_light
+from .unmodelled import LightSearch, beside_masks
 
 log = logging.getLogger(__name__)
 
 PARTLY_MASKED = int(Flag.PARTLY_MASKED)
 SOURCE_LIGHT = 0.5
 """Of the noise: where the models are brighter than this their imperfection would count as noise."""
-ROUNDS = 5
+ROUNDS = 6
 """Of leaving out what no model explains: the constant moves, and with it what is significant; 2 to 5 settle it."""
+AT_REST = 0.1
+"""Of its error: a constant that moves by less is settled. Fluxes then move by 0.0001 of their errors."""
 A_LOT = 0.4
 """Fraction of pixels left out that deserves a warning."""
 NOISE_SEED = 20190613
@@ -73,17 +75,18 @@ def settle_weights(
     name : str
         Of the band, for messages.
     """
-    given, beside = weight, beside_masks(weight, templates, fwhm)
+    given, search = weight, LightSearch(weight, templates, fwhm)
+    beside = left_out = beside_masks(weight, templates, fwhm)
     usable = np.isfinite(image) & (given > 0)
-    left_out = beside
+    constant = np.inf
     for _ in range(ROUNDS):
         weight = np.where(left_out, 0.0, given)
         solution = solve(image, weight, templates)
-        near = _near(solution, templates, weight)
-        found = beside | unmodelled_light(solution.residual, given, near, left_out, templates, fwhm)
-        if np.array_equal(found, left_out):
+        near, measured = _near(solution, templates, weight)
+        if abs(solution.background - constant) < AT_REST * measured * solution.background_err:
             break
-        left_out = found
+        constant = solution.background
+        left_out = beside | search.find(solution.residual, near, left_out)
     lost = float(1.0 - np.count_nonzero(weight > 0) / np.count_nonzero(given > 0))
     if lost > A_LOT:
         log.warning("%s: light that no model explains may be in %.0f %% of the pixels, which are left out: "
@@ -120,10 +123,12 @@ def _rms(weight: np.ndarray) -> float:
     return float(np.median(weight[weight > 0]) ** -0.5)
 
 
-def _near(solution: Solution, templates: Sequence[Template], weight: np.ndarray) -> np.ndarray:
-    """Return `near_sources` as it is with the measured noise, whatever the weights claim."""
-    measured = rescale_weight(weight, solution.residual, near_sources(solution, templates, weight))
-    return near_sources(solution, templates, weight / measured**2 if measured > 0 else weight)
+def _near(solution: Solution, templates: Sequence[Template], weight: np.ndarray) -> tuple[np.ndarray, float]:
+    """Return `near_sources` as it is with the measured noise, whatever the weights claim, and measured over claimed."""
+    signal = _signal(solution, templates, weight)
+    measured = rescale_weight(weight, solution.residual, signal > SOURCE_LIGHT)
+    measured = measured if measured > 0 else 1.0
+    return signal > SOURCE_LIGHT * measured, measured
 
 
 def _scale(measured: float, pixels: int, claim: Claim, name: str) -> float:
@@ -141,8 +146,12 @@ def _scale(measured: float, pixels: int, claim: Claim, name: str) -> float:
 
 def near_sources(solution: Solution, templates: Sequence[Template], weight: np.ndarray) -> np.ndarray:
     """Return True where the models are brighter than SOURCE_LIGHT times the noise, shape (ny, nx)."""
-    model = model_image(templates, solution.flux, weight.shape)
-    return np.abs(model) * np.sqrt(weight) > SOURCE_LIGHT
+    return _signal(solution, templates, weight) > SOURCE_LIGHT
+
+
+def _signal(solution: Solution, templates: Sequence[Template], weight: np.ndarray) -> np.ndarray:
+    """Return the brightness of the models over the noise, shape (ny, nx)."""
+    return np.abs(model_image(templates, solution.flux, weight.shape)) * np.sqrt(weight)
 
 
 def measure_noise(settled: Settled, templates: Sequence[Template], *, name: str) -> Noise:

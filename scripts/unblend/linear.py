@@ -35,6 +35,9 @@ NEIGHBOUR_CORRELATION = 0.01
 WEIGHT_TOLERANCE = 0.05
 """Deviation of measured over claimed scatter from 1 that is left alone: the precision asked of errors themselves."""
 
+ENOUGH_PIXELS = 500_000
+"""Pixels that know their scatter to 0.12 %: sorting more would cost time for nothing."""
+
 
 @dataclass(frozen=True)
 class Solution:
@@ -184,9 +187,13 @@ def influence(
 def noise_rms(image: np.ndarray, mask: np.ndarray) -> float:
     """Return the robust scatter of the finite pixels where `mask` (sources, bad pixels) is False; NaN without any.
 
-    1.4826 MAD, clipped at 4 sigma until nothing changes: that costs a Gaussian 5e-5 of its sigma, at 3 sigma 4e-3.
+    1.4826 MAD, clipped at 4 sigma until nothing changes: that costs a Gaussian 5e-5 of its sigma, at 3 sigma 4e-3. Of
+    more than `ENOUGH_PIXELS` so many are drawn, always the same.
     """
-    return clipped_level(np.asarray(image)[~np.asarray(mask, dtype=bool)], 4.0)[1]
+    values = np.asarray(image)[~np.asarray(mask, dtype=bool)]
+    if values.size > 2 * ENOUGH_PIXELS:
+        values = values[np.random.default_rng(0).integers(values.size, size=ENOUGH_PIXELS)]
+    return clipped_level(values, 4.0)[1]
 
 
 def rescale_weight(weight: np.ndarray, residual: np.ndarray, mask: np.ndarray) -> float:

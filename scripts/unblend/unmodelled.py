@@ -13,6 +13,7 @@ import numpy as np
 
 from .domain import Template
 from .linear import noise_rms
+from .masks import grow_mask
 from .units import FWHM_PER_SIGMA
 
 SIGMA = 4.0
@@ -38,60 +39,76 @@ def beside_masks(weight: np.ndarray, templates: Sequence[Template], fwhm: float)
 
     An area counts where it holds a disc as wide as the PSF: single bad pixels and cosmic rays hide no source.
     """
-    from scipy.ndimage import distance_transform_edt
-
     usable, half = weight > 0, 0.5 * fwhm
-    inner = distance_transform_edt(~usable) >= half
+    inner = ~grow_mask(usable, half)
     if not inner.any():
-        return np.zeros(weight.shape, dtype=bool)
-    found = (distance_transform_edt(~inner) <= half + MASKED_REACH * fwhm) & usable
+        return inner
+    found = grow_mask(inner, half + MASKED_REACH * fwhm) & usable
     return _but_cores(found & (found.sum() <= AT_MOST * usable.sum()), templates)
 
 
-def unmodelled_light(
-    residual: np.ndarray,
-    weight: np.ndarray,
-    near: np.ndarray,
-    known: np.ndarray,
-    templates: Sequence[Template],
-    fwhm: float,
-) -> np.ndarray:
-    """Return True where light that no model explains is significant, grown, away from the models.
+class LightSearch:
+    """Looks for light that no model explains in the residuals of one image, as the fit comes to rest.
 
     Parameters
     ----------
-    residual, weight : arrays (ny, nx)
-        Image minus models and constant; inverse variance up to a factor, 0 where ignored.
-    near : array (ny, nx) of bool
-        True where models shine: their misfit is theirs, those pixels are kept.
-    known : array (ny, nx) of bool
-        True where such light was found before: those pixels say nothing of the noise.
+    weight : array (ny, nx)
+        Inverse variance up to a factor, 0 where ignored.
     templates : sequence of Template
-        Their cores are kept, too, however faint the source.
+        Their cores are kept, however faint the source.
     fwhm : float
         Of the band's PSF, pixels.
-
-    Returns
-    -------
-    array (ny, nx) of bool
     """
-    from scipy.ndimage import distance_transform_edt
 
-    usable = (weight > 0) & np.isfinite(residual)
-    away = usable & ~near
-    scaled = np.where(usable, residual, 0.0) * np.sqrt(np.where(usable, weight, 0.0))
-    found = np.zeros(weight.shape, dtype=bool)
-    quiet = away & ~known
-    if not quiet.any():
-        return found
-    scaled = np.where(usable, scaled - np.median(scaled[quiet]), 0.0)
-    for scale in SCALES:
-        significance = _significance(scaled, usable, scale * fwhm / FWHM_PER_SIGMA)
-        found |= away & (np.abs(significance) > SIGMA * noise_rms(significance, ~quiet))
-    if not found.any():
-        return found
-    grown = (distance_transform_edt(~found) <= REACH * fwhm) & away
-    return _but_cores(grown if grown.sum() <= AT_MOST * usable.sum() else found, templates)
+    def __init__(self, weight: np.ndarray, templates: Sequence[Template], fwhm: float):
+        self.templates, self.fwhm = templates, fwhm
+        self.usable, self.root_weight = weight > 0, np.sqrt(weight)
+        sigmas = [scale * fwhm / FWHM_PER_SIGMA for scale in SCALES]
+        self._smoothings = [(sigma, _error(self.usable, sigma)) for sigma in sigmas]
+
+    def find(self, residual: np.ndarray, near: np.ndarray, known: np.ndarray) -> np.ndarray:
+        """Return True where such light is significant, grown, away from the models.
+
+        Parameters
+        ----------
+        residual : array (ny, nx)
+            Image minus models and constant; ignored where it is not finite.
+        near : array (ny, nx) of bool
+            True where models shine: their misfit is theirs, those pixels are kept.
+        known : array (ny, nx) of bool
+            True where such light was found before: those pixels say nothing of the noise.
+
+        Returns
+        -------
+        array (ny, nx) of bool
+        """
+        from scipy.ndimage import gaussian_filter
+
+        scaled = np.where(self.usable, residual, 0.0) * self.root_weight
+        away = self.usable & ~near
+        found = np.zeros(scaled.shape, dtype=bool)
+        quiet = away & ~known
+        if not quiet.any():
+            return found
+        scaled -= np.where(self.usable, np.median(scaled[quiet]), 0.0)
+        for sigma, error in self._smoothings:
+            significance = gaussian_filter(scaled, sigma, mode="constant") / error
+            found |= away & (np.abs(significance) > SIGMA * noise_rms(significance, ~quiet))
+        if not found.any():
+            return found
+        grown = grow_mask(found, REACH * self.fwhm) & away
+        return _but_cores(grown if grown.sum() <= AT_MOST * self.usable.sum() else found, self.templates)
+
+
+def _error(usable: np.ndarray, sigma: float) -> np.ndarray:
+    """Return the error of the Gaussian-weighted sum of usable white noise, up to a factor; infinite on too few pixels.
+
+    Its square is the sum of the squared kernel, itself a Gaussian: edges and masks do not look significant.
+    """
+    from scipy.ndimage import gaussian_filter
+
+    squared = gaussian_filter(usable.astype(float), sigma / np.sqrt(2.0), mode="constant")
+    return np.where(squared > LEAST_COVER, np.sqrt(np.maximum(squared, LEAST_COVER)), np.inf)
 
 
 def _but_cores(found: np.ndarray, templates: Sequence[Template]) -> np.ndarray:
@@ -101,15 +118,3 @@ def _but_cores(found: np.ndarray, templates: Sequence[Template]) -> np.ndarray:
             light = np.abs(template.data)
             found[template.box.slices] &= light <= CORE * light.max()
     return found
-
-
-def _significance(values: np.ndarray, usable: np.ndarray, sigma: float) -> np.ndarray:
-    """Return the Gaussian-weighted sum of usable pixels over its error, up to one factor; 0 where there are too few.
-
-    White noise makes it uniform up to edges and masks: its variance is the sum of the squared kernel.
-    """
-    from scipy.ndimage import gaussian_filter
-
-    squared = gaussian_filter(usable.astype(float), sigma / np.sqrt(2.0), mode="constant")
-    smoothed = gaussian_filter(values, sigma, mode="constant")
-    return np.where(squared > LEAST_COVER, smoothed / np.sqrt(np.maximum(squared, LEAST_COVER)), 0.0)

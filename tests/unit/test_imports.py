@@ -51,7 +51,7 @@ EXCEPTIONS: dict[str, set[str]] = {
         "noise",
         "unmodelled",
     },  # weights, solution and noise in the order in which they need each other
-    "unmodelled": {"linear"},  # the robust scatter of the residual
+    "unmodelled": {"linear", "masks"},  # the robust scatter of the residual; masks that grow
     "linear": {"normal_matrix"},  # two halves of one stage
     "page_panels": {"page_pixels", "plots"},  # binned as the page is, on the figures' stretch
     "grouping": {"fftsize"},  # cutouts grow to sides that the FFT of the fits likes

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from astropy.coordinates import SkyCoord
 from astropy.wcs import WCS, Sip
+from scipy.ndimage import distance_transform_edt
 from unblend import geometry, masks
 from unblend.domain import Box, Region
 from unblend.io.regions import parse_regions
@@ -246,6 +247,15 @@ def test_grow_mask() -> None:
     assert masks.grow_mask(mask, 2.0).sum() == 13  # pixels within 2 of the centre
     assert np.array_equal(masks.grow_mask(mask, 0.0), mask)
     assert not masks.grow_mask(np.zeros((3, 3), dtype=bool), 5.0).any()
+
+
+@pytest.mark.parametrize("filled", [0.0005, 0.02, 0.6, 0.999])
+@pytest.mark.parametrize("radius", [0.7, 1.0, 2.5, 9.0])
+def test_grow_mask_reaches_what_lies_within_the_distance(filled: float, radius: float) -> None:
+    mask = np.random.default_rng(3).random((90, 70)) < filled
+    mask[0, 0] = True
+    within = distance_transform_edt(~mask) <= radius
+    assert np.array_equal(masks.grow_mask(mask, radius), within)
 
 
 def test_project_mask_loses_nothing_between_coarse_and_fine_grids() -> None:

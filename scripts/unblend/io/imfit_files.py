@@ -64,14 +64,16 @@ def write_group_files(
     write_image(folder / "mask.fits", pixels.mask, header=header)
     write_image(folder / "error.fits", pixels.error, header=header)
     write_image(folder / "psf.fits", psf_for([block for member in fit.members for block in member.blocks], psf))
-    _write_fit(folder, "", start_config(fit), best_config(fit), data, psf)
+    residual = _residual(best_config(fit), data, psf)
+    _write_fit(folder, "", start_config(fit), best_config(fit), residual, data)
     _write_fit_script(folder / "fit.sh", "", "", "mask.fits", data)
     inner = folder / "indiv"
     for member in fit.members:
         own = f"_{member.id}"
         start, best = single_configs(fit, member.id)
         write_image(inner / f"mask{own}.fits", group_pixels(data, member.id).mask)
-        _write_fit(inner, own, start, best, data, psf)
+        # a source that is its group has been drawn already
+        _write_fit(inner, own, start, best, _residual(best, data, psf) if member.single else residual, data)
         write_text(inner / f"imfit_bestfit_full{own}.dat", _text(ImfitConfig(member.blocks), data))
         _write_fit_script(inner / f"fit{own}.sh", own, "../", f"mask{own}.fits", data)
         _write_make_scripts(inner, member.id)
@@ -83,11 +85,17 @@ def _text(config: ImfitConfig, data: GroupData) -> str:
     return format_config(config, origin, header=origin_line(*origin))
 
 
-def _write_fit(folder: Path, own: str, start: ImfitConfig, best: ImfitConfig, data: GroupData, psf: np.ndarray) -> None:
+def _residual(best: ImfitConfig, data: GroupData, psf: np.ndarray) -> np.ndarray:
+    """Return what a fit leaves of the cutout."""
+    return data.image - evaluate_blocks(best.blocks, data.box, psf)
+
+
+def _write_fit(
+    folder: Path, own: str, start: ImfitConfig, best: ImfitConfig, residual: np.ndarray, data: GroupData
+) -> None:
     """Write the start, the best fit and the residual of one fit."""
     write_text(folder / f"imfit_config{own}.dat", _text(start, data))
     write_text(folder / f"imfit_bestfit{own}.dat", _text(best, data))
-    residual = data.image - evaluate_blocks(best.blocks, data.box, psf)
     write_image(folder / f"imfit_bestfit_res{own}.fits", residual)
 
 
