@@ -52,7 +52,7 @@ def _draw(checks: list[BandCheck], out_png: str) -> None:
 
     matplotlib.use("Agg")
     from matplotlib import pyplot as plt
-    from unblend.io.images import atomic_path
+    from unblend.io.files import atomic_path
 
     width = max(len(checks), 1)
     figure, axes = plt.subplots(2, width, figsize=(3.4 * width, 6.4), squeeze=False, layout="constrained")

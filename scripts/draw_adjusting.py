@@ -11,8 +11,8 @@ from unblend.adjusting_figures import before_and_after, chi2_figure, summary
 from unblend.errors import InputError
 from unblend.fit_data import group_pixels
 from unblend.fitting import DEFAULTS, evaluate_members, fit_first_pass, fit_second_pass
+from unblend.io.files import atomic_path
 from unblend.io.fit_field import FitField
-from unblend.io.images import atomic_path
 from unblend.io.tables import read_table
 from unblend.overrides import parse_override
 from unblend.runlog import run

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from unblend.io.images import atomic_path, read_array, read_labels, read_wcs
+from unblend.io.files import atomic_path
+from unblend.io.images import read_array, read_labels, read_wcs
 from unblend.io.regions import read_regions
 from unblend.io.tables import read_table_header
 from unblend.masks import circles

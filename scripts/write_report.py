@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import unblend
-from unblend.io.files import read_json, write_text
-from unblend.io.images import atomic_path
+from unblend.io.files import atomic_path, read_json, write_text
 from unblend.io.report_assets import read_programs, read_style
 from unblend.io.report_field import read_field
 from unblend.page import page

@@ -9,8 +9,8 @@ from astropy.wcs import WCS
 from unblend.domain import Box, Model, Psf
 from unblend.errors import InputError
 from unblend.geometry import cut_wcs, physical, pixel_scale, pixel_to_sky, sky_to_pixel
+from unblend.io.files import atomic_path
 from unblend.io.images import (
-    atomic_path,
     cut_sky_cards,
     read_array,
     read_header,

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .files import write_text
-from .images import atomic_path
+from .files import atomic_path, write_text
 from .tables import columns as as_table
 from .tables import write_table
 

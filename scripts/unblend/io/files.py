@@ -1,26 +1,37 @@
-"""Small text files, written whole or not at all: JSON, plain text; and digests of what files hold."""
+"""Files written whole or not at all; JSON and plain text; digests of what files hold."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 DIGEST_LENGTH = 16
 
 
-def write_text(path: str | Path, text: str) -> None:
-    """Write `text` beside `path`, then rename."""
+@contextmanager
+def atomic_path(path: str | Path) -> Iterator[Path]:
+    """Give a temporary path beside `path`, renamed to it when the block ends well, removed when it does not."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    # The suffix is kept last: some writers choose the format by it.
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
     try:
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(path)
-    finally:
+        yield temporary
+        os.replace(temporary, path)
+    except BaseException:
         temporary.unlink(missing_ok=True)
+        raise
+
+
+def write_text(path: str | Path, text: str) -> None:
+    """Write `text` beside `path`, then rename."""
+    with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8") as stream:
+        stream.write(text)
 
 
 def write_json(path: str | Path, content: Any) -> None:

@@ -17,9 +17,9 @@ from ..fit_result import GroupFit
 from ..fit_sheet import Card
 from ..geometry import pixel_scale
 from ..runlog import record_work
-from .files import digest_of
+from .files import atomic_path, digest_of
 from .fit_field import FitField
-from .images import atomic_path, read_array
+from .images import read_array
 
 log = logging.getLogger(__name__)
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +14,7 @@ import numpy as np
 from .. import geometry
 from ..domain import Box, Model, Psf
 from ..errors import InputError
+from .files import atomic_path
 
 if TYPE_CHECKING:
     from astropy.wcs import WCS
@@ -38,29 +37,6 @@ def split_extension(name: str) -> tuple[str, str | None]:
     match = _WITH_EXTENSION.match(str(name))
     assert match is not None
     return match["path"], match["extension"]
-
-
-@contextmanager
-def atomic_path(path: str | Path) -> Iterator[Path]:
-    """Give a temporary path beside `path`, renamed to it when the block ends well, removed when it does not."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # The suffix is kept last: some writers choose the format by it.
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}.", suffix=path.suffix)
-    os.close(handle)
-    temporary = Path(name)
-    try:
-        yield temporary
-        temporary.chmod(0o666 & ~_umask())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def _find_image(fits: fitsio.FITS, name: str) -> fitsio.hdu.ImageHDU:

@@ -12,9 +12,9 @@ from ..errors import InputError, UnblendError
 from ..model_images import model_of
 from ..runlog import record_work
 from ..workers import Failure, run_tasks
-from .files import digest_of
+from .files import atomic_path, digest_of
 from .fit_field import FitField
-from .images import atomic_path, read_header, read_model, write_model
+from .images import read_header, read_model, write_model
 
 if TYPE_CHECKING:
     from ..fit_result import MemberFit

@@ -9,7 +9,7 @@ import fitsio
 import numpy as np
 
 from ..errors import InputError
-from .images import atomic_path
+from .files import atomic_path
 
 
 def write_table(

@@ -9,7 +9,7 @@ from zipfile import BadZipFile
 import numpy as np
 
 from ..domain import Box, Template
-from .images import atomic_path
+from .files import atomic_path
 
 
 def write_templates(path: str | Path, templates: Sequence[Template], keys: Mapping[int, str]) -> None:
