@@ -97,7 +97,7 @@ def settle_weights(
     scale = _scale(measured, int(np.count_nonzero((weight > 0) & ~near)), claim, name)
     if scale != 1.0:
         weight = weight / scale**2
-        solution = solve(image, weight, templates)
+        solution = solution.scaled(scale)
         near = near_sources(solution, templates, weight)
     return Settled(_flagged(solution, usable, templates), weight, scale, _rms(weight), near, lost)
 

@@ -9,7 +9,7 @@ import io
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 import numpy as np
@@ -208,6 +208,15 @@ def _font(size: int) -> Any:
     return ImageFont.load_default(size)
 
 
+@lru_cache(256)
+def _word(text: str, size: int) -> Image.Image:
+    """Return a word as a stamp: most words of a picture stand on every other one, too."""
+    _, _, right, bottom = _font(size).getbbox(text)
+    stamp = Image.new("L", (math.ceil(right) + 1, math.ceil(bottom) + 1))
+    ImageDraw.Draw(stamp).text((0, 0), text, fill=255, font=_font(size))
+    return stamp
+
+
 def _with_id(image: Image.Image, text: str, corner: tuple[int, int], colour: int) -> Image.Image:
     """Write an ID at the upper right corner of its segment, with a white rim that keeps it legible on black."""
     font = _font(ID_SIZE)
@@ -232,17 +241,15 @@ def _solid(stamp: Image.Image, level: int) -> Image.Image:
 def _text_rows(rows: Sequence[Sequence[tuple[int, int, str]]], width: int, size: int, height: int) -> np.ndarray:
     """Return rows of text as indices: grey edges for black words, hard ones for words in a colour."""
     ink = Image.new("L", (width, height * len(rows)))
-    draw = ImageDraw.Draw(ink)
     coloured = []
     for number, pieces in enumerate(rows):
         for x, colour, text in pieces:
-            place = (x, number * height + 1)
-            draw.text(place, text, fill=255, font=_font(size))
+            stamp, y = _word(text, size), number * height + 1
+            ink.paste(255, (x, y), stamp)
             if colour != INK:
-                coloured.append((draw.textbbox(place, text, font=_font(size)), colour))
+                coloured.append((np.s_[y : y + stamp.height, x : x + stamp.width], colour))
     drawn = np.asarray(ink)
     strip = np.round((255 - drawn.astype(float)) / 255 * (LEVELS - 1)).astype(np.uint8)
-    for (left, top, right, bottom), colour in coloured:
-        window = np.s_[int(top) : int(bottom) + 1, int(left) : int(right) + 1]
+    for window, colour in coloured:
         strip[window][drawn[window] > 110] = colour
     return strip

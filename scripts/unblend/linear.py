@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -75,6 +75,16 @@ class Solution:
     inverse: Inverse
     active: np.ndarray
     residual: np.ndarray
+
+    def scaled(self, factor: float) -> Solution:
+        """Return the solution with noise `factor` times as large everywhere: weights divided by its square."""
+        return replace(
+            self,
+            err=self.err * factor,
+            err_isolated=self.err_isolated * factor,
+            background_err=self.background_err * factor,
+            inverse=self.inverse * factor**2,
+        )
 
     def inverse_rows(self, index: np.ndarray) -> np.ndarray:
         """Return rows of the inverse (positions in `active`; m for the constant), shape (len(index), m + 1)."""

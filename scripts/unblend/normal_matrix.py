@@ -50,6 +50,10 @@ class LocalInverse:
         """Return the inverse with its templates in another order."""
         return LocalInverse(self.core[order][:, order], self.coupling[order], self.schur)
 
+    def __mul__(self, factor: float) -> LocalInverse:
+        """Return the inverse of the matrix divided by `factor`."""
+        return LocalInverse(self.core * factor, self.coupling, self.schur / factor)
+
 
 @dataclass(frozen=True)
 class NormalEquations:

@@ -239,6 +239,20 @@ def test_noise_rms_ignores_sources_and_masked_pixels():
     assert np.isnan(noise_rms(image, np.ones(image.shape, dtype=bool)))
 
 
+@pytest.mark.parametrize("dense_limit", [0, 5000])
+def test_a_scaled_solution_is_that_of_scaled_weights(dense_limit):
+    rng = np.random.default_rng(4)
+    templates, flux = gaussian_field(12, 60, rng)
+    image = model_image(templates, flux, (60, 60), 2.0) + rng.normal(size=(60, 60))
+    weight = rng.uniform(0.5, 2.0, size=(60, 60))
+    scaled = solve(image, weight, templates, dense_limit=dense_limit).scaled(1.7)
+    again = solve(image, weight / 1.7**2, templates, dense_limit=dense_limit)
+    for name in ("flux", "err", "err_isolated", "background", "background_err", "correlation", "flags", "residual"):
+        np.testing.assert_allclose(getattr(scaled, name), getattr(again, name), rtol=1e-9, atol=1e-12, err_msg=name)
+    every = np.arange(13)
+    np.testing.assert_allclose(scaled.inverse_rows(every), again.inverse_rows(every), rtol=1e-8, atol=1e-14)
+
+
 def test_the_scatter_of_many_pixels_is_that_of_some():
     image = np.random.default_rng(5).normal(scale=3.0, size=(1500, 1500))
     # columns of their own: a sample at even steps could see one kind alone
