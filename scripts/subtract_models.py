@@ -8,7 +8,7 @@ from pathlib import Path
 from unblend.domain import Model
 from unblend.fit_psf import as_psf
 from unblend.io.files import read_json
-from unblend.io.images import read_array, read_header, read_labels, read_model, read_wcs, write_image
+from unblend.io.images import read_array, read_labels, read_model_header, read_wcs, write_image
 from unblend.left_over import subtract_models
 from unblend.runlog import record_work, run
 from unblend.templates import TemplateEngine
@@ -25,8 +25,8 @@ def main(models_path: str, stack_path: str, segments_path: str, psf_path: str, r
 
     def models() -> Iterator[tuple[int, Model, bool]]:
         for i in sorted(map(int, read_json(models_path)["models"])):
-            path = Path(results_dir) / "imfit" / "models" / f"{i}.fits"
-            yield i, read_model(path), "KEY" in read_header(str(path))
+            model, header = read_model_header(Path(results_dir) / "imfit" / "models" / f"{i}.fits")
+            yield i, model, "KEY" in header
 
     residual = subtract_models(stack, segments, engine, models())
     write_image(out_path, residual, wcs=wcs)

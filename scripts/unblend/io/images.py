@@ -292,7 +292,12 @@ def write_model(path: str | Path, model: Model, header: Mapping[str, object] | N
 
 
 def read_model(path: str | Path) -> Model:
-    """Return the model in `path`: one of ours, or a user's image with a valid WCS.
+    """Return the model in `path`, as `read_model_header` does, alone."""
+    return read_model_header(path)[0]
+
+
+def read_model_header(path: str | Path) -> tuple[Model, dict[str, object]]:
+    """Return the model in `path`, one of ours or a user's image with a valid WCS, and the file's header.
 
     Of a user's image the reference position is the pixel that the WCS names, the total is the sum of its
     pixels, and the pixels are taken as integrated (`PIXINT = F` in the header says otherwise).
@@ -314,14 +319,14 @@ def read_model(path: str | Path) -> Model:
         centre = (float(header["CRPIX2"]) - 1.0, float(header["CRPIX1"]) - 1.0)  # type: ignore[arg-type]
         sky = (float(header["CRVAL1"]), float(header["CRVAL2"]))  # type: ignore[arg-type]
         total = float(header["TOTAL"])  # type: ignore[arg-type]
-        return Model(data, centre, sky, jacobian, total, bool(header["PIXINT"]))
+        return Model(data, centre, sky, jacobian, total, bool(header["PIXINT"])), header
     wcs = wcs_from_header(header, str(path))
     # The linear map is taken where the light is, not at the reference pixel, which may lie far off the stamp.
     y, x = (float(np.average(grid, weights=np.abs(data))) for grid in np.indices(data.shape))
     y, x = float(round(y)), float(round(x))
     ra, dec = geometry.pixel_to_sky(wcs, np.array([y]), np.array([x]))
     total = float(data.sum())
-    return Model(
+    model = Model(
         data,
         (y, x),
         (float(ra[0]), float(dec[0])),
@@ -329,3 +334,4 @@ def read_model(path: str | Path) -> Model:
         total,
         bool(header.get("PIXINT", True)),
     )
+    return model, header
