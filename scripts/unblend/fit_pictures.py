@@ -9,7 +9,7 @@ import io
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -208,13 +208,24 @@ def _font(size: int) -> Any:
     return ImageFont.load_default(size)
 
 
-@lru_cache(256)
-def _word(text: str, size: int) -> Image.Image:
-    """Return a word as a stamp: most words of a picture stand on every other one, too."""
-    _, _, right, bottom = _font(size).getbbox(text)
+@cache
+def _letter(letter: str, size: int) -> tuple[np.ndarray, float]:
+    """Return a letter as a stamp, and how far from it the next one stands: drawn once for all pictures."""
+    font = _font(size)
+    _, _, right, bottom = font.getbbox(letter)
     stamp = Image.new("L", (math.ceil(right) + 1, math.ceil(bottom) + 1))
-    ImageDraw.Draw(stamp).text((0, 0), text, fill=255, font=_font(size))
-    return stamp
+    ImageDraw.Draw(stamp).text((0, 0), letter, fill=255, font=font)
+    return np.asarray(stamp), font.getlength(letter)
+
+
+def _write(ink: np.ndarray, x: float, y: int, text: str, size: int) -> int:
+    """Write a word whose upper left corner is given; return where it ends."""
+    for letter in text:
+        stamp, advance = _letter(letter, size)
+        window = ink[y : y + stamp.shape[0], round(x) : round(x) + stamp.shape[1]]
+        np.maximum(window, stamp[: window.shape[0], : window.shape[1]], out=window)
+        x += advance
+    return math.ceil(x)
 
 
 def _with_id(image: Image.Image, text: str, corner: tuple[int, int], colour: int) -> Image.Image:
@@ -240,16 +251,14 @@ def _solid(stamp: Image.Image, level: int) -> Image.Image:
 
 def _text_rows(rows: Sequence[Sequence[tuple[int, int, str]]], width: int, size: int, height: int) -> np.ndarray:
     """Return rows of text as indices: grey edges for black words, hard ones for words in a colour."""
-    ink = Image.new("L", (width, height * len(rows)))
+    ink = np.zeros((height * len(rows), width), dtype=np.uint8)
     coloured = []
     for number, pieces in enumerate(rows):
         for x, colour, text in pieces:
-            stamp, y = _word(text, size), number * height + 1
-            ink.paste(255, (x, y), stamp)
+            end = _write(ink, x, number * height + 1, text, size)
             if colour != INK:
-                coloured.append((np.s_[y : y + stamp.height, x : x + stamp.width], colour))
-    drawn = np.asarray(ink)
-    strip = np.round((255 - drawn.astype(float)) / 255 * (LEVELS - 1)).astype(np.uint8)
+                coloured.append((np.s_[number * height : (number + 1) * height, x:end], colour))
+    strip = np.round((255 - ink.astype(float)) / 255 * (LEVELS - 1)).astype(np.uint8)
     for window, colour in coloured:
-        strip[window][drawn[window] > 110] = colour
+        strip[window][ink[window] > 110] = colour
     return strip
