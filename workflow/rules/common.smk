@@ -1,5 +1,6 @@
 """What all rules share: the configuration, the constraints of wildcards, the specs of jobs."""
 
+import hashlib
 import os
 import sys
 from pathlib import Path
@@ -14,11 +15,14 @@ os.environ.update(
 from snakemake.exceptions import WorkflowError
 from unblend.errors import UnblendError
 from unblend.io.checks import load_field
+from unblend.io.files import digested_once
 
 try:
     CONFIG, JOBS = load_field(config, SCRIPTS, in_charge=workflow.is_main_process)
 except UnblendError as error:
     raise WorkflowError(str(error))
+# After a job Snakemake digests every input anew for each output: an image of 400 MB some 25 times a run.
+hashlib.file_digest = digested_once(hashlib.file_digest)
 R = Path(CONFIG.results_dir)
 BANDS = list(CONFIG.bands)
 os.environ.update(UNBLEND_WORK_LOG=str((R / "logs/work.jsonl").absolute()))
