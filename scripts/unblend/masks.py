@@ -120,6 +120,8 @@ def project_mask(mask: np.ndarray, wcs: WCS, target_wcs: WCS, target_shape: tupl
     A pixel is True where the centre of a masked pixel falls in it, or its own centre falls in a masked pixel: nothing
     is lost between coarse and fine pixels.
     """
+    if geometry.same_grid(wcs, mask.shape, target_wcs, target_shape):
+        return np.array(mask, dtype=bool)
     projected = np.zeros(target_shape, dtype=bool)
     y, x = np.nonzero(mask)
     if y.size == 0:

@@ -6,7 +6,8 @@ The fit is linear and its matrix does not change, so a flux changes by the produ
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +16,7 @@ from . import linear
 from .domain import Box, Template
 from .errors import InputError
 from .linear import Solution, box_array
+from .masks import grow_mask
 
 Circle = tuple[float, float, float]
 """(y, x, radius) in pixels."""
@@ -177,38 +179,48 @@ def place_circles(
     if quiet > 0:
         strewn = np.random.default_rng(STREWING_SEED).random(light.shape)
         light = np.maximum(light, quiet) * (1.0 + 1e-3 * strewn)
-    to_mask = _distance(np.asarray(mask) != 0)
-    to_segment = _distance(np.asarray(segments) != 0)
-    clear = np.minimum(to_mask, to_segment)
+    masked, source = np.asarray(mask) != 0, np.asarray(segments) != 0
     least = min(radius, 2.0 * fwhm)
     size = radius
     while True:
-        circles = _greedy(np.where(light <= loud, light, np.inf), clear, size, wanted)
+        by_mask, by_source = _within(masked, size), _within(source, size)
+        circles = _greedy(np.where(light <= loud, light, np.inf), by_mask | by_source, size, wanted)
         if len(circles) >= enough or size <= least:
             break
         size = max(0.9 * size, least)
-    for room in (clear, to_mask):
+    for closed in (by_mask | by_source, by_mask):
         if len(circles) < enough:
-            circles = _greedy(light, room, size, enough, circles)
-    touching = sum(bool(to_segment[int(y), int(x)] <= size) for y, x, _ in circles)
+            circles = _greedy(light, closed, size, enough, circles)
+    touching = sum(bool(by_source[int(y), int(x)]) for y, x, _ in circles)
     return Placement(circles, size, radius, touching)
 
 
 def _greedy(
-    light: np.ndarray, room: np.ndarray, radius: float, wanted: int, start: Sequence[Circle] = ()
+    light: np.ndarray, closed: np.ndarray, radius: float, wanted: int, start: Sequence[Circle] = ()
 ) -> list[Circle]:
-    """Add circles where `light` is least, among centres with `room` > radius, until `wanted` are placed."""
-    cost = np.where(room > radius, light, np.inf)
+    """Add circles where `light` is least, among centres that are not `closed`, until `wanted` are placed."""
+    cost = np.where(closed, np.inf, light)
     circles = list(start)
     for y, x, _ in circles:
         _close(cost, int(y), int(x), 2.0 * radius)
-    while len(circles) < wanted:
-        y, x = (int(k) for k in np.unravel_index(int(np.argmin(cost)), cost.shape))
-        if not np.isfinite(cost[y, x]):
+    # a circle closes fewer places than its square has
+    for y, x in _cheapest(cost, max(wanted - len(circles), 0) * math.ceil(4.0 * radius + 1.0) ** 2):
+        if len(circles) >= wanted:
             break
-        circles.append((float(y), float(x), radius))
-        _close(cost, int(y), int(x), 2.0 * radius)
+        if np.isfinite(cost[y, x]):
+            circles.append((float(y), float(x), radius))
+            _close(cost, y, x, 2.0 * radius)
     return circles
+
+
+def _cheapest(cost: np.ndarray, count: int) -> Iterator[tuple[int, int]]:
+    """Yield the places (y, x) of at least `count` lowest values, if there are as many finite ones, lowest first."""
+    values = cost.ravel()
+    usable = np.flatnonzero(np.isfinite(values))
+    if count < usable.size:
+        usable = usable[values[usable] <= np.partition(values[usable], count)[count]]
+    for index in usable[np.argsort(values[usable], kind="stable")].tolist():
+        yield divmod(index, cost.shape[1])
 
 
 def _close(cost: np.ndarray, y: int, x: int, reach: float) -> None:
@@ -218,11 +230,9 @@ def _close(cost: np.ndarray, y: int, x: int, reach: float) -> None:
     cost[window][np.hypot(rows - y, columns - x) <= reach] = np.inf
 
 
-def _distance(bad: np.ndarray) -> np.ndarray:
-    """Return the distance in pixels of each pixel to the nearest bad one; outside the image all are bad."""
-    from scipy.ndimage import distance_transform_edt
-
-    return distance_transform_edt(~np.pad(bad, 1, constant_values=True))[1:-1, 1:-1]
+def _within(bad: np.ndarray, reach: float) -> np.ndarray:
+    """Return True within `reach` pixels of a bad one; outside the image all are bad."""
+    return grow_mask(np.pad(bad, 1, constant_values=True), reach)[1:-1, 1:-1]
 
 
 def _centroid(template: Template) -> tuple[float, float]:

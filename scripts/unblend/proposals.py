@@ -31,6 +31,8 @@ FOUND_DTYPE = np.dtype([("y", "f8"), ("x", "f8"), ("a", "f8"), ("b", "f8"), ("th
 
 def covered(wcs: WCS, shape: tuple[int, int], detection_wcs: WCS, usable: np.ndarray) -> np.ndarray:
     """Return True where a pixel's centre falls in a usable pixel of the detection image."""
+    if geometry.same_grid(wcs, shape, detection_wcs, usable.shape):
+        return np.array(usable, dtype=bool)
     result = np.zeros(shape, dtype=bool)
     y, x = np.indices(shape).reshape(2, -1)
     at_y, at_x = geometry.to_grid(wcs, detection_wcs, y, x)

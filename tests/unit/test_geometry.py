@@ -15,6 +15,7 @@ from unblend.geometry import (
     pixel_scale,
     pixel_to_physical,
     pixel_to_sky,
+    same_grid,
     set_physical,
     shift_to_pixels,
     sky_jacobian,
@@ -164,6 +165,16 @@ def test_a_small_shift_or_distortion_is_another_grid():
     for other, moved in ((grid(SQUARE_CD, crpix=(51.0, 41.01)), 0.01), (grid(SQUARE_CD, sip=1e-5), 0.032)):
         at_y, at_x = to_grid(SQUARE, other, y, x)
         assert np.hypot(at_y - y, at_x - x).max() == pytest.approx(moved, rel=0.01)
+
+
+def test_images_of_one_grid():
+    here = grid([[-2e-5, 0.0], [0.0, 2e-5]])
+    moved = grid([[-2e-5, 0.0], [0.0, 2e-5]], crpix=(51.01, 41.0))
+    assert same_grid(here, (80, 100), here, (80, 100))
+    assert not same_grid(here, (80, 100), here, (80, 101))
+    assert not same_grid(here, (80, 100), moved, (80, 100))
+    # a scale that differs by 2e-5 is 1e-3 pixel off 50 pixels from the centre
+    assert not same_grid(here, (80, 100), grid([[-2.0001e-5, 0.0], [0.0, 2.0001e-5]]), (80, 100))
 
 
 def test_the_nearest_position():

@@ -44,7 +44,7 @@ EXCEPTIONS: dict[str, set[str]] = {
         "templates",
     },  # offsets of sources from templates and their gradients
     "astrometry": {"linear", "noise", "normal_matrix"},  # every point of the search is a linear solution; honest errors
-    "montecarlo": {"linear"},  # fits again with the factorised matrix
+    "montecarlo": {"linear", "masks"},  # fits again with the factorised matrix; circles keep away from masks
     "noise": {"linear", "normal_matrix"},  # the sandwich needs the inverse
     "extraction": {
         "linear",
