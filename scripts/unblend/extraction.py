@@ -75,9 +75,10 @@ def settle_weights(
     name : str
         Of the band, for messages.
     """
-    given, search = weight, LightSearch(weight, templates, fwhm)
-    beside = left_out = beside_masks(weight, templates, fwhm)
-    usable = np.isfinite(image) & (given > 0)
+    usable = np.isfinite(image) & (weight > 0)
+    given = np.where(usable, weight, 0.0)
+    search = LightSearch(given, templates, fwhm)
+    beside = left_out = beside_masks(given, templates, fwhm)
     constant = np.inf
     for _ in range(ROUNDS):
         weight = np.where(left_out, 0.0, given)

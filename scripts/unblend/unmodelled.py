@@ -72,7 +72,7 @@ class LightSearch:
         Parameters
         ----------
         residual : array (ny, nx)
-            Image minus models and constant; ignored where it is not finite.
+            Image minus models and constant, finite where the weight is not 0.
         near : array (ny, nx) of bool
             True where models shine: their misfit is theirs, those pixels are kept.
         known : array (ny, nx) of bool

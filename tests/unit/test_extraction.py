@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from gaussians import gaussian, gaussian_field
 from scipy.ndimage import gaussian_filter
-from unblend.extraction import measure_noise, near_sources, settle_weights
+from unblend.extraction import adopt_weights, measure_noise, near_sources, settle_weights
+from unblend.flags import Flag
 from unblend.linear import model_image, solve
 from unblend.unmodelled import _error, beside_masks
 
@@ -157,6 +158,26 @@ def test_near_sources_is_where_models_shine():
     near = near_sources(solution, TEMPLATES, np.ones(CLEAN.shape))
     np.testing.assert_array_equal(near, CLEAN - 3.0 > 0.5)
     assert 0.01 < near.mean() < 0.5
+
+
+def test_adopted_weights_give_what_settled_ones_gave():
+    image = with_stranger(200.0) + 0.5 * WHITE
+    # a source that the user's mask halves
+    weight, box = FOUR.copy(), TEMPLATES[0].box
+    weight[box.y0 : box.y1, (box.x0 + box.x1) // 2 : box.x1] = 0.0
+    settled = settle_weights(image, weight, TEMPLATES, fwhm=FWHM, claim="map", name="k")
+    adopted = adopt_weights(image, settled.weight, weight == 0, TEMPLATES)
+    assert settled.left_out > 0 and (settled.solution.flags & Flag.PARTLY_MASKED).sum() > 0
+    np.testing.assert_array_equal(adopted.solution.flags, settled.solution.flags)
+    np.testing.assert_allclose(adopted.solution.flux, settled.solution.flux, rtol=1e-9)
+    np.testing.assert_allclose(adopted.solution.err, settled.solution.err, rtol=1e-9)
+    np.testing.assert_array_equal(adopted.near_source, settled.near_source)
+
+
+def test_an_image_with_holes_still_shows_what_no_model_explains():
+    image = with_stranger(200.0) + 0.5 * WHITE
+    image[10:12, 50:60] = np.nan
+    assert settle_weights(image, FOUR, TEMPLATES, fwhm=FWHM, claim="map", name="k").weight[70, 20] == 0
 
 
 def test_white_noise_has_no_correlation():

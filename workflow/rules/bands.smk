@@ -14,7 +14,7 @@ def measured_shift(wildcards):
 
 
 def given_shift(product):
-    """Return the input function that gives `product` where the user gives the shift; a search comes before there is any."""
+    """Return the input function that gives `product` at a given shift; a search comes before there is any."""
 
     def needed(wildcards):
         band = CONFIG.bands[wildcards.band]
@@ -118,7 +118,7 @@ rule measure_shift:
         mem_mb=4000,
         runtime=60,
     shell:
-        "python {SCRIPTS}/measure_shift.py --log {log}" " {input.spec} {R} {output}"
+        "python {SCRIPTS}/measure_shift.py --log {log} {input.spec} {R} {output}"
 
 
 rule make_templates:
