@@ -45,7 +45,7 @@ rule fit_first_pass:
         ENVIRONMENT
     threads: FIT_THREADS
     resources:
-        mem_mb=1500,
+        mem_mb=2000,
         runtime=120,
     shell:
         "OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1"
@@ -68,7 +68,7 @@ rule fit_second_pass:
         ENVIRONMENT
     threads: FIT_THREADS
     resources:
-        mem_mb=1500,
+        mem_mb=2000,
         runtime=120,
     shell:
         "OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1"
