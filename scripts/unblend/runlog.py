@@ -21,8 +21,8 @@ def run(main: Callable[..., None]) -> None:
     """Call `main` with the words of the command line, messages to the file after `--log`.
 
     A mistake of the user's (UnblendError) ends in one sentence on the terminal and exit status 1; anything else
-    leaves its traceback in the log, and a sentence that says so. The process ends with `main`: Python does not take its
-    modules apart first, which costs a job a quarter of a second.
+    leaves its traceback in the log, and a sentence that says so; Ctrl-C leaves a line in the log and status 130. The
+    process ends with `main`: Python does not take its modules apart first, which costs a job a quarter of a second.
     """
     gc.set_threshold(COLLECT_AFTER)
     words = sys.argv[1:]
@@ -39,6 +39,10 @@ def run(main: Callable[..., None]) -> None:
         if log_file:
             print(f"\nunblend: {error}\n", file=sys.stderr)
         sys.exit(1)
+    except KeyboardInterrupt:
+        # Ctrl-C in a run reaches every job: Snakemake says what there is to say
+        logging.getLogger("unblend").error("stopped by the user")
+        sys.exit(130)
     except Exception as error:
         logging.getLogger("unblend").exception("unexpected")
         if log_file:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
@@ -129,6 +130,8 @@ def _work(
     function: Callable[[Any], Any], tasks: Sequence[Any], pipe: Connection, parents: Sequence[Connection]
 ) -> None:
     """Do the tasks that the parent asks for and send each result: the body of a worker."""
+    # Ctrl-C reaches all: the parent ends its workers, and they say nothing
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     for end in parents:
         end.close()
     while True:

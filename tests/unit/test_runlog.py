@@ -92,6 +92,19 @@ def test_a_mistake_of_ours_leaves_its_traceback_in_the_log(monkeypatch, tmp_path
     assert capsys.readouterr().err == f"\nunblend: ZeroDivisionError: by nought (traceback in {log})\n\n"
 
 
+def test_an_interrupt_leaves_the_terminal_alone(monkeypatch, tmp_path, capsys):
+    log = tmp_path / "job.log"
+    monkeypatch.setattr(sys, "argv", ["script.py", "--log", str(log)])
+
+    def main():
+        raise KeyboardInterrupt
+
+    with pytest.raises(SystemExit) as end:
+        run(main)
+    assert end.value.code == 130 and "stopped by the user" in log.read_text() and "Traceback" not in log.read_text()
+    assert capsys.readouterr() == ("", "")
+
+
 def test_without_a_log_messages_go_to_standard_error(monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["script.py"])
 

@@ -88,6 +88,14 @@ def test_several_workers_survive_whatever_a_task_does():
     assert [said[k] for k in range(9)] == [2, "timeout", "crash", 4, "error", 6, "crash", "timeout", 8]
 
 
+def test_an_interrupt_is_for_the_parent():
+    def interrupted(task):
+        os.kill(os.getpid(), signal.SIGINT)
+        return task
+
+    assert list(run_tasks(interrupted, [5])) == [(0, 5)]
+
+
 def test_workers_end_with_a_parent_that_is_killed():
     # a process that runs two workers and is killed while one waits for its next task
     reader, writer = os.pipe()
