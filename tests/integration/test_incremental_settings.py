@@ -63,6 +63,13 @@ def test_the_error_floor(field: Field) -> None:
     field.redo(CATALOGUE)
 
 
+def test_another_target_shows_another_source_and_extracts_nothing(field: Field) -> None:
+    fourth = next(row for row in field.table("det_cat.fits") if row["id"] == 4)
+    field.edit_config(lambda c: c.update(target={"ra": float(fourth["ra"]), "dec": float(fourth["dec"])}))
+    field.redo({f"inspect {band}" for band in BANDS} | {"report all"})
+    assert fits.getval(field / f"results/bands/{BLURRED}/neighbours-removed.fits", "TARGET") == 4
+
+
 def change_pixels(field: Field, name: str, y: int, x: int, by: float) -> None:
     """Add `by` to a pixel (0-based) of an image."""
     with fits.open(field / name, mode="update") as hdus:
