@@ -64,9 +64,10 @@ def run_tasks(
             worker.begin(index)
         while crew:
             worker = _next_done(crew)
-            crew.remove(worker)
-            yield worker.task, worker.outcome()
+            outcome = worker.outcome()
             worker.stop()
+            crew.remove(worker)
+            yield worker.task, outcome
     finally:
         for worker in crew:
             worker.stop()

@@ -5,6 +5,7 @@ import signal
 import time
 from pathlib import Path
 
+import pytest
 from unblend.errors import InputError
 from unblend.workers import Failure, run_tasks
 
@@ -113,3 +114,13 @@ def test_workers_end_with_a_parent_that_is_killed():
         assert time.monotonic() < until, "the worker waits for its dead parent"
         time.sleep(0.05)
     os.close(reader), os.close(writer)
+
+
+def test_the_last_worker_has_ended_when_the_last_result_is_there():
+    stream = run_tasks(lambda task: os.getpid(), [0, 1], workers=2)
+    pids = {pid for _, pid in stream}
+    again = run_tasks(lambda task: os.getpid(), [0])
+    pids.add(next(again)[1])
+    for pid in pids:
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)
