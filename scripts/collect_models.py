@@ -23,7 +23,7 @@ def main(spec_path: str, results_dir: str, models_path: str, table_path: str) ->
     for group in sorted(groups, key=int):
         fits[int(group)] = field.result(group, "second")
         for source in field.groups[group]["members"]:
-            path = field.folder / "models" / f"{source}.fits"
+            path = field.model_path(source)
             models[str(source)] = {"digest": file_digest(path), "group": int(group)}
     members = {int(group): list(field.groups[group]["members"]) for group in groups}
     table = fit_table(fits, members, custom, field.wcs, oversampling(field, models))
@@ -39,7 +39,7 @@ def oversampling(field: FitField, models: dict) -> dict[int, float]:
     scale = abs(field_scale(field))
     found = {}
     for i in models:
-        header = read_header(str(field.folder / "models" / f"{i}.fits"))
+        header = read_header(str(field.model_path(i)))
         jacobian = [float(header.get(card) or 0.0) for card in ("CD1_1", "CD1_2", "CD2_1", "CD2_2")]  # type: ignore[arg-type]
         area = abs(jacobian[0] * jacobian[3] - jacobian[1] * jacobian[2])
         found[int(i)] = scale / (3600.0 * area**0.5) if area > 0 else float("nan")

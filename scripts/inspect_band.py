@@ -21,8 +21,8 @@ from unblend.io.scenes import read_weight
 from unblend.io.tables import read_table, read_table_header
 from unblend.io.template_store import read_templates
 from unblend.linear import model_image, neighbours_removed
-from unblend.masks import circles
-from unblend.proposals import artefacts, border_sources, covered
+from unblend.masks import circles, covered
+from unblend.proposals import artefacts, border_sources
 from unblend.runlog import record_work, run
 
 log = logging.getLogger("unblend.inspect")

@@ -13,7 +13,7 @@ from unblend.io.regions import read_regions, write_regions
 from unblend.io.scenes import Scene, load_scene
 from unblend.io.tables import columns, read_table, write_table
 from unblend.io.template_store import read_templates
-from unblend.linear import model_image, solve
+from unblend.linear import model_image, solve, weight_rms
 from unblend.masks import circles, project_mask
 from unblend.montecarlo import ENOUGH, adopted_scale, monte_carlo, place_circles, pooled_ratio, scatter
 from unblend.runlog import record_work, run
@@ -59,7 +59,7 @@ def placed(scene: Scene, light: np.ndarray, results: Path, band: str) -> list[tu
     segments_path = str(results / "det_seg.fits")
     segments = project_mask(read_labels(segments_path) > 0, read_wcs(segments_path), scene.wcs, light.shape)
     weight, fwhm = scene.weight, scene.fwhm
-    noise = float(np.median(weight[weight > 0]) ** -0.5)
+    noise = weight_rms(weight)
     found = place_circles(
         light, weight == 0, segments, radius=3.0 * fwhm, fwhm=fwhm, quiet=QUIET * noise, loud=LOUD * noise
     )

@@ -10,7 +10,7 @@ import numpy as np
 
 from .domain import Claim, Template
 from .flags import Flag
-from .linear import WEIGHT_TOLERANCE, Solution, model_image, rescale_weight, screen, solve
+from .linear import WEIGHT_TOLERANCE, Solution, model_image, rescale_weight, screen, solve, weight_rms
 from .noise import correlated_errors, debiased_autocorrelation
 from .units import ROBUST_SIGMA_ERROR
 from .unmodelled import LightSearch, beside_masks
@@ -101,14 +101,15 @@ def settle_weights(
         weight = weight / scale**2
         solution = solution.scaled(scale)
         near = near_sources(solution, templates, weight)
-    return Settled(_flagged(solution, usable, templates), weight, scale, _rms(weight), near, lost)
+    return Settled(_flagged(solution, usable, templates), weight, scale, weight_rms(weight), near, lost)
 
 
 def adopt_weights(image: np.ndarray, weight: np.ndarray, mask: np.ndarray, templates: Sequence[Template]) -> Settled:
     """Solve with weights that `settle_weights` has left; `mask` is True where it was not given any."""
     solution = solve(image, weight, templates)
     near = near_sources(solution, templates, weight)
-    return Settled(_flagged(solution, np.isfinite(image) & ~mask, templates), weight, 1.0, _rms(weight), near, 0.0)
+    solution = _flagged(solution, np.isfinite(image) & ~mask, templates)
+    return Settled(solution, weight, 1.0, weight_rms(weight), near, 0.0)
 
 
 def _flagged(solution: Solution, usable: np.ndarray, templates: Sequence[Template]) -> Solution:
@@ -118,11 +119,6 @@ def _flagged(solution: Solution, usable: np.ndarray, templates: Sequence[Templat
     """
     masked = screen(templates, usable) & PARTLY_MASKED
     return replace(solution, flags=solution.flags & ~PARTLY_MASKED | masked)
-
-
-def _rms(weight: np.ndarray) -> float:
-    """Return the median noise of a usable pixel."""
-    return float(np.median(weight[weight > 0]) ** -0.5)
 
 
 def _near(solution: Solution, templates: Sequence[Template], weight: np.ndarray) -> tuple[np.ndarray, float]:

@@ -92,23 +92,27 @@ def to_grid(wcs: WCS, target_wcs: WCS, y: np.ndarray, x: np.ndarray) -> tuple[np
 
     Positions on one grid are returned as they are: millions of pixels take two seconds through the sky.
     """
-    if y.size > 1000 and _coincide(wcs, target_wcs, (np.min(y), np.min(x)), (np.max(y), np.max(x))):
+    if y.size > 1000 and _apart(wcs, target_wcs, (np.min(y), np.min(x)), (np.max(y), np.max(x))) < SAME_GRID:
         return np.asarray(y, dtype=float), np.asarray(x, dtype=float)
     return sky_to_pixel(target_wcs, *pixel_to_sky(wcs, y, x))
 
 
 def same_grid(wcs: WCS, shape: tuple[int, ...], other: WCS, other_shape: tuple[int, ...]) -> bool:
     """Whether two images have the same pixels, to `SAME_GRID`."""
-    return tuple(shape) == tuple(other_shape) and _coincide(wcs, other, (0, 0), (shape[0] - 1, shape[1] - 1))
+    return tuple(shape) == tuple(other_shape) and largest_offset(wcs, other, shape) < SAME_GRID
 
 
-def _coincide(wcs: WCS, other: WCS, first: tuple[float, float], last: tuple[float, float]) -> bool:
-    """Whether positions (y, x) of one image, tried from `first` to `last`, are the same on another."""
+def largest_offset(wcs: WCS, other: WCS, shape: tuple[int, ...]) -> float:
+    """Return how far apart, in pixels, two images of one shape have a pixel at most; NaN on other sides of the sky."""
+    return _apart(wcs, other, (0, 0), (shape[0] - 1, shape[1] - 1))
+
+
+def _apart(wcs: WCS, other: WCS, first: tuple[float, float], last: tuple[float, float]) -> float:
+    """Return the largest offset of 21 × 21 positions (y, x) of one image, from `first` to `last`, on another."""
     lattice = np.meshgrid(*(np.linspace(*ends, 21) for ends in zip(first, last, strict=True)), indexing="ij")
     y, x = (axis.ravel() for axis in lattice)
     there_y, there_x = sky_to_pixel(other, *pixel_to_sky(wcs, y, x))
-    # NaN compares false
-    return bool(np.all(np.hypot(there_y - y, there_x - x) < SAME_GRID))
+    return float(np.max(np.hypot(there_y - y, there_x - x)))
 
 
 def offset_arcsec(

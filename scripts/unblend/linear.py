@@ -206,6 +206,11 @@ def noise_rms(image: np.ndarray, mask: np.ndarray) -> float:
     return clipped_level(values, 4.0)[1]
 
 
+def weight_rms(weight: np.ndarray) -> float:
+    """Return the median noise of a usable pixel; `weight` is the inverse variance, 0 where ignored."""
+    return float(np.median(weight[weight > 0]) ** -0.5)
+
+
 def rescale_weight(weight: np.ndarray, residual: np.ndarray, mask: np.ndarray) -> float:
     """Return measured over claimed scatter: the robust sigma of residual × √weight where `mask` (sources) is False.
 

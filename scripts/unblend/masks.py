@@ -120,19 +120,24 @@ def project_mask(mask: np.ndarray, wcs: WCS, target_wcs: WCS, target_shape: tupl
     A pixel is True where the centre of a masked pixel falls in it, or its own centre falls in a masked pixel: nothing
     is lost between coarse and fine pixels.
     """
-    if geometry.same_grid(wcs, mask.shape, target_wcs, target_shape):
-        return np.array(mask, dtype=bool)
-    projected = np.zeros(target_shape, dtype=bool)
     y, x = np.nonzero(mask)
     if y.size == 0:
-        return projected
+        return np.zeros(target_shape, dtype=bool)
+    projected = covered(target_wcs, target_shape, wcs, mask)
     ty, tx, _ = _onto(wcs, target_wcs, y, x, target_shape)
     projected[ty, tx] = True
-    y, x = np.indices(target_shape).reshape(2, -1)
-    sy, sx, kept = _onto(target_wcs, wcs, y, x, mask.shape)
-    hit = mask[sy, sx]
-    projected[y[kept][hit], x[kept][hit]] = True
     return projected
+
+
+def covered(wcs: WCS, shape: tuple[int, int], other_wcs: WCS, other: np.ndarray) -> np.ndarray:
+    """Return True where a pixel's centre falls in a pixel of another image in which `other` is True."""
+    if geometry.same_grid(wcs, shape, other_wcs, other.shape):
+        return np.array(other, dtype=bool)
+    result = np.zeros(shape, dtype=bool)
+    y, x = np.indices(shape).reshape(2, -1)
+    at_y, at_x, kept = _onto(wcs, other_wcs, y, x, other.shape)
+    result.ravel()[np.flatnonzero(kept)] = other[at_y, at_x]
+    return result
 
 
 def unobserved(image: np.ndarray) -> np.ndarray:

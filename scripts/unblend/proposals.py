@@ -6,15 +6,9 @@ when it has been saved under its final name.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
-from . import geometry
 from .units import FWHM_PER_SIGMA, robust_sigma
-
-if TYPE_CHECKING:
-    from astropy.wcs import WCS
 
 BORDER_SIGMA = 4.0
 """Of the image smoothed by the PSF: fainter sources beyond the detection image matter to nobody inside."""
@@ -29,20 +23,6 @@ FOUND_DTYPE = np.dtype([("y", "f8"), ("x", "f8"), ("a", "f8"), ("b", "f8"), ("th
 """y, x 0-based; semi-axes in pixels, `theta` in degrees from x counter-clockwise; `peak` in sigma."""
 
 
-def covered(wcs: WCS, shape: tuple[int, int], detection_wcs: WCS, usable: np.ndarray) -> np.ndarray:
-    """Return True where a pixel's centre falls in a usable pixel of the detection image."""
-    if geometry.same_grid(wcs, shape, detection_wcs, usable.shape):
-        return np.array(usable, dtype=bool)
-    result = np.zeros(shape, dtype=bool)
-    y, x = np.indices(shape).reshape(2, -1)
-    at_y, at_x = geometry.to_grid(wcs, detection_wcs, y, x)
-    ny, nx = usable.shape
-    inside = (at_y > -0.5) & (at_y < ny - 0.5) & (at_x > -0.5) & (at_x < nx - 0.5)  # False for NaN
-    rows, columns = np.rint(at_y[inside]).astype(int), np.rint(at_x[inside]).astype(int)
-    result.ravel()[np.flatnonzero(inside)] = usable[rows, columns]
-    return result
-
-
 def border_sources(left: np.ndarray, noise: np.ndarray, inside: np.ndarray, fwhm_pixels: float) -> np.ndarray:
     """Return the sources whose centre lies beyond the detection image, brightest first, as circles (a = b).
 
@@ -53,7 +33,7 @@ def border_sources(left: np.ndarray, noise: np.ndarray, inside: np.ndarray, fwhm
     noise : array (ny, nx)
         Rms of its pixels, up to a factor.
     inside : bool array (ny, nx)
-        True on the detection image; see `covered`.
+        True on the detection image; see `masks.covered`.
     fwhm_pixels : float
         Of the band's PSF. A circle reaches half of it beyond the pixels above the threshold.
     """
@@ -90,7 +70,7 @@ def artefacts(
     model : array (ny, nx)
         Light of all models: what a fit leaves of it is no artefact, up to MISMATCH.
     segments : bool array (ny, nx)
-        True on the segments of the detection image; see `covered`.
+        True on the segments of the detection image; see `masks.covered`.
     """
     scale = robust_sigma((left / noise)[np.isfinite(left)])
     snr = np.nan_to_num((left - np.nanmedian(left)) / np.hypot(noise * scale, MISMATCH * model))

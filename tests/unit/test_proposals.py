@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from astropy.wcs import WCS
-from unblend.proposals import artefacts, border_sources, covered
+from unblend.masks import covered
+from unblend.proposals import artefacts, border_sources
 
 SHAPE = (120, 140)
 FWHM = 4.0

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..config import Band, Config, load_config
 from ..errors import InputError, UnblendError
-from ..geometry import pixel_to_sky, sky_to_pixel
+from ..geometry import largest_offset, pixel_to_sky, sky_to_pixel
 from .example import draw_example
 from .files import digest_of, read_json, write_json
 from .images import read_shape, read_wcs, split_extension
@@ -168,9 +168,7 @@ def _other_grid(name: str, grid: Grid, first: str, expected: Grid) -> Iterator[s
         yield (f"detection.bands: {name} has {grid[0][::-1]} pixels and {first} {expected[0][::-1]}: "
                "all must lie on one grid; reproject one of them.")  # fmt: skip
         return
-    y, x = _sample(grid[0])
-    found = sky_to_pixel(expected[1], *pixel_to_sky(grid[1], y, x))
-    off = float(np.max(np.hypot(found[0] - y, found[1] - x)))
+    off = largest_offset(grid[1], expected[1], grid[0])
     # NaN, the other side of the sky, compares false
     if not off <= SAME_GRID:
         yield (f"detection.bands: {name} and {first} have different world coordinates (up to {off:.2f} pixels apart): "
