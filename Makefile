@@ -39,7 +39,7 @@ figures: check-example    ## renew the figures of the docs from the example's re
 	$(BIN)/python scripts/draw_adjusting.py results docs/adjusting-5.dat docs/figures
 
 docs: $(VENV)/installed   ## renew the pages that are made from the code
-	PYTHONPATH=scripts $(BIN)/python -c "from unblend.flags import markdown; print(markdown(), end='')" > docs/flags.md
+	PYTHONPATH=scripts $(BIN)/python -c "from unblend.core.flags import markdown; print(markdown(), end='')" > docs/flags.md
 
 bench-overhead: $(VENV)/installed  ## what the workflow costs besides fits: per source, planning, nothing to do (10 min)
 	$(BIN)/python tests/benchmarks/bench_overhead.py --run 180 1000

@@ -14,15 +14,15 @@ import numpy as np
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from unblend.truth import BandCheck
+    from unblend.simulation.truth import BandCheck
 
 COMPLETENESS_WANTED = 0.95
 
 
 def main(catalogue: str, truth: str, out_png: str | None = None, *, reference: str = "f160w") -> bool:
     """Print the comparison, write the figure, and return whether enough galaxies were found."""
-    from unblend import truth as compare
     from unblend.io.tables import read_table
+    from unblend.simulation import truth as compare
 
     true, found = read_table(truth), read_table(catalogue)
     bands = compare.band_names(found.dtype.names or (), true.dtype.names or ())
@@ -91,7 +91,7 @@ def _draw_pulls(axes: Axes, check: BandCheck) -> None:
 
 
 if __name__ == "__main__":
-    from unblend.errors import UnblendError
+    from unblend.core.errors import UnblendError
 
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("catalogue")

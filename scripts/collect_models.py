@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from unblend.fit_table import fit_table
+from unblend.field.fit_field import FitField
+from unblend.fits.table import fit_table
 from unblend.io.files import file_digest, read_json, write_json
-from unblend.io.fit_field import FitField
 from unblend.io.images import read_header
 from unblend.io.tables import write_table
-from unblend.runlog import record_work, run
+from unblend.run.job_log import record_work, run
 
 UNITS = {"x": "pix", "y": "pix", "ra": "deg", "dec": "deg", "pa": "deg", "r_e": "pix", "r_e_arcsec": "arcsec"}
 
@@ -48,7 +48,7 @@ def oversampling(field: FitField, models: dict) -> dict[int, float]:
 
 def field_scale(field: FitField) -> float:
     """Return the pixel size of the stack in arcsec."""
-    from unblend.geometry import pixel_scale
+    from unblend.core.coordinates import pixel_scale
 
     return pixel_scale(field.wcs, field.stack.shape)
 

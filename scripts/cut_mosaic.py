@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from unblend.cutouts import cutout_box
-from unblend.errors import InputError
+from unblend.core.errors import InputError
+from unblend.images.cutouts import cutout_box
 from unblend.io.files import read_json
 from unblend.io.images import write_image
 from unblend.io.mosaics import open_mosaic
-from unblend.runlog import record_work, run
+from unblend.run.job_log import record_work, run
 
 
 def main(spec_path: str, image_path: str, weight_path: str) -> None:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import logging
 
 import numpy as np
-from unblend.detection import detect, flux_level, stack_images
-from unblend.geometry import pixel_scale
+from unblend.core.coordinates import pixel_scale
+from unblend.detection.sources import detect, flux_level, stack_images
+from unblend.images.masks import region_mask, unobserved
 from unblend.io.files import read_json
 from unblend.io.images import read_array, read_wcs, write_image
 from unblend.io.regions import read_regions
 from unblend.io.tables import write_sources
-from unblend.masks import region_mask, unobserved
-from unblend.runlog import record_work, run
+from unblend.run.job_log import record_work, run
 
 log = logging.getLogger("unblend.detect")
 

@@ -7,15 +7,15 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from unblend.adjusting_figures import before_and_after, chi2_figure, summary
-from unblend.errors import InputError
-from unblend.fit_data import group_pixels
-from unblend.fitting import DEFAULTS, evaluate_members, fit_first_pass, fit_second_pass
+from unblend.core.errors import InputError
+from unblend.field.fit_field import FitField
+from unblend.fits.group_data import group_pixels
+from unblend.fits.overrides import parse_override
+from unblend.fits.passes import DEFAULTS, evaluate_members, fit_first_pass, fit_second_pass
 from unblend.io.files import atomic_path
-from unblend.io.fit_field import FitField
 from unblend.io.tables import read_table
-from unblend.overrides import parse_override
-from unblend.runlog import run
+from unblend.report.adjusting_figures import before_and_after, chi2_figure, summary
+from unblend.run.job_log import run
 
 
 def main(results_dir: str, override_path: str, out_dir: str) -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from unblend.fit_sheet import sheet
+from unblend.field.fit_field import FitField
 from unblend.io.files import read_json, write_text
-from unblend.io.fit_field import FitField
-from unblend.io.fit_pictures import draw_group
-from unblend.runlog import run
+from unblend.report.fit_sheet import sheet
+from unblend.run.draw_pictures import draw_group
+from unblend.run.job_log import run
 
 
 def main(spec_path: str, results_dir: str, sheet_path: str) -> None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from unblend.images.masks import circles
 from unblend.io.files import atomic_path
 from unblend.io.images import read_array, read_labels, read_wcs
 from unblend.io.regions import read_regions
 from unblend.io.tables import read_table_header
-from unblend.masks import circles
-from unblend.plots import band_figure
-from unblend.runlog import run
+from unblend.report.plots import band_figure
+from unblend.run.job_log import run
 
 
 def main(results_dir: str, band: str, image_path: str, out_path: str) -> None:

@@ -6,14 +6,14 @@ import logging
 from pathlib import Path
 
 from detect_sources import bad_pixels
-from unblend.detection import Stack, catalogue_regions, measure
+from unblend.detection.region_edits import edit_segments
+from unblend.detection.sources import Stack, catalogue_regions, measure
+from unblend.images.masks import footprints
 from unblend.io.files import read_json
 from unblend.io.images import read_array, read_labels, read_wcs, write_image
 from unblend.io.regions import read_regions, write_regions
 from unblend.io.tables import read_table_header, write_sources
-from unblend.masks import footprints
-from unblend.region_edits import edit_segments
-from unblend.runlog import record_work, run
+from unblend.run.job_log import record_work, run
 
 log = logging.getLogger("unblend.edit")
 

@@ -6,18 +6,18 @@ import logging
 from pathlib import Path
 
 import numpy as np
-from unblend.domain import Model
-from unblend.extraction import measure_noise, settle_weights
-from unblend.flags import Flag
+from unblend.core.flags import Flag
+from unblend.core.nouns import Model
+from unblend.field.band_data import Scene, adopted_shift, load_models, load_scene
+from unblend.images.psf import WELL_SAMPLED_FWHM
 from unblend.io.files import read_json
 from unblend.io.images import read_header, write_image
-from unblend.io.scenes import Scene, adopted_shift, load_models, load_scene
 from unblend.io.tables import columns, read_table, write_table
 from unblend.io.template_store import read_templates
-from unblend.psf import WELL_SAMPLED_FWHM
-from unblend.runlog import record_work, run
-from unblend.shapes import all_shape_errors
-from unblend.templates import TemplateEngine
+from unblend.models.templates import TemplateEngine
+from unblend.photometry.extraction import measure_noise, settle_weights
+from unblend.photometry.shape_errors import all_shape_errors
+from unblend.run.job_log import record_work, run
 
 log = logging.getLogger("unblend.extract")
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from unblend.fitting import fit_first_pass
+from unblend.field.fit_field import FitField
+from unblend.fits.passes import fit_first_pass
 from unblend.io.files import read_json, write_json
-from unblend.io.fit_batch import fit_batch
-from unblend.io.fit_field import FitField
-from unblend.runlog import run
+from unblend.run.fit_batch import fit_batch
+from unblend.run.job_log import run
 
 
 def main(spec_path: str, results_dir: str, done_path: str, workers: str = "1") -> None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from unblend.fitting import fit_second_pass
+from unblend.field.fit_field import FitField
+from unblend.field.fit_folder import write_group_files
+from unblend.fits.passes import fit_second_pass
 from unblend.io.files import read_json, write_json
-from unblend.io.fit_batch import fit_batch
-from unblend.io.fit_field import FitField
-from unblend.io.imfit_files import write_group_files
-from unblend.io.render_batch import render_batch
-from unblend.runlog import run
+from unblend.run.fit_batch import fit_batch
+from unblend.run.job_log import run
+from unblend.run.render_batch import render_batch
 
 
 def main(spec_path: str, results_dir: str, done_path: str, workers: str = "1") -> None:

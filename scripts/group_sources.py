@@ -5,18 +5,18 @@ from __future__ import annotations
 import logging
 
 import numpy as np
-from unblend.drawing import sky_box
-from unblend.errors import InputError
-from unblend.geometry import pixel_scale
-from unblend.grouping import group_digest, group_sources
+from unblend.core.coordinates import pixel_scale
+from unblend.core.errors import InputError
+from unblend.fits.groups import group_digest, group_sources
+from unblend.fits.smoothed_noise import smoothing_width
+from unblend.images.masks import grow_mask, region_mask
+from unblend.images.sky_regions import sky_box
 from unblend.io.files import digest_of, file_digest, read_json, write_json
 from unblend.io.images import read_array, read_labels, read_shape, read_wcs, write_image
 from unblend.io.regions import read_regions, write_regions
 from unblend.io.tables import read_sources
-from unblend.masks import grow_mask, region_mask
-from unblend.noise import autocorrelation
-from unblend.runlog import record_work, run
-from unblend.smoothed_noise import smoothing_width
+from unblend.photometry.correlated_noise import autocorrelation
+from unblend.run.job_log import record_work, run
 
 log = logging.getLogger("unblend.groups")
 AWAY_PIXELS = 10.0

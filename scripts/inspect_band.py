@@ -11,19 +11,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from unblend.domain import Template
-from unblend.drawing import sky_circle, sky_ellipse
-from unblend.geometry import nearest
+from unblend.core.coordinates import nearest
+from unblend.core.nouns import Template
+from unblend.field.band_data import read_weight
+from unblend.images.masks import circles, covered
+from unblend.images.sky_regions import sky_circle, sky_ellipse
 from unblend.io.files import read_json
 from unblend.io.images import read_array, read_header, read_labels, read_wcs, write_image
 from unblend.io.regions import read_regions, write_regions
-from unblend.io.scenes import read_weight
 from unblend.io.tables import read_table, read_table_header
 from unblend.io.template_store import read_templates
-from unblend.linear import model_image, neighbours_removed
-from unblend.masks import circles, covered
-from unblend.proposals import artefacts, border_sources
-from unblend.runlog import record_work, run
+from unblend.photometry.linear_system import model_image, neighbours_removed
+from unblend.photometry.proposals import artefacts, border_sources
+from unblend.run.job_log import record_work, run
 
 log = logging.getLogger("unblend.inspect")
 

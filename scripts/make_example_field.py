@@ -16,10 +16,10 @@ log = logging.getLogger(__name__)
 
 def main(out_dir: str, seed: int | str) -> None:
     """Write the example field into `out_dir`."""
-    from unblend import example_field
     from unblend.io.files import write_text
     from unblend.io.images import write_image
     from unblend.io.tables import write_table
+    from unblend.simulation import example_field
 
     out, seed = Path(out_dir), int(seed)
     log.info("drawing the example field, seed %d: about half a minute", seed)
@@ -59,6 +59,6 @@ def _psf_cards(pixel_arcsec: float) -> dict[str, object]:
 
 
 if __name__ == "__main__":
-    from unblend.runlog import run
+    from unblend.run.job_log import run
 
     run(main)

@@ -5,14 +5,14 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
+from unblend.field.band_data import adopted_shift
 from unblend.io.files import digest_of, file_digest, read_json
 from unblend.io.images import read_model, read_psf, read_shape, read_wcs
-from unblend.io.scenes import adopted_shift
 from unblend.io.template_store import read_templates, write_templates
-from unblend.runlog import record_work, run
-from unblend.templates import TemplateEngine
+from unblend.models.templates import TemplateEngine
+from unblend.run.job_log import record_work, run
 
-log = logging.getLogger("unblend.templates")
+log = logging.getLogger("unblend.models.templates")
 
 
 def main(spec_path: str, results_dir: str, out_path: str) -> None:

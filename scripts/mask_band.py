@@ -5,12 +5,12 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
+from unblend.field.band_data import read_weight
+from unblend.images.masks import band_mask, region_mask
 from unblend.io.files import read_json
 from unblend.io.images import read_array, read_sky_cards, read_wcs, write_image
 from unblend.io.regions import read_regions, write_regions
-from unblend.io.scenes import read_weight
-from unblend.masks import band_mask, region_mask
-from unblend.runlog import record_work, run
+from unblend.run.job_log import record_work, run
 
 log = logging.getLogger("unblend.mask")
 

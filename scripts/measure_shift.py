@@ -7,19 +7,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from unblend.domain import Model
-from unblend.errors import ShiftError
-from unblend.extraction import adopt_weights, noise_correlation, settle_weights
-from unblend.flags import Flag
+from unblend.core.errors import ShiftError
+from unblend.core.flags import Flag
+from unblend.core.nouns import Model
+from unblend.field.band_data import load_models, load_scene
+from unblend.images.psf import half_light_radius
 from unblend.io.files import read_json, write_json
 from unblend.io.images import write_image
-from unblend.io.scenes import load_models, load_scene
 from unblend.io.tables import read_table
 from unblend.io.template_store import read_templates
-from unblend.psf import half_light_radius
-from unblend.registration import R_E_MIN, Registration
-from unblend.runlog import record_work, run
-from unblend.shift_summary import describe_offsets, describe_search
+from unblend.photometry.extraction import adopt_weights, noise_correlation, settle_weights
+from unblend.registration.band_shift import R_E_MIN, Registration
+from unblend.registration.summary import describe_offsets, describe_search
+from unblend.run.job_log import record_work, run
 
 log = logging.getLogger("unblend.shift")
 UNFIT = Flag.POINT_SOURCE | Flag.FIT_REPLACED | Flag.SHAPE_UNCERTAIN

@@ -7,14 +7,14 @@ import shlex
 import shutil
 from pathlib import Path
 
-from unblend.config import Config
-from unblend.ds9 import Frame
-from unblend.ds9 import command_line as ds9_command
-from unblend.errors import InputError
-from unblend.io.commands import command_line, field_of
-from unblend.io.jobs import Jobs
-from unblend.io.provenance import Provenance
-from unblend.runlog import run
+from unblend.core.errors import InputError
+from unblend.plan.config import Config
+from unblend.plan.jobs import Jobs
+from unblend.plan.provenance import Provenance
+from unblend.run.commands import command_line, field_of
+from unblend.run.ds9 import Frame
+from unblend.run.ds9 import command_line as ds9_command
+from unblend.run.job_log import run
 
 
 def main(*words: str) -> None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from prepare_psf import prepared
-from unblend.fit_psf import fit_psf
+from unblend.fits.fit_psf import fit_psf
 from unblend.io.files import read_json
 from unblend.io.images import write_image
-from unblend.runlog import record_work, run
+from unblend.run.job_log import record_work, run
 
 
 def main(spec_path: str, out_path: str) -> None:

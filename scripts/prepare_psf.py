@@ -5,15 +5,15 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from unblend.domain import Psf
-from unblend.errors import InputError
-from unblend.geometry import pixel_scale
+from unblend.core.coordinates import pixel_scale
+from unblend.core.errors import InputError
+from unblend.core.nouns import Psf
+from unblend.images.psf import WELL_SAMPLED_FWHM, fwhm, prepare_psf
 from unblend.io.files import read_json
 from unblend.io.images import read_array, read_header, read_shape, read_wcs, write_psf
-from unblend.psf import WELL_SAMPLED_FWHM, fwhm, prepare_psf
-from unblend.runlog import record_work, run
+from unblend.run.job_log import record_work, run
 
-log = logging.getLogger("unblend.psf")
+log = logging.getLogger("unblend.images.psf")
 
 SCALE_TOLERANCE = 0.02
 """Relative difference of the PSF's pixel size, by its header, from what psf_oversampling says."""

@@ -6,19 +6,19 @@ import logging
 from pathlib import Path
 
 import numpy as np
-from unblend.domain import Region
+from unblend.core.nouns import Region
+from unblend.field.band_data import Scene, load_scene
+from unblend.images.masks import circles, project_mask
 from unblend.io.files import read_json
 from unblend.io.images import read_labels, read_wcs
 from unblend.io.regions import read_regions, write_regions
-from unblend.io.scenes import Scene, load_scene
 from unblend.io.tables import columns, read_table, write_table
 from unblend.io.template_store import read_templates
-from unblend.linear import model_image, solve, weight_rms
-from unblend.masks import circles, project_mask
-from unblend.montecarlo import ENOUGH, adopted_scale, monte_carlo, place_circles, pooled_ratio, scatter
-from unblend.runlog import record_work, run
+from unblend.photometry.linear_system import model_image, solve, weight_rms
+from unblend.photometry.monte_carlo import ENOUGH, adopted_scale, monte_carlo, place_circles, pooled_ratio, scatter
+from unblend.run.job_log import record_work, run
 
-log = logging.getLogger("unblend.montecarlo")
+log = logging.getLogger("unblend.photometry.monte_carlo")
 
 QUIET, LOUD = 0.1, 1.0
 """Of the noise of a pixel: model light that does not matter to a circle, and that it avoids. On Hubble and MUSE, where

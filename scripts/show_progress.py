@@ -6,11 +6,11 @@ import sys
 import time
 from pathlib import Path
 
-from unblend.io.commands import command_line, field_of
-from unblend.io.field_state import describe_field, run_goes_on
-from unblend.io.jobs import Jobs
-from unblend.io.provenance import Provenance
-from unblend.runlog import run
+from unblend.plan.jobs import Jobs
+from unblend.plan.provenance import Provenance
+from unblend.run.commands import command_line, field_of
+from unblend.run.field_state import describe_field, run_goes_on
+from unblend.run.job_log import run
 
 EVERY_S = 5.0
 
@@ -35,7 +35,7 @@ def main(*words: str) -> None:
 
 def live_stack(jobs: Jobs) -> list[str]:
     """Write the stack minus what is fitted so far; return the line that says so."""
-    from unblend.io.live_stack import write_live_stack
+    from unblend.run.live_stack import write_live_stack
 
     if not (jobs.results / "imfit/groups.json").exists():
         return ["stack  nothing is fitted yet"]

@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from unblend.background import moving_background
-from unblend.geometry import pixel_scale
+from unblend.core.coordinates import pixel_scale
+from unblend.images.background import moving_background
+from unblend.images.masks import grow_mask, project_mask, region_mask
 from unblend.io.files import read_json
 from unblend.io.images import read_array, read_header, read_labels, read_sky_cards, read_wcs, write_image
 from unblend.io.regions import read_regions
-from unblend.masks import grow_mask, project_mask, region_mask
-from unblend.runlog import record_work, run
+from unblend.run.job_log import record_work, run
 
 
 def main(spec_path: str, out_path: str, mask_path: str = "", psf_path: str = "", segments_path: str = "") -> None:

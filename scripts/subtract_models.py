@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from unblend.domain import Model
-from unblend.fit_psf import as_psf
+from unblend.core.nouns import Model
+from unblend.fits.fit_psf import as_psf
 from unblend.io.files import read_json
 from unblend.io.images import read_array, read_labels, read_model_header, read_wcs, write_image
-from unblend.left_over import subtract_models
-from unblend.runlog import record_work, run
-from unblend.templates import TemplateEngine
+from unblend.models.subtraction import subtract_models
+from unblend.models.templates import TemplateEngine
+from unblend.run.job_log import record_work, run
 
 
 def main(models_path: str, stack_path: str, segments_path: str, psf_path: str, results_dir: str, out_path: str,

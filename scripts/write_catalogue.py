@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import unblend
-from unblend.catalogue import band_columns, column_units, sed_columns
 from unblend.io.catalogues import write_catalogue, write_sed
 from unblend.io.files import read_json
 from unblend.io.tables import read_table, read_table_header
-from unblend.runlog import record_work, run
+from unblend.photometry.catalogue import band_columns, column_units, sed_columns
+from unblend.run.job_log import record_work, run
 
 SHAPE = ("n", "r_e_arcsec", "ell", "pa", "chi2_red")
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from unblend.errors import InputError
-from unblend.geometry import pixel_scale
-from unblend.io.commands import command_line, field_of
+from unblend.core.coordinates import pixel_scale
+from unblend.core.errors import InputError
+from unblend.field.fit_field import FitField
+from unblend.fits.override_template import starting_text
 from unblend.io.files import write_text
-from unblend.io.fit_field import FitField
-from unblend.override_text import starting_text
-from unblend.runlog import run
+from unblend.run.commands import command_line, field_of
+from unblend.run.job_log import run
 
 CUSTOM = "custom_models holds a model of this source: as long as it is there, this file says nothing."
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import unblend
 from unblend.io.files import atomic_path, read_json, write_text
-from unblend.io.report_assets import read_programs, read_style
-from unblend.io.report_field import read_field
-from unblend.page import page
-from unblend.runlog import record_work, run
+from unblend.report.assets import read_programs, read_style
+from unblend.report.content import read_field
+from unblend.report.page import page
+from unblend.run.job_log import record_work, run
 
 
 def main(spec_path: str, results_dir: str, page_path: str) -> None:

@@ -13,17 +13,17 @@ from typing import Any
 import numpy as np
 from astropy.wcs import WCS
 from gaussians import gaussian
-from unblend.catalogue import band_columns, column_units
-from unblend.domain import Region, Template
-from unblend.fit_table import TABLE_DTYPE
-from unblend.flags import Flag
-from unblend.geometry import pixel_to_sky, sky_to_pixel
+from unblend.core.coordinates import pixel_to_sky, sky_to_pixel
+from unblend.core.flags import Flag
+from unblend.core.nouns import Region, Template
+from unblend.fits.table import TABLE_DTYPE
 from unblend.io.catalogues import write_catalogue
 from unblend.io.files import write_json, write_text
 from unblend.io.images import write_image
 from unblend.io.regions import write_regions
 from unblend.io.tables import columns, write_sources, write_table
 from unblend.io.template_store import write_templates
+from unblend.photometry.catalogue import band_columns, column_units
 
 SCALE, SPACING, SIGMA = 0.06, 40, 2.5
 """arcsec per pixel of the sharp bands; pixels between sources; width of a source in pixels of either grid."""

@@ -6,9 +6,9 @@ import functools
 
 import galsim
 import numpy as np
-from unblend.domain import Box, Psf
-from unblend.fit_data import GroupData
-from unblend.fit_psf import fit_psf
+from unblend.core.nouns import Box, Psf
+from unblend.fits.fit_psf import fit_psf
+from unblend.fits.group_data import GroupData
 
 OPTICAL = galsim.Moffat(beta=3.0, fwhm=3.0)
 SEEN = galsim.Convolve(OPTICAL, galsim.Pixel(1.0))

@@ -12,16 +12,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from unblend import linear
-from unblend.domain import Box, Template
-from unblend.extraction import near_sources
+from unblend.core.nouns import Box, Template
+from unblend.field.band_data import Scene, load_scene
+from unblend.images.masks import project_mask
 from unblend.io.files import read_json
 from unblend.io.images import read_array, read_labels, read_wcs
-from unblend.io.scenes import Scene, load_scene
 from unblend.io.tables import read_table
 from unblend.io.template_store import read_templates
-from unblend.masks import project_mask
-from unblend.montecarlo import monte_carlo, place_circles, pooled_ratio
+from unblend.photometry import linear_system
+from unblend.photometry.extraction import near_sources
+from unblend.photometry.monte_carlo import monte_carlo, place_circles, pooled_ratio
 
 MAX_LAG = 8
 """Pixels of the plain measurement of the noise's correlation."""
@@ -37,7 +37,7 @@ class Measured:
     fluxes: np.ndarray
     templates: list[Template]
     weight: np.ndarray
-    solution: linear.Solution
+    solution: linear_system.Solution
     segments: np.ndarray
 
     @property
@@ -59,7 +59,7 @@ def measured(results: Path, band: str) -> Measured:
     weight = read_array(str(folder / "weight.fits"))
     path = str(results / "det_seg.fits")
     segments = project_mask(read_labels(path) > 0, read_wcs(path), scene.wcs, scene.image.shape)
-    solution = linear.solve(scene.image, weight, templates)
+    solution = linear_system.solve(scene.image, weight, templates)
     return Measured(scene, read_table(folder / "fluxes.fits"), templates, weight, solution, segments)
 
 
@@ -106,7 +106,10 @@ def apertures(band: Measured, correlation: np.ndarray, radius_arcsec: float, pix
     """
     from photutils.aperture import CircularAperture, aperture_photometry
 
-    shape, light = band.scene.image.shape, linear.model_image(band.templates, band.solution.flux, band.weight.shape)
+    shape, light = (
+        band.scene.image.shape,
+        linear_system.model_image(band.templates, band.solution.flux, band.weight.shape),
+    )
     usable = ~band.scene.mask
     weight = np.where(band.weight > 0, band.weight, np.where(usable, band.noise**-2.0, np.inf))
     image = np.where(usable, band.scene.image, 0.0) - band.solution.background * usable
@@ -139,7 +142,7 @@ def centroid(template: Template) -> tuple[float, float]:
 
 def monte_carlo_ratio(band: Measured, radius_fwhm: float) -> tuple[int, float, float]:
     """Return the number of circles of this radius, Monte Carlo over formal errors, and the error of that."""
-    light = linear.model_image(band.templates, band.solution.flux, band.weight.shape)
+    light = linear_system.model_image(band.templates, band.solution.flux, band.weight.shape)
     radius = radius_fwhm * band.scene.fwhm
     placed = place_circles(
         light,

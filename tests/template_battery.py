@@ -17,10 +17,10 @@ import numpy as np
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scripts"))
 
-from unblend.domain import Model, Psf
-from unblend.psf import prepare_psf
-from unblend.rendering import draw_sersic, stamp_half_size
-from unblend.templates import TemplateEngine
+from unblend.core.nouns import Model, Psf
+from unblend.images.psf import prepare_psf
+from unblend.models.rendering import draw_sersic, stamp_half_size
+from unblend.models.templates import TemplateEngine
 
 SKY = (53.0873, -27.84)
 SIGMA_PER_FWHM = 1.0 / 2.354820045

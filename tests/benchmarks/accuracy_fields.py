@@ -13,11 +13,11 @@ from pathlib import Path
 import numpy as np
 import yaml
 from astropy.io import fits
-from unblend import truth as compare
-from unblend.example_field import hubble_psf, irac_psf
-from unblend.psf import centroid
-from unblend.simulate import BandSpec, DrawnBand, FieldSpec, PsfComponent, draw_field, galsim_source
-from unblend.simulate_sources import SimulatedSource
+from unblend.images.psf import centroid
+from unblend.simulation import truth as compare
+from unblend.simulation.example_field import hubble_psf, irac_psf
+from unblend.simulation.fields import BandSpec, DrawnBand, FieldSpec, PsfComponent, draw_field, galsim_source
+from unblend.simulation.population import SimulatedSource
 
 ROOT = Path(__file__).resolve().parents[2]
 REAL_PSF = Path(os.environ.get("UNBLEND_TEST_DATA", ROOT.parent / "shared/data")) / "psf/irac_ch3_cold_psf.fits"

@@ -10,15 +10,15 @@ from pathlib import Path
 
 import numpy as np
 from accuracy_fields import REFERENCE, Scenario, match, write_true_models
-from unblend import truth as compare
-from unblend.domain import Psf
-from unblend.extraction import measure_noise, settle_weights
-from unblend.geometry import offset_arcsec
+from unblend.core.coordinates import offset_arcsec
+from unblend.core.nouns import Psf
+from unblend.images.psf import fwhm, prepare_psf
 from unblend.io.images import read_array, read_model, read_wcs
 from unblend.io.tables import read_table
-from unblend.psf import fwhm, prepare_psf
-from unblend.simulate import BandSpec, correlated_noise
-from unblend.templates import TemplateEngine
+from unblend.models.templates import TemplateEngine
+from unblend.photometry.extraction import measure_noise, settle_weights
+from unblend.simulation import truth as compare
+from unblend.simulation.fields import BandSpec, correlated_noise
 
 BRIGHT = 20.0
 FAR_PULL = 5.0

@@ -15,7 +15,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
 
-from unblend.background import moving_background
+from unblend.images.background import moving_background
 
 SLOPE = 0.02
 """Noise sigmas per pixel along y; half of it, downwards, along x."""

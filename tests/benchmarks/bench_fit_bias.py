@@ -19,14 +19,14 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "scripts"), str(ROOT / "tests")]
 
 from galaxy_stamps import fitting_psf, galaxy, psf_array  # noqa: E402
-from unblend.domain import Box, Psf  # noqa: E402
-from unblend.fit_data import GroupData  # noqa: E402
-from unblend.fitting import fit_first_pass, fit_second_pass  # noqa: E402
-from unblend.flags import Flag  # noqa: E402
-from unblend.psf import transform  # noqa: E402
-from unblend.sersic import Sersic, total_flux  # noqa: E402
-from unblend.sersic_transform import sersic_derivatives  # noqa: E402
-from unblend.units import robust_sigma  # noqa: E402
+from unblend.core.flags import Flag  # noqa: E402
+from unblend.core.nouns import Box, Psf  # noqa: E402
+from unblend.core.statistics import robust_sigma  # noqa: E402
+from unblend.fits.group_data import GroupData  # noqa: E402
+from unblend.fits.passes import fit_first_pass, fit_second_pass  # noqa: E402
+from unblend.images.psf import transform  # noqa: E402
+from unblend.models.sersic import Sersic, total_flux  # noqa: E402
+from unblend.models.sersic_transform import sersic_derivatives  # noqa: E402
 
 INDICES, RADII = (0.5, 1.0, 2.5, 4.0, 6.0), (1.0, 1.5, 3.0, 6.0)
 SIDES = {1.0: 52, 1.5: 52, 3.0: 88, 6.0: 133}

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from galaxy_stamps import fitting_psf, galaxy
-from unblend.domain import Box
-from unblend.fit_data import GroupData
-from unblend.fitting import fit_first_pass, fit_second_pass
-from unblend.flags import Flag
+from unblend.core.flags import Flag
+from unblend.core.nouns import Box
+from unblend.fits.group_data import GroupData
+from unblend.fits.passes import fit_first_pass, fit_second_pass
 
 pytestmark = pytest.mark.integration
 

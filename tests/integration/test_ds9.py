@@ -22,11 +22,11 @@ import smallfield
 from astropy.io import fits
 from astropy.wcs import WCS
 from open_ds9 import main as open_ds9
-from unblend import geometry
-from unblend.domain import Region
+from unblend.core import coordinates
+from unblend.core.nouns import Region
+from unblend.images.masks import circles, region_mask
 from unblend.io.images import read_wcs, write_image
 from unblend.io.regions import read_regions, write_regions
-from unblend.masks import circles, region_mask
 
 PROGRAMS = {"ds9": "saods9", "Xvfb": "xvfb", "xpaset": "xpa-tools"}
 MISSING = [package for program, package in PROGRAMS.items() if shutil.which(program) is None]
@@ -164,7 +164,7 @@ PLACES = [
 def drawn(image: Path, system: str) -> str:
     """Return a region file of all SHAPES in a sky system."""
     y, x = (np.array(PLACES, dtype=float)[:, k] - 1.0 for k in (1, 0))
-    sky = np.array(geometry.pixel_to_sky(read_wcs(str(image)), y, x)).T.ravel()
+    sky = np.array(coordinates.pixel_to_sky(read_wcs(str(image)), y, x)).T.ravel()
     return f"{system}\n" + "\n".join(shape.format(p=[f"{v:.9f}" for v in sky]) for shape in SHAPES.values())
 
 
@@ -226,7 +226,7 @@ def same_places(found: list[Region], expected: list[Region], wcs: WCS, tolerance
     wanted = [replace(region, include=True) for region in expected]
     pairs = zip(circles([replace(region, include=True) for region in found], wcs), circles(wanted, wcs), strict=True)
     for (y, x, _), (y0, x0, _) in pairs:
-        assert np.hypot(y - y0, x - x0) * geometry.pixel_scale(wcs) < tolerance_arcsec
+        assert np.hypot(y - y0, x - x0) * coordinates.pixel_scale(wcs) < tolerance_arcsec
 
 
 def test_several_regions_on_one_line(ds9, image, loaded, tmp_path):

@@ -13,11 +13,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from unblend import truth as compare
+from unblend.images.masks import circles, region_mask
 from unblend.io.images import read_shape, read_wcs
 from unblend.io.regions import read_regions
 from unblend.io.tables import read_table
-from unblend.masks import circles, region_mask
+from unblend.simulation import truth as compare
 
 ROOT = Path(__file__).resolve().parents[2]
 pytestmark = [pytest.mark.integration]

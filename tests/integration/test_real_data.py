@@ -11,11 +11,11 @@ import pytest
 import real_noise
 import yaml
 from test_example import ROOT, snakemake
-from unblend.geometry import sky_to_pixel
+from unblend.core.coordinates import sky_to_pixel
+from unblend.images.masks import circles, region_mask
 from unblend.io.images import read_array, read_labels, read_wcs
 from unblend.io.regions import read_regions
 from unblend.io.tables import read_sources, read_table
-from unblend.masks import circles, region_mask
 
 pytestmark = [pytest.mark.integration]
 DATA = Path(os.environ.get("UNBLEND_TEST_DATA", ROOT.parent / "shared/data")) / "hdfs"

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from unblend.io.images import read_model
-from unblend.rendering import draw_sersic
-from unblend.simulate_sources import SimulatedSource
+from unblend.models.rendering import draw_sersic
+from unblend.simulation.population import SimulatedSource
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks"))
 

@@ -4,7 +4,7 @@ import check_example
 import fitsio
 import numpy as np
 import pytest
-from unblend.errors import InputError
+from unblend.core.errors import InputError
 
 BANDS = ("f160w", "irac-ch1")
 

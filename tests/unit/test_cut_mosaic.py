@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from astropy.io import fits
 from astropy.wcs import WCS
-from unblend.errors import InputError
+from unblend.core.errors import InputError
 from unblend.io.images import read_array
 
 TARGET = {"ra": 53.0, "dec": -27.0}

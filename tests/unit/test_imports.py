@@ -1,4 +1,4 @@
-"""Who knows whom: imports point inward, only unblend.io opens files, nothing knows of Snakemake."""
+"""Which room may import which: the way of the data, in a dozen rules. Only some rooms open files."""
 
 from __future__ import annotations
 
@@ -12,108 +12,31 @@ SCRIPTS = ROOT / "scripts"
 LIBRARY = SCRIPTS / "unblend"
 MAX_LINES = 500
 
-CORE = {"domain", "geometry", "units", "flags", "errors"}
-FIT = {
-    "imfit",
-    "imfit_text",
-    "fit_data",
-    "fit_ladder",
-    "fit_prior",
-    "fit_result",
-    "fitting",
-    "overrides",
-    "onethread",
-    "sersic",
-    "fit_chain",
-    "misplaced",
-    "directives",
-    "fftsize",
-    "smoothed_noise",
+MAY_IMPORT = {
+    "core": set(),
+    "io": {"core"},
+    "images": {"core"},
+    "models": {"core", "images"},
+    "detection": {"core", "images"},
+    "fits": {"core", "images", "models"},
+    "photometry": {"core", "images", "models"},
+    "registration": {"core", "images", "models", "photometry"},
+    "simulation": {"core", "images", "models"},
+    "field": {"core", "io", "images", "models", "detection", "fits", "photometry", "registration"},
+    "plan": {"core", "io", "images", "fits", "field"},
+    "report": {"core", "io", "images", "models", "fits", "photometry", "field"},
+    "run": {"core", "io", "images", "models", "fits", "field", "plan", "report"},
 }
-"""The fit of a group: one stage in several rooms, which know each other."""
+"""The rooms that each room may import. Scripts may import all of them."""
 
-# What a stage module may know besides the core, each with its reason.
-EXCEPTIONS: dict[str, set[str]] = {
-    "templates": {"psf"},  # the PSF's transform at any frequency
-    "shapes": {"templates", "psf", "linear", "sersic_transform"},  # derivatives of templates, weighed by the influence
-    "shift_summary": {"astrometry", "registration"},  # says in arcsec what these have found
-    "registration": {
-        "astrometry",
-        "linear",
-        "psf",
-        "templates",
-    },  # offsets of sources from templates and their gradients
-    "astrometry": {"linear", "noise", "normal_matrix"},  # every point of the search is a linear solution; honest errors
-    "montecarlo": {"linear", "masks"},  # fits again with the factorised matrix; circles keep away from masks
-    "noise": {"linear", "normal_matrix"},  # the sandwich needs the inverse
-    "extraction": {
-        "linear",
-        "noise",
-        "unmodelled",
-    },  # weights, solution and noise in the order in which they need each other
-    "unmodelled": {"linear", "masks"},  # the robust scatter of the residual; masks that grow
-    "linear": {"normal_matrix"},  # two halves of one stage
-    "page_panels": {"page_pixels", "plots"},  # binned as the page is, on the figures' stretch
-    "grouping": {"fftsize"},  # cutouts grow to sides that the FFT of the fits likes
-    "rendering": {"sersic"},  # the constants of the profile
-    "model_images": {"rendering", "fit_result", "imfit", "imfit_text"},  # from fitted functions to a picture
-    "fit_table": {"fit_result"},  # the fitted parameters as a table
-    "fit_words": {"fit_result", "imfit_text"},  # the fitted parameters as words
-    "fit_pictures": {"plots", "sersic"},  # the stretch and the outlines of all figures; the ellipse of a profile
-    "fit_sheet": {"fit_words"},  # flags in words
-    "left_over": {"templates"},  # every model is subtracted as its template
-    "simulate": {"simulate_sources"},  # the example field: sources drawn, then observed
-    "example_field": {"simulate", "simulate_sources"},  # what the example field holds
-    "adjusting_figures": {"plots"},  # the stretch of all pictures
-    "override_text": {"fit_result", "imfit_text"},  # a fit as a file to edit
-    **dict.fromkeys(("imfit", "fit_data", "fit_ladder", "fit_prior", "fit_result", "fitting", "overrides"), FIT),
-    **dict.fromkeys(("misplaced", "fit_chain"), FIT),
-}
-# What modules of unblend.io may know of the stages: the nouns that they write and read, and the plan of the jobs.
-IO_EXCEPTIONS: dict[str, set[str]] = {
-    # the table of what a job depends on is built from the configuration, and from whom the user wants together
-    "jobs": {"batches", "config", "directives", "wavelengths"},
-    "commands": {"config"},  # a command is asked about a field
-    "checks": {"config", "directives", "overrides"},  # everything that a user may have written wrongly
-    "report_sections": {"masks", "page"},  # circles of products, numbers as the page takes them
-    "report_pixels": {"masks", "page", "page_panels", "page_pixels", "plots"},  # images, coded as the page takes them
-    "report_field": {"page_pixels"},  # tells the page how its pixels are coded
-    "example": {"config"},  # the seed and the folder stand in the configuration
-    "fit_field": {
-        "fit_data",
-        "fit_psf",
-        "fit_result",
-        "fitting",
-        "overrides",
-        "templates",
-    },  # what the fits of a field read
-    "fit_pictures": {
-        "fit_pictures",
-        "fit_result",
-        "fit_sheet",
-        "fit_words",
-        "runlog",
-    },  # reads what is drawn, keeps what is
-    "field_state": {"progress"},  # says in words what it has found
-    "run_watch": {"progress"},  # prints how far a run is
-    "live_stack": {"left_over", "model_images"},  # subtracts what is fitted so far
-    "fit_batch": {"fit_result", "fitting", "onethread", "runlog", "workers"},  # runs the fits of a batch and keeps them
-    "render_batch": {"model_images", "runlog", "workers"},  # draws the models of a batch and keeps them
-    "imfit_files": {"imfit_text", "fit_result", "fit_data", "imfit", "directives"},  # IMFIT's own formats
-    "scenes": {"linear"},  # the noise of a band is measured where it is read
-}
-# Modules outside unblend.io that touch the file system, each with its reason.
-OPENS_FILES = {
-    "runlog": "the log and the work log of a job",
-    "onethread": "sends what IMFIT prints to nowhere",
-}
+SCIENCE = {"core", "images", "models", "detection", "fits", "photometry", "registration", "simulation"}
+"""Rooms that open no file, with the exceptions below."""
+
+OPENS_FILES = {"fits/imfit_loader.py": "sends what IMFIT prints to nowhere"}
+"""Modules of science rooms that open files, each with its reason."""
 FILE_CALLS = {"open", "read_text", "write_text", "read_bytes", "write_bytes", "memmap", "fromfile", "tofile", "savefig"}
 NUMPY_FILE_CALLS = {"load", "save", "savez", "loadtxt", "savetxt", "genfromtxt"}
 FILE_MODULES = {"fitsio", "tempfile", "shutil", "h5py", "yaml"}
-
-
-def modules(folder):
-    return {path.stem: path for path in sorted(folder.glob("*.py")) if path.stem != "__init__"}
 
 
 def tree_of(path):
@@ -131,20 +54,17 @@ def without_type_checking(tree):
     return tree
 
 
-def siblings(path):
-    """Return the modules of the library that a file imports, as ("" or "io", name)."""
+def imported_modules(path):
+    """Return the modules of the library that a module of it imports, as (room, module)."""
     found = set()
-    inside_io = path.parent.name == "io"
+    package = path.relative_to(LIBRARY).parent.parts
     for node in ast.walk(without_type_checking(tree_of(path))):
+        if isinstance(node, ast.ImportFrom):
+            assert node.level or (node.module or "").split(".")[0] != "unblend", f"{path}: import relatively"
         if isinstance(node, ast.ImportFrom) and node.level:
-            in_io = inside_io and node.level == 1
-            parts = (node.module or "").split(".") if node.module else []
-            if parts[:1] == ["io"]:
-                in_io, parts = True, parts[1:]
-            names = parts[:1] or [alias.name for alias in node.names]
-            found |= {("io" if in_io else "", name) for name in names}
-        elif isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "unblend":
-            found.add(("absolute", node.module))
+            base = package[: len(package) - node.level + 1]
+            parts = (*base, *(node.module.split(".") if node.module else ()))
+            found |= {parts[:2]} if len(parts) > 1 else {(*parts, alias.name) for alias in node.names}
     return found
 
 
@@ -159,36 +79,40 @@ def imported_packages(path):
     return names
 
 
-STAGES = modules(LIBRARY)
-IO = modules(LIBRARY / "io")
-ENTRIES = modules(SCRIPTS)
+MODULES = {str(p.relative_to(LIBRARY)): p for p in sorted(LIBRARY.rglob("*.py")) if p.stem != "__init__"}
+ENTRIES = {path.stem: path for path in sorted(SCRIPTS.glob("*.py"))}
 
 
-@pytest.mark.parametrize("name", STAGES)
-def test_a_stage_is_a_leaf(name):
-    known = {module for room, module in siblings(STAGES[name]) if room == ""}
-    strange = known - CORE - EXCEPTIONS.get(name, set())
-    assert not strange, (
-        f"{name} imports {sorted(strange)}: a stage knows only {sorted(CORE)} and its written exceptions"
-    )
-    assert not [module for room, module in siblings(STAGES[name]) if room != ""], f"{name} imports unblend.io"
+def test_every_room_has_its_rule_and_says_what_it_is_for():
+    rooms = {path.parent.name for path in LIBRARY.glob("*/__init__.py")}
+    assert rooms == set(MAY_IMPORT)
+    for room in rooms:
+        lines = (ast.get_docstring(tree_of(LIBRARY / room / "__init__.py")) or "").splitlines()
+        assert [line.partition(":")[0] for line in lines[2:]] == ["In", "Out"], room
 
 
-@pytest.mark.parametrize("name", sorted(CORE))
-def test_the_core_knows_only_the_core(name):
-    assert {module for _, module in siblings(STAGES[name])} <= CORE
+def test_every_module_lies_in_a_room():
+    assert {len(Path(name).parts) for name in MODULES} == {2}
 
 
-@pytest.mark.parametrize("name", IO)
-def test_io_knows_the_core_itself_and_its_exceptions(name):
-    known = {module for room, module in siblings(IO[name]) if room == ""}
-    strange = known - CORE - IO_EXCEPTIONS.get(name, set())
-    assert not strange, f"io.{name} imports {sorted(strange)}"
+@pytest.mark.parametrize("room", MAY_IMPORT)
+def test_a_room_imports_only_what_its_rule_allows(room):
+    used = {}
+    for name, path in MODULES.items():
+        if path.parent.name == room:
+            used |= dict.fromkeys({module[0] for module in imported_modules(path)} - {room}, name)
+    strange = {other: name for other, name in used.items() if other not in MAY_IMPORT[room]}
+    assert not strange, f"{room} imports {strange}: allowed are {sorted(MAY_IMPORT[room])}"
+
+
+def test_the_rules_have_no_circle():
+    order = list(MAY_IMPORT)
+    for room, others in MAY_IMPORT.items():
+        assert all(order.index(other) < order.index(room) for other in others), room
 
 
 def test_no_module_imports_in_a_circle():
-    graph = {("", name): siblings(path) for name, path in STAGES.items()}
-    graph |= {("io", name): siblings(path) for name, path in IO.items()}
+    graph = {(path.parent.name, path.stem): imported_modules(path) for path in MODULES.values()}
     done, open_ = set(), []
 
     def visit(node):
@@ -206,16 +130,6 @@ def test_no_module_imports_in_a_circle():
     assert len(done) == len(graph)
 
 
-def test_the_exceptions_are_all_needed():
-    # a family shares one line; all else must be used, or the table tells a reader what is not so
-    for table, files in ((EXCEPTIONS, STAGES), (IO_EXCEPTIONS, IO)):
-        for name, allowed in table.items():
-            assert name in files, f"{name} is gone: drop its exceptions"
-            used = {module for room, module in siblings(files[name]) if room == ""}
-            unused = set() if allowed is FIT else allowed - used
-            assert not unused, f"{name} no longer imports {sorted(unused)}: drop them from the table"
-
-
 def file_calls(path):
     """Return what a file calls that opens files, with line numbers."""
     found = []
@@ -229,12 +143,12 @@ def file_calls(path):
     return found
 
 
-@pytest.mark.parametrize("name", [name for name in STAGES if name not in OPENS_FILES])
-def test_only_io_opens_files(name):
-    calls = file_calls(STAGES[name])
+@pytest.mark.parametrize("name", [n for n, p in MODULES.items() if p.parent.name in SCIENCE and n not in OPENS_FILES])
+def test_science_opens_no_files(name):
+    calls = file_calls(MODULES[name])
     assert not calls, f"{name} opens files: {calls}"
-    assert not imported_packages(STAGES[name]) & FILE_MODULES
-    fits = [n for n in ast.walk(tree_of(STAGES[name])) if isinstance(n, ast.ImportFrom) and n.module == "astropy.io"]
+    assert not imported_packages(MODULES[name]) & FILE_MODULES
+    fits = [n for n in ast.walk(tree_of(MODULES[name])) if isinstance(n, ast.ImportFrom) and n.module == "astropy.io"]
     assert not fits, f"{name} imports astropy.io"
 
 
@@ -246,8 +160,8 @@ def test_the_library_knows_nothing_of_snakemake_and_never_prints(path):
         for node in ast.walk(tree_of(path))
         if isinstance(node, ast.Call)
         and getattr(node.func, "id", "") == "print"
-        # runlog says the user's one sentence on standard error
-        and not (path.stem == "runlog" and any(k.arg == "file" for k in node.keywords))
+        # job_log says the user's one sentence on standard error
+        and not (path.stem == "job_log" and any(k.arg == "file" for k in node.keywords))
     ]
     assert not prints, f"print in lines {prints}"
 

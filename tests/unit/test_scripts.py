@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from measure_shift import radius_arcsec
-from unblend.domain import Model
-from unblend.flags import Flag
+from unblend.core.flags import Flag
+from unblend.core.nouns import Model
 
 
 def test_a_users_model_has_a_radius_and_can_be_a_reference():

@@ -13,8 +13,8 @@ os.environ.update(
 )
 
 from snakemake.exceptions import WorkflowError
-from unblend.errors import UnblendError
-from unblend.io.checks import load_field
+from unblend.core.errors import UnblendError
+from unblend.plan.checks import load_field
 from unblend.io.files import digested_once
 
 try:

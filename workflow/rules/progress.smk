@@ -2,7 +2,7 @@
 
 import logging
 
-from unblend.io.run_watch import RunWatch
+from unblend.run.watch import RunWatch
 
 WATCH = RunWatch(JOBS)
 if workflow.is_main_process:

@@ -13,6 +13,11 @@ from typing import Any
 DIGEST_LENGTH = 16
 
 
+def is_url(name: str) -> bool:
+    """Whether `name` is an http(s) or s3 address and not a local file."""
+    return name.split("://")[0] in ("http", "https", "s3") and "://" in name
+
+
 @contextmanager
 def atomic_path(path: str | Path) -> Iterator[Path]:
     """Give a temporary path beside `path`, renamed to it when the block ends well, removed when it does not."""

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 import fitsio
 import numpy as np
 
-from .. import geometry
-from ..domain import Box, Model, Psf
-from ..errors import InputError
+from ..core import coordinates
+from ..core.errors import InputError
+from ..core.nouns import Box, Model, Psf
 from .files import atomic_path
 
 if TYPE_CHECKING:
@@ -203,7 +203,7 @@ def _note_physical(wcs: WCS, header: Mapping[str, object]) -> None:
         else:
             offset[_LTV[key]] = value
     if abs(np.linalg.det(matrix)) > 0:
-        geometry.set_physical(wcs, matrix, offset)
+        coordinates.set_physical(wcs, matrix, offset)
 
 
 def wcs_header(wcs: WCS) -> dict[str, object]:
@@ -213,7 +213,7 @@ def wcs_header(wcs: WCS) -> dict[str, object]:
         header.update({f"CTYPE{i + 1}": f"{c.removesuffix('-SIP')}-SIP" for i, c in enumerate(wcs.wcs.ctype)})
     cards = {key: value for key, value in header.items() if key not in ("DATE-OBS", "MJD-OBS", "MJDREF")}
     if hasattr(wcs, "physical"):  # a region drawn on a product must mean the same as one drawn on the image
-        matrix, offset = geometry.physical(wcs)
+        matrix, offset = coordinates.physical(wcs)
         cards |= {key: float(matrix[place]) for key, place in _LTM.items()}
         cards |= {key: float(offset[place]) for key, place in _LTV.items()}
     return cards
@@ -324,13 +324,13 @@ def read_model_header(path: str | Path) -> tuple[Model, dict[str, object]]:
     # The linear map is taken where the light is, not at the reference pixel, which may lie far off the stamp.
     y, x = (float(np.average(grid, weights=np.abs(data))) for grid in np.indices(data.shape))
     y, x = float(round(y)), float(round(x))
-    ra, dec = geometry.pixel_to_sky(wcs, np.array([y]), np.array([x]))
+    ra, dec = coordinates.pixel_to_sky(wcs, np.array([y]), np.array([x]))
     total = float(data.sum())
     model = Model(
         data,
         (y, x),
         (float(ra[0]), float(dec[0])),
-        geometry.sky_jacobian(wcs, y, x),
+        coordinates.sky_jacobian(wcs, y, x),
         total,
         bool(header.get("PIXINT", True)),
     )

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..domain import Box
-from ..errors import InputError
-from ..geometry import cut_wcs
+from ..core.coordinates import cut_wcs
+from ..core.errors import InputError
+from ..core.nouns import Box
+from .files import is_url
 from .images import split_extension, wcs_from_header
-from .provenance import is_url
 
 if TYPE_CHECKING:
     from astropy.wcs import WCS

@@ -14,8 +14,8 @@ import string
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from ..domain import Region
-from ..errors import RegionError
+from ..core.errors import RegionError
+from ..core.nouns import Region
 from .files import digest_of, write_text
 
 logger = logging.getLogger(__name__)

@@ -8,7 +8,7 @@ from pathlib import Path
 import fitsio
 import numpy as np
 
-from ..errors import InputError
+from ..core.errors import InputError
 from .files import atomic_path
 
 

@@ -1,0 +1,102 @@
+"""A band as the solution sees it: image less background, weights, mask, PSF, read from inputs and products."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..core.errors import InputError
+from ..core.nouns import Claim, Model, Psf
+from ..core.statistics import noise_rms
+from ..io.files import read_json
+from ..io.images import read_array, read_labels, read_model, read_psf, read_wcs
+
+if TYPE_CHECKING:
+    from astropy.wcs import WCS
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Scene:
+    """The pixels of a band.
+
+    Parameters
+    ----------
+    image : array (ny, nx)
+        The band's image less its moving background; may hold NaN.
+    weight : array (ny, nx)
+        Inverse variance, 0 where the mask is True.
+    mask : array (ny, nx) of bool
+        True where a pixel is ignored.
+    wcs : WCS
+    psf : Psf
+    fwhm : float
+        Of the PSF and the pixel, in pixels.
+    claim : {"value", "map", "image"}
+        Where the weight comes from: a number or a map that the user gave, or the scatter of the image.
+    """
+
+    image: np.ndarray
+    weight: np.ndarray
+    mask: np.ndarray
+    wcs: WCS
+    psf: Psf
+    fwhm: float
+    claim: Claim
+
+
+def load_scene(spec: Mapping[str, Any], results: Path, *, settled: bool = False) -> Scene:
+    """Return the band that a job spec describes, on request with the weights that the extraction has settled."""
+    folder = results / "bands" / spec["band"]
+    image = read_array(spec["image"]["file"])
+    image -= read_array(str(folder / "background.fits"))
+    mask = read_labels(str(folder / "mask.fits")) != 0
+    if settled:
+        weight = read_array(str(folder / "weight.fits"))
+    elif spec["weight"]:
+        weight = read_weight(spec["weight"], image.shape)
+    else:
+        rms = noise_rms(image, mask) if spec["rms"] == "auto" else float(spec["rms"])
+        if not rms > 0:
+            raise InputError(f"band {spec['band']}: the pixels that are not masked do not scatter; set rms.")
+        weight = np.full(image.shape, rms**-2)
+    weight[mask] = 0.0
+    claim: Claim = "map" if spec["weight"] else "image" if spec["rms"] == "auto" else "value"
+    psf, header = read_psf(str(folder / "psf.fits"))
+    fwhm = float(header["FWHM"])  # type: ignore[arg-type]
+    return Scene(image, weight, mask, read_wcs(spec["image"]["file"]), psf, fwhm, claim)
+
+
+def read_weight(weight: Mapping[str, str], shape: tuple[int, ...]) -> np.ndarray:
+    """Return a weight map as inverse variance; 0 where it is not finite or not positive."""
+    values = read_array(weight["file"])
+    if values.shape != shape:
+        raise InputError(
+            f"{weight['file']} has {values.shape[1]} x {values.shape[0]} pixels and its image {shape[1]} x {shape[0]}: "
+            "the weight map must lie on the image's grid."
+        )
+    good = np.isfinite(values) & (values > 0)
+    power = {"weight": 1.0, "variance": -1.0, "rms": -2.0}[weight["kind"]]
+    result = np.zeros(shape)
+    result[good] = values[good] ** power
+    return result
+
+
+def load_models(results: Path) -> dict[int, Model]:
+    """Return every model by ID, in the order of the IDs."""
+    listed = read_json(results / "imfit" / "models.json")["models"]
+    return {i: read_model(results / "imfit" / "models" / f"{i}.fits") for i in sorted(map(int, listed))}
+
+
+def adopted_shift(spec: Mapping[str, Any], results: Path) -> tuple[float, float]:
+    """Return the shift of a band (along X, Y in arcsec): the user's, or the result of the search."""
+    if spec["shift"] == "auto":
+        dx, dy = read_json(results / "bands" / spec["band"] / "astrometry.json")["shift_arcsec"]
+        return dx, dy
+    return float(spec["shift"][0]), float(spec["shift"][1])

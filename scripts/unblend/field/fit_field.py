@@ -1,0 +1,192 @@
+"""The detection stack as the fits see it: cutouts of groups, the user's overrides and models, results of passes."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..core.nouns import Box, cut
+from ..fits.fit_psf import as_psf
+from ..fits.group_data import GroupData
+from ..fits.overrides import Override, parse_override
+from ..fits.passes import evaluate_members
+from ..fits.result import GroupFit
+from ..io.files import read_json, write_json
+from ..io.images import read_array, read_labels, read_model, read_sky_cards, read_wcs
+from ..models.templates import TemplateEngine
+
+if TYPE_CHECKING:
+    from astropy.wcs import WCS
+
+log = logging.getLogger(__name__)
+
+PASSES = {"first": "first.json", "second": "fit.json"}
+
+
+class FitField:
+    """Everything that the fits of a field read.
+
+    Parameters
+    ----------
+    results : Path
+        Folder of the products.
+    gain : float or None
+        Electrons per unit of the stack: adds the noise of the sources' own light; None adds none.
+    """
+
+    def __init__(self, results: Path, gain: float | None = None):
+        self.results, self.folder, self.gain = results, results / "imfit", gain
+
+    @cached_property
+    def _grouping(self) -> Mapping[str, Any]:
+        """The content of groups.json."""
+        return read_json(self.folder / "groups.json")
+
+    @property
+    def groups(self) -> Mapping[str, Any]:
+        """The fit groups, by main source."""
+        return self._grouping["groups"]
+
+    @property
+    def smoothing(self) -> float:
+        """Width in pixels of the Gaussian that has smoothed the noise of the stack; 0: white."""
+        return float(self._grouping.get("smoothing", 0.0))
+
+    @cached_property
+    def psf(self) -> np.ndarray:
+        """The PSF of the fits: image pixels, without the pixel's response."""
+        return read_array(str(self.folder / "psf.fits"))
+
+    @cached_property
+    def stack(self) -> np.ndarray:
+        """The detection stack."""
+        return read_array(str(self.results / "det_stack.fits"))
+
+    @cached_property
+    def error(self) -> np.ndarray:
+        """Noise of the stack per pixel, that of the sources' own light included where there is a gain."""
+        error = read_array(str(self.results / "det_error.fits"))
+        if self.gain is None:
+            return error
+        return np.sqrt(error**2 + np.clip(np.nan_to_num(self.stack), 0.0, None) / self.gain)
+
+    @cached_property
+    def segments(self) -> np.ndarray:
+        """The segments after the edits."""
+        return read_labels(str(self.results / "det_seg.fits"))
+
+    @cached_property
+    def mask(self) -> np.ndarray:
+        """True where the fits ignore a pixel."""
+        return read_labels(str(self.folder / "mask.fits")) != 0
+
+    @cached_property
+    def wcs(self) -> WCS:
+        """The WCS of the stack."""
+        return read_wcs(str(self.results / "det_stack.fits"))
+
+    @cached_property
+    def sky_cards(self) -> Mapping[str, object]:
+        """The cards that place the stack on the sky, for the headers of cutouts."""
+        return read_sky_cards(str(self.results / "det_stack.fits"))
+
+    @cached_property
+    def engine(self) -> TemplateEngine:
+        """Makes templates on the stack, for models that are images."""
+        return TemplateEngine(self.wcs, self.stack.shape, as_psf(self.psf))
+
+    def load(self) -> None:
+        """Read what every fit needs: done before workers are forked, they share it."""
+        self.groups, self.psf, self.stack, self.error, self.segments, self.mask  # noqa: B018
+
+    def model_path(self, source: int) -> Path:
+        """Return the file of a source's un-convolved model."""
+        return self.folder / "models" / f"{source}.fits"
+
+    def box(self, group: str) -> Box:
+        """Return the cutout of a group."""
+        return Box(*self.groups[group]["box"])
+
+    def data(self, group: str, user_files: Mapping[str, Any]) -> GroupData:
+        """Return the pixels of a group, the light of the user's own models subtracted."""
+        box = self.box(group)
+        custom = [int(i) for i, kinds in user_files.items() if "custom" in kinds]
+        members = tuple(i for i in self.groups[group]["members"] if i not in custom)
+        image = cut(self.stack, box, np.nan)
+        for i in custom:
+            image = image - self.custom_light(i, user_files[str(i)]["custom"]["file"], box)
+        return GroupData(
+            box=box,
+            image=image,
+            error=cut(self.error, box, np.nan),
+            segments=cut(self.segments, box, 0),
+            members=members,
+            subtracted=tuple(custom),
+            mask=cut(self.mask, box, True),
+            smoothing=self.smoothing,
+        )
+
+    def custom_light(self, source: int, path: str, box: Box) -> np.ndarray:
+        """Return the light of a user's model in `box`: its template, scaled to the pixels of its own segment."""
+        template = self.engine.template(source, read_model(path))
+        light = np.zeros(box.shape)
+        if template.box.is_empty:
+            return light
+        window = template.box.slices
+        error = self.error[window]
+        own = (self.segments[window] == source) & ~self.mask[window] & np.isfinite(error) & (error > 0)
+        weight = np.where(own, np.where(own, error, 1.0) ** -2.0, 0.0)
+        data = np.where(own, self.stack[window], 0.0)
+        norm = np.sum(weight * template.data**2)
+        amplitude = np.sum(weight * template.data * data) / norm if norm > 0 else 0.0
+        common = template.box & box
+        if not common.is_empty:
+            light[common.within(box)] = amplitude * template.data[common.within(template.box)]
+        return light
+
+    def less_neighbours(self, data: GroupData, group: str, user_files: Mapping[str, Any]) -> GroupData:
+        """Return the pixels of a group with the first-pass models of its neighbours subtracted."""
+        image = data.image
+        for neighbour in map(str, self.groups[group]["neighbours"]):
+            fit = self.result(neighbour, "first")
+            image = image - evaluate_members(fit, self.psf, data.box)
+            for i in self.groups[neighbour]["members"]:
+                if "custom" in user_files.get(str(i), {}):
+                    image = image - self.custom_light(i, user_files[str(i)]["custom"]["file"], data.box)
+        return replace(data, image=image)
+
+    def overrides(self, user_files: Mapping[str, Any]) -> dict[int, Override]:
+        """Return the user's overrides of a group by ID."""
+        found = {}
+        for i, kinds in user_files.items():
+            if "override" in kinds and "custom" not in kinds:
+                path = kinds["override"]["file"]
+                override = parse_override(Path(path).read_text(), path)
+                if override is not None:
+                    found[int(i)] = override
+        return found
+
+    def path(self, group: str, which: str) -> Path:
+        """Return the file of a pass ("first", "second") of a group."""
+        return self.folder / group / PASSES[which]
+
+    def is_current(self, group: str, which: str, key: str) -> bool:
+        """Whether the pass of a group was done with `key`."""
+        try:
+            return read_json(self.path(group, which))["key"] == key
+        except (OSError, ValueError, KeyError):
+            return False
+
+    def result(self, group: str, which: str) -> GroupFit:
+        """Return the fit that a pass of a group has left."""
+        return GroupFit.from_dict(read_json(self.path(group, which))["fit"])
+
+    def keep(self, group: str, which: str, key: str, fit: GroupFit) -> None:
+        """Store the fit of a pass under its key."""
+        write_json(self.path(group, which), {"key": key, "fit": fit.to_dict()})

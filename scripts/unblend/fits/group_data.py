@@ -1,0 +1,122 @@
+"""The pixels of a fit group, and the automatic start of its sources."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ..core.flags import Flag
+from ..core.nouns import Box
+from ..models.sersic import intensity_from_flux, start_values
+from .imfit import POINT_SOURCES, Pixels, sky_block
+from .imfit_config import Block
+from .overrides import Override, apply_override
+from .result import MemberFit, function_flux, sersic_block
+from .smoothed_noise import spread
+
+
+@dataclass(frozen=True)
+class GroupData:
+    """The pixels of one group.
+
+    Parameters
+    ----------
+    box : Box
+        The cutout on the detection image; may reach off it.
+    image, error : array (ny, nx)
+        Stack and its error per pixel; not finite (or error ≤ 0) where there is no data.
+    segments : int array (ny, nx)
+        Segmentation map, 0 for no source.
+    members : tuple of int
+        The sources to fit, brightest first.
+    subtracted : tuple of int
+        Sources whose light the caller has taken off the image (custom models): their pixels are used.
+    mask : bool array or None
+        True = ignored, besides all pixels of sources that are neither members nor subtracted.
+    smoothing : float
+        Pixels, width of the Gaussian that has smoothed the noise (`smoothed_noise`); 0: white.
+    """
+
+    box: Box
+    image: np.ndarray
+    error: np.ndarray
+    segments: np.ndarray
+    members: tuple[int, ...]
+    subtracted: tuple[int, ...] = ()
+    mask: np.ndarray | None = None
+    smoothing: float = 0.0
+
+
+def group_pixels(data: GroupData, alone: int | None = None) -> Pixels:
+    """Return what the fit looks at: the whole group, or one member with the others masked."""
+    kept = (*data.members, *data.subtracted) if alone is None else (alone, *data.subtracted)
+    with np.errstate(invalid="ignore"):
+        good = np.isfinite(data.image) & np.isfinite(data.error) & (data.error > 0)
+    good &= (data.segments == 0) | np.isin(data.segments, kept)
+    if data.mask is not None:
+        good &= ~data.mask
+    image = np.where(good, data.image, 0.0).astype(float)
+    return Pixels(data.box, image, np.where(good, data.error, 1.0).astype(float), ~good, data.smoothing)
+
+
+def automatic_block(data: GroupData, pixels: Pixels, id_: int, sky: float, psf: np.ndarray) -> Block:
+    """Return the Sersic start of a source and its limits, which follow from the area of its segment.
+
+    Position ± clamp(R, 2, 4) pixels with R = √(area/π), r_e in 0.01 … 10 times 0.25 R.
+    """
+    segment = data.segments == id_
+    area = int(np.count_nonzero(segment))
+    if area == 0:
+        raise ValueError(f"source {id_} has no pixel in its cutout")
+    start = start_values(np.where(pixels.mask, np.nan, pixels.image - sky), segment, psf)
+    start = replace(start, y=start.y + data.box.y0, x=start.x + data.box.x0)
+    radius = math.sqrt(area / math.pi)
+    limits = (0.0025 * radius, 2.5 * radius)
+    inside = min(max(start.r_e, limits[0]), limits[1])
+    if inside != start.r_e:
+        start = replace(start, r_e=inside, i_e=intensity_from_flux(start.n, inside, start.ell, start.total_flux))
+    return sersic_block(start, id_, move=min(max(radius, 2.0), 4.0), r_e_range=limits)
+
+
+def group_starts(
+    data: GroupData, psf: np.ndarray, overrides: Mapping[int, Override]
+) -> tuple[list[MemberFit], Block, Pixels]:
+    """Return the members at their start values, the sky at its own (free within 3 rms), and the pixels.
+
+    Raises
+    ------
+    OverrideError
+        An override puts a centre off the cutout.
+    """
+    pixels = group_pixels(data)
+    good = ~pixels.mask
+    empty = good & (data.segments == 0)
+    rms = float(np.median(pixels.error[good])) if good.any() else 1.0
+    sky = sky_block(float(np.median(pixels.image[empty])) if empty.any() else 0.0, 3.0 * rms)
+    level = sky.functions[0]["I_sky"].value
+    members = []
+    starts = {id_: automatic_block(data, pixels, id_, level, psf) for id_ in data.members}
+    centres = {i: (block.y0.value, block.x0.value) for i, block in starts.items() if block.y0 and block.x0}
+    for id_, automatic in starts.items():
+        blocks: tuple[Block, ...] = (automatic,)
+        flags = Flag(0)
+        if id_ in overrides:
+            flux = function_flux(automatic.functions[0]) or 0.0
+            override = overrides[id_].placed(data.box).among(id_, centres)
+            blocks = apply_override(override, automatic, flux, data.box)
+            flags = Flag.OVERRIDDEN
+        if all(function.name in POINT_SOURCES for block in blocks for function in block.functions):
+            flags |= Flag.POINT_SOURCE
+        members.append(MemberFit(id_, blocks, blocks, blocks, flags=int(flags)))
+    return members, sky, pixels
+
+
+def segment_snr(member: MemberFit, data: GroupData, pixels: Pixels, sky: float) -> float:
+    """Return the signal to noise of the light in a member's segment."""
+    own = (data.segments == member.id) & ~pixels.mask
+    error = np.where(own, pixels.error, 0.0)
+    noise = math.sqrt(float((error * spread(error, data.smoothing)).sum()))
+    return float((pixels.image[own] - sky).sum()) / noise if noise > 0 else 0.0

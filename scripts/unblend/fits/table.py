@@ -1,0 +1,113 @@
+"""The parameters of all fits as one table: imfit/sersic.fits."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..core.coordinates import pixel_scale, pixel_to_sky
+from ..core.flags import Flag
+from .result import GroupFit, MemberFit, function_flux
+
+if TYPE_CHECKING:
+    from astropy.wcs import WCS
+
+_REALS = (
+    "x", "y", "ra", "dec", "pa", "ell", "n", "i_e", "r_e", "r_e_arcsec", "flux", "x_err", "y_err", "pa_err", "ell_err",
+    "n_err", "i_e_err", "r_e_err", "chi2", "chi2_red", "chi2_red_group", "oversampling",
+)  # fmt: skip
+TABLE_DTYPE = np.dtype(
+    [("id", "i4"), ("group", "i4"), ("flag", "i4"), ("n_pixels", "i4"), *((name, "f8") for name in _REALS),
+     ("covariance", "f8", (6, 6)), ("functions", "U60")]
+)  # fmt: skip
+"""One row a source. x, y are 1-based pixels of det_stack.fits, pa in degrees from +y counter-clockwise, r_e in pixels;
+chi2 and n_pixels are of the group, chi2_red of the source's own segment. NaN where the model is no single Sersic.
+`covariance` is of y, x, pa, ell, n, r_e, marginal over all else; zero for what was held, NaN where it is not known."""
+# The fit's order is X0, Y0, PA, ell, n, I_e, r_e.
+_FROM_FIT = [1, 0, 2, 3, 4, 6]
+_NAMES = ("x", "y", "pa", "ell", "n", "i_e", "r_e")
+_PA = 2
+_LARGEST_PA_ERR = 180.0 / math.sqrt(12.0)
+"""Degrees: the spread of an angle of which nothing is known. A fit that ended round has a formal one of 10¹⁴."""
+
+
+def fit_table(
+    fits: Mapping[int, GroupFit],
+    members: Mapping[int, Sequence[int]],
+    custom: set[int],
+    wcs: WCS,
+    oversampling: Mapping[int, float],
+) -> np.ndarray:
+    """Return the table of all sources, in order of ID.
+
+    Parameters
+    ----------
+    fits, members : mappings
+        By the main source of each group.
+    custom : set of int
+        Sources with a model of the user's.
+    wcs : WCS
+        Of the stack.
+    oversampling : mapping
+        Model pixels per detection pixel, by source.
+    """
+    rows = []
+    for group, ids in members.items():
+        for source in ids:
+            row = np.zeros(1, dtype=TABLE_DTYPE)
+            for name in _REALS:
+                row[name] = np.nan
+            row["covariance"] = np.nan
+            row["id"], row["group"], row["oversampling"] = source, group, oversampling[source]
+            if source in custom:
+                row["flag"], row["functions"] = int(Flag.CUSTOM_MODEL), "custom"
+            else:
+                _fill(row, fits[group], fits[group].member(source))
+            rows.append(row)
+    table = np.sort(np.concatenate(rows), order="id")
+    _add_sky(table, wcs)
+    return table
+
+
+def _fill(row: np.ndarray, fit: GroupFit, member: MemberFit) -> None:
+    row["flag"], row["n_pixels"] = member.flags, fit.n_pixels
+    row["chi2"], row["chi2_red_group"] = fit.chi2, fit.reduced_chi2
+    row["chi2_red"] = np.nan if member.chi2_segment is None else member.chi2_segment
+    row["functions"] = "+".join(function.name for block in member.blocks for function in block.functions)
+    first = member.blocks[0]
+    if first.y0 is not None and first.x0 is not None:
+        row["y"], row["x"] = first.y0.value + 1.0, first.x0.value + 1.0
+    profile = member.sersic
+    if profile is None:
+        fluxes = [function_flux(function) for block in member.blocks for function in block.functions]
+        row["flux"] = sum(flux for flux in fluxes if flux is not None) if None not in fluxes else np.nan
+        return
+    values = {p.name.lower(): p for p in (first.x0, first.y0, *first.functions[0].parameters) if p is not None}
+    row["flux"] = profile.total_flux
+    for name in _NAMES:
+        parameter = values[{"x": "x0", "y": "y0"}.get(name, name)]
+        if name not in ("x", "y"):
+            row[name] = parameter.value
+        row[f"{name}_err"] = np.nan if parameter.error is None else parameter.error
+    row["pa_err"] = np.minimum(row["pa_err"], _LARGEST_PA_ERR)
+    if member.covariance:
+        row["covariance"][0] = _with_known_angle(np.array(member.covariance)[np.ix_(_FROM_FIT, _FROM_FIT)])
+
+
+def _with_known_angle(covariance: np.ndarray) -> np.ndarray:
+    """Return the covariance with the error of the position angle no larger than `_LARGEST_PA_ERR`."""
+    error = math.sqrt(covariance[_PA, _PA])
+    scale = np.ones(len(covariance))
+    scale[_PA] = min(1.0, _LARGEST_PA_ERR / error) if error > 0 else 1.0
+    return covariance * np.outer(scale, scale)
+
+
+def _add_sky(table: np.ndarray, wcs: WCS) -> None:
+    placed = np.isfinite(table["x"])
+    if placed.any():
+        ra, dec = pixel_to_sky(wcs, table["y"][placed] - 1.0, table["x"][placed] - 1.0)
+        table["ra"][placed], table["dec"][placed] = ra, dec
+    table["r_e_arcsec"] = table["r_e"] * pixel_scale(wcs)

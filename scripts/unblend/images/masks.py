@@ -1,0 +1,441 @@
+"""Which pixels a region encloses, and the mask of a band.
+
+A sky shape is tested in the tangent plane around its own centre, with each pixel's position from the full WCS:
+rotation, flips, oblong pixels and distortion need no special case, and the WCS is not inverted to find the inside.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..core import coordinates
+from ..core.nouns import Box, Footprint, Region
+
+if TYPE_CHECKING:
+    from astropy.wcs import WCS
+
+# Spacing of the lattice of sky positions that tells where in an image a region may lie, in pixels.
+_LATTICE_STEP = 16
+# Spacing of the points on an outline, in pixels: a corner of a pixel cut by less than this may be missed.
+_OUTLINE_STEP = 0.05
+# Outlines are drawn this much smaller: an edge that coincides with a pixel's edge does not touch the next pixel.
+_SHRINK = 1.0 - 1e-9
+# Outlines longer than this many points are drawn more coarsely (a circle of more than 3000 pixels).
+_OUTLINE_POINTS = 400_000
+# Pixels painted per pixel of a mask above which distances of all pixels are cheaper.
+PAINTED = 4
+_PIXELS = {"image": "pixel", "physical": "physical"}
+# Rotation of the axes from ICRS to FK5 at J2000 in radians (Hilton & Hohenkerk 2004: -19.9, 9.1, -22.9 mas).
+_FRAME_BIAS = np.deg2rad(np.array([19.9e-3, 9.1e-3, -22.9e-3]) / 3600.0)
+
+
+def region_mask(regions: Iterable[Region], wcs: WCS, shape: tuple[int, int], *, touch: bool = False) -> np.ndarray:
+    """Return a bool array, True where a pixel's centre lies inside the union of `regions` less the excluded ones.
+
+    Parameters
+    ----------
+    regions : iterable of Region
+        Of one file: its excluded regions (`-circle`) take their area away from all others; alone they enclose nothing.
+        Regions may lie partly or wholly off the image.
+    wcs : WCS
+        Of the image.
+    shape : (ny, nx)
+        Of the image.
+    touch : bool
+        Count pixels that a region touches even partially.
+    """
+    mask = np.zeros(shape, dtype=bool)
+    for footprint in footprints(regions, wcs, shape, touch=touch):
+        mask[footprint.box.slices] |= footprint.inside
+    return mask
+
+
+def footprints(
+    regions: Iterable[Region], wcs: WCS, shape: tuple[int, int], *, touch: bool = False, keep_small: bool = False
+) -> list[Footprint]:
+    """Return the pixels of every included region, in the order of the file, less the excluded regions.
+
+    `touch` counts pixels touched even partially; `keep_small` does so only for regions that hold no pixel's centre.
+    """
+    image = _Image(wcs, shape)
+    regions = list(regions)
+    holes = [image.footprint(region, touch=False) for region in regions if not region.include]
+    result = []
+    for region in (region for region in regions if region.include):
+        footprint = image.footprint(region, touch=touch)
+        if keep_small and not touch and not footprint.inside.any():
+            footprint = image.footprint(region, touch=True)
+        for hole in holes:
+            common = footprint.box & hole.box
+            if not common.is_empty:
+                footprint.inside[common.within(footprint.box)] &= ~hole.inside[common.within(hole.box)]
+        result.append(footprint)
+    return result
+
+
+def circles(regions: Iterable[Region], wcs: WCS) -> list[tuple[float, float, float]]:
+    """Return (y, x, radius) in pixels of each included region; a shape that is no circle gives the circle around it.
+
+    Positions off the tangent plane are NaN.
+    """
+    result = []
+    for region in regions:
+        if region.include:
+            plane = _Plane.of(region, wcs)
+            y, x = plane.to_pixel(np.zeros(1), np.zeros(1))
+            radius = plane.reach * plane.pixels_per(plane.unit)
+            result.append((float(y[0]), float(x[0]), radius))
+    return result
+
+
+def grow_mask(mask: np.ndarray, radius_pixels: float) -> np.ndarray:
+    """Return `mask` with every pixel within `radius_pixels` of a masked pixel masked too."""
+    if radius_pixels <= 0 or not mask.any():
+        return mask.copy()
+    reach = int(radius_pixels)
+    y, x = np.mgrid[-reach : reach + 1, -reach : reach + 1]
+    inside = y**2 + x**2 <= radius_pixels**2
+    y, x = y[inside], x[inside]
+    grown = np.pad(mask, reach + 1)
+    edge = grown.copy()
+    edge[1:-1, 1:-1] &= ~(grown[:-2, 1:-1] & grown[2:, 1:-1] & grown[1:-1, :-2] & grown[1:-1, 2:])
+    rims = np.flatnonzero(edge)
+    if rims.size * y.size > PAINTED * mask.size:
+        from scipy.ndimage import distance_transform_edt
+
+        return distance_transform_edt(~mask) <= radius_pixels
+    # a disc around every pixel on a rim: the pixels inside reach no further
+    for step in (y * grown.shape[1] + x).tolist():
+        grown.ravel()[rims + step] = True
+    return grown[reach + 1 : -reach - 1, reach + 1 : -reach - 1].copy()
+
+
+def project_mask(mask: np.ndarray, wcs: WCS, target_wcs: WCS, target_shape: tuple[int, int]) -> np.ndarray:
+    """Return the mask on another grid.
+
+    A pixel is True where the centre of a masked pixel falls in it, or its own centre falls in a masked pixel: nothing
+    is lost between coarse and fine pixels.
+    """
+    y, x = np.nonzero(mask)
+    if y.size == 0:
+        return np.zeros(target_shape, dtype=bool)
+    projected = covered(target_wcs, target_shape, wcs, mask)
+    ty, tx, _ = _onto(wcs, target_wcs, y, x, target_shape)
+    projected[ty, tx] = True
+    return projected
+
+
+def covered(wcs: WCS, shape: tuple[int, int], other_wcs: WCS, other: np.ndarray) -> np.ndarray:
+    """Return True where a pixel's centre falls in a pixel of another image in which `other` is True."""
+    if coordinates.same_grid(wcs, shape, other_wcs, other.shape):
+        return np.array(other, dtype=bool)
+    result = np.zeros(shape, dtype=bool)
+    y, x = np.indices(shape).reshape(2, -1)
+    at_y, at_x, kept = _onto(wcs, other_wcs, y, x, other.shape)
+    result.ravel()[np.flatnonzero(kept)] = other[at_y, at_x]
+    return result
+
+
+def unobserved(image: np.ndarray) -> np.ndarray:
+    """Return True where an image is exactly zero because nothing was observed, as around the field of a mosaic.
+
+    Zeros count where they are more than 1 % of the pixels, the other values are no integers, and more than a tenth of
+    them are negative: noise around zero. So the zero sky of a noiseless simulation and counts stay what they are.
+    """
+    zero = image == 0
+    rest = image[np.isfinite(image) & ~zero]
+    if zero.mean() <= 0.01 or rest.size == 0 or (rest == np.rint(rest)).all() or (rest < 0).mean() <= 0.1:
+        return np.zeros(image.shape, dtype=bool)
+    return zero
+
+
+def band_mask(
+    image: np.ndarray, *, weight: np.ndarray | None = None, regions: Mapping[str, np.ndarray] | None = None
+) -> tuple[np.ndarray, dict[str, int]]:
+    """Return the mask of a band (True = ignored) and the number of pixels for each reason.
+
+    Parameters
+    ----------
+    image : array (ny, nx)
+        Non-finite pixels are masked, and zeros where nothing was observed (see `unobserved`).
+    weight : array (ny, nx), optional
+        Inverse variance; pixels of zero, negative or non-finite weight are masked.
+    regions : mapping of name to bool array, optional
+        For instance {"border": ..., "bad": ...}, from `region_mask`.
+
+    Returns
+    -------
+    mask : array (ny, nx) bool
+    counts : dict
+        Pixels for each name of `regions`, then "not finite", "not observed", "zero weight", "masked" (by any reason)
+        and "pixels" (all). A pixel counts for every reason it has.
+    """
+    reasons = dict(regions or {})
+    reasons["not finite"] = ~np.isfinite(image)
+    reasons["not observed"] = unobserved(image)
+    if weight is not None:
+        reasons["zero weight"] = ~(np.isfinite(weight) & (weight > 0))
+    mask = np.zeros(image.shape, dtype=bool)
+    for reason in reasons.values():
+        mask |= reason
+    counts = {name: int(np.count_nonzero(reason)) for name, reason in reasons.items()}
+    return mask, counts | {"masked": int(np.count_nonzero(mask)), "pixels": mask.size}
+
+
+def _onto(
+    wcs: WCS, target_wcs: WCS, y: np.ndarray, x: np.ndarray, shape: tuple[int, ...]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the pixels (y, x) of the target in which positions fall, and which positions do."""
+    ty, tx = coordinates.to_grid(wcs, target_wcs, y, x)
+    kept = np.isfinite(ty) & np.isfinite(tx)
+    kept &= (ty > -0.5) & (ty < shape[0] - 0.5) & (tx > -0.5) & (tx < shape[1] - 0.5)
+    return np.rint(ty[kept]).astype(int), np.rint(tx[kept]).astype(int), kept
+
+
+@dataclass(frozen=True)
+class _Plane:
+    """The plane (p, q) in which a region is what DS9 says: pixels or physical (x, y), or arcsec (west, north)."""
+
+    region: Region
+    wcs: WCS
+    centre: tuple[float, float]
+    turn: float
+    vertices: tuple[np.ndarray, np.ndarray]
+
+    @classmethod
+    def of(cls, region: Region, wcs: WCS) -> _Plane:
+        first, second = (np.array(column) for column in zip(*region.points, strict=True))
+        if region.frame in _PIXELS:
+            centre = float(first.mean()), float(second.mean())
+            return cls(region, wcs, centre, 0.0, (second - centre[1], first - centre[0]))
+        ra, dec, turn = _equatorial(region.frame, first, second, coordinates.sky_system(wcs))
+        # Mean of directions, so that a polygon over RA 0 has its centre among its vertices.
+        vectors = _unit_vectors(ra, dec).mean(axis=0)
+        centre = (
+            float(np.rad2deg(np.arctan2(vectors[1], vectors[0]))),
+            float(np.rad2deg(np.arctan2(vectors[2], np.hypot(vectors[0], vectors[1])))),
+        )
+        east, north = coordinates.offset_arcsec(ra, dec, *centre)
+        return cls(region, wcs, centre, turn, (-east, north))
+
+    @property
+    def on_sky(self) -> bool:
+        return self.region.frame not in _PIXELS
+
+    @property
+    def unit(self) -> str:
+        """The unit of the plane."""
+        return _PIXELS.get(self.region.frame, "arcsec")
+
+    def pixels_per(self, unit: str) -> float:
+        """Return the size of a unit in image pixels, at the centre."""
+        if unit == "arcsec":
+            return 1.0 / self.arcsec_per_pixel()
+        return float(np.sqrt(abs(np.linalg.det(coordinates.physical(self.wcs)[0])))) if unit == "physical" else 1.0
+
+    def length(self, size: tuple[float, str]) -> float:
+        """Return a size in units of the plane: the local scale joins pixels and arcsec where a region mixes them."""
+        return size[0] if size[1] == self.unit else size[0] * self.pixels_per(size[1]) / self.pixels_per(self.unit)
+
+    def arcsec_per_pixel(self) -> float:
+        """Return the scale of the image at the centre, or at its reference pixel where the WCS cannot be inverted."""
+        y, x = self.to_pixel(np.zeros(1), np.zeros(1))
+        jacobian = coordinates.sky_jacobian(self.wcs, float(y[0]), float(x[0]))
+        scale = float(np.sqrt(abs(np.linalg.det(jacobian))))
+        return scale if scale > 0 else coordinates.pixel_scale(self.wcs)
+
+    @property
+    def reach(self) -> float:
+        """Greatest distance of the outline from the centre, in units of the plane."""
+        if self.region.kind == "polygon":
+            return float(np.hypot(*self.vertices).max())
+        a, b = (self.length(size) for size in self.region.outer)
+        return float(np.hypot(a, b)) if self.region.kind == "box" else max(a, b)
+
+    def from_pixel(self, y: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return (p, q) of pixel positions."""
+        if not self.on_sky:
+            if self.unit == "physical":
+                y, x = coordinates.pixel_to_physical(self.wcs, y, x)
+            return x - self.centre[1], y - self.centre[0]
+        ra, dec = coordinates.pixel_to_sky(self.wcs, y, x)
+        east, north = coordinates.offset_arcsec(ra, dec, *self.centre)
+        return -east, north
+
+    def to_pixel(self, p: np.ndarray, q: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return pixel positions (y, x) of points of the plane; NaN where the WCS cannot be inverted."""
+        if not self.on_sky:
+            y, x = q + self.centre[0], p + self.centre[1]
+            return coordinates.physical_to_pixel(self.wcs, y, x) if self.unit == "physical" else (y, x)
+        return coordinates.sky_to_pixel(self.wcs, *coordinates.offset_to_sky(-p, q, *self.centre))
+
+    def holds(self, p: np.ndarray, q: np.ndarray) -> np.ndarray:
+        """Whether points of the plane lie inside the region."""
+        region = self.region
+        if region.kind == "polygon":
+            return _in_polygon(p, q, *self.vertices)
+        angle = np.deg2rad(region.angle + self.turn)
+        u, v = p * np.cos(angle) + q * np.sin(angle), q * np.cos(angle) - p * np.sin(angle)
+        inside = self._within(u, v, region.outer)
+        if region.inner:
+            inside &= ~self._within(u, v, region.inner)
+        if region.sector:
+            inside &= self._in_sector(u, v)
+        return inside
+
+    def _within(self, u: np.ndarray, v: np.ndarray, sizes: tuple[tuple[float, str], ...]) -> np.ndarray:
+        a, b = (self.length(size) for size in sizes)
+        if a <= 0 or b <= 0:
+            return np.zeros(u.shape, dtype=bool)
+        if self.region.kind == "box":
+            return (np.abs(u) <= a) & (np.abs(v) <= b)
+        return (u / a) ** 2 + (v / b) ** 2 <= 1.0
+
+    def _in_sector(self, u: np.ndarray, v: np.ndarray) -> np.ndarray:
+        assert self.region.sector is not None
+        start, stop = self.region.sector
+        # A circle has no angle of its own, but its sector turns with the frame: `angle` is zero there.
+        return (np.rad2deg(np.arctan2(v, u)) - start) % 360.0 <= stop - start
+
+    def _cut_by_sector(self, u: np.ndarray, v: np.ndarray, reach: float, step: float) -> tuple[np.ndarray, np.ndarray]:
+        """Return the part of an outline in the sector, with the two straight edges of the sector added."""
+        assert self.region.sector is not None
+        kept = self._in_sector(u, v)
+        edge = np.linspace(0.0, 1.5 * reach, 2 + int(1.5 * reach / step))
+        eu, ev = (np.concatenate([edge * turn(np.deg2rad(a)) for a in self.region.sector]) for turn in (np.cos, np.sin))
+        on_edge = self._within(eu, ev, self.region.outer)
+        if self.region.inner:
+            on_edge &= ~self._within(eu, ev, self.region.inner)
+        return np.concatenate([u[kept], eu[on_edge]]), np.concatenate([v[kept], ev[on_edge]])
+
+    def outline(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Yield points (p, q) densely along every line that bounds the region."""
+        region = self.region
+        # Not the scale at the centre: a distortion polynomial far off the image can make it anything.
+        step = _OUTLINE_STEP * (coordinates.pixel_scale(self.wcs) if self.on_sky else 1.0 / self.pixels_per(self.unit))
+        step = max(step, 8.0 * self.reach / _OUTLINE_POINTS)
+        if region.kind == "polygon":
+            yield _along(*self.vertices, step)
+            return
+        angle = np.deg2rad(region.angle + self.turn)
+        for sizes in filter(None, (region.outer, region.inner)):
+            a, b = (self.length(size) * _SHRINK for size in sizes)
+            if region.kind == "box":
+                u, v = _along(np.array([a, -a, -a, a]), np.array([b, b, -b, -b]), step)
+            else:
+                phase = np.linspace(0.0, 2.0 * np.pi, max(16, int(2.0 * np.pi * max(a, b) / step)))
+                u, v = a * np.cos(phase), b * np.sin(phase)
+            if region.sector:
+                u, v = self._cut_by_sector(u, v, max(a, b), step)
+            yield u * np.cos(angle) - v * np.sin(angle), u * np.sin(angle) + v * np.cos(angle)
+
+
+class _Image:
+    """An image's grid with a coarse lattice of its sky positions, computed once for all regions."""
+
+    def __init__(self, wcs: WCS, shape: tuple[int, int]) -> None:
+        self.wcs, self.shape = wcs, shape
+        self.lattice: tuple[np.ndarray, np.ndarray, np.ndarray, float] | None = None
+
+    def footprint(self, region: Region, *, touch: bool) -> Footprint:
+        plane = _Plane.of(region, self.wcs)
+        box = self.box_of(plane)
+        if box.is_empty:
+            return Footprint(region, box, np.zeros(box.shape, dtype=bool))
+        y, x = np.mgrid[box.y0 : box.y1, box.x0 : box.x1].astype(float)
+        p, q = plane.from_pixel(y.ravel(), x.ravel())
+        inside = plane.holds(p, q).reshape(box.shape)
+        if touch:
+            for p, q in plane.outline():
+                y, x = plane.to_pixel(p, q)
+                kept = np.isfinite(y) & np.isfinite(x)
+                rows, columns = np.floor(y[kept] + 0.5).astype(int), np.floor(x[kept] + 0.5).astype(int)
+                on = (rows >= box.y0) & (rows < box.y1) & (columns >= box.x0) & (columns < box.x1)
+                inside[rows[on] - box.y0, columns[on] - box.x0] = True
+        return Footprint(region, box, inside)
+
+    def box_of(self, plane: _Plane) -> Box:
+        """Return a box of the image that holds the region; empty where it lies off the image."""
+        if not plane.on_sky:
+            (y,), (x,) = plane.to_pixel(np.zeros(1), np.zeros(1))
+            stretch = float(np.linalg.norm(coordinates.physical(self.wcs)[0], 2)) if plane.unit == "physical" else 1.0
+            return Box.around(float(y), float(x), stretch * plane.reach + 1.0) & Box.of_shape(self.shape)
+        if self.lattice is None:
+            self.lattice = self._sky_lattice()
+        rows, columns, vectors, gap = self.lattice
+        chord = np.linalg.norm(vectors - _unit_vectors(*plane.centre), axis=-1)
+        # Every pixel lies within `gap` of its nearest node, which is at most half a step away along each axis.
+        near = chord <= np.deg2rad(plane.reach / coordinates.ARCSEC_PER_DEG) + gap
+        if not near.any():
+            return Box(0, 0, 0, 0)
+        hit_y, hit_x = rows[near.any(axis=1)], columns[near.any(axis=0)]
+        box = Box(int(hit_y[0]), int(hit_x[0]), int(hit_y[-1]) + 1, int(hit_x[-1]) + 1)
+        return box.grown(_LATTICE_STEP // 2) & Box.of_shape(self.shape)
+
+    def _sky_lattice(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
+        rows, columns = (np.unique(np.append(np.arange(0, n, _LATTICE_STEP), n - 1)) for n in self.shape)
+        y, x = (grid.ravel().astype(float) for grid in np.meshgrid(rows, columns, indexing="ij"))
+        vectors = _unit_vectors(*coordinates.pixel_to_sky(self.wcs, y, x)).reshape(len(rows), len(columns), 3)
+        steps = [np.linalg.norm(np.diff(vectors, axis=axis), axis=-1) for axis in (0, 1)]
+        # Half the diagonal of the largest cell; the pixel is for an image of one row or column, which has no cells.
+        gap = 0.5 * sum(step.max() for step in steps if step.size)
+        pixel = np.deg2rad(coordinates.pixel_scale(self.wcs, self.shape) / coordinates.ARCSEC_PER_DEG)
+        return rows, columns, vectors, float(gap + pixel)
+
+
+def _unit_vectors(ra: np.ndarray | float, dec: np.ndarray | float) -> np.ndarray:
+    a, d = np.deg2rad(ra), np.deg2rad(dec)
+    return np.stack([np.cos(d) * np.cos(a), np.cos(d) * np.sin(a), np.sin(d)], axis=-1)
+
+
+def _equatorial(
+    frame: str, longitude: np.ndarray, latitude: np.ndarray, system: str
+) -> tuple[np.ndarray, np.ndarray, float]:
+    """Return (ra, dec) in the image's `system`, and the position angle (north through east) of the frame's own north.
+
+    In degrees, as DS9 has it: to 2 mas, but 0.02 arcsec for the ecliptic and 0.3 for fk4, where programs differ. The
+    axes of icrs and fk5 are 0.02 arcsec apart: half a pixel of Hubble, and no angle.
+    """
+    if frame == system:
+        return longitude, latitude, 0.0
+    ra, dec = _transform(frame, longitude, latitude, system)
+    if {frame, system} == {"icrs", "fk5"}:
+        return ra, dec, 0.0
+    step = -1.0 if latitude[0] > 0 else 1.0  # away from the pole
+    near = _transform(frame, longitude[:1], latitude[:1] + step / coordinates.ARCSEC_PER_DEG, system)
+    east, north = coordinates.offset_arcsec(*near, float(ra[0]), float(dec[0]))
+    # Position angles grow from north to east, angles in the (west, north) plane the same way: counter-clockwise.
+    return ra, dec, float(np.rad2deg(np.arctan2(step * east[0], step * north[0])))
+
+
+def _transform(frame: str, longitude: np.ndarray, latitude: np.ndarray, system: str) -> tuple[np.ndarray, np.ndarray]:
+    if {frame, system} == {"icrs", "fk5"}:
+        vectors = _unit_vectors(longitude, latitude)
+        x, y, z = (vectors + np.cross(vectors, _FRAME_BIAS if system == "fk5" else -_FRAME_BIAS)).T
+        return np.rad2deg(np.arctan2(y, x)) % 360.0, np.rad2deg(np.arctan2(z, np.hypot(x, y)))
+    from astropy.coordinates import SkyCoord
+
+    position = SkyCoord(longitude, latitude, unit="deg", frame=frame).transform_to(system)
+    return position.spherical.lon.deg, position.spherical.lat.deg
+
+
+def _in_polygon(p: np.ndarray, q: np.ndarray, vertices_p: np.ndarray, vertices_q: np.ndarray) -> np.ndarray:
+    """Even-odd rule: count the edges that a ray towards +p crosses."""
+    inside = np.zeros(p.shape, dtype=bool)
+    for p0, q0, p1, q1 in zip(vertices_p, vertices_q, np.roll(vertices_p, -1), np.roll(vertices_q, -1), strict=True):
+        if q0 != q1:
+            inside ^= ((q0 > q) != (q1 > q)) & (p < (p1 - p0) * (q - q0) / (q1 - q0) + p0)
+    return inside
+
+
+def _along(corners_p: np.ndarray, corners_q: np.ndarray, step: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return points at most `step` apart along the closed line through the corners."""
+    pieces = []
+    for p0, q0, p1, q1 in zip(corners_p, corners_q, np.roll(corners_p, -1), np.roll(corners_q, -1), strict=True):
+        t = np.linspace(0.0, 1.0, 2 + int(np.hypot(p1 - p0, q1 - q0) / step))
+        pieces.append((p0 + t * (p1 - p0), q0 + t * (q1 - q0)))
+    return np.concatenate([piece[0] for piece in pieces]), np.concatenate([piece[1] for piece in pieces])

@@ -1,0 +1,232 @@
+"""What can be wrong with a field, found before any job starts."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..core.coordinates import largest_offset, pixel_to_sky, sky_to_pixel
+from ..core.errors import InputError, UnblendError
+from ..io.files import digest_of, is_url, read_json, write_json
+from ..io.images import read_shape, read_wcs, split_extension
+from .config import Band, Config, load_config
+from .example import draw_example
+from .jobs import Jobs
+from .provenance import Provenance
+
+if TYPE_CHECKING:
+    from astropy.wcs import WCS
+
+SCHEMA = Path("workflow/schemas/config.schema.yaml")
+SAME_GRID = 0.05
+"""Pixels: world coordinates of detection images that agree this well are those of one grid."""
+Grid = tuple[tuple[int, int], "WCS"]
+
+
+def load_field(raw: Mapping[str, Any], scripts: Path, *, in_charge: bool) -> tuple[Config, Jobs]:
+    """Return the checked configuration and the job specs of a field.
+
+    `in_charge` is False in a process that runs one job for another Snakemake: inputs are then not checked again.
+
+    Raises
+    ------
+    UnblendError
+        With every mistake of the configuration, or of the input files, on a line of its own.
+    """
+    import yaml
+
+    config = load_config(raw, yaml.safe_load((scripts.parent / SCHEMA).read_text()))
+    results = Path(config.results_dir)
+    jobs = Jobs(config, Provenance(scripts, results / "specs", writable=in_charge), results)
+    if in_charge:
+        draw_example(config, scripts)
+        check_inputs(jobs)
+        _say_what_is_not_used(jobs)
+    return config, jobs
+
+
+def check_inputs(jobs: Jobs) -> None:
+    """Raise InputError with every mistake in the input files; what was found good once is not read again."""
+    mistakes = list(_missing(jobs))
+    if not mistakes:
+        state = _state(jobs)
+        checked = jobs.results / "specs" / "checked.json"
+        if checked.exists() and read_json(checked) == state:
+            return
+        mistakes = [*_bad_grids(jobs), *_bad_text_files(jobs)]
+        if not mistakes and jobs.provenance.writable:
+            write_json(checked, state)
+    if mistakes:
+        raise InputError("the inputs have mistakes:\n  " + "\n  ".join(mistakes))
+
+
+def _files(jobs: Jobs) -> Iterator[tuple[str, str]]:
+    """Key in the configuration and path of every file that must exist."""
+    for band in jobs.config.bands.values():
+        named = {"image": band.image, "mosaic": band.mosaic, "psf": band.psf}
+        named["weight"] = band.weight["file"] if band.weight else None
+        named |= {key: getattr(band, key) for key in ("border_regions", "bad_regions")}
+        named["sim_regions"] = band.sim_regions if band.sim_regions != "auto" else None
+        for key, name in named.items():
+            # Region files are optional: a missing one is empty.
+            if name is not None and not key.endswith("_regions") and not is_url(name):
+                yield f"bands.{band.name}.{key}", split_extension(jobs.path(name))[0]
+    if jobs.config.models.psf not in jobs.config.bands:
+        yield "models.psf", split_extension(jobs.path(jobs.config.models.psf))[0]
+
+
+def _missing(jobs: Jobs) -> Iterator[str]:
+    for key, path in _files(jobs):
+        if not Path(path).is_file():
+            hint = ", and no band has that name" if key == "models.psf" else ""
+            yield f"{key}: {path} does not exist{hint}; correct the name or data_dir ({jobs.config.data_dir})."
+
+
+def _region_files(jobs: Jobs) -> list[str]:
+    detection, models = jobs.config.detection, jobs.config.models
+    names: list[str | None] = [detection.merge_regions, detection.manual_regions, models.bad_regions]
+    for band in jobs.config.bands.values():
+        names += [jobs.bad_regions(band), jobs.border_regions(band), jobs.sim_regions(band), band.mask_all_regions]
+    return sorted({jobs.path(name) for name in names if name})
+
+
+def _state(jobs: Jobs) -> str:
+    """Return the digest of all that the checks have looked at."""
+
+    def known(digest: Callable[[str], str | None], path: str) -> str | None:
+        try:
+            return digest(path)
+        except UnblendError:
+            return "unreadable"
+
+    provenance, bands = jobs.provenance, jobs.config.bands.values()
+    images = [jobs.path(band.image) for band in bands if band.image is not None]
+    weights = [jobs.path(band.weight["file"]) for band in bands if band.weight is not None and band.mosaic is None]
+    frames = {path: known(provenance.grid, path) for path in [*images, *weights, *_psfs(jobs).values()]}
+    regions = {path: known(provenance.regions, path) for path in _region_files(jobs)}
+    overrides = {str(path): provenance.content(str(path)) for path in jobs.override_files()}
+    return digest_of([list(jobs.config.bands), frames, regions, overrides, jobs.config.detection.bands])
+
+
+def _psfs(jobs: Jobs) -> dict[str, str]:
+    """Return key in the configuration and path of every PSF."""
+    found = {f"bands.{band.name}.psf": jobs.path(band.psf or "") for band in jobs.config.bands.values()}
+    if jobs.config.models.psf not in jobs.config.bands:
+        found["models.psf"] = jobs.path(jobs.config.models.psf)
+    return found
+
+
+def _bad_grids(jobs: Jobs) -> Iterator[str]:
+    """Yield what is wrong with images, weights and PSFs: unreadable, without a sky, on grids that do not fit."""
+    grids: dict[str, Grid] = {}
+    for key, path in _psfs(jobs).items():
+        try:
+            read_shape(path)
+        except UnblendError as error:
+            yield f"{key}: {error}"
+    for name, band in jobs.config.bands.items():
+        if band.mosaic is not None:
+            continue
+        try:
+            grids[name] = read_shape(jobs.image(band)), read_wcs(jobs.image(band))
+        except UnblendError as error:
+            yield f"bands.{name}.image: {error}"
+            continue
+        yield from _bad_weight(jobs, band, grids[name][0])
+    detection = [name for name in jobs.config.detection.bands if name in grids]
+    if not detection:
+        return
+    first = detection[0]
+    for name, grid in grids.items():
+        if name in detection and name != first:
+            yield from _other_grid(name, grid, first, grids[first])
+        elif not _overlap(grid, grids[first]):
+            yield (f"bands.{name}.image: {jobs.image(jobs.config.bands[name])} does not overlap the detection images "
+                   f"({first}); drop the band or correct its world coordinates.")  # fmt: skip
+
+
+def _bad_weight(jobs: Jobs, band: Band, shape: tuple[int, int]) -> Iterator[str]:
+    weight = jobs.weight(band)
+    if weight is None:
+        return
+    try:
+        found = read_shape(weight["file"])
+    except UnblendError as error:
+        yield f"bands.{band.name}.weight: {error}"
+        return
+    if found != shape:
+        yield (f"bands.{band.name}.weight: {weight['file']} has {found[1]} x {found[0]} pixels and the image "
+               f"{shape[1]} x {shape[0]}: both must lie on one grid.")  # fmt: skip
+
+
+def _other_grid(name: str, grid: Grid, first: str, expected: Grid) -> Iterator[str]:
+    if grid[0] != expected[0]:
+        yield (f"detection.bands: {name} has {grid[0][::-1]} pixels and {first} {expected[0][::-1]}: "
+               "all must lie on one grid; reproject one of them.")  # fmt: skip
+        return
+    off = largest_offset(grid[1], expected[1], grid[0])
+    # NaN, the other side of the sky, compares false
+    if not off <= SAME_GRID:
+        yield (f"detection.bands: {name} and {first} have different world coordinates (up to {off:.2f} pixels apart): "
+               "all must lie on one grid; reproject one of them.")  # fmt: skip
+
+
+def _overlap(grid: Grid, other: Grid) -> bool:
+    """Whether a point of one image lies on the other; either may be the larger."""
+    for (shape, wcs), (other_shape, other_wcs) in ((grid, other), (other, grid)):
+        y, x = sky_to_pixel(other_wcs, *pixel_to_sky(wcs, *_sample(shape)))
+        if np.any((y > -0.5) & (y < other_shape[0] - 0.5) & (x > -0.5) & (x < other_shape[1] - 0.5)):
+            return True
+    return False
+
+
+def _sample(shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+    """Return 21 × 21 pixel positions (y, x) from corner to corner."""
+    y, x = np.meshgrid(*(np.linspace(0.0, side - 1.0, 21) for side in shape), indexing="ij")
+    return y.ravel(), x.ravel()
+
+
+def _bad_text_files(jobs: Jobs) -> Iterator[str]:
+    """Yield what cannot be understood in region files and overrides."""
+    from ..fits.override_groups import group_wishes
+    from ..fits.overrides import parse_override
+
+    for path in _region_files(jobs):
+        try:
+            jobs.provenance.regions(path)
+        except UnblendError as error:
+            yield str(error)
+    texts = {}
+    for file in jobs.override_files():
+        try:
+            parse_override(file.read_text(), str(file))
+            if file.stem.isdigit():
+                texts[int(file.stem)] = (file.read_text(), str(file))
+        except UnblendError as error:
+            yield str(error)
+    try:
+        group_wishes(texts)
+    except UnblendError as error:
+        yield str(error)
+
+
+def _say_what_is_not_used(jobs: Jobs) -> None:
+    """Warn of overrides and custom models that no source has: no mistake, as the next detection may bring it."""
+    models = jobs.config.models
+    files = [*jobs.override_files(), *sorted(Path(jobs.path(models.custom_dir)).glob("*.fits"))]
+    catalogue = jobs.results / "det_cat.fits"
+    if not files or not catalogue.exists():
+        return
+    from ..io.tables import read_sources
+
+    ids = {int(i) for i in read_sources(str(catalogue))["id"]}
+    unused = [str(file) for file in files if not (file.stem.isdigit() and int(file.stem) in ids)]
+    if unused:
+        sys.stderr.write(
+            f"unblend: not used: {', '.join(unused)}: there is no such source in {catalogue} "
+            f"(IDs {min(ids, default=0)} to {max(ids, default=0)}).\n"
+        )

@@ -1,0 +1,20 @@
+"""The style and the program of the report's page, kept as files of their own languages."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+FOLDER = Path(__file__).resolve().parent / "page_files"
+STYLE = "style.css"
+PROGRAMS = ("base.js", "plots.js", "overview.js", "cards.js", "table.js", "bands.js", "main.js")
+"""In the order in which the page reads them."""
+
+
+def read_style() -> str:
+    """Return the page's CSS."""
+    return (FOLDER / STYLE).read_text(encoding="utf-8")
+
+
+def read_programs() -> list[tuple[str, str]]:
+    """Return the page's JavaScript as (name, text)."""
+    return [(name, (FOLDER / name).read_text(encoding="utf-8")) for name in PROGRAMS]

@@ -1,0 +1,108 @@
+"""The sheet of all fit groups: one page, worst first, with the picture of each group loaded when it comes into view."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ..core.flags import describe
+from .fit_descriptions import flag_words
+
+_STYLE = """
+:root { color-scheme: light; --ink: #14212b; --soft: #5c6b76; --line: #d8dee3; --warn: #9a3412; }
+body { font: 15px/1.45 system-ui, sans-serif; color: var(--ink); max-width: 1010px; margin: 1.5rem auto;
+       padding: 0 1rem; }
+h1 { font-size: 1.5rem; margin: 0; } p.lead { color: var(--soft); margin: .3rem 0 1rem; }
+form { position: sticky; top: 0; background: #fff; padding: .6rem 0; border-bottom: 1px solid var(--line);
+       display: flex; gap: .8rem; flex-wrap: wrap; align-items: center; z-index: 1; }
+input, select { font: inherit; padding: .2rem .4rem; } #shown { color: var(--soft); }
+article { border-bottom: 1px solid var(--line); padding: .9rem 0; } article[hidden] { display: none; }
+img { max-width: 100%; height: auto; display: block; } ul { margin: .2rem 0 .2rem 54px; padding: 0; list-style: none; }
+li, .note { color: var(--warn); font-size: .9rem; } li b { color: var(--ink); font-weight: 600; }
+"""
+_SCRIPT = """
+const cards = [...document.querySelectorAll('article')], list = document.querySelector('main');
+const find = document.querySelector('#find'), order = document.querySelector('#order');
+const keys = { worst: c => [-c.dataset.failed, -c.dataset.chi2], id: c => [+c.dataset.group, 0],
+  size: c => [-c.dataset.size, -c.dataset.chi2] };
+const sort = () => { const key = keys[order.value], pairs = cards.map(c => [key(c), c]);
+  pairs.sort(([a], [b]) => a[0] - b[0] || a[1] - b[1]).forEach(p => list.append(p[1])); };
+const filter = () => { const words = find.value.toLowerCase().split(/\\s+/).filter(Boolean); let n = 0;
+  for (const c of cards) { const ids = c.dataset.ids.split(' ');
+    c.hidden = !words.every(w => /^\\d+$/.test(w) ? ids.includes(w) : c.dataset.flags.includes(w)); n += !c.hidden; }
+  document.querySelector('#shown').textContent = n + ' of ' + cards.length + ' groups'; };
+order.onchange = sort; find.oninput = filter; document.querySelector('form').onsubmit = () => false; filter();
+"""
+
+
+@dataclass(frozen=True)
+class Card:
+    """One group on the sheet.
+
+    Parameters
+    ----------
+    group : str
+    members : tuple of int
+    failed : int
+        1 where no fit succeeded: such groups come first.
+    chi2 : float
+        What the others are ordered by.
+    flags : tuple of (source, bits)
+    size : tuple of int or None
+        Width and height of the picture; None where there is none.
+    """
+
+    group: str
+    members: tuple[int, ...]
+    failed: int
+    chi2: float
+    flags: tuple[tuple[int, int], ...]
+    size: tuple[int, int] | None
+
+
+def sheet(cards: Sequence[Card]) -> str:
+    """Return the page; pictures are `{group}/fit.png` beside it."""
+    ordered = sorted(cards, key=lambda card: (-card.failed, -card.chi2, int(card.group)))
+    sources = sum(len(card.members) for card in cards)
+    flagged = sum(any(bits for _, bits in card.flags) for card in cards)
+    lead = (
+        f"{len(cards)} groups of {sources} sources, worst first; {flagged} have a flag. Light is dark; brown is what "
+        "the fit ignored; grey outlines are sources of other groups; an ellipse holds half the light of a Sersic "
+        "profile. The model holds the neighbours' light that was subtracted, and the sky. To mend a fit: "
+        "./unblend override ID."
+    )
+    return (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Fits</title>'
+        f'<meta name="viewport" content="width=device-width"><style>{_STYLE}</style></head><body><h1>Fits</h1>'
+        f'<p class="lead">{html.escape(lead)}</p><form><label>Find <input id="find" type="search" '
+        'placeholder="ID, or a word of a flag"></label><label>Order <select id="order">'
+        '<option value="worst">worst first</option><option value="id">by ID</option>'
+        '<option value="size">largest groups first</option></select></label>'
+        f'<span id="shown"></span></form><main>{"".join(map(_card, ordered))}</main>'
+        f"<script>{_SCRIPT}</script></body></html>\n"
+    )
+
+
+def _card(card: Card) -> str:
+    """Return the card of a group: its picture, and what its flags mean."""
+    ids = " ".join(map(str, card.members))
+    words = " ".join(word for _, bits in card.flags for word in flag_words(bits))
+    said = "".join(
+        f"<li><b>{source}</b> {html.escape(sentence)}</li>"
+        for source, bits in card.flags
+        for sentence in describe(bits)
+    )
+    picture = '<p class="note">There is no picture: the residual of this fit is gone; run again.</p>'
+    if card.size is not None:
+        width, height = card.size
+        name = f"Group {card.group}: data, model and residual of {ids}"
+        picture = (
+            f'<a href="{card.group}/fit.png"><img loading="lazy" width="{width}" height="{height}" alt="{name}" '
+            f'src="{card.group}/fit.png"></a>'
+        )
+    data = (
+        f'data-group="{card.group}" data-ids="{ids}" data-size="{len(card.members)}" data-flags="{html.escape(words)}"'
+    )
+    order = f'data-failed="{card.failed}" data-chi2="{card.chi2:.4f}"'
+    return f'<article id="group-{card.group}" {data} {order}>{picture}{f"<ul>{said}</ul>" if said else ""}</article>'

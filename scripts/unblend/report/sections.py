@@ -1,0 +1,217 @@
+"""The numbers of the report, read from the products of a field: sources, bands, fits, times."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..core.flags import SENTENCES, Flag, names
+from ..images.masks import circles
+from ..io.files import read_json
+from ..io.images import read_header
+from ..io.regions import read_regions
+from ..io.tables import read_table, read_table_header
+from .band_images import Frame
+from .page import decimals, numbers
+
+FITTED = ("n", "r_e_arcsec", "ell", "pa", "n_err", "r_e_err", "ell_err", "pa_err", "chi2_red", "chi2_red_group")
+BIN_SIGMA, HISTOGRAM_SIGMA = 0.25, 5.0
+"""Width of a bin and end of the histogram of the Monte Carlo, in formal errors; what lies beyond is in the last bin."""
+LEAST_SIDE_ARCSEC, MOST_SIDE_ARCSEC = 5.0, 40.0
+COLOUR_SNR = 10.0
+"""Sources whose median colour becomes white in the colour image."""
+
+
+def flag_list() -> list[dict[str, Any]]:
+    """Return the registry of flags."""
+    return [{"bit": int(flag), "name": names(int(flag))[0], "sentence": SENTENCES[flag]} for flag in Flag]
+
+
+def target_of(results: Path, bands: Sequence[str]) -> int | None:
+    """Return the target's ID, as the extraction found it."""
+    for band in bands:
+        header = read_header(str(results / "bands" / band / "neighbours-removed.fits"))
+        if "TARGET" in header:
+            return int(header["TARGET"])  # type: ignore[call-overload]
+    return None
+
+
+def card_sides(results: Path, catalogue: np.ndarray, scale_arcsec: float, bands: Mapping[str, float]) -> np.ndarray:
+    """Return the side of every source's stamps in arcsec: wide enough for the source and for the broadest PSF.
+
+    `bands` gives the pixel size in arcsec of each band, `scale_arcsec` that of the detection image.
+    """
+    widths = [
+        float(read_header(str(results / "bands" / band / "psf.fits"))["FWHM"]) * scale  # type: ignore[arg-type]
+        for band, scale in bands.items()
+    ]
+    radius = np.sqrt(catalogue["area"] / np.pi) * scale_arcsec
+    least = max([LEAST_SIDE_ARCSEC, *(6.0 * width for width in widths if np.isfinite(width))])
+    return np.clip(5.0 * radius, least, max(least, MOST_SIDE_ARCSEC))
+
+
+def source_columns(results: Path, catalogue: np.ndarray, sides: np.ndarray) -> dict[str, Any]:
+    """Return what is known of every source besides its fluxes: a list a column, in the catalogue's order."""
+    fits, detected = read_table(results / "imfit/sersic.fits"), read_table(results / "det_cat.fits")
+    fit_rows, found_rows = in_order(fits, catalogue["id"]), in_order(detected, catalogue["id"])
+    columns: dict[str, Any] = {name: numbers(catalogue[name]) for name in ("id", "area", "flag")}
+    columns |= {name: decimals(catalogue[name], 6) for name in ("ra", "dec")}
+    columns |= {name: numbers(fits[name][fit_rows], 4) for name in FITTED}
+    # The fit's pixels are the stack's: the error of r_e follows in arcsec.
+    ratio = fits["r_e_arcsec"][fit_rows] / fits["r_e"][fit_rows]
+    columns["r_e_err"] = numbers(fits["r_e_err"][fit_rows] * ratio, 4)
+    columns["group"] = numbers(fits["group"][fit_rows])
+    columns["functions"] = [_text(name) for name in fits["functions"][fit_rows]]
+    columns |= {name: decimals(detected[name][found_rows], 2) for name in ("a", "b", "theta")}
+    columns["side"] = decimals(sides, 2)
+    return columns
+
+
+def _text(value: Any) -> str:
+    return (value.decode() if isinstance(value, bytes) else str(value)).strip()
+
+
+def in_order(table: np.ndarray, ids: np.ndarray) -> np.ndarray:
+    """Return the rows of a table in the order of `ids`."""
+    rows = {int(i): row for row, i in enumerate(table["id"])}
+    return np.array([rows[int(i)] for i in ids], dtype=int)
+
+
+def band_numbers(results: Path, band: str, catalogue: np.ndarray, frame: Frame, target: int | None) -> dict[str, Any]:
+    """Return a band's columns, and what its noise, its Monte Carlo and its shift say."""
+    folder = results / "bands" / band
+    fluxes, header = read_table(folder / "fluxes.fits"), read_table_header(folder / "fluxes.fits")
+    rows = in_order(fluxes, catalogue["id"])
+    flux, error = catalogue[f"flux_{band}"], catalogue[f"err_{band}"]
+    columns = {
+        "flux": numbers(flux),
+        "err": numbers(error, 4),
+        "snr": numbers(np.divide(flux, error, out=np.full(len(flux), np.nan), where=error > 0), 4),
+        "mag": decimals(catalogue[f"mag_{band}"], 3),
+        "mag_err": decimals(catalogue[f"mag_err_{band}"], 3),
+        "formal": numbers(catalogue[f"err_formal_{band}"], 4),
+        "sim": numbers(catalogue[f"err_sim_{band}"], 4),
+        "shape": numbers(catalogue[f"err_shape_{band}"], 4),
+        "flag": numbers(catalogue[f"flag_{band}"]),
+        "worst": numbers(fluxes["worst_neighbour"][rows]),
+        "correlation": decimals(fluxes["correlation"][rows], 2),
+    }
+    if f"flux_{band}_ujy" in (catalogue.dtype.names or ()):
+        columns["ujy"] = numbers(catalogue[f"flux_{band}_ujy"])
+        columns["err_ujy"] = numbers(catalogue[f"err_{band}_ujy"], 4)
+    cards = {"rms": "RMS", "lag": "LAG1", "constant": "BACKGR", "left": "LEFTOUT"}
+    noise = {key: _plain(header.get(name)) for key, name in cards.items()}
+    drawn = frame.rings(circles(read_regions(folder / "monte_carlo.reg"), frame.wcs))
+    return {
+        "columns": columns,
+        "noise": noise,
+        "circles": [decimals(ring, 2) for ring in drawn],
+        "shift": shift_numbers(read_json(folder / "astrometry.json")),
+        "simulated": monte_carlo_numbers(folder, fluxes, target),
+    }
+
+
+def _plain(value: object) -> float | None:
+    return float(f"{value:.5g}") if isinstance(value, int | float) and np.isfinite(value) else None
+
+
+def shift_numbers(found: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the search for the shift and the bright sources say, in arcsec."""
+    said: dict[str, Any] = {key: found.get(key) for key in ("message", "recommendation")}
+    said["adopted"] = numbers(found["shift_arcsec"])
+    said["grid"], said["offsets"], said["common"] = None, None, None
+    if found["grid"]:
+        grid = found["grid"]
+        said["grid"] = {
+            "offsets": numbers(grid["offsets_arcsec"], 4),
+            "chi2": [numbers(row, 7) for row in grid["chi2"]],
+            "best": numbers(grid["best_shift_arcsec"], 4),
+            "references": grid["references"],
+        }
+    if found["offsets"]:
+        listed = found["offsets"]
+        keys = {"dx": "dx_arcsec", "dy": "dy_arcsec", "err_dx": "err_dx_arcsec", "err_dy": "err_dy_arcsec"}
+        said["offsets"] = {"id": listed["id"], **{key: numbers(listed[name], 4) for key, name in keys.items()}}
+    if found.get("common"):
+        common = found["common"]
+        said["common"] = {"offset": numbers(common["offset_arcsec"], 3), "error": numbers(common["error_arcsec"], 3),
+                          "used": common["used"]}  # fmt: skip
+    return said
+
+
+def monte_carlo_numbers(folder: Path, fluxes: np.ndarray, target: int | None) -> dict[str, Any]:
+    """Return the changes of flux that patches of noise have made, over the formal errors: pooled, and the target's."""
+    table, header = read_table(folder / "monte_carlo.fits"), read_table_header(folder / "monte_carlo.fits")
+    formal = fluxes["flux_err"][in_order(fluxes, table["id"])]
+    realizations = table["realizations"].reshape(len(table), -1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        pulls = realizations / formal[:, None]
+    edges = np.arange(-HISTOGRAM_SIGMA, HISTOGRAM_SIGMA + BIN_SIGMA / 2, BIN_SIGMA)
+    own = pulls[table["id"] == target].ravel()
+
+    def counted(values: np.ndarray) -> list[int]:
+        held = np.clip(values[np.isfinite(values)], edges[0], edges[-1])
+        return np.histogram(held, edges)[0].tolist()
+
+    return {
+        "circles": int(header.get("NCIRCLES", 0)),  # type: ignore[call-overload]
+        "scale": _plain(header.get("SCALE")),
+        "ratio": _plain(header.get("RATIO")),
+        "ratio_err": _plain(header.get("RATIOERR")),
+        "bin": BIN_SIGMA,
+        "start": -HISTOGRAM_SIGMA,
+        "pooled": counted(pulls),
+        "target": counted(own),
+    }
+
+
+def colour_choice(frames: Mapping[str, bool], wavelengths: Mapping[str, float | None]) -> list[str]:
+    """Return three bands, blue to red, of those that lie on the stack's grid (`frames`); [] where there are fewer."""
+    fitting = [band for band, fits in frames.items() if fits]
+    known = {band: wavelengths[band] for band in fitting}
+    if all(value is not None for value in known.values()):
+        fitting.sort(key=lambda band: known[band] or 0.0)
+    return [fitting[0], fitting[len(fitting) // 2], fitting[-1]] if len(fitting) >= 3 else []
+
+
+def colour_scales(catalogue: np.ndarray, bands: Sequence[str]) -> list[float]:
+    """Return the factors on the bands' fluxes that make the median bright source white: the middle band's is 1."""
+    bright = np.all([catalogue[f"flux_{b}"] > COLOUR_SNR * catalogue[f"err_{b}"] for b in bands], axis=0)
+    if not bright.any():
+        return [1.0] * len(bands)
+    middle = catalogue[f"flux_{bands[1]}"][bright]
+    return [float(np.median(middle / catalogue[f"flux_{b}"][bright])) for b in bands]
+
+
+def time_list(results: Path, bands: Sequence[str]) -> list[dict[str, Any]]:
+    """Return, for every rule, its jobs, seconds by the clock and of the processor, and most memory; longest first.
+
+    Snakemake's benchmark files say it, of each job the last time that it ran; those of bands that are gone are left
+    out.
+    """
+    found: dict[str, list[list[float]]] = {}
+    folder = results / "benchmarks"
+    for path in sorted(folder.glob("**/*.tsv")):
+        rule = path.stem if path.parent == folder else path.parent.name
+        if path.parent != folder and path.stem not in bands and not path.stem.isdigit():
+            continue
+        lines = [line.split("\t") for line in path.read_text().splitlines()]
+        for line in lines[1:]:
+            row = dict(zip(lines[0], line, strict=False))
+            found.setdefault(rule, []).append([_seconds(row.get(key)) for key in ("s", "cpu_time", "max_rss")])
+    listed = []
+    for rule, jobs in found.items():
+        clock, processor, memory = (column.tolist() for column in np.array(jobs).T)
+        told: dict[str, Any] = {"rule": rule, "jobs": len(jobs), "clock": round(sum(clock), 1)}
+        listed.append({**told, "processor": round(sum(processor), 1), "memory": round(max(memory))})
+    return sorted(listed, key=lambda row: (-row["clock"], row["rule"]))
+
+
+def _seconds(text: str | None) -> float:
+    try:
+        return float(text or 0.0)
+    except ValueError:  # a job too short to be measured has a dash
+        return 0.0

@@ -1,0 +1,99 @@
+"""The pictures of fit groups: what they need is read, what has changed is drawn, the rest is kept."""
+
+from __future__ import annotations
+
+import logging
+import time
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from ..core.coordinates import pixel_scale
+from ..core.errors import InputError
+from ..core.nouns import cut
+from ..field.fit_field import FitField
+from ..fits.result import GroupFit
+from ..io.files import atomic_path, digest_of
+from ..io.images import read_array
+from ..report import fit_descriptions
+from ..report.fit_pictures import GroupPicture, picture_png
+from ..report.fit_sheet import Card
+from .job_log import record_work
+
+log = logging.getLogger(__name__)
+
+PICTURE = "fit.png"
+KEY = "key"
+"""The name under which a PNG bears the digest of what it shows."""
+
+
+def draw_group(field: FitField, group: str, drawing: str) -> Card:
+    """Draw the picture of a group unless it is there; return its card for the sheet.
+
+    Parameters
+    ----------
+    field : FitField
+    group : str
+        Its main source.
+    drawing : str
+        Digest of the code that draws.
+    """
+    fit, members = field.result(group, "second"), tuple(field.groups[group]["members"])
+    failed, chi2 = fit_descriptions.badness(fit)
+    flags = tuple((member.id, member.flags) for member in fit.members)
+    card = Card(group, members, failed, chi2, flags, None)
+    try:
+        picture = _picture(field, group, members, fit)
+    except InputError as error:
+        log.warning("group %s has no picture: %s", group, error)
+        return card
+    path = field.folder / group / PICTURE
+    key = digest_of([drawing, _content(picture)])
+    found, size = picture_key(path)
+    if found != key:
+        began = time.process_time()
+        with atomic_path(path) as temporary:
+            temporary.write_bytes(picture_png(picture, {KEY: key}))
+        record_work("draw", group, time.process_time() - began)
+        size = picture_key(path)[1]
+    return Card(group, members, failed, chi2, flags, size)
+
+
+def picture_key(path: Path) -> tuple[str | None, tuple[int, int]]:
+    """Return the key that a picture was drawn under and its size; None where there is no picture."""
+    try:
+        with Image.open(path) as image:
+            return image.info.get(KEY), image.size
+    except OSError:
+        return None, (0, 0)
+
+
+def _picture(field: FitField, group: str, members: tuple[int, ...], fit: GroupFit) -> GroupPicture:
+    """Return what the picture of a group shows: the model is all that the residual lacks."""
+    box = field.box(group)
+    error, segments = cut(field.error, box, np.nan), cut(field.segments, box, 0)
+    other = (segments != 0) & ~np.isin(segments, members)
+    ignored = cut(field.mask, box, True) | ~np.isfinite(error) | other
+    usable = error[np.isfinite(error) & (error > 0)]
+    profiles = {member.id: member.sersic for member in fit.members}
+    return GroupPicture(
+        box=box,
+        stack=cut(field.stack, box, np.nan),
+        residual=read_array(str(field.folder / group / "imfit_bestfit_res.fits")),
+        segments=segments,
+        ignored=ignored,
+        sigma=float(np.median(usable)) if usable.size else 1.0,
+        members=members,
+        profiles=tuple(profiles.get(i) for i in members),
+        title=fit_descriptions.title(group, members, fit),
+        rows=fit_descriptions.rows(members, fit, pixel_scale(field.wcs, field.stack.shape)),
+    )
+
+
+def _content(picture: GroupPicture) -> str:
+    """Return the digest of all that a picture shows."""
+    arrays = (picture.stack, picture.residual, picture.segments, picture.ignored)
+    pixels = [digest_of(np.ascontiguousarray(array).tobytes()) for array in arrays]
+    words = [picture.title, picture.rows, repr(picture.profiles), picture.members, picture.sigma]
+    return digest_of([pixels, words])

@@ -1,0 +1,153 @@
+"""How far a field is, read from its products; nothing is changed."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import reduce
+from operator import or_
+from pathlib import Path
+from typing import Any
+
+from ..field.fit_field import PASSES
+from ..io.files import read_json
+from ..io.tables import read_table
+from ..plan.jobs import Jobs
+from .progress import RunState, common_flags, count, duration, flag_counts, status
+
+RUN_FILE = "logs/run.json"
+"""What the run says of itself, for whoever looks from outside."""
+SILENCE_S = 60.0
+"""A run that goes on writes that file every few seconds; one that says nothing for so long was killed."""
+_KEY = re.compile(rb'"key": "(\w+)"\s*}\s*$')
+_TAIL = 64
+"""Bytes: the key is the last entry of a stored fit."""
+_KEYS = {"first": "first_key", "second": "second_key"}
+
+
+@dataclass(frozen=True)
+class FitState:
+    """How many groups have each pass behind them, with the settings and files of now; `flags` of the second's fits."""
+
+    sources: int
+    groups: int
+    first: int
+    second: int
+    flags: tuple[int, ...]
+
+
+def stored_key(path: Path) -> str | None:
+    """Return the key of a stored fit, read from the end of its file; None where there is none."""
+    try:
+        with path.open("rb") as stream:
+            stream.seek(max(0, path.stat().st_size - _TAIL))
+            found = _KEY.search(stream.read())
+    except OSError:
+        return None
+    return found[1].decode() if found else None
+
+
+def missing_fits(jobs: Jobs, which: str) -> list[str]:
+    """Return the groups whose `which` pass ("first", "second") is still to be done; not those without a fit."""
+    folder, key = jobs.results / "imfit", getattr(jobs, _KEYS[which])
+    return [
+        group
+        for group in jobs.groups
+        if stored_key(folder / group / PASSES[which]) != key(group) and not all_custom(jobs, group)
+    ]
+
+
+def all_custom(jobs: Jobs, group: str) -> bool:
+    """Whether every member of a group has a model of the user's, which leaves nothing to fit."""
+    files = jobs.user_files(group)
+    return all("custom" in files.get(str(i), {}) for i in jobs.groups[group]["members"])
+
+
+def fit_state(jobs: Jobs) -> FitState | None:
+    """Return how far the fits are; None before the sources are detected and grouped."""
+    if not (jobs.results / "imfit/groups.json").exists():
+        return None
+    first, second = (set(missing_fits(jobs, which)) for which in PASSES)
+    done = [group for group in jobs.groups if group not in second]
+    flags = [flag for group in done for flag in fit_flags(jobs.results, group)]
+    sources = sum(len(group["members"]) for group in jobs.groups.values())
+    total = len(jobs.groups)
+    return FitState(sources, total, total - len(first), total - len(second), tuple(flags))
+
+
+def fit_flags(results: Path, group: str) -> list[int]:
+    """Return the flags of the members of a group after its second pass."""
+    try:
+        return [member["flags"] for member in read_json(results / "imfit" / group / PASSES["second"])["fit"]["members"]]
+    except (OSError, ValueError):
+        return []
+
+
+def warnings_in(paths: Iterable[Path]) -> dict[str, int]:
+    """Return the number of warnings in each log that has any."""
+    found = {}
+    for path in paths:
+        try:
+            number = sum(" WARNING " in line for line in path.read_text(errors="replace").splitlines())
+        except OSError:
+            continue
+        if number:
+            found[str(path)] = number
+    return found
+
+
+def what_there_is(results: Path) -> dict[str, str]:
+    """Return where a person looks at the end: catalogue, report, fits, warnings; only what exists."""
+    rows = {}
+    catalogue, report, sheet = results / "catalogue.fits", results / "report/index.html", results / "imfit/sheet.html"
+    if catalogue.exists():
+        table = read_table(catalogue)
+        rows["catalogue"] = f"{catalogue}: {count(len(table), 'source')}"
+        columns = [name for name in table.dtype.names or () if name == "flag" or name.startswith("flag_")]
+        rows["flags"] = common_flags([reduce(or_, (int(row[name]) for name in columns), 0) for row in table])
+    if report.exists():
+        rows["report"] = str(report)
+    if sheet.exists() and (results / "imfit/sersic.fits").exists():
+        said = flag_counts([int(value) for value in read_table(results / "imfit/sersic.fits")["flag"]])
+        rows["fits"] = f"{sheet}{': ' if said else ''}{said}"
+    warnings = warnings_in(sorted((results / "logs").rglob("*.log")))
+    if warnings:
+        where = ", ".join(str(Path(path).relative_to(results / "logs")) for path in warnings)
+        rows["warnings"] = f"{sum(warnings.values())}, in {results / 'logs'}: {where}"
+    return {name: where for name, where in rows.items() if where}
+
+
+def run_file(results: Path) -> dict[str, Any] | None:
+    """Return what the last run says of itself; None where there was none."""
+    try:
+        return read_json(results / RUN_FILE)
+    except (OSError, ValueError):
+        return None
+
+
+def run_goes_on(results: Path) -> bool:
+    """Whether a run is going on: it says so, and did so not long ago."""
+    said = run_file(results)
+    return said is not None and said["state"] == "running" and time.time() - said["updated"] < SILENCE_S
+
+
+def describe_field(jobs: Jobs) -> list[str]:
+    """Return how far the fits and the last run are, a line each."""
+    state, said = fit_state(jobs), run_file(jobs.results)
+    lines = ["fits   the sources are not yet detected and grouped"]
+    if state is not None:
+        troubles = flag_counts(state.flags)
+        lines = [
+            f"fits   {count(state.sources, 'source')} in {count(state.groups, 'group')}: first pass {state.first} of "
+            f"{state.groups}, second {state.second} of {state.groups}" + (f"; {troubles}" if troubles else "")
+        ]
+    if said is None:
+        return [*lines, "run    none so far"]
+    known = RunState(**said["progress"])
+    ends = {"done": "done in", "failed": "stopped after", "running": "silent (killed?) after"}
+    word = "going on for" if run_goes_on(jobs.results) else ends[said["state"]]
+    how = status(known)
+    lines.append(f"run    {word} {duration(said['seconds'])}" + (f": {how}" if how else ""))
+    return [*lines, *(f"       failed: {job}" for job in known.failed)]

@@ -1,0 +1,82 @@
+"""Logging for scripts, and the work log: what was really computed, not what was merely run."""
+
+from __future__ import annotations
+
+import gc
+import json
+import logging
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from ..core.errors import UnblendError
+
+WORK_LOG_VARIABLE = "UNBLEND_WORK_LOG"
+COLLECT_AFTER = 100_000
+"""New objects after which Python looks for cycles; its 700 is reached hundreds of times while Astropy is imported."""
+
+
+def run(main: Callable[..., None]) -> None:
+    """Call `main` with the words of the command line, messages to the file after `--log`.
+
+    A mistake of the user's (UnblendError) ends in one sentence on the terminal and exit status 1; anything else
+    leaves its traceback in the log, and a sentence that says so; Ctrl-C leaves a line in the log and status 130. The
+    process ends with `main`: Python does not take its modules apart first, which costs a job a quarter of a second.
+    """
+    gc.set_threshold(COLLECT_AFTER)
+    words = sys.argv[1:]
+    log_file = None
+    if "--log" in words:
+        at = words.index("--log")
+        log_file = words[at + 1]
+        words = words[:at] + words[at + 2 :]
+    start_logging(log_file)
+    try:
+        main(*words)
+    except UnblendError as error:
+        logging.getLogger("unblend").error("%s", error)
+        if log_file:
+            print(f"\nunblend: {error}\n", file=sys.stderr)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        # Ctrl-C in a run reaches every job: Snakemake says what there is to say
+        logging.getLogger("unblend").error("stopped by the user")
+        sys.exit(130)
+    except Exception as error:
+        logging.getLogger("unblend").exception("unexpected")
+        if log_file:
+            print(f"\nunblend: {type(error).__name__}: {error} (traceback in {log_file})\n", file=sys.stderr)
+        sys.exit(1)
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
+
+
+def start_logging(log_file: str | None = None, level: int = logging.INFO) -> None:
+    """Send the library's messages and all warnings to `log_file`, or to standard error."""
+    handler: logging.Handler = logging.StreamHandler(sys.stderr)
+    if log_file:
+        Path(log_file).parent.mkdir(parents=True, exist_ok=True)
+        handler = logging.FileHandler(log_file, mode="w")
+    logging.basicConfig(handlers=[handler], level=level, format="%(asctime)s %(levelname)s %(message)s", force=True)
+    logging.captureWarnings(True)
+
+
+def record_work(stage: str, what: str | int, seconds: float | None = None) -> None:
+    """Add a line to the work log: `stage` (fit_first, render, extract …) was done for `what` (a source, a band).
+
+    `seconds` is the processor time it took, where it was measured.
+
+    The log's path stands in the environment variable UNBLEND_WORK_LOG; without it nothing is written. A line is
+    one write in append mode, so that jobs side by side do not mix.
+    """
+    path = os.environ.get(WORK_LOG_VARIABLE)
+    if not path:
+        return
+    content = {"stage": stage, "what": str(what)} | ({} if seconds is None else {"seconds": round(seconds, 3)})
+    line = json.dumps(content) + "\n"
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    with Path(path).open("a") as log:
+        log.write(line)

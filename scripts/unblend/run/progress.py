@@ -1,0 +1,135 @@
+"""How far a run is, in words."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from ..core.flags import Flag, names
+
+LEAST_FITS = 5
+"""So many fits tell how long the others take."""
+
+
+@dataclass
+class RunState:
+    """What is known of a run while it goes on.
+
+    Parameters
+    ----------
+    fits_done, fits_total : int
+        Fits of this run: a group counts once in each pass that is to be done.
+    fits_s, bands_s : float
+        Seconds since the first fit, and since the models, began.
+    retried, replaced : int
+        Groups of this run with such a flag so far.
+    bands_done, bands_total : int
+        Bands whose fluxes are measured in this run.
+    jobs_done, jobs_total : int
+        As Snakemake counts them; the total grows once the groups are known.
+    warnings : int
+        Lines in the logs of the jobs of this run.
+    failed : list of str
+        Jobs, with their logs.
+    """
+
+    fits_done: int = 0
+    fits_total: int = 0
+    fits_s: float = 0.0
+    retried: int = 0
+    replaced: int = 0
+    bands_done: int = 0
+    bands_total: int = 0
+    bands_s: float = 0.0
+    jobs_done: int = 0
+    jobs_total: int = 0
+    warnings: int = 0
+    failed: list[str] = field(default_factory=list)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain numbers and strings."""
+        return asdict(self)
+
+
+def duration(seconds: float) -> str:
+    """Return a time as a person says it: 12 s, 2 min 05 s, 1 h 04 min."""
+    whole = max(0, math.ceil(seconds))
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def time_left(done: int, total: int, seconds: float, least: int = 1) -> float | None:
+    """Return the seconds that the rest takes at the pace so far; None before `least` are done and when all are."""
+    if done < least or done >= total:
+        return None
+    return seconds / done * (total - done)
+
+
+def status(state: RunState) -> str:
+    """Return the line that a person wants to see: fits, bands, warnings, what has failed."""
+    said = []
+    if state.fits_total:
+        words = f"fits {state.fits_done} of {state.fits_total}"
+        left = time_left(state.fits_done, state.fits_total, state.fits_s, LEAST_FITS)
+        said.append(words + (f", about {duration(left)} left" if left is not None else "") + _troubles(state))
+    if state.bands_total:
+        left = time_left(state.bands_done, state.bands_total, state.bands_s)
+        words = f"bands {state.bands_done} of {state.bands_total}"
+        said.append(words + (f", about {duration(left)} left" if left is not None else ""))
+    if state.jobs_total and state.fits_done >= state.fits_total:
+        said.append(f"jobs {state.jobs_done} of {state.jobs_total}")
+    if state.warnings:
+        said.append(count(state.warnings, "warning"))
+    if state.failed:
+        said.append(f"{count(len(state.failed), 'job')} failed")
+    return "; ".join(said)
+
+
+def _troubles(state: RunState) -> str:
+    """Return what was retried and replaced, in brackets."""
+    pairs = ((state.retried, "retried"), (state.replaced, "replaced"))
+    said = ", ".join(f"{number} {word}" for number, word in pairs if number)
+    return f" ({said})" if said else ""
+
+
+def count(number: int, noun: str) -> str:
+    """Return "1 job", "2 jobs"."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def flag_counts(flags: Sequence[int]) -> str:
+    """Return how many fits were retried, replaced, out of time, on a bound: only what there is."""
+    kinds = {
+        "retried": Flag.FIT_RETRIED,
+        "replaced": Flag.FIT_REPLACED,
+        "out of time": Flag.FIT_TIMED_OUT,
+        "on a bound": Flag.FIT_ON_BOUND,
+        "poor chi2": Flag.FIT_POOR_CHI2,
+    }
+    found = {word: sum(bool(value & flag) for value in flags) for word, flag in kinds.items()}
+    return ", ".join(f"{number} {word}" for word, number in found.items() if number)
+
+
+def common_flags(flags: Sequence[int]) -> str:
+    """Return how many sources bear each flag, the most common first: "12 shape fixed, 3 on edge"."""
+    found = {names(int(flag))[0]: sum(bool(value & flag) for value in flags) for flag in Flag}
+    ordered = sorted(found.items(), key=lambda item: -item[1])
+    return ", ".join(f"{number} {name.replace('_', ' ')}" for name, number in ordered if number)
+
+
+def closing(seconds: float, rows: Mapping[str, str]) -> list[str]:
+    """Return what stands at the end of a run that went well: how long it took, and where to look."""
+    width = max((len(name) for name in rows), default=0)
+    return [f"Done in {duration(seconds)}.", *(f"  {name:{width}s}  {where}" for name, where in rows.items())]
+
+
+def stopping(seconds: float, failed: Sequence[str]) -> list[str]:
+    """Return what stands at the end of a run that stopped: the jobs that failed, with their logs, and what to do."""
+    lines = [f"Stopped after {duration(seconds)}{': ' + count(len(failed), 'job') + ' failed' if failed else ''}."]
+    lines += [f"  {job}" for job in failed]
+    return [*lines, "What was finished is kept: " + ("mend the cause and run again." if failed else "run again.")]

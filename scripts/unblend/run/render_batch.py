@@ -1,0 +1,88 @@
+"""The un-convolved models of a batch of fit groups: drawn where their fit has changed, or a user's own as it is."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..core.errors import InputError, UnblendError
+from ..field.fit_field import FitField
+from ..fits.model_image import model_of
+from ..io.files import atomic_path, digest_of
+from ..io.images import read_header, read_model, write_model
+from .job_log import record_work
+from .workers import Failure, run_tasks
+
+if TYPE_CHECKING:
+    from ..fits.result import MemberFit
+
+
+def render_batch(
+    field: FitField, spec: Mapping[str, Any], theirs_before: Collection[int], workers: int = 1
+) -> list[int]:
+    """Write `models/{id}.fits` of every source whose fit has changed or whose file is gone.
+
+    Parameters
+    ----------
+    field : FitField
+    spec : mapping
+        `groups`: user_files of each; `drawing`: digest of what a drawing depends on besides its fit; `oversampling`.
+    theirs_before : collection of int
+        Sources whose models were the user's own: made from one of ours, those may bear its key.
+    workers : int
+        Processes side by side.
+
+    Returns
+    -------
+    list of int
+        Sources whose models are now the user's own.
+    """
+    theirs: list[int] = []
+    todo: list[tuple[int, str, MemberFit, str]] = []
+    for group, entry in spec["groups"].items():
+        fit = field.result(group, "second")
+        for source in field.groups[group]["members"]:
+            custom = entry["user_files"].get(str(source), {}).get("custom")
+            if custom:
+                copy_custom(custom["file"], field.model_path(source))
+                theirs.append(source)
+                continue
+            member = fit.member(source)
+            key = digest_of([spec["drawing"], repr(member.blocks)])
+            if source in theirs_before or key_of(field.model_path(source)) != key:
+                todo.append((source, group, member, key))
+    if todo:
+        wcs = field.wcs  # read before the workers are forked: they share it
+
+        def draw(task: tuple[int, str, MemberFit, str]) -> None:
+            source, group, member, key = task
+            began = time.process_time()
+            model = model_of(member, wcs, spec["oversampling"])
+            write_model(field.model_path(source), model, {"KEY": key, "SOURCE": source, "GROUP": int(group)})
+            record_work("render", source, time.process_time() - began)
+
+        for number, outcome in run_tasks(draw, todo, workers=workers):
+            if isinstance(outcome, Failure):
+                raise UnblendError(f"the model of source {todo[number][0]} was not drawn: {outcome.message}")
+    return theirs
+
+
+def key_of(path: Path) -> Any:
+    """Return the key that a rendered model was made under, None where there is no such file."""
+    try:
+        return read_header(str(path)).get("KEY")
+    except InputError:
+        return None
+
+
+def copy_custom(source: str, path: Path) -> None:
+    """Copy a user's model as it is, once it is found fit for use."""
+    read_model(source)
+    if path.exists() and path.read_bytes() == Path(source).read_bytes():
+        return
+    with atomic_path(path) as temporary:
+        shutil.copyfile(source, temporary)
+    record_work("custom", path.stem)

@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+import logging
+
+import numpy as np
+import pytest
+from astropy.io import fits
+from gaussians import gaussian_field
+from unblend.core.errors import InputError
+from unblend.field.band_data import read_weight
+from unblend.photometry.extraction import settle_weights
+from unblend.photometry.linear_system import model_image
+
+SIDE = 80
+RNG = np.random.default_rng(21)
+TEMPLATES, FLUX = gaussian_field(6, SIDE, RNG)
+# the left half is three times as noisy
+RMS = np.where(np.arange(SIDE) < SIDE // 2, 1.5, 0.5) * np.ones((SIDE, 1))
+IMAGE = model_image(TEMPLATES, FLUX, (SIDE, SIDE), 3.0) + RMS * RNG.normal(size=(SIDE, SIDE))
+KINDS = {"rms": RMS, "variance": RMS**2, "weight": RMS**-2}
+
+
+def weight_of(folder, kind, factor=1.0, dead=0.0):
+    values = (factor * KINDS[kind]).astype(np.float32)
+    values[10, 10], values[11, 11] = dead, np.nan
+    fits.writeto(folder / "map.fits", values)
+    return read_weight({"file": str(folder / "map.fits"), "kind": kind}, (SIDE, SIDE))
+
+
+def settled(weight):
+    return settle_weights(IMAGE, weight, TEMPLATES, fwhm=4.0, claim="map", name="k")
+
+
+DEAD = np.zeros((SIDE, SIDE), dtype=bool)
+DEAD[10, 10] = DEAD[11, 11] = True
+EXPECTED = settled(np.where(DEAD, 0.0, RMS**-2)).solution
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_of_map_gives_the_same_fluxes_and_errors(kind, tmp_path, caplog):
+    with caplog.at_level(logging.WARNING, logger="unblend"):
+        weight = weight_of(tmp_path, kind)
+        found = settled(weight)
+    assert not weight[DEAD].any()
+    # float32 on disk
+    assert found.solution.flux == pytest.approx(EXPECTED.flux, rel=1e-5)
+    assert found.solution.err == pytest.approx(EXPECTED.err, rel=1e-5)
+    assert np.abs((found.solution.flux - FLUX) / found.solution.err).max() < 4
+    assert found.scale == 1.0 and not caplog.records
+
+
+@pytest.mark.parametrize(("kind", "factor"), [("rms", 3.0), ("variance", 9.0), ("weight", 1 / 9.0)])
+def test_a_map_that_contradicts_the_scatter_is_scaled_with_a_warning(kind, factor, tmp_path, caplog):
+    with caplog.at_level(logging.WARNING, logger="unblend"):
+        found = settled(weight_of(tmp_path, kind, factor))
+    # the robust scatter of 6000 pixels is good to 1.4 %
+    assert found.scale == pytest.approx(1 / 3, rel=0.05)
+    assert found.solution.err == pytest.approx(EXPECTED.err, rel=0.05)
+    assert "k: source-free pixels scatter" in caplog.text and "weights are scaled to agree" in caplog.text
+
+
+def test_a_map_on_another_grid(tmp_path):
+    fits.writeto(tmp_path / "map.fits", np.ones((5, 4), dtype=np.float32))
+    with pytest.raises(InputError, match=r"map\.fits has 4 x 5 pixels and its image 80 x 80"):
+        read_weight({"file": str(tmp_path / "map.fits"), "kind": "rms"}, (SIDE, SIDE))

@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from galaxy_stamps import OPTICAL, SEEN, psf_array
+from unblend.core.nouns import Psf
+from unblend.fits.fit_psf import fit_psf
+
+
+def centred(array, side):
+    """The central square of an odd array, of unit sum."""
+    cut = (array.shape[0] - side) // 2
+    square = array[cut : cut + side, cut : cut + side]
+    return square / square.sum()
+
+
+def test_the_pixel_is_taken_out_of_an_effective_psf():
+    found = fit_psf(Psf(psf_array(), (30.0, 30.0)))
+    truth = centred(psf_array(OPTICAL), found.shape[0])
+    # 1e-3 of the light is cropped, the edge of the array at 1e-5 of the peak rings a little
+    assert np.abs(found - truth).max() < 3e-3 * truth.max()
+    untreated = centred(psf_array(), found.shape[0])
+    assert np.abs(untreated - truth).max() > 0.03 * truth.max()
+
+
+def test_an_optical_psf_is_only_cropped():
+    found = fit_psf(Psf(psf_array(OPTICAL), (30.0, 30.0), kind="optical"))
+    assert np.allclose(found, centred(psf_array(OPTICAL), found.shape[0]), atol=1e-12)
+
+
+def test_odd_of_unit_sum_and_all_but_three_thousandths_of_the_light():
+    found = fit_psf(Psf(psf_array(), (30.0, 30.0)))
+    side = found.shape[0]
+    assert side % 2 == 1 and found.shape == (side, side)
+    assert found.sum() == pytest.approx(1.0)
+    whole = fit_psf(Psf(psf_array(), (30.0, 30.0)), light_left=0.0)
+    cut = (whole.shape[0] - side) // 2
+    assert whole[cut:-cut, cut:-cut].sum() == pytest.approx(1.0, abs=3e-3)
+    assert fit_psf(Psf(psf_array(), (30.0, 30.0)), max_side=15).shape == (15, 15)
+
+
+def test_an_even_off_centre_oversampled_psf_gives_the_same():
+    drawn = SEEN.shift(0.11, -0.07).drawImage(nx=184, ny=180, scale=1 / 3, method="no_pixel").array.astype(float)
+    found = fit_psf(Psf(drawn, (89.5 - 0.21, 91.5 + 0.33), 3.0))
+    plain = fit_psf(Psf(psf_array(), (30.0, 30.0)))
+    # sampled at one pixel, a PSF of FWHM 3 pixels is aliased by 1.6e-3 of its peak; the finer one is not
+    assert np.abs(found - centred(plain, found.shape[0])).max() < 3e-3 * plain.max()
+
+
+@pytest.mark.parametrize("data", [np.zeros((5, 5)), np.full((5, 5), np.nan), -np.ones((5, 5))])
+def test_a_psf_without_light_is_refused(data):
+    with pytest.raises(ValueError, match="finite and of positive sum"):
+        fit_psf(Psf(data, (2.0, 2.0)))

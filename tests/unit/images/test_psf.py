@@ -1,0 +1,173 @@
+from __future__ import annotations
+
+import logging
+
+import numpy as np
+import pytest
+from unblend.core.errors import InputError
+from unblend.core.nouns import Psf
+from unblend.images.psf import (
+    band_limit,
+    centroid,
+    fourier_shift,
+    fwhm,
+    half_light_radius,
+    prepare_psf,
+    transform,
+)
+
+
+def gaussian(shape=(41, 41), centre=(20.0, 20.0), sigma=2.0, total=1.0):
+    y, x = np.indices(shape)
+    data = np.exp(-((y - centre[0]) ** 2 + (x - centre[1]) ** 2) / (2 * sigma**2))
+    return total * data / data.sum()
+
+
+# Preparation --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("total", [0.06, 1.0, 12.0])
+def test_unit_sum_and_the_original_recorded(total):
+    psf = prepare_psf(gaussian(total=total))
+    assert psf.data.sum() == pytest.approx(1.0, abs=1e-12)
+    assert psf.original_sum == pytest.approx(total)
+    assert (psf.oversampling, psf.kind) == (1.0, "effective")
+
+
+@pytest.mark.parametrize(
+    ("shape", "centre"),
+    [
+        ((41, 41), (20.0, 20.0)),
+        ((40, 40), (19.5, 19.5)),
+        ((40, 41), (20.0, 20.0)),
+        ((41, 41), (20.4, 19.7)),
+        ((50, 44), (23.1, 22.9)),
+    ],
+)
+def test_any_size_and_centre_ends_on_the_middle_pixel_of_an_odd_array(shape, centre):
+    psf = prepare_psf(gaussian(shape, centre))
+    assert all(side % 2 == 1 for side in psf.data.shape)
+    middle = tuple(side // 2 for side in psf.data.shape)
+    assert psf.centre == pytest.approx(middle, abs=0.02)
+    expected = gaussian(psf.data.shape, middle)
+    # a Gaussian of sigma 2 is cut at 8 sigma and more: the Fourier shift is exact to its aliasing
+    np.testing.assert_allclose(psf.data, expected, atol=1e-6)
+
+
+def test_a_small_offset_is_kept_as_a_phase():
+    data = gaussian(centre=(20.015, 19.99))
+    psf = prepare_psf(data)
+    np.testing.assert_array_equal(psf.data, data / data.sum())
+    assert psf.centre == pytest.approx((20.015, 19.99), abs=1e-4)
+
+
+def test_a_large_offset_warns(caplog):
+    with caplog.at_level(logging.WARNING, logger="unblend"):
+        prepare_psf(gaussian(centre=(22.0, 19.0)), name="k-psf.fits")
+    assert "k-psf.fits: the centroid is at x=20.00 y=23.00 (1-based)" in caplog.text
+    caplog.clear()
+    with caplog.at_level(logging.WARNING, logger="unblend"):
+        prepare_psf(gaussian(centre=(20.6, 19.4)))
+    assert not caplog.records
+
+
+def test_nothing_is_cut_when_the_centre_is_off():
+    psf = prepare_psf(gaussian(centre=(12.0, 27.0)))
+    assert psf.data.shape == (2 * 28 + 1, 2 * 27 + 1)
+    assert psf.data[psf.data.shape[0] // 2, psf.data.shape[1] // 2] == psf.data.max()
+
+
+@pytest.mark.parametrize("data", [np.zeros((9, 9)), -gaussian(), np.full((9, 9), np.nan), gaussian() - 1.0])
+def test_a_psf_that_is_none(data):
+    with pytest.raises(InputError, match=r"k-psf.fits has the sum .*: expected a positive PSF; give another file"):
+        prepare_psf(data, name="k-psf.fits")
+
+
+def test_nan_pixels_count_as_dark_and_the_input_is_left_alone():
+    data = gaussian()
+    data[0, 0] = np.nan
+    psf = prepare_psf(data)
+    assert np.isfinite(psf.data).all() and np.isnan(data[0, 0])
+
+
+# Centre and size ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("centre", [(20.0, 20.0), (19.63, 20.21), (20.5, 20.5), (8.2, 30.4)])
+def test_centroid(centre):
+    # a Gaussian times a Gaussian window is symmetric: the iteration ends on its centre
+    assert centroid(gaussian(centre=centre)) == pytest.approx(centre, abs=1e-6)
+
+
+def test_the_centroid_does_not_follow_a_far_bump():
+    data = gaussian() + 0.02 * gaussian(centre=(20.0, 38.0))
+    # the plain centroid moves by 0.35 pixel
+    assert centroid(data) == pytest.approx((20.0, 20.0), abs=1e-3)
+
+
+def test_half_light_radius_of_a_gaussian():
+    # 1.1774 sigma; the growth goes in rings of whole pixels
+    assert half_light_radius(gaussian(sigma=4.0), 20.0, 20.0) == pytest.approx(1.1774 * 4.0, abs=0.3)
+
+
+@pytest.mark.parametrize("sigma", [0.9, 1.3, 2.0, 5.0])
+def test_fwhm_of_a_gaussian(sigma):
+    psf = prepare_psf(gaussian((81, 81), (40.0, 40.0), sigma))
+    # counted on a grid of an eighth of a pixel
+    assert fwhm(psf) == pytest.approx(2.3548 * sigma, rel=0.02)
+
+
+def test_fwhm_of_a_psf_wider_than_its_core():
+    psf = prepare_psf(gaussian((161, 161), (80.0, 80.0), 18.0))
+    assert fwhm(psf) == pytest.approx(2.3548 * 18.0, rel=0.05)
+
+
+def test_a_shift_there_and_back():
+    data = gaussian((31, 35), (15.0, 17.0))
+    np.testing.assert_allclose(fourier_shift(fourier_shift(data, 0.37, -0.21), -0.37, 0.21), data, atol=1e-7)
+    np.testing.assert_allclose(fourier_shift(data, 2.0, -1.0), gaussian((31, 35), (17.0, 16.0)), atol=1e-7)
+
+
+# Transform ----------------------------------------------------------------------------------------------------------
+
+
+def test_transform_of_a_gaussian():
+    psf, k = prepare_psf(gaussian(sigma=2.0)), np.array([0.0, 0.1, -0.25])
+    expected = np.exp(-2 * (np.pi * 2.0 * k) ** 2)
+    found = transform(psf, k, k)
+    np.testing.assert_allclose(found, np.outer(expected, expected), atol=1e-8)
+    assert found[0, 0] == pytest.approx(1.0, abs=1e-12)
+
+
+def test_oversampling_is_in_image_pixels():
+    # sigma of 6 PSF pixels at oversampling 3 is one of 2 image pixels
+    psf = Psf(gaussian((81, 81), (40.0, 40.0), 6.0), (40.0, 40.0), 3.0)
+    k = np.array([0.0, 0.1, 0.4])
+    expected = np.exp(-2 * (np.pi * 2.0 * k) ** 2)
+    np.testing.assert_allclose(transform(psf, k, k).real, np.outer(expected, expected), atol=1e-8)
+
+
+def test_an_optical_psf_gets_the_pixel_once():
+    effective, optical = (Psf(gaussian(), (20.0, 20.0), 1.0, kind) for kind in ("effective", "optical"))
+    k = np.array([0.0, 0.2, 0.4])
+    ratio = transform(optical, k, k) / transform(effective, k, k)
+    np.testing.assert_allclose(ratio, np.outer(np.sinc(k), np.sinc(k)), rtol=1e-10)
+
+
+def test_frequencies_that_the_array_cannot_hold_are_zero():
+    found = transform(Psf(gaussian(), (20.0, 20.0), 1.0), np.array([0.0, 0.51]), np.array([-0.6, 0.1]))
+    assert found[1, 1] == found[0, 0] == 0.0 and found[0, 1] != 0.0
+
+
+def test_the_centre_is_the_zero_of_the_phase():
+    psf = Psf(gaussian(centre=(20.3, 19.6)), (20.3, 19.6))
+    assert np.abs(transform(psf, np.array([0.1, 0.2]), np.array([0.15])).imag).max() < 1e-7
+
+
+@pytest.mark.parametrize(
+    ("sigma", "oversampling", "limit"),
+    # sigma is 2, 2, 0.8, 0.4 image pixels: exp(−2 (π σ k)²) is 3e-9, 3e-9, 0.04, 0.45 at k = ½; 3e-6, 0.04 at k = 1
+    [(2.0, 1.0, 1), (6.0, 3.0, 1), (2.4, 3.0, 2), (1.2, 3.0, 3)],
+)
+def test_band_limit(sigma, oversampling, limit):
+    assert band_limit(Psf(gaussian((61, 61), (30.0, 30.0), sigma), (30.0, 30.0), oversampling)) == limit

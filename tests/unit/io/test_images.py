@@ -1,0 +1,479 @@
+from __future__ import annotations
+
+import gzip
+
+import numpy as np
+import pytest
+from astropy.io import fits
+from astropy.wcs import WCS
+from unblend.core.coordinates import cut_wcs, physical, pixel_scale, pixel_to_sky, sky_to_pixel
+from unblend.core.errors import InputError
+from unblend.core.nouns import Box, Model, Psf
+from unblend.io.files import atomic_path
+from unblend.io.images import (
+    cut_sky_cards,
+    read_array,
+    read_header,
+    read_labels,
+    read_model,
+    read_psf,
+    read_shape,
+    read_sky_cards,
+    read_wcs,
+    split_extension,
+    write_image,
+    write_model,
+    write_psf,
+)
+
+DATA = np.arange(12.0).reshape(3, 4)
+
+
+def tan_header(**changes):
+    header = fits.Header()
+    cards = {"CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN", "CRVAL1": 53.0, "CRVAL2": -27.8, "CRPIX1": 2.0, "CRPIX2": 1.5}
+    header.update({**cards, **changes})
+    return header
+
+
+SCALE = 0.1 / 3600.0
+CD = {"CD1_1": -SCALE, "CD1_2": 0.0, "CD2_1": 0.0, "CD2_2": SCALE}
+
+
+@pytest.fixture
+def write(tmp_path):
+    def _write(*hdus, name="image.fits"):
+        path = tmp_path / name
+        fits.HDUList(list(hdus)).writeto(path)
+        return str(path)
+
+    return _write
+
+
+# Names --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "path", "extension"),
+    [
+        ("image.fits", "image.fits", None),
+        ("image.fits[SCI]", "image.fits", "SCI"),
+        ("a.b/image.fits.gz[2]", "a.b/image.fits.gz", "2"),
+        ("field[1]/image.fits", "field[1]/image.fits", None),
+        ("https://x.org/m.fits[SCI]", "https://x.org/m.fits", "SCI"),
+    ],
+)
+def test_split_extension(name, path, extension):
+    assert split_extension(name) == (path, extension)
+
+
+# Ugly pixels --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", [">f4", ">f8", ">i2", ">i4", "u1"])
+def test_any_type_becomes_native_float64(write, dtype):
+    read = read_array(write(fits.PrimaryHDU(DATA.astype(dtype))))
+    assert read.dtype == np.dtype("=f8") and read.dtype.isnative and read.flags["C_CONTIGUOUS"]
+    np.testing.assert_array_equal(read, DATA)
+
+
+def test_scaled_integers(write):
+    hdu = fits.PrimaryHDU(np.array([[-32768, 0, 100]], dtype=np.int16))
+    hdu.header["BSCALE"], hdu.header["BZERO"] = 0.5, 10.0
+    path = write(hdu)
+    with fits.open(path, mode="update", do_not_scale_image_data=True) as hdus:
+        hdus[0].header["BSCALE"], hdus[0].header["BZERO"] = 0.5, 10.0
+    np.testing.assert_array_equal(read_array(path), [[-16374.0, 10.0, 60.0]])
+
+
+def test_blank_integers_are_nan(tmp_path):
+    hdu = fits.PrimaryHDU(np.array([[-99, 7]], dtype=np.int32))
+    hdu.header["BLANK"] = -99
+    hdu.writeto(tmp_path / "blank.fits")
+    np.testing.assert_array_equal(read_array(str(tmp_path / "blank.fits")), [[np.nan, 7.0]])
+
+
+def test_blank_integers_with_a_scale_are_nan(write):
+    path = write(fits.PrimaryHDU(np.array([[-99, 7]], dtype=np.int16)))
+    with fits.open(path, mode="update", do_not_scale_image_data=True) as hdus:
+        hdus[0].header.update({"BSCALE": 0.5, "BZERO": 10.0, "BLANK": -99})
+    np.testing.assert_array_equal(read_array(path), [[np.nan, 13.5]])
+
+
+def test_unsigned_integers(write):
+    np.testing.assert_array_equal(
+        read_array(write(fits.PrimaryHDU(np.array([[0, 65535]], dtype=np.uint16)))), [[0, 65535]]
+    )
+
+
+def test_gzip(tmp_path, write):
+    plain = write(fits.PrimaryHDU(DATA, tan_header(**CD)))
+    packed = tmp_path / "image.fits.gz"
+    with open(plain, "rb") as stream, gzip.open(packed, "wb") as out:
+        out.write(stream.read())
+    np.testing.assert_array_equal(read_array(str(packed)), DATA)
+    assert read_wcs(str(packed)).has_celestial
+
+
+def test_rice_compressed(tmp_path):
+    data = np.arange(64 * 64, dtype=np.int32).reshape(64, 64)
+    hdu = fits.CompImageHDU(data, tan_header(**CD), compression_type="RICE_1", name="SCI")
+    path = tmp_path / "image.fits.fz"
+    fits.HDUList([fits.PrimaryHDU(), hdu]).writeto(path)
+    np.testing.assert_array_equal(read_array(str(path)), data)
+    np.testing.assert_array_equal(read_array(f"{path}[SCI]"), data)
+    assert read_shape(str(path)) == (64, 64)
+    assert pixel_scale(read_wcs(str(path))) == pytest.approx(0.1, rel=1e-6)
+
+
+def test_rice_compressed_floats_keep_nan(tmp_path):
+    data = np.random.default_rng(1).normal(100.0, 1.0, (64, 64)).astype(np.float32)
+    data[10:20, 10:20] = np.nan
+    hdu = fits.CompImageHDU(data, compression_type="RICE_1", quantize_level=16)
+    fits.HDUList([fits.PrimaryHDU(), hdu]).writeto(tmp_path / "image.fits.fz")
+    read = read_array(str(tmp_path / "image.fits.fz"))
+    np.testing.assert_array_equal(np.isnan(read), np.isnan(data))
+    # quantised to a sixteenth of the noise
+    np.testing.assert_allclose(read, data, atol=0.1)
+
+
+def test_nan_and_infinity_survive(write):
+    data = DATA.copy()
+    data[0, 0], data[1, 1] = np.nan, np.inf
+    np.testing.assert_array_equal(read_array(write(fits.PrimaryHDU(data))), data)
+
+
+# Which extension ----------------------------------------------------------------------------------------------------
+
+
+def table_hdu():
+    return fits.BinTableHDU.from_columns([fits.Column("a", "J", array=np.arange(3))], name="CAT")
+
+
+def test_the_first_image_lies_behind_an_empty_primary_a_table_and_a_cube(write):
+    cube = fits.ImageHDU(np.zeros((2, 3, 4)), name="CUBE")
+    path = write(
+        fits.PrimaryHDU(), table_hdu(), cube, fits.ImageHDU(DATA, name="SCI"), fits.ImageHDU(DATA + 1, name="ERR")
+    )
+    np.testing.assert_array_equal(read_array(path), DATA)
+    np.testing.assert_array_equal(read_array(f"{path}[ERR]"), DATA + 1)
+    np.testing.assert_array_equal(read_array(f"{path}[4]"), DATA + 1)
+    assert read_shape(path) == (3, 4)
+
+
+def test_an_extension_inherits_from_the_primary_header(write):
+    primary = fits.PrimaryHDU()
+    primary.header["PHOTZP"], primary.header["CRVAL1"] = 25.0, 1.0
+    path = write(primary, fits.ImageHDU(DATA, tan_header(**CD)))
+    header = read_header(path)
+    assert header["PHOTZP"] == 25.0 and header["CRVAL1"] == 53.0
+
+
+def test_a_missing_extension_names_those_that_exist(write):
+    path = write(fits.PrimaryHDU(), fits.ImageHDU(DATA, name="SCI"))
+    with pytest.raises(InputError, match=r"no extension 'WHT': it holds 0, SCI; name one of these"):
+        read_array(f"{path}[WHT]")
+    with pytest.raises(InputError, match="no extension '7'"):
+        read_array(f"{path}[7]")
+
+
+def test_a_named_extension_that_is_no_image(write):
+    path = write(fits.PrimaryHDU(), table_hdu(), fits.ImageHDU(np.zeros((2, 3, 4)), name="CUBE"))
+    with pytest.raises(InputError, match=r"\[CAT\] is a table: expected an image"):
+        read_array(f"{path}[CAT]")
+    with pytest.raises(InputError, match=r"\[CUBE\] has 3 dimensions: expected an image of two"):
+        read_array(f"{path}[CUBE]")
+    with pytest.raises(InputError, match=r"\[CUBE\] has 3 dimensions: expected an image of two"):
+        read_shape(f"{path}[CUBE]")
+
+
+def test_a_file_without_an_image(write):
+    with pytest.raises(
+        InputError, match=r"image.fits holds no two-dimensional image: expected one; name the extension"
+    ):
+        read_array(write(fits.PrimaryHDU(), table_hdu()))
+
+
+# Files that are none ------------------------------------------------------------------------------------------------
+
+
+def test_missing_file(tmp_path):
+    with pytest.raises(InputError, match=r"nothing.fits does not exist: expected a FITS file; correct its name"):
+        read_array(str(tmp_path / "nothing.fits"))
+
+
+@pytest.mark.parametrize("content", [b"", b"not a FITS file, not at all\n" * 200, b"\x89PNG\r\n" + bytes(5000)])
+def test_not_fits_at_all(tmp_path, content):
+    path = tmp_path / "image.fits"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=r"image.fits cannot be read as FITS: .*[a-z]") as caught:
+        read_array(str(path))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_folder(tmp_path):
+    with pytest.raises(InputError, match="cannot be read as FITS"):
+        read_array(str(tmp_path))
+
+
+def test_truncated_file(tmp_path, write):
+    path = write(fits.PrimaryHDU(np.ones((200, 200)), tan_header(**CD)))
+    cut = tmp_path / "cut.fits"
+    with open(path, "rb") as stream:
+        cut.write_bytes(stream.read()[:30000])
+    with pytest.raises(InputError, match=r"cut.fits cannot be read") as caught:
+        read_array(str(cut))
+    assert "\n" not in str(caught.value)
+
+
+def test_truncated_gzip(tmp_path, write):
+    path = write(fits.PrimaryHDU(np.random.default_rng(1).normal(size=(200, 200))))
+    cut = tmp_path / "cut.fits.gz"
+    with open(path, "rb") as stream:
+        cut.write_bytes(gzip.compress(stream.read())[:5000])
+    with pytest.raises(InputError, match=r"cut.fits.gz cannot be read"):
+        read_array(str(cut))
+
+
+# World coordinates --------------------------------------------------------------------------------------------------
+
+
+def test_no_wcs(write):
+    with pytest.raises(
+        InputError, match=r"image.fits has no world coordinates \(CTYPE1, CTYPE2 …\): expected RA and Dec"
+    ):
+        read_wcs(write(fits.PrimaryHDU(DATA)))
+
+
+@pytest.mark.parametrize(
+    "cards",
+    [
+        CD,
+        {"CDELT1": -SCALE, "CDELT2": SCALE},
+        {"CDELT1": -SCALE, "CDELT2": SCALE, "PC1_1": 1.0, "PC1_2": 0.0, "PC2_1": 0.0, "PC2_2": 1.0},
+        {"CDELT1": -SCALE, "CDELT2": SCALE, "CROTA2": 0.0},
+    ],
+    ids=["CD", "CDELT", "PC", "CROTA"],
+)
+def test_all_ways_to_write_a_matrix(write, cards):
+    wcs = read_wcs(write(fits.PrimaryHDU(DATA, tan_header(**cards))))
+    assert pixel_scale(wcs, DATA.shape) == pytest.approx(0.1, rel=1e-6)
+    y, x = sky_to_pixel(wcs, 53.0, -27.8)
+    assert (y[0], x[0]) == pytest.approx((0.5, 1.0), abs=1e-9)
+
+
+def test_crota_is_a_rotation(write):
+    angle = np.deg2rad(30.0)
+    turned = {"CDELT1": -SCALE, "CDELT2": SCALE, "CROTA2": 30.0}
+    matrix = {
+        "CD1_1": -SCALE * np.cos(angle), "CD1_2": -SCALE * np.sin(angle),
+        "CD2_1": -SCALE * np.sin(angle), "CD2_2": SCALE * np.cos(angle),
+    }  # fmt: skip
+    one = read_wcs(write(fits.PrimaryHDU(DATA, tan_header(**turned)), name="a.fits"))
+    two = read_wcs(write(fits.PrimaryHDU(DATA, tan_header(**matrix)), name="b.fits"))
+    np.testing.assert_allclose(
+        pixel_to_sky(one, [0.0, 9.0], [3.0, 5.0]), pixel_to_sky(two, [0.0, 9.0], [3.0, 5.0]), rtol=1e-12
+    )
+
+
+def sip_header():
+    header = tan_header(**CD, CRPIX1=50.0, CRPIX2=60.0)
+    header["CTYPE1"], header["CTYPE2"] = "RA---TAN-SIP", "DEC--TAN-SIP"
+    header.update({"A_ORDER": 2, "B_ORDER": 2, "A_2_0": 1e-4, "B_0_2": -5e-5, "A_1_1": 3e-5})
+    return header
+
+
+def test_sip_is_read_and_written(tmp_path, write):
+    path = write(fits.PrimaryHDU(np.zeros((100, 100)), sip_header()))
+    wcs = read_wcs(path)
+    truth = WCS(sip_header()).all_pix2world([[10.0, 20.0]], 0)[0]
+    assert [float(v[0]) for v in pixel_to_sky(wcs, 20.0, 10.0)] == pytest.approx(list(truth), abs=1e-12)
+    write_image(tmp_path / "copy.fits", np.zeros((100, 100)), wcs=wcs)
+    again = read_wcs(str(tmp_path / "copy.fits"))
+    # headers hold 12 digits and more: a millionth of an arcsecond is 3e-10 deg
+    assert [float(v[0]) for v in pixel_to_sky(again, 20.0, 10.0)] == pytest.approx(list(truth), abs=3e-10)
+
+
+def test_the_wcs_of_a_cube_with_an_image_beside_it(write):
+    header = tan_header(**CD)
+    header.update({"WCSAXES": 3, "CTYPE3": "WAVE", "CRVAL3": 5e-7, "CRPIX3": 1.0, "CD3_3": 1e-10, "CUNIT3": "m"})
+    wcs = read_wcs(write(fits.PrimaryHDU(DATA, header)))
+    assert wcs.naxis == 2 and pixel_scale(wcs) == pytest.approx(0.1, rel=1e-6)
+
+
+def test_illegal_cards_do_no_harm(tmp_path):
+    header = tan_header(**CD)
+    path = tmp_path / "odd.fits"
+    fits.PrimaryHDU(DATA, header).writeto(path)
+    raw = bytearray(path.read_bytes())
+    # cards that FITS does not allow, seen in the wild: lower case, a blank in the name, no value, a bare word, NaN
+    odd = [
+        b"lower   =                  1.0",
+        b"TWO WORD=                    1",
+        b"NOVALUE =",
+        b"BARE    = word",
+        b"NOTNUM  = nan",
+    ]
+    end = raw.index(b"END" + b" " * 77)
+    for number, card in enumerate([*odd, b"END"]):
+        raw[end + 80 * number : end + 80 * (number + 1)] = card.ljust(80)
+    path.write_bytes(raw)
+    np.testing.assert_array_equal(read_array(str(path)), DATA)
+    assert pixel_scale(read_wcs(str(path))) == pytest.approx(0.1, rel=1e-6)
+
+
+@pytest.mark.parametrize("header", [tan_header(**CD), sip_header()], ids=["plain", "SIP"])
+def test_the_cards_of_the_sky_of_a_cutout_say_the_same_as_its_wcs(tmp_path, write, header):
+    header.update({"CTYPE3": "WAVE", "BUNIT": "nJy"})
+    path, box = write(fits.PrimaryHDU(DATA, header)), Box(-5, 12, 30, 60)
+    cards = cut_sky_cards(read_sky_cards(path), box)
+    assert "CTYPE3" not in cards and "BUNIT" not in cards
+    write_image(tmp_path / "cut.fits", np.zeros(box.shape), header=cards)
+    one, two = (pixel_to_sky(w, 7.0, 9.0) for w in (read_wcs(f"{tmp_path}/cut.fits"), cut_wcs(read_wcs(path), box)))
+    np.testing.assert_allclose(one, two, rtol=0, atol=1e-12)
+
+
+# Writing ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("data", "written"),
+    [(DATA, ">f4"), (DATA > 3, "u1"), (DATA.astype(np.int32), ">i4")],
+    ids=["floats", "mask", "labels"],
+)
+def test_types_on_disk(tmp_path, data, written):
+    write_image(tmp_path / "out.fits", data)
+    with fits.open(tmp_path / "out.fits") as hdus:
+        assert hdus[0].data.dtype == np.dtype(written)
+        np.testing.assert_array_equal(hdus[0].data, data)
+    np.testing.assert_array_equal(read_labels(str(tmp_path / "out.fits")), data.astype(np.int32))
+    assert read_labels(str(tmp_path / "out.fits")).dtype == np.int32
+
+
+def test_header_and_wcs_come_back(tmp_path, write):
+    wcs = read_wcs(write(fits.PrimaryHDU(DATA, tan_header(**CD))))
+    write_image(tmp_path / "sub" / "out.fits", DATA, wcs=wcs, header={"BAND": "f160w", "RMS": 0.25, "NOTHING": None})
+    header = read_header(str(tmp_path / "sub" / "out.fits"))
+    assert header["BAND"] == "f160w" and header["RMS"] == 0.25 and "NOTHING" not in header
+    again = read_wcs(str(tmp_path / "sub" / "out.fits"))
+    np.testing.assert_allclose(
+        pixel_to_sky(again, [0.0, 2.0], [0.0, 3.0]), pixel_to_sky(wcs, [0.0, 2.0], [0.0, 3.0]), rtol=1e-12
+    )
+
+
+def test_a_writer_that_raises_leaves_nothing_and_keeps_the_old(tmp_path):
+    path = tmp_path / "out.fits"
+    path.write_text("old")
+    with pytest.raises(RuntimeError, match="disk"), atomic_path(path) as temporary:
+        temporary.write_text("half")
+        raise RuntimeError("disk full")
+    assert path.read_text() == "old" and [p.name for p in tmp_path.iterdir()] == ["out.fits"]
+
+
+def test_image_writer_that_raises_leaves_nothing(tmp_path):
+    with pytest.raises((TypeError, ValueError, OSError)):
+        write_image(tmp_path / "out.fits", np.array([["a"]]))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_permissions_are_those_of_a_plain_file(tmp_path):
+    plain = tmp_path / "plain"
+    plain.write_text("x")
+    write_image(tmp_path / "out.fits", DATA)
+    assert (tmp_path / "out.fits").stat().st_mode == plain.stat().st_mode
+
+
+def test_the_same_content_gives_the_same_bytes(tmp_path):
+    for name in ("a.fits", "b.fits"):
+        write_image(tmp_path / name, DATA, header={"X": 1.5})
+    assert (tmp_path / "a.fits").read_bytes() == (tmp_path / "b.fits").read_bytes()
+
+
+# PSFs and models ----------------------------------------------------------------------------------------------------
+
+
+def test_psf_round_trip(tmp_path):
+    psf = Psf(np.random.default_rng(1).uniform(size=(5, 7)), (2.01, 2.99), 2.5, "optical", 0.97)
+    write_psf(tmp_path / "psf.fits", psf)
+    again, _ = read_psf(str(tmp_path / "psf.fits"))
+    np.testing.assert_array_equal(again.data, psf.data)
+    assert (again.centre, again.oversampling, again.kind, again.original_sum) == ((2.01, 2.99), 2.5, "optical", 0.97)
+
+
+@pytest.mark.parametrize("integrated", [True, False])
+def test_model_round_trip(tmp_path, integrated):
+    to_sky = np.array([[0.001, -0.012], [0.012, 0.002]])
+    model = Model(DATA, (1.0, 2.0), (53.1, -27.8), to_sky, 80.0, integrated)
+    write_model(tmp_path / "1.fits", model, {"FLAG": 3})
+    again = read_model(tmp_path / "1.fits")
+    np.testing.assert_array_equal(again.data, model.data)
+    np.testing.assert_allclose(again.pixel_to_sky, to_sky, rtol=1e-12)
+    assert (again.centre, again.sky, again.total, again.pixel_integrated) == (
+        (1.0, 2.0),
+        (53.1, -27.8),
+        80.0,
+        integrated,
+    )
+    assert read_header(str(tmp_path / "1.fits"))["HELD"] == pytest.approx(66.0 / 80.0)
+
+
+def test_the_wcs_of_our_model_says_the_same_as_its_matrix(tmp_path):
+    to_sky = np.array([[0.001, -0.012], [0.012, 0.002]])
+    write_model(tmp_path / "1.fits", Model(DATA, (1.0, 2.0), (53.1, -27.8), to_sky, 66.0))
+    y, x = sky_to_pixel(read_wcs(str(tmp_path / "1.fits")), 53.1, -27.8)
+    # world coordinates in degrees have 1e-14 of a turn: 1e-9 pixel
+    assert (y[0], x[0]) == pytest.approx((1.0, 2.0), abs=1e-7)
+
+
+def test_a_users_model(write):
+    data = np.zeros((9, 9))
+    data[6, 2] = 4.0
+    model = read_model(write(fits.PrimaryHDU(data, tan_header(**CD, CRPIX1=500.0, CRPIX2=-300.0))))
+    # the reference position is the pixel where the light is; east is left, north is up
+    assert model.centre == (6.0, 2.0) and model.total == 4.0 and model.pixel_integrated
+    # 1e-4: the tangent plane turns by an arcsecond and stretches by 1e-8 a minute from its centre
+    np.testing.assert_allclose(model.pixel_to_sky, [[0.0, -0.1], [0.1, 0.0]], atol=1e-4)
+    wcs = WCS(tan_header(**CD, CRPIX1=500.0, CRPIX2=-300.0))
+    assert model.sky == pytest.approx([float(v) for v in wcs.all_pix2world(2.0, 6.0, 0)], abs=1e-10)
+
+
+def test_a_users_point_model(write):
+    hdu = fits.PrimaryHDU(np.ones((1, 1)), tan_header(**CD))
+    hdu.header["PIXINT"] = False
+    assert read_model(write(hdu)).pixel_integrated is False
+
+
+def test_bad_models(tmp_path):
+    data = DATA.copy()
+    data[0, :2] = np.nan
+    for name, pixels, header in (
+        ("nan", data, tan_header(**CD)),
+        ("zero", 0 * DATA, tan_header(**CD)),
+        ("blind", DATA, fits.Header()),
+    ):
+        fits.PrimaryHDU(pixels, header).writeto(tmp_path / f"{name}.fits")
+    with pytest.raises(InputError, match=r"nan.fits holds 2 pixels that are not finite: set them to 0"):
+        read_model(tmp_path / "nan.fits")
+    with pytest.raises(InputError, match=r"zero.fits has the sum 0: a model must be positive"):
+        read_model(tmp_path / "zero.fits")
+    with pytest.raises(InputError, match=r"blind.fits has no world coordinates"):
+        read_model(tmp_path / "blind.fits")
+
+
+# Physical coordinates -----------------------------------------------------------------------------------------------
+
+
+def test_physical_coordinates_are_read_and_handed_to_products(write, tmp_path):
+    header = tan_header(**CD, LTV1=-100.0, LTM1_1=0.5)
+    wcs = read_wcs(write(fits.PrimaryHDU(DATA, header)))
+    matrix, offset = physical(wcs)
+    assert matrix.tolist() == [[0.5, 0.0], [0.0, 1.0]] and offset.tolist() == [-100.0, 0.0]
+    write_image(tmp_path / "product.fits", DATA, wcs=wcs)
+    again = read_header(str(tmp_path / "product.fits"))
+    assert (again["LTV1"], again["LTM1_1"], again["LTM2_2"], again["LTV2"]) == (-100.0, 0.5, 1.0, 0.0)
+
+
+@pytest.mark.parametrize("cards", [{}, {"LTM1_1": 0.0}, {"LTV1": "unknown"}])
+def test_no_or_useless_physical_coordinates_are_not_noted(write, cards):
+    wcs = read_wcs(write(fits.PrimaryHDU(DATA, tan_header(**CD, **cards))))
+    assert not hasattr(wcs, "physical")

@@ -1,0 +1,303 @@
+"""DS9 region files: every way to write a circle, the other shapes, errors with their line, digests, round trip."""
+
+from __future__ import annotations
+
+import logging
+import math
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from unblend.core.errors import RegionError
+from unblend.core.nouns import Region
+from unblend.io.regions import parse_regions, read_regions, region_digest, write_regions
+
+HEADER = """# Region file format: DS9 version 4.1
+global color=green dashlist=8 3 width=1 font="helvetica 10 normal roman" select=1 highlite=1 dash=0 include=1 source=1
+"""
+
+
+def parse(text: str) -> list[Region]:
+    return parse_regions(text, "x.reg")[0]
+
+
+def only(text: str) -> Region:
+    (region,) = parse(text)
+    return region
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'fk5\ncircle(53.0875,-27.84,1.5")',
+        'fk5;circle(53.0875,-27.84,1.5")',
+        'fk5 ; circle( 53.0875 , -27.84 , 1.5" ) # color=red text={}',
+        'FK5\nCIRCLE(53.0875d,-27.84d,1.5")',
+        'J2000; circle 53.0875 -27.84 1.5"',
+        "fk5;circle(3:32:21.0,-27:50:24.0,0.025')",
+        'fk5;circle(3h32m21.0s,-27d50m24.0s,1.5")',
+        f"fk5;circle(53.0875,-27.84,{1.5 / 3600:.12f})",
+        f"fk5;circle(53.0875,-27.84,{1.5 / 3600:.12f}d)",
+        f"fk5;circle({math.radians(53.0875):.14f}r,{math.radians(-27.84):.14f}r,{math.radians(1.5 / 3600):.6e}r)",
+        'fk5;+circle(53.0875,-27.84,1.5");',
+        '\ufefffk5\r\ncircle(53.0875,-27.84,1.5")\r\n',
+        "fk5;circle(53.0875 -27.84 1.5'')",
+        'fk5 circle(53.0875,-27.84,1.5")',
+        HEADER + 'fk5\ncircle(53.0875,-27.84,1.5") # color=#ff0000 width=2 tag={a; b}',
+    ],
+)
+def test_one_circle_in_many_spellings(text: str) -> None:
+    region = only(text.removeprefix("\ufeff"))
+    assert (region.kind, region.frame, region.include, region.text) == ("circle", "fk5", True, "")
+    # 1e-9 degrees: a few microarcsec, the digits that the spellings above carry.
+    assert region.points[0] == pytest.approx((53.0875, -27.84), abs=1e-9)
+    assert region.outer[0][0] == pytest.approx(1.5, abs=1e-5)
+    assert region.outer[0] == region.outer[1]
+    assert region.outer[0][1] == "arcsec"
+
+
+@pytest.mark.parametrize("frame", ["image\n", "IMAGE;", ""])
+def test_pixels_become_zero_based(frame: str) -> None:
+    region = only(f"{frame}circle(11,21,3)")
+    assert (region.frame, region.points, region.outer[0]) == ("image", ((20.0, 10.0),), (3.0, "pixel"))
+
+
+def test_physical_coordinates_are_kept_as_such() -> None:
+    region = only("physical\ncircle(11,21,3)")
+    assert (region.frame, region.points, region.outer[0]) == ("physical", ((20.0, 10.0),), (3.0, "physical"))
+    assert only('image;circle(11p,21p,2")').frame == "physical"
+
+
+def test_no_coordinate_system_is_remarked() -> None:
+    _, remarks = parse_regions("circle(1,2,3)", "x.reg")
+    assert remarks == ["x.reg, line 1: no coordinate system is named: pixels are assumed, as DS9 does."]
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [
+        ('image;circle(1,1,2")', (2.0, "arcsec")),
+        ("fk5;circle(1,1,2p)", (2.0, "physical")),
+        ("physical;circle(1,1,2i)", (2.0, "pixel")),
+        ("fk5;circle(1,1,2i)", (2.0, "pixel")),
+    ],
+)
+def test_sizes_keep_their_own_unit(text: str, size: tuple[float, str]) -> None:
+    assert only(text).outer[0] == size
+
+
+def test_pixel_position_under_a_sky_frame() -> None:
+    region = only('fk5;circle(11i,21i,2")')
+    assert (region.frame, region.points) == ("image", ((20.0, 10.0),))
+
+
+@pytest.mark.parametrize(
+    ("word", "frame"),
+    [("icrs", "icrs"), ("b1950", "fk4"), ("galactic", "galactic"), ("ecliptic", "barycentricmeanecliptic")],
+)
+def test_sky_frames(word: str, frame: str) -> None:
+    assert only(f'{word};circle(10,20,1")').frame == frame
+
+
+def test_sexagesimal_longitude_is_degrees_in_galactic_coordinates_and_hours_on_the_equator() -> None:
+    assert only('galactic;circle(10:30:00,-0:30:00,1")').points[0] == (10.5, -0.5)
+    assert only('icrs;circle(10:30:00,-0:30:00,1")').points[0] == (157.5, -0.5)
+
+
+def test_frame_holds_until_the_next_one_and_statements_share_a_line() -> None:
+    regions = parse('fk5;circle(1,2,3");box(1,2,3",4",5)\nimage;circle(1,2,3);-circle(4,5,6)\ncircle(7,8,9)')
+    assert [region.frame for region in regions] == ["fk5", "fk5", "image", "image", "image"]
+    assert [region.include for region in regions] == [True, True, True, False, True]
+    assert [region.line for region in regions] == [1, 1, 2, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("spelling", "text"),
+    [
+        ("text={two; words # here}", "two; words # here"),
+        ("color=red text = {John's} width=2", "John's"),
+        ("text='a \"b\"'", 'a "b"'),
+        ('text="it\'s"', "it's"),
+        ("tag={x} text={7}", "7"),
+        ("text={}", ""),
+        ("John's galaxy", ""),
+    ],
+)
+def test_texts(spelling: str, text: str) -> None:
+    first, second = parse(f"image;circle(1,2,3) # {spelling};circle(4,5,6)")
+    assert first.text == text
+    assert second.points == ((4.0, 3.0),)
+
+
+def test_exclusion_by_sign_and_by_property() -> None:
+    text = "image\n-circle(1,1,1)\n!circle(1,1,1)\ncircle(1,1,1) # include=0\n- box(1,1,1,1,0)"
+    assert [region.include for region in parse(text)] == [False] * 4
+    first, second = parse("global include=0\nimage\ncircle(1,1,1)\n+circle(1,1,1)")
+    assert (first.include, second.include) == (False, True)
+
+
+def test_shapes() -> None:
+    assert only("image;ellipse(1,1,5,3,30)").outer == ((5.0, "pixel"), (3.0, "pixel"))
+    assert only("image;ellipse(1,1,5,3)").angle == 0.0
+    box = only("image;rotbox(1,1,6,4,1.5707963r)")
+    assert (box.kind, box.outer) == ("box", ((3.0, "pixel"), (2.0, "pixel")))
+    assert box.angle == pytest.approx(90.0, abs=1e-5)  # the seven digits written above
+    polygon = only("image;polygon(1,1,5,1,5,4)")
+    assert polygon.points == ((0.0, 0.0), (0.0, 4.0), (3.0, 4.0))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "annulus(1,1,2,4)",
+        "annulus(1,1,2,4,n=3)",
+        "annulus(1,1,2,3,4)",
+        "annulus(1,1,4,2)",
+        "annulus 1 1 2 4",
+        "panda(1,1,0,360,4,2,4,1)",
+    ],
+)
+def test_annuli(text: str) -> None:
+    region = only(f"image;{text}")
+    assert (region.kind, region.inner[0][0], region.outer[0][0], region.sector) == ("circle", 2.0, 4.0, None)
+
+
+def test_annuli_of_ellipses_and_boxes() -> None:
+    ellipse = only("image;ellipse(1,1,2,1,4,2,6,3,30)")
+    assert (ellipse.inner, ellipse.outer) == (((2.0, "pixel"), (1.0, "pixel")), ((6.0, "pixel"), (3.0, "pixel")))
+    assert ellipse.angle == 30.0
+    box = only("image;box(1,1,2,1,4,2)")
+    assert (box.inner[0][0], box.outer[1][0], box.angle) == (1.0, 1.0, 0.0)
+
+
+def test_pandas() -> None:
+    assert only("image;panda(1,1,350,40,1,0,3,1)").sector == (350.0, 400.0)
+    assert only("image;panda(1,1,350,40,1,0,3,1)").inner == ()
+    region = only("image\n# epanda(1,1,0,90,1,1,2,3,6,1,45) # epanda=(0 90)(1 2 3 6)(45)")
+    assert (region.kind, region.sector, region.angle, region.outer[1][0]) == ("ellipse", (0.0, 90.0), 45.0, 6.0)
+    assert only("image\n# bpanda(1,1,0,90,1,1,2,4,6,1)").outer == ((2.0, "pixel"), (3.0, "pixel"))
+
+
+def test_composites_give_their_text_and_sign_to_their_members() -> None:
+    text = "image\n# composite(5,5,0) || composite=1 text={pair}\ncircle(1,1,1) ||\ncircle(9,9,1)\ncircle(2,2,2)"
+    assert [region.text for region in parse(text)] == ["pair", "pair", ""]
+
+
+def test_comments_and_commented_regions_are_nothing() -> None:
+    assert (
+        parse("# circle(1,2,3)\n#image;circle(1,2,3)\n\n   \n# a comment; circle(1,2,3)\nimage # circle(1,2,3)") == []
+    )
+
+
+def test_shapes_without_area_are_ignored_with_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = tmp_path / "a.reg"
+    path.write_text(
+        "image\npoint(1,1) # point=x\nline(1,1,2,2)\ncircle(1,1,1)\n# vector(1,1,5,0)\n"
+        "# text(1,1) text={a;b}\ncircle point 1 1"
+    )
+    with caplog.at_level(logging.WARNING):
+        assert len(read_regions(path)) == 1
+    assert len(caplog.messages) == 5
+    assert caplog.messages[0] == f"{path}, line 2: a point encloses no area and is ignored."
+
+
+def test_a_bare_size_of_a_degree_is_remarked() -> None:
+    _, remarks = parse_regions("fk5;circle(53,-27,1.5)", "x.reg")
+    assert remarks == ['x.reg, line 1: the size 1.5 means degrees on the sky; arcsec are written 1.5".']
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("circle(1,2)", r"expected circle\(x, y, radius\), found 2 numbers"),
+        ("circle(1,2,3,4)", "found 4 numbers"),
+        ("circle(1,2,3", "between parentheses"),
+        ("circle(1,2,3)-circle(1,2,1)", "between parentheses"),
+        ("circel(1,2,3)", "expected one of circle, annulus"),
+        ("circle(a,2,3)", "expected a pixel position, found 'a'"),
+        ('circle(3:32:21,-27:50:24,1")', "is fk5 missing"),
+        ("circle(1,2,-3)", "expected a size"),
+        ("circle(1,2,nan)", "expected a size"),
+        ("ellipse(1,2,3,4,north)", "expected an angle"),
+        ("polygon(1,2,3,4,5)", "found 5 numbers"),
+        ("<html>", "expected a coordinate system or a shape"),
+        ("linear;circle(1,2,3)", "linear is not known"),
+        ("# format: degrees (fk5)", "not DS9's own format"),
+        ('<?xml version="1.0"?>', "not DS9's own format"),
+        ('fk5;circle(3:61:21,-27:50:24,1")', "minutes and seconds below 60"),
+        ('fk5;circle(10,-91,1")', "latitude between -90 and 90"),
+        ('fk5;circle(10p,-9,1")', "expected a sky position"),
+    ],
+)
+def test_errors_name_file_line_and_expectation(text: str, problem: str) -> None:
+    with pytest.raises(RegionError, match=rf"x\.reg, line 3: cannot understand .*{problem}.*correct or remove"):
+        parse(f"# header\nimage\n{text}\n")
+
+
+def test_missing_file_is_an_empty_list(tmp_path: Path) -> None:
+    assert read_regions(tmp_path / "none.reg") == []
+
+
+def digest(tmp_path: Path, text: str) -> str | None:
+    path = tmp_path / "a.reg"
+    path.write_text(text)
+    return region_digest(path)
+
+
+def test_digest_is_of_the_meaning(tmp_path: Path) -> None:
+    reference = digest(tmp_path, 'fk5\ncircle(53.0875,-27.84,1.5") # text={7}')
+    assert reference is not None
+    for same in (
+        HEADER + '\n\n# a remark\nfk5\ncircle(53.0875,-27.84,1.5") # color=red text={7}\r\n',
+        'fk5;circle(3:32:21,-27:50:24,1.5") # text={7}\npoint(1,1)',
+    ):
+        assert digest(tmp_path, same) == reference
+    for other in (
+        'fk5\ncircle(53.0875,-27.84,1.6") # text={7}',
+        'fk5\ncircle(53.0875,-27.84,1.5") # text={8}',
+        'fk5\n-circle(53.0875,-27.84,1.5") # text={7}',
+        'fk4\ncircle(53.0875,-27.84,1.5") # text={7}',
+    ):
+        assert digest(tmp_path, other) not in (reference, None)
+
+
+def test_digest_of_nothing_is_none(tmp_path: Path) -> None:
+    assert region_digest(tmp_path / "none.reg") is None
+    assert digest(tmp_path, HEADER) is None
+
+
+def test_the_reader_needs_no_heavy_import_and_is_fast(tmp_path: Path) -> None:
+    path = tmp_path / "a.reg"
+    path.write_text(
+        "fk5\n" + "\n".join(f'circle(3:32:{i % 60:02d}.5,-27:50:24,1.5") # text={{{i}}}' for i in range(1000))
+    )
+    code = "import sys, unblend.io.regions; sys.exit('regions' in sys.modules or 'astropy' in sys.modules)"
+    scripts = str(Path(__file__).parents[3] / "scripts")
+    assert subprocess.run([sys.executable, "-c", code], env={"PYTHONPATH": scripts}, check=False).returncode == 0
+    start = time.perf_counter()
+    assert region_digest(path) is not None
+    assert time.perf_counter() - start < 1.0  # 0.05 s measured; a loaded machine takes longer
+
+
+def test_written_regions_are_read_back(tmp_path: Path) -> None:
+    arcsec, pixel = (1.5, "arcsec"), (3.0, "pixel")
+    regions = [
+        Region("circle", "icrs", ((53.0875, -27.84),), (arcsec, arcsec), text="7", line=4),
+        Region("ellipse", "icrs", ((53.0, -27.0),), (arcsec, (0.5, "arcsec")), angle=30.0, line=5),
+        Region("box", "image", ((4.0, 9.0),), (pixel, pixel), angle=10.0, include=False, line=7),
+        Region("circle", "image", ((4.0, 9.0),), (pixel, pixel), ((1.0, "pixel"), (1.0, "pixel")), line=8),
+        Region("polygon", "image", ((0.0, 0.0), (0.0, 4.0), (3.0, 4.0)), line=9),
+        Region("circle", "physical", ((4.0, 9.0),), ((3.0, "physical"), (3.0, "physical")), line=11),
+    ]
+    path = tmp_path / "new" / "a.reg"
+    write_regions(path, regions, color="cyan")
+    assert read_regions(path) == regions
+    assert [item.name for item in path.parent.iterdir()] == ["a.reg"]
+
+
+def test_sectors_are_not_written(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="sectors cannot be written"):
+        write_regions(tmp_path / "a.reg", parse("image;panda(1,1,0,90,1,0,3,1)"))
+    assert not (tmp_path / "a.reg").exists()

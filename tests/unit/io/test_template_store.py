@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from unblend.core.nouns import Box, Template
+from unblend.io.template_store import read_templates, write_templates
+
+RNG = np.random.default_rng(3)
+TEMPLATES = [
+    Template(7, Box(2, 3, 6, 10), RNG.uniform(size=(4, 7)), 0.97),
+    Template(2, Box(0, 0, 0, 0), np.zeros((0, 0)), 0.0),
+    Template(30, Box(0, 0, 1, 1), np.ones((1, 1)), 1.0),
+]
+KEYS = {7: "a" * 16, 2: "b", 30: ""}
+
+
+def test_round_trip_keeps_the_order(tmp_path):
+    write_templates(tmp_path / "templates.npz", TEMPLATES, KEYS)
+    again, keys = read_templates(tmp_path / "templates.npz")
+    assert keys == KEYS and [(t.id, t.box, t.coverage) for t in again] == [(t.id, t.box, t.coverage) for t in TEMPLATES]
+    for one, other in zip(again, TEMPLATES, strict=True):
+        # stored as float32
+        np.testing.assert_allclose(one.data, other.data, rtol=1e-7)
+        assert one.data.shape == other.box.shape
+
+
+def test_the_same_templates_give_the_same_bytes(tmp_path):
+    write_templates(tmp_path / "a.npz", TEMPLATES, KEYS)
+    write_templates(tmp_path / "b.npz", TEMPLATES, KEYS)
+    assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
+
+
+def test_what_was_read_and_written_again_is_the_same(tmp_path):
+    # templates that an edit leaves alone are taken over from the store: they must not drift
+    write_templates(tmp_path / "a.npz", TEMPLATES, KEYS)
+    write_templates(tmp_path / "b.npz", *read_templates(tmp_path / "a.npz"))
+    assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
+
+
+def test_none_at_all(tmp_path):
+    write_templates(tmp_path / "a.npz", [], {})
+    assert read_templates(tmp_path / "a.npz") == ([], {})
+
+
+def test_a_writer_that_raises_leaves_nothing(tmp_path):
+    with pytest.raises(KeyError):
+        write_templates(tmp_path / "a.npz", TEMPLATES, {7: "a"})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_store_cut_short_is_an_error(tmp_path):
+    write_templates(tmp_path / "a.npz", TEMPLATES, KEYS)
+    whole = (tmp_path / "a.npz").read_bytes()
+    for content in (whole[:200], b"", b"words\n" * 100):
+        (tmp_path / "a.npz").write_bytes(content)
+        with pytest.raises(OSError, match=r"a.npz is no file of templates"):
+            read_templates(tmp_path / "a.npz")
+    with pytest.raises(FileNotFoundError):
+        read_templates(tmp_path / "none.npz")

@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from unblend.photometry.catalogue import adopted_error, band_columns, column_units, sed_columns
+
+NAN = np.nan
+FLUXES = {
+    "flux": np.array([100.0, -4.0, NAN]),
+    "flux_err": np.array([3.0, 3.0, NAN]),
+    "flux_err_shape": np.array([4.0, NAN, NAN]),
+    "flux_err_sim": np.array([3.5, 3.5, NAN]),
+    "flag": np.array([0, 2, 1]),
+}
+
+
+def test_errors_add_in_quadrature():
+    # 3² + 4² = 5²; the floor of 12 % of 100 makes it 13
+    assert adopted_error(*(np.array([v]) for v in (100.0, 3.0, 4.0)), scale=1.0, error_floor=0.0) == pytest.approx(
+        [5.0]
+    )
+    assert adopted_error(*(np.array([v]) for v in (100.0, 3.0, 4.0)), scale=1.0, error_floor=0.12) == pytest.approx(
+        [13.0]
+    )
+
+
+def test_the_monte_carlo_scales_the_formal_error_alone():
+    assert adopted_error(*(np.array([v]) for v in (1.0, 3.0, 8.0)), scale=2.0, error_floor=0.0) == pytest.approx([10.0])
+
+
+def test_an_unknown_shape_error_counts_as_nothing():
+    found = adopted_error(FLUXES["flux"], FLUXES["flux_err"], FLUXES["flux_err_shape"], scale=1.0, error_floor=0.5)
+    assert found[1] == pytest.approx(np.hypot(3.0, 2.0)) and np.isnan(found[2])
+
+
+def test_columns_without_zero_point():
+    columns = band_columns("k", FLUXES, scale=1.0, error_floor=0.0, zero_point_ab=None)
+    assert set(columns) == {
+        "flux_k", "err_k", "flag_k", "err_formal_k", "err_sim_k", "err_shape_k", "mag_k", "mag_err_k",
+    }  # fmt: skip
+    assert columns["err_k"][:2] == pytest.approx([5.0, 3.0])
+    assert np.isnan(columns["mag_k"]).all() and np.isnan(columns["mag_err_k"]).all()
+
+
+def test_columns_with_zero_point():
+    columns = band_columns("irac-ch1", FLUXES, scale=1.0, error_floor=0.0, zero_point_ab=26.4)
+    assert columns["flux_irac-ch1_ujy"][:2] == pytest.approx([10.0, -0.4])
+    assert columns["err_irac-ch1_ujy"][:2] == pytest.approx([0.5, 0.3])
+    assert columns["mag_irac-ch1"][0] == pytest.approx(21.4)
+    # 5 % are 0.0543 magnitudes; a negative flux has none
+    assert columns["mag_err_irac-ch1"][0] == pytest.approx(0.05 * 2.5 / np.log(10))
+    assert np.isnan(columns["mag_irac-ch1"][1:]).all() and np.isnan(columns["mag_err_irac-ch1"][1:]).all()
+
+
+def test_units():
+    columns = band_columns("k", FLUXES, scale=1.0, error_floor=0.0, zero_point_ab=23.9) | {"ra": 0, "x": 0}
+    units = column_units(columns)
+    assert units["ra"] == "deg" and units["x"] == "pix"
+    assert {n: u for n, u in units.items() if n.endswith("_k") or "_k_" in n} == {
+        "flux_k_ujy": "uJy", "err_k_ujy": "uJy", "mag_k": "mag", "mag_err_k": "mag",
+    }  # fmt: skip
+
+
+def test_the_sed_codes_get_microjansky_and_minus_99():
+    catalogue = {"id": np.array([1, 2, 3])}
+    catalogue |= band_columns("k", FLUXES, scale=1.0, error_floor=0.0, zero_point_ab=26.4)
+    catalogue |= band_columns("i", FLUXES, scale=1.0, error_floor=0.0, zero_point_ab=None)
+    sed = sed_columns(catalogue, {"k": "205", "i": "i"})
+    assert list(sed) == ["id", "F205", "E205"]
+    # a negative flux is a measurement
+    assert sed["F205"] == pytest.approx([10.0, -0.4, -99.0]) and sed["E205"] == pytest.approx([0.5, 0.3, -99.0])
+    assert list(sed_columns(catalogue, {"k": "vista_k"})) == ["id", "F_vista_k", "E_vista_k"]
+
+
+def test_an_error_of_nought_is_no_measurement():
+    catalogue = {"id": np.array([1]), "flux_k_ujy": np.array([5.0]), "err_k_ujy": np.array([0.0])}
+    assert sed_columns(catalogue, {"k": "k"})["F_k"].tolist() == [-99.0]

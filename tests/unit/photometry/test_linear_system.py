@@ -1,0 +1,291 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from gaussians import gaussian, gaussian_field
+from unblend.core.errors import InputError
+from unblend.core.flags import Flag
+from unblend.core.nouns import Box, Template
+from unblend.core.statistics import noise_rms
+from unblend.photometry.linear_system import model_image, neighbours_removed, rescale_weight, solve
+from unblend.photometry.normal_matrix import LocalInverse, overlapping_pairs, scaled_solve
+
+SHAPE = (40, 50)
+
+
+def dense_answer(image, weight, templates):
+    """Return amplitudes and covariance by the textbook's design matrix, the constant last."""
+    design = np.ones((image.size, len(templates) + 1))
+    for k, template in enumerate(templates):
+        canvas = np.zeros(image.shape)
+        canvas[template.box.slices] = template.data
+        design[:, k] = canvas.ravel()
+    inverse = np.linalg.inv(design.T @ (weight.ravel()[:, None] * design))
+    return inverse @ design.T @ (weight * image).ravel(), inverse
+
+
+def test_the_flux_of_two_pixels_by_hand():
+    # a template of one pixel, one usable pixel beside it for the constant: 7 = flux + 3
+    template = Template(4, Box(0, 0, 1, 1), np.ones((1, 1)))
+    answer = solve(np.array([[7.0, 3.0]]), np.array([[1.0, 4.0]]), [template])
+    # relative ridge: 1e-10
+    assert answer.flux[0] == pytest.approx(4.0, rel=1e-8)
+    assert answer.background == pytest.approx(3.0, rel=1e-8)
+    assert answer.err[0] == pytest.approx(np.sqrt(1.0 + 0.25), rel=1e-8)
+    assert answer.err_isolated[0] == pytest.approx(1.0)
+    assert answer.background_err == pytest.approx(0.5, rel=1e-8)
+    assert answer.worst_neighbour[0] == 0 and answer.correlation[0] == 0.0
+
+
+def test_noiseless_fluxes_come_back_negative_ones_and_a_pedestal_included():
+    templates = [gaussian(1, 12, 14, SHAPE), gaussian(2, 14.3, 16.2, SHAPE), gaussian(3, 30, 40, SHAPE)]
+    truth = np.array([100.0, -20.0, 3.0])
+    image = model_image(templates, truth, SHAPE, background=1e5)
+    answer = solve(image, np.full(SHAPE, 0.25), templates)
+    # the pedestal of 1e5 leaves 1e-11 of rounding in each pixel
+    np.testing.assert_allclose(answer.flux, truth, atol=1e-6)
+    assert answer.background == pytest.approx(1e5, abs=1e-8)
+    np.testing.assert_allclose(answer.residual, 0.0, atol=1e-7)
+
+
+def test_agrees_with_a_dense_design_matrix():
+    rng = np.random.default_rng(1)
+    templates, truth = gaussian_field(30, 48, rng)
+    weight = rng.uniform(0.5, 2.0, (48, 48))
+    weight[rng.random((48, 48)) < 0.1] = 0.0
+    image = model_image(templates, truth, (48, 48), 2.0) + rng.normal(size=(48, 48))
+    image[weight == 0] = np.nan
+    expected, inverse = dense_answer(np.nan_to_num(image), weight, templates)
+    answer = solve(image, weight, templates)
+    # the ridge of 1e-10, times the condition of the crowded field
+    np.testing.assert_allclose([*answer.flux, answer.background], expected, rtol=1e-7, atol=1e-7)
+    np.testing.assert_allclose(answer.err, np.sqrt(np.diag(inverse))[:-1], rtol=1e-7)
+    np.testing.assert_allclose(answer.inverse, inverse, atol=1e-7 * np.abs(inverse).max())
+    rho = inverse / np.sqrt(np.outer(np.diag(inverse), np.diag(inverse)))
+    rho[np.diag_indices_from(rho)] = 0
+    worst = np.argmax(np.abs(rho[:-1, :-1]), axis=1)
+    np.testing.assert_array_equal(answer.worst_neighbour, worst + 1)
+    np.testing.assert_allclose(answer.correlation, rho[np.arange(30), worst], rtol=1e-6)
+
+
+def test_the_order_of_sources_changes_no_bit():
+    rng = np.random.default_rng(2)
+    templates, truth = gaussian_field(40, 60, rng)
+    image = model_image(templates, truth, (60, 60)) + rng.normal(size=(60, 60))
+    first = solve(image, np.ones((60, 60)), templates)
+    order = rng.permutation(40)
+    second = solve(image, np.ones((60, 60)), [templates[k] for k in order])
+    for name in ("ids", "flux", "err", "err_isolated", "worst_neighbour", "correlation", "flags"):
+        np.testing.assert_array_equal(getattr(first, name)[order], getattr(second, name))
+    np.testing.assert_array_equal(first.inverse[np.ix_(order, order)], second.inverse[:-1, :-1])
+    np.testing.assert_array_equal(first.residual, second.residual)
+
+
+def test_pulls_have_unit_scatter():
+    rng = np.random.default_rng(3)
+    templates, truth = gaussian_field(60, 80, rng)
+    clean = model_image(templates, truth, (80, 80), 1.0)
+    pulls = []
+    for _ in range(20):
+        answer = solve(clean + 2.0 * rng.normal(size=clean.shape), np.full(clean.shape, 0.25), templates)
+        pulls.append((answer.flux - truth) / answer.err)
+    # 1200 pulls: their scatter is known to 0.02, their mean to 0.03
+    assert np.std(pulls) == pytest.approx(1.0, abs=0.06)
+    assert abs(np.mean(pulls)) < 0.1
+
+
+def test_identical_templates_share_their_light_and_leave_others_alone():
+    pair = [gaussian(1, 20, 20, SHAPE), gaussian(2, 20, 20, SHAPE)]
+    other = gaussian(3, 20, 24, SHAPE)
+    rng = np.random.default_rng(4)
+    image = model_image([*pair, other], np.array([30.0, 70.0, 50.0]), SHAPE) + 0.1 * rng.normal(size=SHAPE)
+    weight = np.full(SHAPE, 100.0)
+    both, single = solve(image, weight, [*pair, other]), solve(image, weight, [pair[0], other])
+    # rounding over the ridge: 1e-16 / 1e-10, times a few
+    assert both.flux[0] + both.flux[1] == pytest.approx(single.flux[0], rel=1e-6)
+    assert both.flux[0] == pytest.approx(both.flux[1], rel=1e-3)
+    assert both.flux[2] == pytest.approx(single.flux[1], rel=1e-6)
+    assert both.err[2] == pytest.approx(single.err[1], rel=1e-5)
+    assert (both.err[:2] > 1e4 * single.err[0]).all()
+    assert (both.flags[:2] & Flag.DEGENERATE).all() and both.flags[2] == 0
+    assert both.worst_neighbour[:2].tolist() == [2, 1]
+    assert both.correlation[0] == pytest.approx(-1.0, abs=1e-6)
+
+
+def test_sources_without_pixels_are_left_out_and_flagged():
+    weight = np.ones(SHAPE)
+    weight[:, :15] = 0.0
+    templates = [
+        gaussian(1, 20, 30, SHAPE),
+        gaussian(2, 20, 3, SHAPE, half=5),  # wholly masked
+        gaussian(3, -30, 20, SHAPE),  # off the image
+        Template(5, Box(1, 20, 4, 23), np.zeros((3, 3))),  # a model without light
+        Template(6, Box(1, 20, 4, 23), np.full((3, 3), np.nan)),
+        gaussian(7, 20, 15, SHAPE),  # a third of it masked
+        gaussian(8, 0, 40, SHAPE),  # two fifths of it off the image
+    ]
+    truth = np.array([10.0, 1e6, 5.0, 5.0, 5.0, 20.0, 30.0])
+    image = np.where(weight > 0, model_image([templates[0], *templates[5:]], truth[[0, 5, 6]], SHAPE), np.nan)
+    answer = solve(image, weight, templates)
+    none, no_model = int(Flag.NO_PIXELS), int(Flag.NO_MODEL)
+    edges = [int(Flag.PARTLY_MASKED), int(Flag.ON_EDGE)]
+    assert answer.flags.tolist() == [0, none, none, none, no_model, *edges]
+    measured = np.array([0, 5, 6])
+    np.testing.assert_allclose(answer.flux[measured], truth[measured], rtol=1e-7)
+    for column in (answer.flux, answer.err, answer.err_isolated, answer.correlation):
+        assert np.isnan(np.delete(column, measured)).all()
+    assert answer.active.tolist() == [0, 5, 6]
+    assert np.isnan(answer.residual[20, 3]) and np.isfinite(answer.residual[20, 30])
+
+
+def test_a_partly_masked_source_is_unbiased_and_less_sure():
+    rng = np.random.default_rng(12)
+    template, weight = gaussian(1, 20, 20, SHAPE), np.ones(SHAPE)
+    whole = solve(np.zeros(SHAPE), weight, [template])
+    weight[:, :20] = 0.0
+    image = 50.0 * model_image([template], np.ones(1), SHAPE)
+    pulls = []
+    for _ in range(60):
+        seen = image + rng.normal(size=SHAPE)
+        seen[:, :20] = 1e6  # what lies under the mask does not matter
+        answer = solve(seen, weight, [template])
+        pulls.append((answer.flux[0] - 50.0) / answer.err[0])
+    # 40 % of the light is left, the middle column among it: half of Σ T² and more
+    assert 1.2 < answer.err[0] / whole.err[0] < 1.6 and answer.flags[0] == Flag.PARTLY_MASKED
+    # 60 pulls: 0.13 for their mean, 9 % for their scatter
+    assert abs(np.mean(pulls)) < 0.4 and np.std(pulls) == pytest.approx(1.0, abs=0.28)
+
+
+def test_local_inverse_agrees_with_the_dense_one():
+    rng = np.random.default_rng(5)
+    templates, truth = gaussian_field(1100, 330, rng, half=6)
+    templates.append(gaussian(2000, *(templates[0].box.y0 + 6, templates[0].box.x0 + 6), (330, 330), half=6))
+    templates.append(Template(2001, templates[-1].box, templates[-1].data))  # identical: the hard case
+    truth = np.append(truth, [50.0, 50.0])
+    image = model_image(templates, truth, (330, 330), 3.0) + rng.normal(size=(330, 330))
+    weight = np.ones(image.shape)
+    order = rng.permutation(len(templates))
+    shuffled = [templates[k] for k in order]
+    dense, local = solve(image, weight, shuffled), solve(image, weight, shuffled, dense_limit=100)
+    assert isinstance(local.inverse, LocalInverse)
+    plain = np.isin(dense.ids, [2000, 2001], invert=True)
+    # what lies beyond two overlaps: measured 1e-8
+    np.testing.assert_allclose(((local.flux - dense.flux) / dense.err)[plain], 0.0, atol=1e-6)
+    np.testing.assert_allclose(local.err[plain], dense.err[plain], rtol=1e-5)
+    np.testing.assert_allclose(local.correlation[plain], dense.correlation[plain], atol=1e-5)
+    np.testing.assert_array_equal(local.flags, dense.flags)
+    assert local.flux[~plain].sum() == pytest.approx(dense.flux[~plain].sum(), rel=1e-5)
+    some = np.array([0, 700, len(local.active)])
+    np.testing.assert_allclose(local.inverse_rows(some)[0], dense.inverse_rows(some)[0], atol=1e-6)
+    np.testing.assert_allclose(local.inverse_rows(some)[2], dense.inverse_rows(some)[2], atol=1e-9)
+    assert local.background == pytest.approx(dense.background, abs=1e-8)
+    assert local.background_err == pytest.approx(dense.background_err, rel=1e-6)
+
+
+def test_apply_inverse_gives_the_amplitudes():
+    rng = np.random.default_rng(6)
+    templates, _ = gaussian_field(300, 90, rng)
+    image = rng.normal(size=(90, 90))
+    answer = solve(image, np.ones((90, 90)), templates)
+    right = [np.sum(image[t.box.slices] * t.data) for t in templates]
+    amplitudes = answer.apply_inverse(np.array([*right, image.sum()]))
+    np.testing.assert_allclose(amplitudes, [*answer.flux, answer.background], rtol=1e-6, atol=1e-6)
+
+
+def test_no_templates_measures_the_constant():
+    answer = solve(np.full((3, 4), 2.5), np.ones((3, 4)), [])
+    assert answer.background == pytest.approx(2.5) and len(answer.flux) == 0
+
+
+def test_pairs_are_all_overlaps():
+    rng = np.random.default_rng(7)
+    start = rng.integers(0, 60, (80, 2))
+    boxes = np.hstack([start, start + rng.integers(1, 15, (80, 2))])
+    expected = [(i, j) for i in range(80) for j in range(i, 80) if Box(*boxes[i]).overlaps(Box(*boxes[j]))]
+    assert list(zip(*overlapping_pairs(boxes), strict=True)) == expected
+
+
+def test_scaled_solve_mirrors_a_matrix_larger_than_a_block():
+    rng = np.random.default_rng(8)
+    half = rng.normal(size=(600, 900))
+    matrix = half @ half.T
+    right = rng.normal(size=600)
+    solution, inverse = scaled_solve(matrix.copy(), right)
+    # ridge 1e-10 times the condition number, below 1e3
+    np.testing.assert_allclose(inverse @ matrix, np.eye(600), atol=1e-6)
+    np.testing.assert_allclose(matrix @ solution, right, atol=1e-6)
+
+
+def test_neighbours_removed_keeps_one_source_and_the_background():
+    templates = [gaussian(1, 12, 14, SHAPE), gaussian(2, 14, 16, SHAPE)]
+    flux = np.array([5.0, np.nan])
+    image = model_image(templates, np.array([5.0, 8.0]), SHAPE, 1.0)
+    kept = neighbours_removed(image, templates, np.array([5.0, 8.0]), 2)
+    np.testing.assert_allclose(kept, model_image(templates[1:], np.array([8.0]), SHAPE, 1.0), atol=1e-12)
+    np.testing.assert_allclose(neighbours_removed(image, templates, flux, 1), image, atol=0)
+    with pytest.raises(InputError, match="Source 9"):
+        neighbours_removed(image, templates, flux, 9)
+
+
+def test_noise_rms_ignores_sources_and_masked_pixels():
+    rng = np.random.default_rng(9)
+    image = 10.0 + 3.0 * rng.normal(size=(200, 200))
+    image[::10, ::7] += 300.0
+    mask = np.zeros(image.shape, dtype=bool)
+    mask[:50] = True
+    image[:50] *= 100.0
+    image[60, 60] = np.nan
+    # 30 000 pixels: 0.7 % for a MAD
+    assert noise_rms(image, mask) == pytest.approx(3.0, rel=0.03)
+    assert np.isnan(noise_rms(image, np.ones(image.shape, dtype=bool)))
+
+
+@pytest.mark.parametrize("dense_limit", [0, 5000])
+def test_a_scaled_solution_is_that_of_scaled_weights(dense_limit):
+    rng = np.random.default_rng(4)
+    templates, flux = gaussian_field(12, 60, rng)
+    image = model_image(templates, flux, (60, 60), 2.0) + rng.normal(size=(60, 60))
+    weight = rng.uniform(0.5, 2.0, size=(60, 60))
+    scaled = solve(image, weight, templates, dense_limit=dense_limit).scaled(1.7)
+    again = solve(image, weight / 1.7**2, templates, dense_limit=dense_limit)
+    for name in ("flux", "err", "err_isolated", "background", "background_err", "correlation", "flags", "residual"):
+        np.testing.assert_allclose(getattr(scaled, name), getattr(again, name), rtol=1e-9, atol=1e-12, err_msg=name)
+    every = np.arange(13)
+    np.testing.assert_allclose(scaled.inverse_rows(every), again.inverse_rows(every), rtol=1e-8, atol=1e-14)
+
+
+def test_the_scatter_of_many_pixels_is_that_of_some():
+    image = np.random.default_rng(5).normal(scale=3.0, size=(1500, 1500))
+    # columns of their own: a sample at even steps could see one kind alone
+    image[:, ::3] *= 1.1
+    values = image.ravel()
+    whole = noise_rms(np.where(np.arange(values.size) % 2, values, np.nan), np.zeros(values.shape, dtype=bool))
+    # 500 000 of 2 250 000 pixels: 0.12 %, as the half that is the reference
+    assert noise_rms(image, np.zeros(image.shape, dtype=bool)) == pytest.approx(whole, rel=0.006)
+    assert noise_rms(image, np.zeros(image.shape, dtype=bool)) == noise_rms(image, np.zeros(image.shape, dtype=bool))
+
+
+def test_rescale_weight_gives_the_factor_on_the_errors():
+    rng = np.random.default_rng(10)
+    residual = rng.normal(size=(100, 100)) * 2.0
+    weight = np.full((100, 100), 1.0)
+    weight[:30] = 0.0
+    residual[:30] = np.nan
+    # 7000 pixels: 1.4 % for a MAD
+    assert rescale_weight(weight, residual, np.zeros(weight.shape, dtype=bool)) == pytest.approx(2.0, rel=0.05)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"weight": np.ones((3, 3))}, "one shape"),
+        ({"weight": np.zeros(SHAPE)}, "no pixel of finite value"),
+        ({"templates": [gaussian(3, 9, 9, SHAPE)] * 2}, "found 2 of ID 3"),
+        ({"templates": [Template(3, Box(-1, 0, 2, 3), np.ones((3, 3)))]}, "source 3 must lie inside"),
+        ({"templates": [Template(3, Box(0, 0, 2, 3), np.ones((3, 3)))]}, r"data of shape \(3, 3\)"),
+    ],
+)
+def test_bad_input_is_named(change, message):
+    given = {"image": np.ones(SHAPE), "weight": np.ones(SHAPE), "templates": [gaussian(1, 9, 9, SHAPE)]} | change
+    with pytest.raises(InputError, match=message):
+        solve(**given)

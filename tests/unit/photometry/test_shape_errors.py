@@ -1,0 +1,184 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from template_battery import SKY, Blur, Grid, psf_of, wcs_of
+from unblend.models.rendering import sersic_model
+from unblend.models.templates import TemplateEngine
+from unblend.photometry.linear_system import solve
+from unblend.photometry.shape_errors import PARAMETERS, ShapeDerivatives, all_shape_errors
+
+STACK = np.array([[0.0, -0.06], [0.06, 0.0]])  # detection pixels: north up, east left
+PROFILE = {"n": 2.0, "r_e": 5.0, "ell": 0.4, "pa": 30.0}
+STEPS = {"y": 0.02, "x": 0.02, "pa": 0.5, "ell": 0.01, "n": 0.05, "r_e": 0.05}
+SHEARED = Grid(scale=0.15, side=101, rotation=20.0, shear=0.1, flipped=True)
+
+
+def engine_of(grid=SHEARED):
+    return TemplateEngine(wcs_of(grid), (grid.side, grid.side), psf_of(Blur(3.0)))
+
+
+def model_at(dy=0.0, dx=0.0, **profile):
+    """Return the model with its position moved by detection pixels."""
+    east, north = STACK @ [dy, dx] / 3600.0
+    sky = (SKY[0] + east / np.cos(np.deg2rad(SKY[1])), SKY[1] + north)
+    return sersic_model(flux=5.0, sky=sky, pixel_to_sky=STACK, oversampling=5, **{**PROFILE, **profile})
+
+
+def image_of(engine, model):
+    template = engine.template(1, model)
+    image = np.zeros(engine.shape)
+    image[template.box.slices] = template.data
+    return image
+
+
+def response_of(engine, model, g, **profile):
+    """Return the response of a flux with the influence `g`, an image of the band."""
+    shape = {"oversampling": 5.0, **PROFILE, **profile}
+    box, images = ShapeDerivatives(engine)(model, **shape)
+    return np.einsum("pyx,yx->p", images, g[box.slices])
+
+
+def error_of(response, covariance):
+    return np.sqrt(response @ covariance @ response)
+
+
+@pytest.mark.parametrize("name", PARAMETERS)
+def test_responses_against_differences(name):
+    engine, step = engine_of(), STEPS[name]
+    rows, columns = np.indices(engine.shape)
+    # an influence without symmetry: every parameter changes the flux
+    g = np.exp(-((rows - 52.0) ** 2 + 0.5 * (columns - 46.0) ** 2 + 0.6 * (rows - 52) * (columns - 46)) / 18.0)
+
+    def seen(sign):
+        if name in ("y", "x"):
+            model = model_at(**{f"d{name}": sign * step})
+        else:
+            model = model_at(**{name: PROFILE[name] + sign * step})
+        return np.sum(g * image_of(engine, model))
+
+    expected = (seen(1) - seen(-1)) / (2 * step)
+    found = response_of(engine, model_at(), g)[PARAMETERS.index(name)]
+    # second-order differences; the stamp of another r_e or n is cut elsewhere: 0.5 % for n
+    assert found == pytest.approx(expected, rel=0.01)
+
+
+@pytest.mark.parametrize("blur", [Blur(3.0, oversampling=3.0), Blur(3.0, even=True, offset=(0.3, -0.4))])
+def test_psfs_of_every_kind(blur):
+    engine = TemplateEngine(wcs_of(SHEARED), (101, 101), psf_of(blur))
+    g = np.zeros(engine.shape)
+    g[44:53, 47:58] = 1.0
+    ends = [np.sum(g * image_of(engine, model_at(r_e=PROFILE["r_e"] + step))) for step in (0.05, -0.05)]
+    # second-order differences
+    assert response_of(engine, model_at(), g)[5] == pytest.approx((ends[0] - ends[1]) / 0.1, rel=0.01)
+
+
+def test_a_source_far_off_the_image():
+    model = sersic_model(flux=1.0, sky=(SKY[0] + 1.0, SKY[1]), pixel_to_sky=STACK, oversampling=5, **PROFILE)
+    engine = engine_of()
+    assert ShapeDerivatives(engine)(model, oversampling=5.0, **PROFILE) is None
+
+
+def test_a_source_on_the_edge():
+    engine = engine_of()
+    model = model_at(120.0, 0.0)
+    g = np.ones(engine.shape)
+    ends = [np.sum(image_of(engine, model_at(120.0 + dy, 0.0))) for dy in (0.02, -0.02)]
+    # what leaves the image is lost: second-order differences
+    assert response_of(engine, model, g)[0] == pytest.approx((ends[0] - ends[1]) / 0.04, rel=0.01)
+
+
+def matched(engine, model):
+    """Influence of each pixel on the flux of one source alone in white noise of sigma 1: T / sum T²."""
+    image = image_of(engine, model)
+    return image / np.sum(image**2)
+
+
+def test_an_error_of_r_e_is_what_a_wrong_r_e_does():
+    engine, model = engine_of(), model_at()
+    covariance = np.zeros((6, 6))
+    covariance[5, 5] = 0.1**2
+    found = error_of(response_of(engine, model, matched(engine, model)), covariance)
+    truth, used = image_of(engine, model_at(r_e=PROFILE["r_e"] + 0.1)), image_of(engine, model)
+    flux = np.sum(used * truth) / np.sum(used**2)
+    # first order: r_e wrong by 2 %
+    assert found == pytest.approx(abs(flux - 1.0), rel=0.03)
+    assert found > 0.003
+
+
+def test_a_wrong_position_costs_nothing_in_first_order():
+    engine, model = engine_of(), model_at()
+    covariance = np.diag([0.1**2, 0.1**2, 0.0, 0.0, 0.0, 0.0])
+    found = error_of(response_of(engine, model, matched(engine, model)), covariance)
+    # the flux of a matched template is at its maximum; what is left is light outside the square of the response
+    assert found < 1e-5
+
+
+SHAPE_DTYPE = np.dtype(
+    [("id", "i4"), *((name, "f8") for name in ("pa", "ell", "n", "r_e", "oversampling")), ("covariance", "f8", (6, 6))]
+)
+
+
+def rows_of(ids, covariance):
+    rows = np.zeros(len(ids), dtype=SHAPE_DTYPE)
+    rows["id"], rows["oversampling"], rows["covariance"] = ids, 5.0, covariance
+    for name, value in PROFILE.items():
+        rows[name] = value
+    return rows
+
+
+def test_all_errors_in_the_order_of_the_solution():
+    grid = Grid(scale=0.15, side=61, phase=(0.0, 0.0))
+    engine = engine_of(grid)
+    places = {4: (0.0, 0.0), 9: (60.0, 30.0), 2: (-20.0, 9.0), 7: (5000.0, 0.0)}
+    models = {i: model_at(dy, dx) for i, (dy, dx) in places.items()}
+    templates = [engine.template(i, model) for i, model in models.items()]
+    image = sum((image_of(engine, model) * 100.0 for model in models.values()), np.zeros(engine.shape))
+    weight = np.ones(engine.shape)
+    solution = solve(image, weight, templates)
+    covariance = np.zeros((6, 6))
+    covariance[5, 5] = 0.1**2
+    rows = rows_of([2, 4, 9], covariance)
+    rows["covariance"][2] = np.nan
+    errors = all_shape_errors(engine, models, rows, solution, templates, weight)
+    assert solution.ids.tolist() == [4, 9, 2, 7] and errors.shape == (4,)
+    # 9 has no covariance, 7 is off the image
+    assert np.isfinite(errors[[0, 2]]).all() and np.isnan(errors[[1, 3]]).all()
+    # the same profile, far from each other: the same error, to what the neighbours and the constant take
+    assert errors[0] == pytest.approx(errors[2], rel=0.1)
+    alone = error_of(response_of(engine, models[4], matched(engine, models[4])), covariance)
+    assert errors[0] == pytest.approx(100.0 * alone, rel=0.2)
+
+
+def test_a_neighbours_shape_counts_as_far_as_it_moves_the_flux():
+    engine = engine_of(Grid(scale=0.15, side=61))
+    models = {1: model_at(), 2: model_at(4.0, 14.0)}
+    templates = [engine.template(i, model) for i, model in models.items()]
+    image = 300.0 * image_of(engine, models[1]) + 100.0 * image_of(engine, models[2])
+    weight = np.ones(engine.shape)
+    solution = solve(image, weight, templates)
+    rows = rows_of([1, 2], np.zeros((6, 6)))
+    rows["covariance"][0, 5, 5] = 0.1**2
+    errors = all_shape_errors(engine, models, rows, solution, templates, weight)
+    wrong = [engine.template(1, model_at(r_e=PROFILE["r_e"] + 0.1)), templates[1]]
+    moved = np.abs(solve(image, weight, wrong).flux - solution.flux)
+    # first order: r_e wrong by 2 %
+    assert errors == pytest.approx(moved, rel=0.05) and moved[1] > 0.3
+    # what is known of a neighbour that has no covariance is nothing; its own error is not known
+    rows["covariance"][0] = np.nan
+    np.testing.assert_array_equal(all_shape_errors(engine, models, rows, solution, templates, weight), [np.nan, 0.0])
+
+
+def test_an_angle_of_which_nothing_is_known_does_not_drown_the_rest():
+    # a round profile: its angle changes nothing, and the fit's variance of it is huge
+    engine = engine_of(Grid(scale=0.15, side=61))
+    model = model_at(ell=0.0)
+    templates = [engine.template(1, model)]
+    weight = np.ones(engine.shape)
+    solution = solve(100.0 * image_of(engine, model), weight, templates)
+    errors = []
+    for variance in (0.0, 1e28):
+        rows = rows_of([1], np.diag([0.0, 0.0, variance, 0.01, 0.5, 0.1]))
+        rows["ell"] = 0.0
+        errors.append(all_shape_errors(engine, {1: model}, rows, solution, templates, weight)[0])
+    assert errors[1] == pytest.approx(errors[0], rel=1e-6) and errors[0] > 0.1

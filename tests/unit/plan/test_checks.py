@@ -1,0 +1,218 @@
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from astropy.io import fits
+from unblend.core.errors import ConfigError, InputError
+from unblend.io.tables import write_table
+from unblend.plan.checks import SCHEMA, load_field
+from unblend.plan.config import load_config
+from unblend.plan.example import draw_example
+
+SCRIPTS = Path(__file__).resolve().parents[3] / "scripts"
+RAW = {
+    "data_dir": "data",
+    "target": {"ra": 53.0, "dec": -27.8},
+    "detection": {"bands": ["f125w", "f160w"]},
+    "models": {"psf": "f160w"},
+    "bands": {
+        "f125w": {"image": "a.fits", "psf": "psf.fits"},
+        "f160w": {"image": "b.fits", "psf": "psf.fits"},
+        "k": {"image": "k.fits", "psf": "psf.fits", "weight": "kw.fits"},
+    },
+}
+SCALE = 0.1 / 3600.0
+
+
+def write_image(path, shape=(20, 20), scale=SCALE, **cards):
+    header = fits.Header({"CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN", "CRVAL1": 53.0, "CRVAL2": -27.8, "CRPIX1": 10.0})
+    header.update({"CRPIX2": 10.0, "CD1_1": -scale, "CD2_2": scale, "CD1_2": 0.0, "CD2_1": 0.0, **cards})
+    fits.PrimaryHDU(np.ones(shape), header).writeto(path, overwrite=True)
+
+
+@pytest.fixture
+def data(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "data"
+    (folder / "overrides").mkdir(parents=True)
+    for name in ("a", "b"):
+        write_image(folder / f"{name}.fits")
+    write_image(folder / "k.fits", (12, 11), 2 * SCALE, CRPIX1=6.0, CRPIX2=6.0)
+    fits.PrimaryHDU(np.ones((12, 11))).writeto(folder / "kw.fits")
+    fits.PrimaryHDU(np.ones((5, 5))).writeto(folder / "psf.fits")
+    return folder
+
+
+def load(raw=None, **changes):
+    raw = copy.deepcopy(RAW if raw is None else raw)
+    raw["bands"]["k"] |= changes
+    return load_field(raw, SCRIPTS, in_charge=True)
+
+
+def mistakes(**changes):
+    with pytest.raises(InputError) as caught:
+        load(**changes)
+    first, *lines = str(caught.value).splitlines()
+    assert first == "the inputs have mistakes:"
+    return [line.strip() for line in lines]
+
+
+def test_a_good_field(data):
+    config, jobs = load()
+    assert list(config.bands) == ["f125w", "f160w", "k"] and jobs.results == Path("results")
+
+
+def test_what_was_found_good_is_not_read_again(data, monkeypatch):
+    load()
+    monkeypatch.setattr("unblend.plan.checks.read_wcs", lambda _: pytest.fail("read again"))
+    load()
+    monkeypatch.undo()
+
+
+def test_all_missing_files_at_once(data):
+    for name in ("a.fits", "kw.fits"):
+        (data / name).unlink()
+    assert mistakes() == [
+        "bands.f125w.image: data/a.fits does not exist; correct the name or data_dir (data).",
+        "bands.k.weight: data/kw.fits does not exist; correct the name or data_dir (data).",
+    ]
+
+
+def test_a_psf_that_is_no_band_and_no_file(data):
+    raw = copy.deepcopy(RAW)
+    raw["models"]["psf"] = "f160"
+    with pytest.raises(InputError, match=r"models.psf: data/f160 does not exist, and no band has that name; correct"):
+        load(raw)
+
+
+def test_missing_regions_and_urls_are_no_mistakes(data):
+    load(bad_regions="none.reg")
+    load(image=None, mosaic="https://x.org/big.fits", cutout_size=10.0)
+
+
+def test_an_image_that_is_none(data):
+    (data / "k.fits").write_text("words\n" * 1000)
+    [line] = mistakes()
+    assert line.startswith("bands.k.image: data/k.fits cannot be read as FITS:")
+    fits.PrimaryHDU(np.ones((12, 11))).writeto(data / "k.fits", overwrite=True)
+    [line] = mistakes()
+    assert line.startswith("bands.k.image: data/k.fits has no world coordinates")
+
+
+def test_a_psf_that_is_no_image(data):
+    fits.PrimaryHDU().writeto(data / "psf.fits", overwrite=True)
+    lines = mistakes()
+    assert len(lines) == 3 and lines[0].startswith("bands.f125w.psf: data/psf.fits holds no two-dimensional image")
+
+
+def test_a_weight_of_another_size(data):
+    fits.PrimaryHDU(np.ones((5, 6))).writeto(data / "kw.fits", overwrite=True)
+    [line] = mistakes()
+    assert line == "bands.k.weight: data/kw.fits has 6 x 5 pixels and the image 11 x 12: both must lie on one grid."
+
+
+def test_detection_images_of_other_sizes(data):
+    write_image(data / "b.fits", (20, 21))
+    [line] = mistakes()
+    assert line == ("detection.bands: f160w has (21, 20) pixels and f125w (20, 20): all must lie on one grid; "
+                    "reproject one of them.")  # fmt: skip
+
+
+@pytest.mark.parametrize("cards", [{"CRPIX1": 10.3}, {"CRVAL1": 53.001}, {"CD1_1": SCALE}, {"CRVAL2": 27.8}])
+def test_detection_images_on_other_grids(data, cards):
+    write_image(data / "b.fits", **cards)
+    [line] = mistakes()
+    assert line.startswith("detection.bands: f160w and f125w have different world coordinates (up to ")
+
+
+def test_the_same_grid_in_other_words(data):
+    # CDELT and PC instead of CD; a reference pixel elsewhere; a difference of a hundredth of a pixel
+    header = fits.Header({"CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN", "CRVAL1": 53.0, "CRVAL2": -27.8})
+    header.update({"CRPIX1": 10.01, "CRPIX2": 10.0, "CDELT1": -SCALE, "CDELT2": SCALE, "PC1_1": 1.0, "PC2_2": 1.0})
+    fits.PrimaryHDU(np.ones((20, 20)), header).writeto(data / "b.fits", overwrite=True)
+    load()
+
+
+@pytest.mark.parametrize("cards", [{"CRVAL1": 53.1}, {"CRVAL2": 27.8, "CRVAL1": 233.0}])
+def test_a_band_that_does_not_overlap(data, cards):
+    write_image(data / "k.fits", (12, 11), 2 * SCALE, **cards)
+    [line] = mistakes()
+    assert line.startswith("bands.k.image: data/k.fits does not overlap the detection images (f125w); drop the band")
+
+
+def test_a_band_that_overlaps_in_a_corner_or_holds_the_field(data):
+    write_image(data / "k.fits", (12, 11), 2 * SCALE, CRPIX1=-1.0, CRPIX2=-1.0)
+    load()
+    write_image(data / "k.fits", (12, 11), 400 * SCALE, CRPIX1=5.2, CRPIX2=6.2)
+    load()
+
+
+def test_regions_and_overrides_that_cannot_be_read(data):
+    (data / "det_manual.reg").write_text("fk5\ncircle(1,2\n")
+    (data / "overrides" / "7.dat").write_text("n four\n")
+    lines = mistakes()
+    assert len(lines) == 2 and "det_manual.reg" in lines[0] and "line 2" in lines[0] and "7.dat" in lines[1]
+    # mended: the field is good at once
+    (data / "det_manual.reg").write_text('fk5\ncircle(53.0,-27.8,1")\n')
+    (data / "overrides" / "7.dat").write_text("n 4\n")
+    load()
+
+
+def test_wishes_about_groups_that_cannot_be(data):
+    (data / "overrides" / "7.dat").write_text("GROUP with 9\n")
+    (data / "overrides" / "9.dat").write_text("GROUP alone\n")
+    assert mistakes() == [
+        "data/overrides/7.dat: GROUP with 9, but data/overrides/9.dat says GROUP alone; drop one of the two."
+    ]
+
+
+def test_files_of_sources_that_do_not_exist_are_named(data, capsys):
+    for name in ("7", "90", "7-old"):
+        (data / "overrides" / f"{name}.dat").write_text("n 4\n")
+    load()
+    assert capsys.readouterr().err == ""  # nothing is known before the first detection
+    write_table(
+        "results/det_cat.fits", np.array([(1, 1.0, 1.0), (7, 1.0, 1.0)], [("id", "i4"), ("x", "f8"), ("y", "f8")])
+    )
+    load()
+    assert capsys.readouterr().err == (
+        "unblend: not used: data/overrides/7-old.dat, data/overrides/90.dat: there is no such source in "
+        "results/det_cat.fits (IDs 1 to 7).\n"
+    )
+
+
+def test_a_mistake_made_later_is_found(data):
+    load()
+    write_image(data / "b.fits", CRPIX1=15.0)
+    assert "different world coordinates" in mistakes()[0]
+
+
+def test_a_job_for_another_snakemake_checks_nothing(data):
+    (data / "a.fits").unlink()
+    load_field(copy.deepcopy(RAW), SCRIPTS, in_charge=False)
+
+
+def test_an_example_is_drawn_once_before_the_checks(data, tmp_path, capsys):
+    (tmp_path / "program").mkdir()
+    (tmp_path / "program/make_example_field.py").write_text("raise SystemExit('no galsim')")
+    raw = {**copy.deepcopy(RAW), "example_seed": 1}
+    (data / "a.fits").unlink()
+    config = load_config(raw, yaml.safe_load((SCRIPTS.parent / SCHEMA).read_text()))
+    with pytest.raises(InputError, match="could not be drawn: no galsim"):
+        draw_example(config, tmp_path / "program")
+    assert "Drawing the example field into data/" in capsys.readouterr().err
+    (data / "truth.fits").write_text("")
+    draw_example(config, tmp_path / "program")
+    with pytest.raises(InputError, match=r"bands.f125w.image: data/a.fits does not exist"):
+        load_field(raw, SCRIPTS, in_charge=True)
+
+
+def test_config_mistakes_come_first(data):
+    raw = copy.deepcopy(RAW)
+    raw["models"]["gains"] = 1
+    with pytest.raises(ConfigError, match="did you mean gain"):
+        load_field(raw, SCRIPTS, in_charge=True)

@@ -1,0 +1,392 @@
+"""Which job specs change when a user touches what: the table of docs/incremental.md."""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from astropy.io import fits
+from unblend.io.files import read_json, write_json
+from unblend.plan.config import load_config
+from unblend.plan.jobs import Jobs
+from unblend.plan.provenance import Provenance
+
+ROOT = Path(__file__).resolve().parents[3]
+SCHEMA = yaml.safe_load((ROOT / "workflow" / "schemas" / "config.schema.yaml").read_text())
+RAW = {
+    "data_dir": "data",
+    "target": {"ra": 53.0, "dec": -27.8},
+    "detection": {"bands": ["f125w", "f160w"]},
+    "models": {"psf": "f160w", "batch_size": 1},
+    "bands": {
+        "f125w": {"image": "a.fits", "psf": "psf.fits"},
+        "f160w": {"image": "b.fits", "psf": "psf.fits"},
+        "k": {"image": "k_im.fits", "psf": "kpsf.fits", "weight": "k_w.fits", "zero_point": 25.0},
+    },
+}
+BANDS = list(RAW["bands"])
+PER_BAND = (
+    "mask_band", "subtract_background", "prepare_psf", "measure_shift", "make_templates", "extract_fluxes",
+    "run_monte_carlo", "inspect_band",
+)  # fmt: skip
+WHOLE = ("detect_sources", "edit_segments", "prepare_fit_psf", "group_sources", "collect_models", "draw_fits",
+         "write_catalogue", "write_report")  # fmt: skip
+PER_BATCH = ("fit_first_pass", "fit_second_pass")
+GROUPS = {
+    # 1 and 2 are neighbours, 5 stands alone; 3 is fitted with 1
+    "1": {"members": [1, 3], "box": [0, 0, 9, 9], "neighbours": [2], "digest": "one"},
+    "2": {"members": [2], "box": [0, 9, 9, 18], "neighbours": [1], "digest": "two"},
+    "5": {"members": [5], "box": [30, 30, 39, 39], "neighbours": [], "digest": "five"},
+}
+
+
+def write_fits(path, value):
+    header = fits.Header({"CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN", "CRVAL1": 53.0, "CRVAL2": -27.8, "CRPIX1": 2.0})
+    header.update({"CRPIX2": 2.0, "CD1_1": -2e-5, "CD2_2": 2e-5, "CD1_2": 0.0, "CD2_1": 0.0})
+    fits.PrimaryHDU(np.full((4, 4), float(value)), header).writeto(path, overwrite=True)
+
+
+@pytest.fixture
+def field(tmp_path, monkeypatch):
+    """A folder with inputs, groups.json, and the specs of every job written once."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "data" / "overrides").mkdir(parents=True)
+    (tmp_path / "data" / "custom_models").mkdir()
+    for value, name in enumerate(("a", "b", "psf", "k_im", "kpsf", "k_w")):
+        write_fits(tmp_path / "data" / f"{name}.fits", value + 1)
+    write_json("results/imfit/groups.json", {"psf": "p", "grid": "g", "groups": GROUPS})
+    return tmp_path
+
+
+def specs(raw=None):
+    """Return the content of the spec of every job, by "rule" or "rule/wildcard", as a new run would write it."""
+    config = load_config(RAW if raw is None else raw, SCHEMA)
+    jobs = Jobs(config, Provenance(ROOT / "scripts", Path("results/specs")), Path("results"))
+    paths = {rule: jobs.write(rule) for rule in WHOLE}
+    paths |= {f"{rule}/{band}": jobs.write(rule, band=band) for rule in PER_BAND for band in config.bands}
+    paths |= {f"{rule}/{batch}": jobs.write(rule, batch=batch) for rule in PER_BATCH for batch in jobs.batches}
+    return {name: (Path(path).read_text(), os.stat(path).st_mtime_ns) for name, path in paths.items()}
+
+
+def changed(raw=None):
+    """Return the jobs whose spec differs from that of the run before; a spec that does not differ is not written."""
+    before = {
+        str(path.relative_to("results/specs").with_suffix("")): (path.read_text(), path.stat().st_mtime_ns)
+        for path in Path("results/specs").rglob("*.json")
+    }
+    after = specs(raw)
+    different = {name for name, (text, _) in after.items() if text != before[name][0]}
+    touched = {name for name, (_, time) in after.items() if time != before[name][1]}
+    assert touched == different, "a spec was written anew without need"
+    return different
+
+
+def of_band(band, *rules):
+    return {f"{rule}/{band}" for rule in rules}
+
+
+# without a moving background its product is zero: its pixel grid counts, not its pixels
+IMAGE_STAGES = ("mask_band", "measure_shift", "extract_fluxes", "run_monte_carlo", "inspect_band")
+
+
+def test_nothing_changes_by_itself(field):
+    specs()
+    assert changed() == set()
+
+
+def test_a_touched_file_changes_nothing(field):
+    specs()
+    for path in (field / "data").glob("*.fits"):
+        os.utime(path, (1, 1))
+    shutil.copytree(field / "data", field / "copy")
+    shutil.rmtree(field / "data")
+    (field / "copy").rename(field / "data")
+    assert changed() == set()
+
+
+def test_new_pixels_of_a_band(field):
+    specs()
+    write_fits(field / "data" / "k_im.fits", 77)
+    # templates and PSF depend on the pixel grid, not on the pixels
+    assert changed() == of_band("k", *IMAGE_STAGES)
+
+
+def test_new_pixels_of_a_detection_image(field):
+    specs()
+    write_fits(field / "data" / "b.fits", 77)
+    assert changed() == of_band("f160w", *IMAGE_STAGES) | {"detect_sources", "edit_segments"}
+    write_fits(field / "data" / "a.fits", 78)
+    assert changed() == of_band("f125w", *IMAGE_STAGES) | {"detect_sources"}
+
+
+def test_a_new_grid_of_a_band(field):
+    specs()
+    with fits.open(field / "data" / "k_im.fits", mode="update") as hdus:
+        hdus[0].header["CRVAL1"] = 53.1
+    assert changed() == of_band("k", *PER_BAND)
+
+
+def test_a_new_psf(field):
+    specs()
+    write_fits(field / "data" / "kpsf.fits", 3.5)
+    assert changed() == of_band("k", "prepare_psf")
+    write_fits(field / "data" / "psf.fits", 4.5)
+    assert changed() == of_band("f125w", "prepare_psf") | of_band("f160w", "prepare_psf") | {"prepare_fit_psf"}
+
+
+def test_a_new_weight_map(field):
+    specs()
+    write_fits(field / "data" / "k_w.fits", 5.5)
+    assert changed() == of_band("k", *IMAGE_STAGES)
+
+
+CIRCLE = 'fk5;circle(53.0,-27.8,{}")\n'
+
+
+@pytest.mark.parametrize(
+    ("name", "jobs"),
+    [
+        ("k-bad.reg", {"mask_band/k"}),
+        ("k_im-bad.reg", {"mask_band/k"}),
+        ("k-mask-border.reg", {"mask_band/k"}),
+        ("mask_border.reg", {f"mask_band/{band}" for band in BANDS}),
+        ("k-sim.reg", {"run_monte_carlo/k"}),
+        ("k_im-sim.reg", {"run_monte_carlo/k"}),
+        ("det_manual.reg", {"edit_segments"}),
+        ("merged_segments.reg", {"edit_segments"}),
+        ("det_stack-bad.reg", {"group_sources"}),
+        ("a-bad.reg", {"mask_band/f125w", "detect_sources"}),
+        ("b-bad.reg", {"mask_band/f160w", "detect_sources", "edit_segments"}),
+        ("mask_all.reg", set()),
+        ("unknown.reg", set()),
+    ],
+)
+def test_region_files(field, name, jobs):
+    specs()
+    (field / "data" / name).write_text(CIRCLE.format(1))
+    assert changed() == jobs
+    (field / "data" / name).write_text("# a remark\n" + CIRCLE.format(1).replace("\n", " # color=red\n"))
+    assert changed() == set()
+    (field / "data" / name).write_text(CIRCLE.format(2))
+    assert changed() == jobs
+    (field / "data" / name).unlink()
+    assert changed() == jobs
+
+
+def test_an_empty_region_file_is_the_same_as_none(field):
+    specs()
+    (field / "data" / "det_manual.reg").write_text("# Region file format: DS9 version 4.1\n")
+    assert changed() == set()
+
+
+def test_mask_all_counts_where_there_is_a_background(field):
+    raw = copy.deepcopy(RAW)
+    raw["bands"]["k"]["background"] = {}
+    specs(raw)
+    (field / "data" / "mask_all.reg").write_text(CIRCLE.format(1))
+    assert changed(raw) == {"subtract_background/k"}
+
+
+SOLUTION = ("measure_shift", "extract_fluxes", "run_monte_carlo")
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "jobs"),
+    [
+        ("bands/k/zero_point", 26.0, {"write_catalogue"}),
+        ("bands/k/filter", "205", {"write_catalogue"}),
+        ("catalogue/error_floor", 0.05, {"write_catalogue"}),
+        ("bands/k/rms", 0.5, of_band("k", *SOLUTION)),
+        ("bands/k/shift", [0.1, 0.0], of_band("k", *SOLUTION, "make_templates")),
+        ("bands/k/astrometry", {"radius": 2.0}, {"measure_shift/k"}),
+        ("bands/k/background", {"box": 5.0}, {"subtract_background/k"}),
+        ("bands/k/psf_oversampling", 2.0, {"prepare_psf/k"}),
+        ("bands/f160w/psf_kind", "optical", {"prepare_psf/f160w", "prepare_fit_psf"}),
+        ("detection/threshold", 2.0, {"detect_sources"}),
+        ("detection/manual_regions", "mine.reg", {"edit_segments"}),
+        ("models/oversampling", 3, {"fit_second_pass/1", "fit_second_pass/2", "fit_second_pass/5", "collect_models"}),
+        ("target/ra", 53.001, {*of_band("f125w", "inspect_band"), *of_band("f160w", "inspect_band"),
+                               *of_band("k", "inspect_band"), "write_report"}),
+    ],
+)  # fmt: skip
+def test_settings(field, key, value, jobs):
+    specs()
+    raw = copy.deepcopy(RAW)
+    *path, last = key.split("/")
+    place = raw
+    for part in path:
+        place = place.setdefault(part, {})
+    place[last] = value
+    assert changed(raw) == jobs
+
+
+def test_a_new_band_is_new_work_for_that_band_alone(field):
+    specs()
+    raw = copy.deepcopy(RAW)
+    raw["bands"]["irac"] = {"image": "k_im.fits", "psf": "kpsf.fits"}
+    before = {
+        name: (Path("results/specs") / f"{name}.json").read_text() for name in ("extract_fluxes/k", "detect_sources")
+    }
+    after = specs(raw)
+    assert all(after[name][0] == text for name, text in before.items())
+    assert "extract_fluxes/irac" in after
+
+
+FITS_OF_1 = {"fit_first_pass/1", "fit_second_pass/1"}
+NEIGHBOUR_2 = {"fit_second_pass/2"}
+
+
+def test_an_override_reaches_its_group_and_the_second_pass_of_its_neighbours(field):
+    specs()
+    (field / "data" / "overrides" / "3.dat").write_text("n 4 fixed\n")
+    assert changed() == FITS_OF_1 | NEIGHBOUR_2 | {"collect_models"}
+    (field / "data" / "overrides" / "3.dat").unlink()
+    assert changed() == FITS_OF_1 | NEIGHBOUR_2 | {"collect_models"}
+    (field / "data" / "overrides" / "5.dat").write_text("n 4 fixed\n")
+    assert changed() == {"fit_first_pass/5", "fit_second_pass/5", "collect_models"}
+    (field / "data" / "overrides" / "99.dat").write_text("n 4 fixed\n")
+    assert changed() == set()
+
+
+def test_only_what_an_override_says_of_groups_runs_the_grouping_again(field):
+    path = field / "data/overrides/3.dat"
+    path.write_text("n 4\n")
+    specs()
+    path.write_text("n 4\nGROUP alone\n")
+    assert "group_sources" in changed()
+    path.write_text("n 3 fixed\nGROUP alone # a comment\n")
+    assert "group_sources" not in changed() and read_json("results/specs/group_sources.json")["wishes"]["alone"] == [3]
+    path.write_text("GROUP with 5\n")
+    assert "group_sources" in changed()
+    path.unlink()
+    assert "group_sources" in changed()
+    assert read_json("results/specs/group_sources.json")["wishes"] == {"alone": [], "together": []}
+
+
+def test_a_custom_model(field):
+    specs()
+    write_fits(field / "data" / "custom_models" / "2.fits", 1)
+    assert changed() == {"fit_first_pass/2", "fit_second_pass/2", "fit_second_pass/1", "collect_models"}
+
+
+def test_a_group_whose_pixels_changed(field):
+    specs()
+    groups = copy.deepcopy(GROUPS)
+    groups["2"]["digest"] = "other"
+    write_json("results/imfit/groups.json", {"psf": "p", "grid": "g", "groups": groups})
+    assert changed() == {"fit_first_pass/2", "fit_second_pass/2", "fit_second_pass/1", "collect_models"}
+
+
+def test_the_answer_does_not_depend_on_how_work_is_cut(field):
+    def keys(batch_size):
+        raw = copy.deepcopy(RAW)
+        raw["models"]["batch_size"] = batch_size
+        config = load_config(raw, SCHEMA)
+        jobs = Jobs(config, Provenance(ROOT / "scripts", Path("results/specs")), Path("results"))
+        found = {}
+        for batch in jobs.batches:
+            for rule in PER_BATCH:
+                groups = getattr(jobs, rule)(batch=batch)["groups"]
+                found |= {(rule, group): content["key"] for group, content in groups.items()}
+        return found, jobs.collect_models()
+
+    assert keys(1) == keys("auto") == keys(100)
+
+
+def test_second_pass_waits_for_the_batches_of_its_neighbours(field):
+    jobs = Jobs(load_config(RAW, SCHEMA), Provenance(ROOT / "scripts", Path("results/specs")), Path("results"))
+    assert jobs.second_pass_needs("1") == ["1", "2"] and jobs.second_pass_needs("5") == ["5"]
+
+
+def test_specs_are_plain_json_with_the_code(field):
+    for text, _ in specs().values():
+        assert len(json.loads(text)["code"]) == 16
+
+
+# Files with special names -------------------------------------------------------------------------------------------
+
+
+def jobs_of(raw):
+    return Jobs(load_config(raw, SCHEMA), Provenance(ROOT / "scripts", Path("results/specs")), Path("results"))
+
+
+def test_the_band_s_own_region_file_goes_first(field):
+    jobs = jobs_of(RAW)
+    band = jobs.config.bands["k"]
+    assert jobs.bad_regions(band) == "k_im-bad.reg" and jobs.border_regions(band) == "mask_border.reg"
+    assert jobs.sim_regions(band) is None
+    for name in ("k-bad.reg", "k-mask-border.reg", "k_im-sim.reg"):
+        (field / "data" / name).write_text("")
+    assert jobs.bad_regions(band) == "k-bad.reg" and jobs.border_regions(band) == "k-mask-border.reg"
+    assert jobs.sim_regions(band) == "k_im-sim.reg"
+
+
+def test_a_name_in_the_config_is_obeyed(field):
+    raw = copy.deepcopy(RAW)
+    raw["bands"]["k"] |= {"bad_regions": "x.reg", "border_regions": "mask_border_more.reg", "sim_regions": "y.reg"}
+    jobs = jobs_of(raw)
+    band = jobs.config.bands["k"]
+    (field / "data" / "k-bad.reg").write_text("")
+    found = (jobs.bad_regions(band), jobs.border_regions(band), jobs.sim_regions(band))
+    assert found == ("x.reg", "mask_border_more.reg", "y.reg")
+
+
+def test_mosaics_become_cutouts(field):
+    raw = copy.deepcopy(RAW)
+    raw["bands"]["k"] |= {"image": None, "mosaic": "https://x.org/big.fits[SCI]", "cutout_size": 30.0}
+    jobs = jobs_of(raw)
+    band = jobs.config.bands["k"]
+    assert jobs.image(band) == "results/bands/k/cutout.fits"
+    assert jobs.weight(band) == {"file": "results/bands/k/cutout-weight.fits", "kind": "weight"}
+    spec = jobs.cut_mosaic("k")
+    assert spec["mosaic"]["file"] == "https://x.org/big.fits[SCI]" and spec["size_arcsec"] == 30.0
+    before = jobs.extract_fluxes("k")["image"]["digest"]
+    raw["bands"]["k"]["cutout_size"] = 31.0
+    assert jobs_of(raw).extract_fluxes("k")["image"]["digest"] != before
+
+
+# Lost products ------------------------------------------------------------------------------------------------------
+
+
+def test_a_deleted_model_runs_its_batch_again_once(field):
+    models = Path("results/imfit/models")
+    models.mkdir(parents=True)
+    for i in (1, 2, 3, 5):
+        (models / f"{i}.fits").write_text("model")
+    for batch in GROUPS:
+        write_json(f"results/imfit/{batch}/fit.json", {})
+        write_json(f"results/imfit/batches/second-{batch}.json", {})
+    specs()
+    (models / "3.fits").unlink()
+    assert changed() == {"fit_second_pass/1"}
+    # the same gap is the same spec: planning twice does not run twice
+    assert changed() == set()
+    (models / "3.fits").write_text("model")
+    assert changed() == set()
+    (models / "5.fits").unlink()
+    assert changed() == {"fit_second_pass/5"}
+    Path("results/imfit/5/fit.json").unlink()
+    assert changed() == {"fit_second_pass/5"}
+
+
+def test_a_deleted_picture_runs_the_drawing_again_once(field):
+    for group in GROUPS:
+        Path(f"results/imfit/{group}").mkdir()
+        Path(f"results/imfit/{group}/fit.png").write_text("picture")
+    specs()
+    Path("results/imfit/2/fit.png").unlink()
+    assert changed() == set()  # the sheet was never made: nothing is lost
+    Path("results/imfit/sheet.html").write_text("sheet")
+    assert changed() == {"draw_fits"}
+    assert changed() == set()
+
+
+def test_models_not_yet_made_are_not_lost(field):
+    specs()
+    assert not read_json("results/specs/fit_second_pass/1.json")["lost"]

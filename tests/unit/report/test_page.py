@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+import json
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+from unblend.report.assets import FOLDER, PROGRAMS, read_programs, read_style
+from unblend.report.page import SECTIONS, decimals, in_script, numbers, page
+
+
+class Balance(HTMLParser):
+    """Opens and closes tags; collects addresses and what scripts hold."""
+
+    def __init__(self):
+        super().__init__()
+        self.open, self.hrefs, self.ids, self.held = [], [], [], {}
+
+    def handle_starttag(self, tag, attrs):
+        named = dict(attrs)
+        self.hrefs += [named["href"]] if "href" in named else []
+        self.ids += [named["id"]] if "id" in named else []
+        if tag not in ("meta", "link"):
+            self.open.append((tag, named.get("id")))
+
+    def handle_endtag(self, tag):
+        assert self.open.pop()[0] == tag
+
+    def handle_data(self, data):
+        if self.open and self.open[-1][1]:
+            self.held[self.open[-1][1]] = data
+
+
+def test_numbers_keep_their_digits_and_nan_becomes_nothing():
+    assert numbers(np.array([1234567.8, -0.00012345678, 0.0, np.nan, np.inf])) == [
+        1234600.0,
+        -0.00012346,
+        0.0,
+        None,
+        None,
+    ]
+    whole = numbers(np.array([3, 1234567]))
+    assert whole == [3, 1234567] and all(isinstance(value, int) for value in whole)
+    assert numbers([3.14159], 3) == [3.14]
+
+
+def test_decimals():
+    assert decimals(np.array([53.08730049, np.nan]), 6) == [53.0873, None]
+
+
+def test_nothing_in_json_can_end_its_element():
+    text = in_script({"name": "</script><b>"})
+    assert "<" not in text and json.loads(text) == {"name": "</script><b>"}
+    with pytest.raises(ValueError, match="JSON"):
+        in_script([float("nan")])
+
+
+def test_the_page_is_whole_and_holds_what_it_was_given():
+    data = {"name": "a </script> & b", "n": [1, None]}
+    text = page("Report <1>", data, {"band:k:image": b"\x89PNG"}, "p { color: red }", [("one.js", "const a = 1 < 2;")])
+    reader = Balance()
+    reader.feed(text)
+    assert reader.open == []
+    assert json.loads(reader.held["data"]) == data
+    assert reader.held["png:band:k:image"] == "iVBORw=="
+    assert [href for href in reader.hrefs if href.startswith("#")] == [f"#{name}" for name, _ in SECTIONS]
+    assert {name for name, _ in SECTIONS} <= set(reader.ids)
+    assert text.count("Report &lt;1&gt;") == 2 and "const a = 1 < 2;" in text
+
+
+def test_the_program_asks_for_nothing_from_outside():
+    assert sorted(path.name for path in FOLDER.glob("*.js")) == sorted(PROGRAMS)
+    for name, text in [*read_programs(), ("style.css", read_style())]:
+        addresses = set(re.findall(r"https?://[^\s\"'`]+", text)) - {
+            "http://www.w3.org/2000/svg"
+        }  # a name, not an address
+        assert not addresses, f"{name} names {addresses}"
+        assert not re.search(r"\bimport\b|\bfetch\(|XMLHttpRequest|@import|url\((?!#)", text), f"{name} loads something"
+        assert "</" not in text, f"{name} could end the element that holds it"
+        assert text.count("\n") <= 300, f"{name} is too long: split it"

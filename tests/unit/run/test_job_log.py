@@ -1,0 +1,137 @@
+from __future__ import annotations
+
+import gc
+import json
+import logging
+import os
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
+import pytest
+from unblend.core.errors import InputError
+from unblend.run.job_log import record_work, run, start_logging
+
+SCRIPTS = Path(__file__).resolve().parents[3] / "scripts"
+
+
+@pytest.fixture(autouse=True)
+def _restore_logging():
+    root = logging.getLogger()
+    handlers, level, collection = root.handlers[:], root.level, gc.get_threshold()
+    yield
+    for handler in root.handlers:
+        if handler not in handlers:
+            handler.close()
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    logging.captureWarnings(False)
+    gc.set_threshold(*collection)
+
+
+def test_words_go_to_main_and_messages_to_the_log(monkeypatch, tmp_path, capsys):
+    log = tmp_path / "logs" / "job.log"
+    monkeypatch.setattr(sys, "argv", ["script.py", "a", "--log", str(log), "b"])
+    seen = []
+
+    def main(*words):
+        seen.extend(words)
+        logging.getLogger("unblend.test").info("three sources")
+        warnings.warn("odd", stacklevel=1)
+
+    ends = []
+    monkeypatch.setattr(os, "_exit", ends.append)
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        run(main)
+    assert (seen, ends) == (["a", "b"], [0])
+    text = log.read_text()
+    assert "INFO three sources" in text and "odd" in text
+    assert capsys.readouterr() == ("", "")
+
+
+def test_a_job_that_ends_at_once_has_said_all(tmp_path):
+    script = (
+        "from unblend.run.job_log import run; import logging\n"
+        "def main():\n    print('out', end=''); logging.getLogger('x').warning('in the log')\nrun(main)"
+    )
+    log = tmp_path / "job.log"
+    done = subprocess.run(
+        [sys.executable, "-c", script, "--log", str(log)], cwd=SCRIPTS, capture_output=True, text=True
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "out", "")
+    assert "in the log" in log.read_text()
+
+
+def test_a_mistake_of_the_user_is_one_sentence(monkeypatch, tmp_path, capsys):
+    log = tmp_path / "job.log"
+    monkeypatch.setattr(sys, "argv", ["script.py", "--log", str(log)])
+
+    def main():
+        raise InputError("a.fits is missing: give it.")
+
+    with pytest.raises(SystemExit) as caught:
+        run(main)
+    assert caught.value.code == 1
+    assert capsys.readouterr().err == "\nunblend: a.fits is missing: give it.\n\n"
+    assert "Traceback" not in log.read_text() and "a.fits is missing" in log.read_text()
+
+
+def test_a_mistake_of_ours_leaves_its_traceback_in_the_log(monkeypatch, tmp_path, capsys):
+    log = tmp_path / "job.log"
+    monkeypatch.setattr(sys, "argv", ["script.py", "--log", str(log)])
+
+    def main():
+        raise ZeroDivisionError("by nought")
+
+    with pytest.raises(SystemExit) as caught:
+        run(main)
+    assert caught.value.code == 1
+    assert "Traceback" in log.read_text()
+    assert capsys.readouterr().err == f"\nunblend: ZeroDivisionError: by nought (traceback in {log})\n\n"
+
+
+def test_an_interrupt_leaves_the_terminal_alone(monkeypatch, tmp_path, capsys):
+    log = tmp_path / "job.log"
+    monkeypatch.setattr(sys, "argv", ["script.py", "--log", str(log)])
+
+    def main():
+        raise KeyboardInterrupt
+
+    with pytest.raises(SystemExit) as end:
+        run(main)
+    assert end.value.code == 130 and "stopped by the user" in log.read_text() and "Traceback" not in log.read_text()
+    assert capsys.readouterr() == ("", "")
+
+
+def test_without_a_log_messages_go_to_standard_error(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["script.py"])
+
+    def main():
+        raise InputError("a.fits is missing: give it.")
+
+    with pytest.raises(SystemExit):
+        run(main)
+    err = capsys.readouterr().err
+    assert err.count("a.fits is missing") == 1 and "ERROR" in err
+
+
+def test_a_log_is_begun_anew(tmp_path):
+    log = tmp_path / "job.log"
+    log.write_text("old\n")
+    start_logging(str(log))
+    logging.getLogger("x").warning("new")
+    assert "old" not in log.read_text() and "new" in log.read_text()
+
+
+def test_the_work_log(monkeypatch, tmp_path):
+    path = tmp_path / "deep" / "work.jsonl"
+    monkeypatch.delenv("UNBLEND_WORK_LOG", raising=False)
+    record_work("fit_first", 7)
+    assert not path.exists()
+    monkeypatch.setenv("UNBLEND_WORK_LOG", str(path))
+    record_work("fit_first", 7)
+    record_work("extract", "irac-ch1")
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    assert lines == [{"stage": "fit_first", "what": "7"}, {"stage": "extract", "what": "irac-ch1"}]

@@ -1,0 +1,263 @@
+"""The watch hears the records of Snakemake's logger (their fields as of version 9.27) and reads the work log."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from unblend.core.flags import Flag
+from unblend.io.files import read_json, write_json
+from unblend.io.tables import write_table
+from unblend.run.field_state import describe_field, missing_fits, run_goes_on, stored_key, warnings_in, what_there_is
+from unblend.run.watch import RunWatch
+
+GROUPS = {
+    "1": {"members": [1, 3], "neighbours": [2]},
+    "2": {"members": [2], "neighbours": [1]},
+    "5": {"members": [5], "neighbours": []},
+}
+
+
+class FakeJobs:
+    """The keys of a small field: a fit is current when its file bears "first-1" and the like."""
+
+    def __init__(self, results):
+        self.results, self.groups, self.files = results, GROUPS, {}
+
+    def first_key(self, group):
+        return f"first{group}"
+
+    def second_key(self, group):
+        return f"second{group}"
+
+    def user_files(self, group):
+        return self.files.get(group, {})
+
+
+@pytest.fixture
+def jobs(tmp_path):
+    write_json(tmp_path / "imfit/groups.json", {"groups": GROUPS})
+    return FakeJobs(tmp_path)
+
+
+def keep_fit(jobs, group, which, flags=0, key=None):
+    name = {"first": "first.json", "second": "fit.json"}[which]
+    members = [{"id": i, "flags": int(flags)} for i in GROUPS[group]["members"]]
+    write_json(jobs.results / "imfit" / group / name, {"key": key or f"{which}{group}", "fit": {"members": members}})
+
+
+def log_work(jobs, stage, what):
+    path = jobs.results / "logs/work.jsonl"
+    path.parent.mkdir(exist_ok=True)
+    with path.open("a") as log:
+        log.write(json.dumps({"stage": stage, "what": what}) + "\n")
+
+
+class Asked(logging.Filter):
+    """What the user asked of Snakemake, as its own filter holds it."""
+
+    def __init__(self, **asked):
+        super().__init__()
+        self.dryrun = self.verbose = self.printshellcmds = self.debug_dag = False
+        self.quiet = set()
+        self.__dict__.update(asked)
+
+
+@pytest.fixture
+def scene(jobs):
+    """A logger such as Snakemake's, the watch, and what the terminal shows."""
+
+    def make(**asked):
+        shown = io.StringIO()
+        own = logging.StreamHandler(shown)
+        own.name = "DefaultStreamHandler"
+        own.addFilter(Asked(**asked))
+        logger = logging.Logger("like snakemake's")
+        logger.addHandler(own)
+        watch = RunWatch(jobs)
+        watch.attach(logger)
+        return SimpleNamespace(logger=logger, watch=watch, shown=shown, jobs=jobs)
+
+    return make
+
+
+def job(scene, number, rule, log=(), **wildcards):
+    fields = {"jobid": number, "rule_name": rule, "wildcards": wildcards, "log": list(log)}
+    scene.logger.info(f"Rule: {rule}", extra={"event": "job_info", **fields})
+
+
+def finish(scene, number):
+    scene.logger.info(f"Finished jobid: {number}", extra={"event": "job_finished", "job_id": number})
+
+
+# What is shown ------------------------------------------------------------------------------------------------------
+
+
+def test_scroll_is_hidden_and_all_else_passes(scene):
+    s = scene()
+    job(s, 1, "mask_band", band="k")
+    s.logger.info("Select jobs to execute...")
+    s.logger.info("Building DAG of jobs...")
+    assert s.shown.getvalue() == ""
+    s.logger.info("Unlocked working directory.")
+    s.logger.error("Error: Directory cannot be locked.")
+    s.logger.warning("Using shell: is a warning here")
+    assert s.shown.getvalue().splitlines() == [
+        "Unlocked working directory.",
+        "Error: Directory cannot be locked.",
+        "Using shell: is a warning here",
+    ]
+
+
+@pytest.mark.parametrize("asked", [{"printshellcmds": True}, {"verbose": True}, {"quiet": {"rules"}}, {"dryrun": True}])
+def test_plain_output_on_request(scene, asked):
+    s = scene(**asked)
+    job(s, 1, "mask_band", band="k")
+    s.logger.info("Select jobs to execute...")
+    assert s.shown.getvalue().splitlines() == ["Rule: mask_band", "Select jobs to execute..."]
+
+
+def test_a_logger_without_snakemakes_handler_is_left_alone(jobs):
+    logger = logging.Logger("another")
+    RunWatch(jobs).attach(logger)
+    assert logger.handlers == []
+
+
+def test_a_record_that_is_not_understood_gives_the_terminal_back(scene):
+    s = scene()
+    s.logger.info("odd", extra={"event": "job_info"})
+    s.logger.info("Select jobs to execute...")
+    assert s.shown.getvalue() == "Select jobs to execute...\n"
+
+
+def test_a_run_from_its_start_to_its_end(scene, jobs):
+    s = scene()
+    log_work(jobs, "fit_first", "1")  # of a run before
+    keep_fit(jobs, "5", "first")
+    s.logger.info("Job stats", extra={"event": "run_info", "stats": {"run_monte_carlo": 2, "total": 9}})
+    s.watch.begin()
+    job(s, 1, "fit_first_pass", batch="0")
+    for group, which in (("1", "first"), ("2", "first"), ("1", "second"), ("2", "second"), ("5", "second")):
+        keep_fit(jobs, group, which, Flag.FIT_RETRIED if group == "2" else 0)
+        log_work(jobs, f"fit_{which}", group)
+    finish(s, 1)
+    job(s, 2, "collect_models")
+    finish(s, 2)
+    log = jobs.results / "logs/run_monte_carlo/k.log"
+    log.parent.mkdir()
+    log.write_text("2026-01-01 WARNING k: too few circles\n")
+    job(s, 3, "run_monte_carlo", [str(log)], band="k")
+    finish(s, 3)
+    s.watch.end()
+    lines = s.shown.getvalue().splitlines()
+    assert [line.split("  ")[-1] for line in lines[:3]] == [
+        "4 sources in 3 groups: 5 fits to do, in two passes",
+        "5 fits done: 1 retried",
+        "k done (1 of 2 bands)",
+    ]
+    assert lines[3].startswith("Done in ") and lines[4:] == [
+        f"  warnings  1, in {jobs.results / 'logs'}: run_monte_carlo/k.log"
+    ]
+    said = read_json(jobs.results / "logs/run.json")
+    assert said["state"] == "done" and said["progress"]["fits_done"] == 5 and said["progress"]["warnings"] == 1
+
+
+def test_a_job_that_fails_is_named_with_its_log(scene):
+    s = scene()
+    s.watch.begin()
+    job(s, 4, "mask_band", ["results/logs/mask_band/k.log"], band="k")
+    extra = {"event": "job_error", "jobid": 4, "rule_name": "mask_band", "log": ["results/logs/mask_band/k.log"]}
+    s.logger.error("Error in rule mask_band", extra=extra)
+    s.watch.end(failed=True)
+    lines = s.shown.getvalue().splitlines()
+    assert lines[0].endswith("failed: mask_band band k: see results/logs/mask_band/k.log")
+    assert "1 job failed." in lines[1] and lines[-1].startswith("What was finished is kept")
+    assert read_json(s.jobs.results / "logs/run.json")["state"] == "failed"
+
+
+def test_what_a_failed_job_has_said_itself_is_not_said_again(scene):
+    s = scene()
+    said = "RuleException:\nCalledProcessError in file x.smk:\nCommand 'python x.py' {}"
+    s.logger.error(said.format("returned non-zero exit status 1."))
+    assert s.shown.getvalue() == ""
+    s.logger.error(said.format("died with <Signals.SIGKILL: 9>."))
+    assert "SIGKILL" in s.shown.getvalue()
+
+
+def test_jobs_that_the_user_has_interrupted_have_not_failed(scene):
+    s = scene()
+    s.watch.begin()
+    s.logger.info("Terminating processes on user request, this might take some time.")
+    s.logger.error("Error in rule x", extra={"event": "job_error", "jobid": 4, "rule_name": "x", "log": []})
+    s.watch.end(failed=True)
+    lines = s.shown.getvalue().splitlines()
+    assert lines[0].startswith("Terminating") and lines[1].startswith("Stopped after ")
+    assert lines[2] == "What was finished is kept: run again."
+
+
+def test_nothing_to_do_says_where_the_results_are(scene, jobs):
+    write_table(
+        jobs.results / "catalogue.fits",
+        np.array([(1, 0, 4), (2, 0, 0)], dtype=[("id", "i4"), ("flag", "i4"), ("flag_k", "i4")]),
+    )
+    s = scene()
+    s.logger.info("Nothing to be done (all requested files are present and up to date).")
+    assert s.shown.getvalue().splitlines()[-2:] == [
+        f"  catalogue  {jobs.results / 'catalogue.fits'}: 2 sources",
+        "  flags      1 degenerate",
+    ]
+
+
+# What the files say -------------------------------------------------------------------------------------------------
+
+
+def test_the_key_of_a_fit_is_read_from_its_end(jobs, tmp_path):
+    keep_fit(jobs, "1", "first", key="abc123")
+    assert stored_key(tmp_path / "imfit/1/first.json") == "abc123"
+    assert stored_key(tmp_path / "nothing.json") is None
+    (tmp_path / "cut.json").write_text('{"fit": {}, "key": "ab')
+    assert stored_key(tmp_path / "cut.json") is None
+
+
+def test_fits_are_missing_until_their_key_is_that_of_now(jobs):
+    keep_fit(jobs, "1", "first")
+    keep_fit(jobs, "2", "first", key="old")
+    assert missing_fits(jobs, "first") == ["2", "5"]
+    # a group of the user's own models leaves nothing to fit
+    jobs.files = {"5": {"5": {"custom": {}}}, "1": {"1": {"custom": {}}}}
+    assert missing_fits(jobs, "first") == ["2"] and missing_fits(jobs, "second") == ["1", "2"]
+
+
+def test_warnings_are_counted_in_each_log(tmp_path):
+    (tmp_path / "a.log").write_text("x INFO fine\nx WARNING one\nx WARNING two\n")
+    (tmp_path / "b.log").write_text("x INFO fine\n")
+    paths = [tmp_path / name for name in ("a.log", "b.log", "none.log")]
+    assert warnings_in(paths) == {str(tmp_path / "a.log"): 2}
+    assert what_there_is(tmp_path) == {}
+
+
+def test_a_field_is_described_before_during_and_after_a_run(jobs, scene):
+    keep_fit(jobs, "1", "first")
+    keep_fit(jobs, "5", "first")
+    keep_fit(jobs, "5", "second", Flag.FIT_REPLACED)
+    lines = describe_field(jobs)
+    assert lines == [
+        "fits   4 sources in 3 groups: first pass 2 of 3, second 1 of 3; 1 replaced",
+        "run    none so far",
+    ]
+    RunWatch(jobs).begin()  # listens to no logger: another process is in charge
+    assert not run_goes_on(jobs.results)
+    watch = scene().watch
+    watch.begin()
+    assert run_goes_on(jobs.results) and describe_field(jobs)[1].startswith("run    going on for ")
+    watch.end(failed=True)
+    assert not run_goes_on(jobs.results) and describe_field(jobs)[1].startswith("run    stopped after ")
+    said = read_json(jobs.results / "logs/run.json")
+    write_json(jobs.results / "logs/run.json", {**said, "state": "running", "updated": said["updated"] - 100.0})
+    assert not run_goes_on(jobs.results) and "silent (killed?)" in describe_field(jobs)[1]
+    (jobs.results / "imfit/groups.json").unlink()
+    assert describe_field(jobs)[0] == "fits   the sources are not yet detected and grouped"
