@@ -8,14 +8,14 @@ from pathlib import Path
 import numpy as np
 from unblend.core.flags import Flag
 from unblend.core.nouns import Model
-from unblend.field.band_data import Scene, adopted_shift, load_models, load_scene
+from unblend.field.band_data import BandData, adopted_shift, load_band_data, load_models
 from unblend.images.psf import WELL_SAMPLED_FWHM
 from unblend.io.files import read_json
 from unblend.io.images import read_header, write_image
 from unblend.io.tables import columns, read_table, write_table
 from unblend.io.template_store import read_templates
 from unblend.models.templates import TemplateEngine
-from unblend.photometry.extraction import measure_noise, settle_weights
+from unblend.photometry.extraction import measure_noise, rescale_weights
 from unblend.photometry.shape_errors import all_shape_errors
 from unblend.run.job_log import record_work, run
 
@@ -25,15 +25,15 @@ log = logging.getLogger("unblend.extract")
 def main(spec_path: str, results_dir: str, fluxes_path: str, weight_path: str, residual_path: str) -> None:
     """Write fluxes.fits, weight.fits and residual.fits."""
     spec, results = read_json(spec_path), Path(results_dir)
-    scene = load_scene(spec, results)
+    data = load_band_data(spec, results)
     templates, _ = read_templates(results / "bands" / spec["band"] / "templates.npz")
-    settled = settle_weights(
-        scene.image, scene.weight, templates, fwhm=scene.fwhm, claim=scene.claim, name=spec["band"]
+    settled = rescale_weights(
+        data.image, data.weight, templates, fwhm=data.fwhm, noise_origin=data.noise_origin, name=spec["band"]
     )
     solution = settled.solution
     noise = measure_noise(settled, templates, name=spec["band"])
     models = load_models(results)
-    shape = shapes(spec, results, scene, settled, templates, models)
+    shape = shapes(spec, results, data, settled, templates, models)
     table = columns(
         id=solution.ids,
         flux=solution.flux,
@@ -55,9 +55,9 @@ def main(spec_path: str, results_dir: str, fluxes_path: str, weight_path: str, r
         "LAG1": noise.lag_one,
     }
     write_table(fluxes_path, table, header=header, name="FLUXES")
-    write_image(weight_path, settled.weight, wcs=scene.wcs, header={"BAND": spec["band"]})
+    write_image(weight_path, settled.weight, wcs=data.wcs, header={"BAND": spec["band"]})
     write_image(
-        residual_path, np.where(scene.mask, np.nan, solution.residual), wcs=scene.wcs, header={"BAND": spec["band"]}
+        residual_path, np.where(data.mask, np.nan, solution.residual), wcs=data.wcs, header={"BAND": spec["band"]}
     )
     record_work("extract", spec["band"])
 
@@ -68,9 +68,9 @@ def sampling_flag(folder: Path) -> int:
     return int(Flag.PSF_UNDERSAMPLED) if width < WELL_SAMPLED_FWHM else 0
 
 
-def shapes(spec: dict, results: Path, scene: Scene, settled, templates: list, models: dict[int, Model]) -> np.ndarray:  # type: ignore[no-untyped-def]
+def shapes(spec: dict, results: Path, data: BandData, settled, templates: list, models: dict[int, Model]) -> np.ndarray:  # type: ignore[no-untyped-def]
     """Return the errors of the fluxes from the fitted shapes."""
-    engine = TemplateEngine(scene.wcs, scene.image.shape, scene.psf, adopted_shift(spec, results))
+    engine = TemplateEngine(data.wcs, data.image.shape, data.psf, adopted_shift(spec, results))
     table = read_table(results / "imfit" / "sersic.fits")
     return all_shape_errors(engine, models, table, settled.solution, templates, settled.weight)
 

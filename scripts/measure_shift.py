@@ -10,13 +10,13 @@ import numpy as np
 from unblend.core.errors import ShiftError
 from unblend.core.flags import Flag
 from unblend.core.nouns import Model
-from unblend.field.band_data import load_models, load_scene
-from unblend.images.psf import half_light_radius
+from unblend.field.band_data import load_band_data, load_models
+from unblend.images.psf import psf_half_light_radius
 from unblend.io.files import read_json, write_json
 from unblend.io.images import write_image
 from unblend.io.tables import read_table
 from unblend.io.template_store import read_templates
-from unblend.photometry.extraction import adopt_weights, noise_correlation, settle_weights
+from unblend.photometry.extraction import adopt_weights, noise_correlation, rescale_weights
 from unblend.registration.band_shift import R_E_MIN, Registration
 from unblend.registration.summary import describe_offsets, describe_search
 from unblend.run.job_log import record_work, run
@@ -33,20 +33,20 @@ def main(spec_path: str, results_dir: str, shift_path: str, residual_path: str) 
     """
     spec, results = read_json(spec_path), Path(results_dir)
     auto = spec["shift"] == "auto"
-    scene = load_scene(spec, results, settled=not auto)
+    data = load_band_data(spec, results, final_weights=not auto)
     table, models = read_table(results / "imfit" / "sersic.fits"), load_models(results)
     r_e = {int(row["id"]): radius_arcsec(row, models[int(row["id"])]) for row in table}
     doubtful = frozenset(int(row["id"]) for row in table if row["flag"] & DOUBTFUL)
-    band = Registration(scene.image, scene.weight, scene.wcs, scene.psf, models, r_e, doubtful)
+    band = Registration(data.image, data.weight, data.wcs, data.psf, models, r_e, doubtful)
     present = (0.0, 0.0) if auto else (float(spec["shift"][0]), float(spec["shift"][1]))
     if auto:
         templates = band.templates(present)
-        settled = settle_weights(
-            scene.image, scene.weight, templates, fwhm=scene.fwhm, claim=scene.claim, name=spec["band"]
+        settled = rescale_weights(
+            data.image, data.weight, templates, fwhm=data.fwhm, noise_origin=data.noise_origin, name=spec["band"]
         )
     else:
         templates, _ = read_templates(results / "bands" / spec["band"] / "templates.npz")
-        settled = adopt_weights(scene.image, scene.weight, scene.mask, templates)
+        settled = adopt_weights(data.image, data.weight, data.mask, templates)
     band.weight, solution = settled.weight, settled.solution
     band.correlation = noise_correlation(settled, templates, rounds=1)
     content: dict[str, Any] = {"band": spec["band"], "shift_arcsec": list(present), "message": None, "grid": None}
@@ -72,7 +72,7 @@ def main(spec_path: str, results_dir: str, shift_path: str, residual_path: str) 
         log.warning("%s: %s", spec["band"], content["message"])
     if "best_shift_arcsec" in content:
         log.info("%s: best shift: %.4f %.4f", spec["band"], *content["best_shift_arcsec"])
-    write_image(residual_path, solution.residual, wcs=scene.wcs)
+    write_image(residual_path, solution.residual, wcs=data.wcs)
     write_json(shift_path, content)
     record_work("astrometry", spec["band"])
 
@@ -84,7 +84,7 @@ def radius_arcsec(row: np.void, model: Model) -> float:
     if not row["flag"] & Flag.CUSTOM_MODEL:
         return float(row["r_e_arcsec"])
     pixel = float(np.sqrt(abs(np.linalg.det(model.pixel_to_sky))))
-    radius = pixel * half_light_radius(model.data, *model.centre)
+    radius = pixel * psf_half_light_radius(model.data, *model.centre)
     return radius if radius > R_E_MIN else float("nan")
 
 

@@ -11,15 +11,14 @@ from unblend.core.errors import InputError
 from unblend.plan.config import Config
 from unblend.plan.jobs import Jobs
 from unblend.plan.provenance import Provenance
-from unblend.run.commands import command_line, field_of
-from unblend.run.ds9 import Frame
-from unblend.run.ds9 import command_line as ds9_command
+from unblend.run.commands import field_of, field_parser
+from unblend.run.ds9 import Ds9Frame, ds9_arguments
 from unblend.run.job_log import run
 
 
 def main(*words: str) -> None:
     """Start DS9, or print how to."""
-    parser = command_line("ds9", "Open DS9 with a band, what the models leave of it, and the segments.")
+    parser = field_parser("ds9", "Open DS9 with a band, what the models leave of it, and the segments.")
     parser.add_argument("band", nargs="?", help="a band's name; without it the detection stack")
     parser.add_argument("--propose", choices=("sim", "border", "bad"), help="load this proposal alone, to correct it")
     parser.add_argument("--print", action="store_true", dest="only_print", help="print the command, do not start DS9")
@@ -27,7 +26,7 @@ def main(*words: str) -> None:
     config = field_of(options)
     frames = band_frames(config, options.band, options.propose) if options.band else stack_frames(config)
     title = f"unblend: {options.band or 'detection stack'}"
-    command = ds9_command(frames, (config.target.ra, config.target.dec), title)
+    command = ds9_arguments(frames, (config.target.ra, config.target.dec), title)
     if options.only_print:
         print(shlex.join(command))
         return
@@ -39,7 +38,7 @@ def main(*words: str) -> None:
     os.execv(program, command)
 
 
-def band_frames(config: Config, name: str, proposal: str | None = None) -> list[Frame]:
+def band_frames(config: Config, name: str, proposal: str | None = None) -> list[Ds9Frame]:
     """Return image, residual and segments of a band, with sources, mask and Monte Carlo circles, or with a proposal.
 
     Raises
@@ -57,22 +56,22 @@ def band_frames(config: Config, name: str, proposal: str | None = None) -> list[
     if proposal:  # alone: what DS9 saves is then the user's file
         drawn = (product(folder / f"proposed-{proposal}.reg"),)
     return [
-        Frame(image, drawn),
-        Frame(product(folder / "residual.fits"), drawn),
-        Frame(product(results / "det_seg.fits"), existing(results / "det_cat.reg"), labels=True),
+        Ds9Frame(image, drawn),
+        Ds9Frame(product(folder / "residual.fits"), drawn),
+        Ds9Frame(product(results / "det_seg.fits"), existing(results / "det_cat.reg"), labels=True),
     ]
 
 
-def stack_frames(config: Config) -> list[Frame]:
+def stack_frames(config: Config) -> list[Ds9Frame]:
     """Return stack, model and what is left, with sources and fit groups; the segments."""
     results = Path(config.results_dir)
     sources = existing(results / "det_cat.reg")
     groups = existing(results / "imfit/groups.reg")
     return [
-        Frame(product(results / "det_stack.fits"), sources),
-        Frame(product(results / "imfit/det_stack-model.fits"), sources),
-        Frame(product(results / "imfit/det_stack-sub.fits"), groups),
-        Frame(product(results / "det_seg.fits"), sources, labels=True),
+        Ds9Frame(product(results / "det_stack.fits"), sources),
+        Ds9Frame(product(results / "imfit/det_stack-model.fits"), sources),
+        Ds9Frame(product(results / "imfit/det_stack-sub.fits"), groups),
+        Ds9Frame(product(results / "det_seg.fits"), sources, labels=True),
     ]
 
 

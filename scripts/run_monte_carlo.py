@@ -7,15 +7,22 @@ from pathlib import Path
 
 import numpy as np
 from unblend.core.nouns import Region
-from unblend.field.band_data import Scene, load_scene
+from unblend.field.band_data import BandData, load_band_data
 from unblend.images.masks import circles, project_mask
 from unblend.io.files import read_json
 from unblend.io.images import read_labels, read_wcs
 from unblend.io.regions import read_regions, write_regions
 from unblend.io.tables import columns, read_table, write_table
 from unblend.io.template_store import read_templates
-from unblend.photometry.linear_system import model_image, solve, weight_rms
-from unblend.photometry.monte_carlo import ENOUGH, adopted_scale, monte_carlo, place_circles, pooled_ratio, scatter
+from unblend.photometry.linear_system import model_image, solve_fluxes, weight_rms
+from unblend.photometry.monte_carlo import (
+    ENOUGH,
+    adopted_scale,
+    monte_carlo,
+    place_circles,
+    pooled_ratio,
+    realization_scatter,
+)
 from unblend.run.job_log import record_work, run
 
 log = logging.getLogger("unblend.photometry.monte_carlo")
@@ -29,16 +36,16 @@ def main(spec_path: str, results_dir: str, out_path: str, regions_path: str) -> 
     """Write monte_carlo.fits (scatter and realizations) and the circles that were used."""
     spec, results = read_json(spec_path), Path(results_dir)
     folder = results / "bands" / spec["band"]
-    scene = load_scene(spec, results, settled=True)
+    data = load_band_data(spec, results, final_weights=True)
     templates, _ = read_templates(folder / "templates.npz")
-    solution = solve(scene.image, scene.weight, templates)
+    solution = solve_fluxes(data.image, data.weight, templates)
     if spec["sim_regions"]:
-        patches = circles(read_regions(spec["sim_regions"]["file"]), scene.wcs)
+        patches = circles(read_regions(spec["sim_regions"]["file"]), data.wcs)
     else:
-        light = model_image(templates, solution.flux, scene.image.shape)
-        patches = placed(scene, light, results, spec["band"])
-    realizations = monte_carlo(solution.residual, scene.mask, templates, solution, scene.weight, patches)
-    sigma = scatter(realizations)
+        light = model_image(templates, solution.flux, data.image.shape)
+        patches = placed(data, light, results, spec["band"])
+    realizations = monte_carlo(solution.residual, data.mask, templates, solution, data.weight, patches)
+    sigma = realization_scatter(realizations)
     ratio, ratio_err = pooled_ratio(realizations, read_table(folder / "fluxes.fits")["flux_err"])
     scale = adopted_scale(ratio, ratio_err)
     if len(patches) < ENOUGH:
@@ -54,11 +61,11 @@ def main(spec_path: str, results_dir: str, out_path: str, regions_path: str) -> 
     record_work("monte_carlo", spec["band"])
 
 
-def placed(scene: Scene, light: np.ndarray, results: Path, band: str) -> list[tuple[float, float, float]]:
+def placed(data: BandData, light: np.ndarray, results: Path, band: str) -> list[tuple[float, float, float]]:
     """Place empty circles, wider than the PSF and the median source."""
     segments_path = str(results / "det_seg.fits")
-    segments = project_mask(read_labels(segments_path) > 0, read_wcs(segments_path), scene.wcs, light.shape)
-    weight, fwhm = scene.weight, scene.fwhm
+    segments = project_mask(read_labels(segments_path) > 0, read_wcs(segments_path), data.wcs, light.shape)
+    weight, fwhm = data.weight, data.fwhm
     noise = weight_rms(weight)
     found = place_circles(
         light, weight == 0, segments, radius=3.0 * fwhm, fwhm=fwhm, quiet=QUIET * noise, loud=LOUD * noise

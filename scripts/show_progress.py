@@ -8,8 +8,8 @@ from pathlib import Path
 
 from unblend.plan.jobs import Jobs
 from unblend.plan.provenance import Provenance
-from unblend.run.commands import command_line, field_of
-from unblend.run.field_state import describe_field, run_goes_on
+from unblend.run.commands import field_of, field_parser
+from unblend.run.field_state import describe_field, is_running
 from unblend.run.job_log import run
 
 EVERY_S = 5.0
@@ -17,14 +17,14 @@ EVERY_S = 5.0
 
 def main(*words: str) -> None:
     """Print how far the field is, once or until its run is over."""
-    parser = command_line("progress", "How far the fits of a field and its run are. It may be asked at any time.")
+    parser = field_parser("progress", "How far the fits of a field and its run are. It may be asked at any time.")
     parser.add_argument("--stack", action="store_true", help="write imfit/det_stack-live.fits: less what is fitted")
     parser.add_argument("--watch", action="store_true", help="look again every 5 s until the run is over")
     options = parser.parse_args(words)
     config = field_of(options)
     results = Path(config.results_dir)
     while True:
-        goes_on = options.watch and run_goes_on(results)
+        goes_on = options.watch and is_running(results)
         jobs = Jobs(config, Provenance(Path(__file__).resolve().parent, results / "specs", writable=False), results)
         sys.stdout.write("\n".join([*describe_field(jobs), *(live_stack(jobs) if options.stack else [])]) + "\n")
         sys.stdout.flush()

@@ -10,7 +10,7 @@ from unblend.core.errors import InputError
 from unblend.field.fit_field import FitField
 from unblend.fits.override_template import starting_text
 from unblend.io.files import write_text
-from unblend.run.commands import command_line, field_of
+from unblend.run.commands import field_of, field_parser
 from unblend.run.job_log import run
 
 CUSTOM = "custom_models holds a model of this source: as long as it is there, this file says nothing."
@@ -18,7 +18,7 @@ CUSTOM = "custom_models holds a model of this source: as long as it is there, th
 
 def main(*words: str) -> None:
     """Write the file, or print it; an existing file is never touched."""
-    parser = command_line("override", "Write a commented overrides/ID.dat from the present fit of a source.")
+    parser = field_parser("override", "Write a commented overrides/ID.dat from the present fit of a source.")
     parser.add_argument("id", type=int, metavar="ID", help="the source, as in det_cat.reg")
     parser.add_argument("--print", action="store_true", dest="show", help="print the file instead of writing it")
     options = parser.parse_args(words)

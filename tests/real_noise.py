@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 from unblend.core.nouns import Box, Template
-from unblend.field.band_data import Scene, load_scene
+from unblend.field.band_data import BandData, load_band_data
 from unblend.images.masks import project_mask
 from unblend.io.files import read_json
 from unblend.io.images import read_array, read_labels, read_wcs
@@ -33,11 +33,11 @@ ISOLATED = 0.1
 class Measured:
     """One band of a finished run, as the solution saw it. `weight` agrees with the scatter of the data."""
 
-    scene: Scene
+    data: BandData
     fluxes: np.ndarray
     templates: list[Template]
     weight: np.ndarray
-    solution: linear_system.Solution
+    solution: linear_system.LinearSolution
     segments: np.ndarray
 
     @property
@@ -54,13 +54,13 @@ class Measured:
 def measured(results: Path, band: str) -> Measured:
     """Read a band of a finished run; paths in its job specs are relative to where it ran."""
     folder = results / "bands" / band
-    scene = load_scene(read_json(results / f"specs/extract_fluxes/{band}.json"), results)
+    data = load_band_data(read_json(results / f"specs/extract_fluxes/{band}.json"), results)
     templates, _ = read_templates(folder / "templates.npz")
     weight = read_array(str(folder / "weight.fits"))
     path = str(results / "det_seg.fits")
-    segments = project_mask(read_labels(path) > 0, read_wcs(path), scene.wcs, scene.image.shape)
-    solution = linear_system.solve(scene.image, weight, templates)
-    return Measured(scene, read_table(folder / "fluxes.fits"), templates, weight, solution, segments)
+    segments = project_mask(read_labels(path) > 0, read_wcs(path), data.wcs, data.image.shape)
+    solution = linear_system.solve_fluxes(data.image, weight, templates)
+    return Measured(data, read_table(folder / "fluxes.fits"), templates, weight, solution, segments)
 
 
 def plain_correlation(band: Measured, lags: int = MAX_LAG) -> np.ndarray:
@@ -107,12 +107,12 @@ def apertures(band: Measured, correlation: np.ndarray, radius_arcsec: float, pix
     from photutils.aperture import CircularAperture, aperture_photometry
 
     shape, light = (
-        band.scene.image.shape,
+        band.data.image.shape,
         linear_system.model_image(band.templates, band.solution.flux, band.weight.shape),
     )
-    usable = ~band.scene.mask
+    usable = ~band.data.mask
     weight = np.where(band.weight > 0, band.weight, np.where(usable, band.noise**-2.0, np.inf))
-    image = np.where(usable, band.scene.image, 0.0) - band.solution.background * usable
+    image = np.where(usable, band.data.image, 0.0) - band.solution.background * usable
     rows = []
     for k in band.solution.active:
         flux, template = band.solution.flux[k], band.templates[k]
@@ -143,7 +143,7 @@ def centroid(template: Template) -> tuple[float, float]:
 def monte_carlo_ratio(band: Measured, radius_fwhm: float) -> tuple[int, float, float]:
     """Return the number of circles of this radius, Monte Carlo over formal errors, and the error of that."""
     light = linear_system.model_image(band.templates, band.solution.flux, band.weight.shape)
-    radius = radius_fwhm * band.scene.fwhm
+    radius = radius_fwhm * band.data.fwhm
     placed = place_circles(
         light,
         band.weight == 0,
@@ -154,7 +154,7 @@ def monte_carlo_ratio(band: Measured, radius_fwhm: float) -> tuple[int, float, f
         loud=band.noise,
     )  # fmt: skip
     changes = monte_carlo(
-        band.solution.residual, band.scene.mask, band.templates, band.solution, band.weight, placed.circles
+        band.solution.residual, band.data.mask, band.templates, band.solution, band.weight, placed.circles
     )
     return len(placed.circles), *pooled_ratio(changes, band.fluxes["flux_err"])
 

@@ -2,7 +2,7 @@
 
 `brute_force` sums the light of a Sersic profile point by point in real space, through the full world coordinates,
 with a PSF of Gaussians integrated over the pixels by the error function: no grid, no Fourier transform, no local
-Jacobian. `galsim_truth` draws the same scene with GalSim and a Moffat PSF. Run this file to print the table of
+Jacobian. `galsim_truth` draws the same setup with GalSim and a Moffat PSF. Run this file to print the table of
 docs/accuracy-templates.md.
 """
 
@@ -73,7 +73,7 @@ class Source:
 
 
 @dataclass(frozen=True)
-class Scene:
+class Setup:
     """A source in a band."""
 
     grid: Grid = field(default_factory=Grid)
@@ -184,11 +184,11 @@ def _gaussian_pixel(distance: np.ndarray, sigma: float) -> np.ndarray:
     return 0.5 * (erf((distance + 0.5) / scale) - erf((distance - 0.5) / scale))
 
 
-def brute_force(scene: Scene) -> np.ndarray:
-    """Return the scene's image, of unit total, by a sum over points of light; any map from sky to pixels."""
-    grid, sigma = scene.grid, scene.blur.fwhm * SIGMA_PER_FWHM
+def brute_force(setup: Setup) -> np.ndarray:
+    """Return the setup's image, of unit total, by a sum over points of light; any map from sky to pixels."""
+    grid, sigma = setup.grid, setup.blur.fwhm * SIGMA_PER_FWHM
     reach = grid.side * grid.scale * 0.75 + 6 * WING_SIGMA * sigma * grid.scale
-    points = _light_points(scene.source, 0.9 * sigma * grid.scale * min(1.0, 1.0 - abs(grid.shear)), reach)
+    points = _light_points(setup.source, 0.9 * sigma * grid.scale * min(1.0, 1.0 - abs(grid.shear)), reach)
     y, x = _pixels_of(grid, points[0], points[1])
     rows = np.arange(grid.side)
     image = np.zeros((grid.side, grid.side))
@@ -199,17 +199,17 @@ def brute_force(scene: Scene) -> np.ndarray:
     return image
 
 
-def galsim_truth(scene: Scene) -> np.ndarray:
-    """Return the scene's image with a Moffat PSF, drawn by GalSim with the map from sky to pixels taken locally."""
+def galsim_truth(setup: Setup) -> np.ndarray:
+    """Return the setup's image with a Moffat PSF, drawn by GalSim with the map from sky to pixels taken locally."""
     import galsim
 
-    grid, source = scene.grid, scene.source
+    grid, source = setup.grid, setup.source
     step = 0.05 * grid.scale
     east, north = np.array([0.0, step, -step, 0.0, 0.0]), np.array([0.0, 0.0, 0.0, step, -step])
     y, x = _pixels_of(grid, east, north)
     to_pixels = np.array([[x[1] - x[2], x[3] - x[4]], [y[1] - y[2], y[3] - y[4]]]) / (2 * step)
     wcs = galsim.JacobianWCS(*np.linalg.inv(to_pixels).ravel())
-    seen = wcs.toWorld(galsim.Moffat(beta=MOFFAT_BETA, fwhm=scene.blur.fwhm))
+    seen = wcs.toWorld(galsim.Moffat(beta=MOFFAT_BETA, fwhm=setup.blur.fwhm))
     if source.r_e > 0:
         parameters = galsim.GSParams(maximum_fft_size=30000, folding_threshold=1e-4, maxk_threshold=1e-4)
         circular = galsim.Sersic(source.n, half_light_radius=source.r_e * np.sqrt(source.q), gsparams=parameters)
@@ -281,32 +281,32 @@ def model_of(source: Source) -> Model:
     return Model(3.0 * data, centre, SKY, to_sky, 3.0)  # type: ignore[arg-type]
 
 
-def template_image(scene: Scene, psf: Psf, model: Model | None = None) -> np.ndarray:
-    """Return the template of the scene's source on the whole image of its band."""
-    shape = (scene.grid.side, scene.grid.side)
-    engine = TemplateEngine(wcs_of(scene.grid), shape, psf, scene.grid.shift)
-    template = engine.template(1, model if model is not None else model_of(scene.source))
+def template_image(setup: Setup, psf: Psf, model: Model | None = None) -> np.ndarray:
+    """Return the template of the setup's source on the whole image of its band."""
+    shape = (setup.grid.side, setup.grid.side)
+    engine = TemplateEngine(wcs_of(setup.grid), shape, psf, setup.grid.shift)
+    template = engine.template(1, model if model is not None else model_of(setup.source))
     image = np.zeros(shape)
     image[template.box.slices] = template.data
     return image
 
 
-def measure(scene: Scene, *, moffat: bool = False, model: Model | None = None) -> Errors:
-    """Return the errors of the scene's template against brute force, or against GalSim for a Moffat PSF."""
-    truth = galsim_truth(scene) if moffat else brute_force(scene)
-    template = template_image(scene, psf_of(scene.blur, moffat=moffat), model)
+def measure(setup: Setup, *, moffat: bool = False, model: Model | None = None) -> Errors:
+    """Return the errors of the setup's template against brute force, or against GalSim for a Moffat PSF."""
+    truth = galsim_truth(setup) if moffat else brute_force(setup)
+    template = template_image(setup, psf_of(setup.blur, moffat=moffat), model)
     difference = template - truth
     fitted = float(np.sum(template * truth) / np.sum(template**2))
     return Errors(float(np.abs(difference).max() / truth.max()), fitted - 1.0, float(difference.sum()))
 
 
 def check_template(
-    scene: Scene, *, moffat: bool = False, model: Model | None = None, pixel: float = 1e-3, flux: float = 1e-3
+    setup: Setup, *, moffat: bool = False, model: Model | None = None, pixel: float = 1e-3, flux: float = 1e-3
 ) -> None:
-    """Assert that the scene's template is right to `pixel` of its peak and `flux` of its total."""
-    errors = measure(scene, moffat=moffat, model=model)
-    assert errors.pixel < pixel, f"{scene}: pixels off by {errors.pixel:.1e} of the peak"
-    assert abs(errors.flux) < flux, f"{scene}: flux off by {errors.flux:+.1e}"
+    """Assert that the setup's template is right to `pixel` of its peak and `flux` of its total."""
+    errors = measure(setup, moffat=moffat, model=model)
+    assert errors.pixel < pixel, f"{setup}: pixels off by {errors.pixel:.1e} of the peak"
+    assert abs(errors.flux) < flux, f"{setup}: flux off by {errors.flux:+.1e}"
 
 
 BANDS = {
@@ -325,7 +325,7 @@ PHASES = ((0.37, -0.21), (0.5, 0.5))
 def worst(grid: Grid, blur: Blur, n: float, *, moffat: bool) -> Errors:
     """Return the worst errors over shapes and phases."""
     errors = [
-        measure(Scene(replace(grid, phase=phase), blur, own_pixels(grid, Source(n=n, r_e=r_e, q=q))), moffat=moffat)
+        measure(Setup(replace(grid, phase=phase), blur, own_pixels(grid, Source(n=n, r_e=r_e, q=q))), moffat=moffat)
         for r_e, q in (SHAPES[:2] if moffat else SHAPES)
         for phase in PHASES
     ]

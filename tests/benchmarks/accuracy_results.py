@@ -16,7 +16,7 @@ from unblend.images.psf import fwhm, prepare_psf
 from unblend.io.images import read_array, read_model, read_wcs
 from unblend.io.tables import read_table
 from unblend.models.templates import TemplateEngine
-from unblend.photometry.extraction import measure_noise, settle_weights
+from unblend.photometry.extraction import measure_noise, rescale_weights
 from unblend.simulation import truth as compare
 from unblend.simulation.fields import BandSpec, correlated_noise
 
@@ -129,7 +129,7 @@ def redrawn(folder: Path, scenario: Scenario, seed: int, number: int) -> np.ndar
         weight, part = drawn["rms"] ** -2.0, rows_of_truth(truth, scenario, seed, spec.name, width(psf, spec))
         for _ in range(number * (1 if spec.name == REFERENCE else 3)):
             image = drawn["light"] + drawn["rms"] * correlated_noise(rng, spec.shape, spec.noise_sigma_pixels)
-            settled = settle_weights(image, weight, templates, fwhm=seeing, claim="map", name=spec.name)
+            settled = rescale_weights(image, weight, templates, fwhm=seeing, claim="map", name=spec.name)
             rows = part.copy()
             rows["flux"] = settled.solution.flux
             rows["err"] = rows["formal"] = measure_noise(settled, templates, name=spec.name).err

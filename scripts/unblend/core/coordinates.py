@@ -23,7 +23,7 @@ INVERSION_TOLERANCE = 1e-6
 """Pixels, of the inversion of a distortion."""
 LOST = 0.01
 """Pixels: an inversion that misses its position by more has not converged."""
-SAME_GRID = 1e-3
+GRID_TOLERANCE_PIXELS = 1e-3
 """Pixels: grids that agree this well all over are one grid, for what counts in whole pixels."""
 
 
@@ -36,7 +36,7 @@ def sky_system(wcs: WCS) -> str:
     return system if system in ("fk4", "fk5") else "icrs"
 
 
-def set_physical(wcs: WCS, matrix: np.ndarray, offset: np.ndarray) -> None:
+def set_physical_coordinates(wcs: WCS, matrix: np.ndarray, offset: np.ndarray) -> None:
     """Note on `wcs` the image's physical coordinates: 1-based image (x, y) = `matrix` @ physical + `offset`.
 
     They are IRAF's (LTM, LTV): the pixels of the image that a cutout was taken from. DS9 saves regions in them.
@@ -45,7 +45,7 @@ def set_physical(wcs: WCS, matrix: np.ndarray, offset: np.ndarray) -> None:
 
 
 def physical(wcs: WCS) -> tuple[np.ndarray, np.ndarray]:
-    """Return (matrix, offset) of `set_physical`; unity and zero where nothing is noted."""
+    """Return (matrix, offset) of `set_physical_coordinates`; unity and zero where nothing is noted."""
     return getattr(wcs, "physical", (np.eye(2), np.zeros(2)))
 
 
@@ -88,18 +88,21 @@ def sky_to_pixel(wcs: WCS, ra: np.ndarray, dec: np.ndarray) -> tuple[np.ndarray,
 
 
 def to_grid(wcs: WCS, target_wcs: WCS, y: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the positions (y, x) on another image's grid, good to `SAME_GRID`; NaN as in `sky_to_pixel`.
+    """Return the positions (y, x) on another image's grid, good to `GRID_TOLERANCE_PIXELS`; NaN as in `sky_to_pixel`.
 
     Positions on one grid are returned as they are: millions of pixels take two seconds through the sky.
     """
-    if y.size > 1000 and _apart(wcs, target_wcs, (np.min(y), np.min(x)), (np.max(y), np.max(x))) < SAME_GRID:
+    if (
+        y.size > 1000
+        and _apart(wcs, target_wcs, (np.min(y), np.min(x)), (np.max(y), np.max(x))) < GRID_TOLERANCE_PIXELS
+    ):
         return np.asarray(y, dtype=float), np.asarray(x, dtype=float)
     return sky_to_pixel(target_wcs, *pixel_to_sky(wcs, y, x))
 
 
 def same_grid(wcs: WCS, shape: tuple[int, ...], other: WCS, other_shape: tuple[int, ...]) -> bool:
-    """Whether two images have the same pixels, to `SAME_GRID`."""
-    return tuple(shape) == tuple(other_shape) and largest_offset(wcs, other, shape) < SAME_GRID
+    """Whether two images have the same pixels, to `GRID_TOLERANCE_PIXELS`."""
+    return tuple(shape) == tuple(other_shape) and largest_offset(wcs, other, shape) < GRID_TOLERANCE_PIXELS
 
 
 def largest_offset(wcs: WCS, other: WCS, shape: tuple[int, ...]) -> float:
@@ -191,6 +194,6 @@ def cut_wcs(wcs: WCS, box: Box) -> WCS:
         cut.sip = Sip(old.a, old.b, old.ap, old.bp, cut.wcs.crpix)
     if hasattr(wcs, "physical"):
         matrix, offset = physical(wcs)
-        set_physical(cut, matrix, offset - [box.x0, box.y0])
+        set_physical_coordinates(cut, matrix, offset - [box.x0, box.y0])
     cut.pixel_shape = (box.shape[1], box.shape[0])
     return cut

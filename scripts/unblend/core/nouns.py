@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 
-Claim = Literal["value", "map", "image"]
+NoiseOrigin = Literal["value", "map", "image"]
 """Where the noise of a band comes from: a number or a map that the user gave, or the scatter of the image."""
 
 

@@ -16,7 +16,7 @@ from ..core.nouns import Footprint
 
 
 @dataclass(frozen=True)
-class Edited:
+class EditedSegments:
     """Segments after the edits, the bits of `flags.Flag` of each edited source, and what a user should read."""
 
     segments: np.ndarray
@@ -24,7 +24,7 @@ class Edited:
     warnings: list[str] = field(default_factory=list)
 
 
-def edit_segments(segments: np.ndarray, merge: Iterable[Footprint], manual: Sequence[Footprint]) -> Edited:
+def edit_segments(segments: np.ndarray, merge: Iterable[Footprint], manual: Sequence[Footprint]) -> EditedSegments:
     """Return the automatic segmentation with first the merges, then the manual sources applied.
 
     Parameters
@@ -40,10 +40,10 @@ def edit_segments(segments: np.ndarray, merge: Iterable[Footprint], manual: Sequ
     merged = merge_segments(segments, merge)
     added = add_manual(merged.segments, manual, last_id=last)
     flags = {i: merged.flags.get(i, 0) | added.flags.get(i, 0) for i in merged.flags | added.flags}
-    return Edited(added.segments, flags, merged.warnings + added.warnings)
+    return EditedSegments(added.segments, flags, merged.warnings + added.warnings)
 
 
-def merge_segments(segments: np.ndarray, merge: Iterable[Footprint]) -> Edited:
+def merge_segments(segments: np.ndarray, merge: Iterable[Footprint]) -> EditedSegments:
     """Return the segments with all those that one region touches made one: the lowest ID stays.
 
     Regions that share a segment join all of theirs, in whatever order they come. A region that touches fewer than two
@@ -62,10 +62,10 @@ def merge_segments(segments: np.ndarray, merge: Iterable[Footprint]) -> Edited:
         result[np.isin(result, touched[1:])] = touched[0]
         survivors -= {int(i) for i in touched[1:]}
         survivors.add(int(touched[0]))
-    return Edited(result, {i: int(Flag.MERGED_SEGMENTS) for i in sorted(survivors)}, warnings)
+    return EditedSegments(result, {i: int(Flag.MERGED_SEGMENTS) for i in sorted(survivors)}, warnings)
 
 
-def add_manual(segments: np.ndarray, manual: Sequence[Footprint], *, last_id: int) -> Edited:
+def add_manual(segments: np.ndarray, manual: Sequence[Footprint], *, last_id: int) -> EditedSegments:
     """Return the segments with one new source per manual region, regions of the same text being one source.
 
     The source takes all pixels of its regions, also those of other segments: the user's word wins. But no source is
@@ -102,7 +102,7 @@ def add_manual(segments: np.ndarray, manual: Sequence[Footprint], *, last_id: in
             continue
         result[mask] = new_id
         flags[new_id] = int(Flag.MANUAL_DETECTION)
-    return Edited(result, flags, warnings)
+    return EditedSegments(result, flags, warnings)
 
 
 def _sources(manual: Sequence[Footprint]) -> list[list[Footprint]]:

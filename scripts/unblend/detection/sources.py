@@ -66,7 +66,7 @@ class Stack:
 
 
 @dataclass(frozen=True)
-class Detection:
+class DetectedSources:
     """Result of the automatic pass.
 
     `segments` (int32, 0 = sky) has the IDs 1…N by decreasing flux; `snr` is the smoothed S/N image in its own sigma;
@@ -316,7 +316,7 @@ def detect(
     min_snr: float = 10.0,
     deblend_levels: int = 32,
     deblend_contrast: float = 0.005,
-) -> Detection:
+) -> DetectedSources:
     """Run the automatic pass on a stack; `image` and `mask` are those of flux_band.
 
     Raises
@@ -343,7 +343,7 @@ def detect(
     # Again, now with the dropped candidates as part of the sky: noise peaks taken out of it would bias it low.
     catalogue = _measure_with_level(segments, stack, image, mask, wcs)
     segments = _renumber(segments, catalogue)
-    return Detection(segments, _measure_with_level(segments, stack, image, mask, wcs), snr, dropped)
+    return DetectedSources(segments, _measure_with_level(segments, stack, image, mask, wcs), snr, dropped)
 
 
 def _measure_with_level(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..core.errors import InputError
-from ..core.nouns import Claim, Model, Psf
+from ..core.nouns import Model, NoiseOrigin, Psf
 from ..core.statistics import noise_rms
 from ..io.files import read_json
 from ..io.images import read_array, read_labels, read_model, read_psf, read_wcs
@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Scene:
+class BandData:
     """The pixels of a band.
 
     Parameters
@@ -38,7 +38,7 @@ class Scene:
     psf : Psf
     fwhm : float
         Of the PSF and the pixel, in pixels.
-    claim : {"value", "map", "image"}
+    noise_origin : {"value", "map", "image"}
         Where the weight comes from: a number or a map that the user gave, or the scatter of the image.
     """
 
@@ -48,16 +48,16 @@ class Scene:
     wcs: WCS
     psf: Psf
     fwhm: float
-    claim: Claim
+    noise_origin: NoiseOrigin
 
 
-def load_scene(spec: Mapping[str, Any], results: Path, *, settled: bool = False) -> Scene:
+def load_band_data(spec: Mapping[str, Any], results: Path, *, final_weights: bool = False) -> BandData:
     """Return the band that a job spec describes, on request with the weights that the extraction has settled."""
     folder = results / "bands" / spec["band"]
     image = read_array(spec["image"]["file"])
     image -= read_array(str(folder / "background.fits"))
     mask = read_labels(str(folder / "mask.fits")) != 0
-    if settled:
+    if final_weights:
         weight = read_array(str(folder / "weight.fits"))
     elif spec["weight"]:
         weight = read_weight(spec["weight"], image.shape)
@@ -67,10 +67,10 @@ def load_scene(spec: Mapping[str, Any], results: Path, *, settled: bool = False)
             raise InputError(f"band {spec['band']}: the pixels that are not masked do not scatter; set rms.")
         weight = np.full(image.shape, rms**-2)
     weight[mask] = 0.0
-    claim: Claim = "map" if spec["weight"] else "image" if spec["rms"] == "auto" else "value"
+    noise_origin: NoiseOrigin = "map" if spec["weight"] else "image" if spec["rms"] == "auto" else "value"
     psf, header = read_psf(str(folder / "psf.fits"))
     fwhm = float(header["FWHM"])  # type: ignore[arg-type]
-    return Scene(image, weight, mask, read_wcs(spec["image"]["file"]), psf, fwhm, claim)
+    return BandData(image, weight, mask, read_wcs(spec["image"]["file"]), psf, fwhm, noise_origin)
 
 
 def read_weight(weight: Mapping[str, str], shape: tuple[int, ...]) -> np.ndarray:

@@ -29,7 +29,7 @@ def misplaced(fit: GroupFit, data: GroupData) -> set[int]:
     return wrong
 
 
-def with_centres_at_home(problem: Problem, fit: GroupFit) -> GroupFit:
+def with_centres_restored(problem: Problem, fit: GroupFit) -> GroupFit:
     """Fit again where a centre went astray, from its automatic start and with little room to move.
 
     A better chi2 is no excuse: a second profile on a bright neighbour lowers chi2 and leaves its own source without

@@ -347,7 +347,7 @@ def _stepped(p: Parameter, step: float) -> Parameter:
 
 
 def _finished(blocks: Sequence[Block], errors: Sequence[float] | None) -> tuple[Block, ...]:
-    """Return the blocks with their errors, and free position angles in 0 … 180 degrees, as `solve` gives them."""
+    """Return the blocks with their errors, and free position angles in 0 … 180 degrees, as `minimise` gives them."""
     parameters = parameters_of(blocks)
     if errors is not None:
         parameters = [replace(p, error=e) for p, e in zip(parameters, errors, strict=True)]
@@ -358,6 +358,6 @@ def _finished(blocks: Sequence[Block], errors: Sequence[float] | None) -> tuple[
     return with_parameters(blocks, turned)
 
 
-def sum_of_lights(members: Sequence[tuple[int, Sequence[Block]]], box: Box, psf: np.ndarray) -> np.ndarray:
+def summed_light(members: Sequence[tuple[int, Sequence[Block]]], box: Box, psf: np.ndarray) -> np.ndarray:
     """Return the light of several sources, each drawn for itself: what a chain has fitted."""
     return sum((light_of(blocks, box, psf, id_) for id_, blocks in members), np.zeros(box.shape))

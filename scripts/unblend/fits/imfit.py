@@ -1,4 +1,4 @@
-"""IMFIT on arrays, through pyimfit: solve, covariance, model images. Knows models, not galaxies or groups.
+"""IMFIT on arrays, through pyimfit: minimise, covariance, model images. Knows models, not galaxies or groups.
 
 Nothing here depends on time, on the number of cores, or on what was computed before in the process: the same
 input gives the same bits. Positions are 0-based pixels of the detection image; a `Box` says what an array covers.
@@ -48,7 +48,7 @@ class Pixels:
 
 
 @dataclass(frozen=True)
-class Solution:
+class ImfitSolution:
     """Outcome of one run: best `blocks` with IMFIT's own errors (0 where it has none), chi2, model evaluations."""
 
     blocks: tuple[Block, ...]
@@ -75,9 +75,9 @@ def with_parameters(blocks: Sequence[Block], parameters: Sequence[Parameter]) ->
     return tuple(block.with_parameters([next(stream) for _ in block.parameters]) for block in blocks)
 
 
-def solve(
+def minimise(
     blocks: Sequence[Block], pixels: Pixels, psf: np.ndarray, *, ftol: float = 1e-6, solver: str = "LM"
-) -> Solution | None:
+) -> ImfitSolution | None:
     """Fit the blocks to the pixels by least squares; None where IMFIT gives up or returns nonsense.
 
     Parameters
@@ -111,7 +111,7 @@ def solve(
     for parameter, value, error in zip(parameters_of(start), values, errors, strict=True):
         turns = parameter.name == "PA" and parameter.lower is None and not parameter.fixed
         best.append(replace(parameter, value=float(value % 180.0 if turns else value), error=float(error)))
-    return Solution(
+    return ImfitSolution(
         with_parameters(start, best), float(result.fitStat), bool(result.fitConverged), solver, int(result.nFuncEvals)
     )
 

@@ -40,14 +40,14 @@ RANGE = (0.2, 8.0)
 
 
 def with_uncertain_index(member: MemberFit, n: float = TYPICAL_N) -> MemberFit:
-    """Return a member whose index is held at `n`, to be moved by `settle_indices`."""
+    """Return a member whose index is held at `n`, to be moved by `constrain_indices`."""
     held = [replace(p, value=n, fixed=True) if p.name == "n" else p for p in parameters_of(member.automatic)]
     return replace(
         member, automatic=with_parameters(member.automatic, held), flags=int(member.flags | Flag.SHAPE_FIXED)
     )
 
 
-def settle_indices(problem: Problem, fit: GroupFit) -> GroupFit:
+def constrain_indices(problem: Problem, fit: GroupFit) -> GroupFit:
     """Return the fit with the most probable index of each member that is flagged SHAPE_FIXED.
 
     In a crowd they stay typical, and uncertain: every step would be another fit of all.

@@ -15,7 +15,7 @@ import numpy as np
 
 from ..core.flags import Flag
 from .group_data import GroupData
-from .imfit import Pixels, Solution, parameters_of, solve, with_parameters
+from .imfit import ImfitSolution, Pixels, minimise, parameters_of, with_parameters
 from .imfit_config import Block, Function
 from .result import GroupFit, MemberFit, function_flux
 
@@ -61,13 +61,13 @@ def fit_jointly(problem: Problem) -> GroupFit:
     return replaced_fit(problem)
 
 
-def _best_of_ladder(problem: Problem, frozen: set[int]) -> tuple[Solution | None, set[int]]:
+def _best_of_ladder(problem: Problem, frozen: set[int]) -> tuple[ImfitSolution | None, set[int]]:
     """Return the best of up to four fits, and the members whose start it changed.
 
     The ladder: as given; suspicious members turned by 45 degrees and flattened (cures nearly all that stick at
     ell = 0); the same as small discs; Nelder–Mead, 5–10 times slower, only where nothing else converged.
     """
-    best: Solution | None = None
+    best: ImfitSolution | None = None
     retried: set[int] = set()
     everyone = {member.id for member in problem.members} - frozen
     for change, solver in ((None, "LM"), (_turned, "LM"), (_small_disc, "LM"), (None, "NM")):
@@ -85,24 +85,24 @@ def _best_of_ladder(problem: Problem, frozen: set[int]) -> tuple[Solution | None
     return best, retried
 
 
-def attempt(blocks: Sequence[Block], problem: Problem, solver: str = "LM") -> Solution | None:
+def attempt(blocks: Sequence[Block], problem: Problem, solver: str = "LM") -> ImfitSolution | None:
     """Run IMFIT once; None where there are fewer pixels than free parameters, or it fails."""
     everything = [*blocks, problem.sky]
     if problem.pixels.count <= sum(not parameter.fixed for parameter in parameters_of(everything)):
         return None
     try:
-        return solve(everything, problem.pixels, problem.psf, ftol=problem.ftol, solver=solver)
+        return minimise(everything, problem.pixels, problem.psf, ftol=problem.ftol, solver=solver)
     except Exception as failure:  # pyimfit raises bare Exceptions
         log.warning("IMFIT failed: %s", failure)
         return None
 
 
-def _score(solution: Solution) -> float:
+def _score(solution: ImfitSolution) -> float:
     """Return chi2, plus 1 for every parameter on a bound: a bound must gain more than noise to win."""
     return solution.chi2 + sum(parameter.on_bound for parameter in parameters_of(solution.blocks[:-1]))
 
 
-def _on_bound(solution: Solution, members: Sequence[MemberFit]) -> set[int]:
+def _on_bound(solution: ImfitSolution, members: Sequence[MemberFit]) -> set[int]:
     """Return the members with a parameter on a bound."""
     pairs = zip(members, _split(solution.blocks, members), strict=True)
     return {member.id for member, blocks in pairs if any(p.on_bound for p in parameters_of(blocks))}
@@ -199,7 +199,7 @@ def with_variances(blocks: Blocks, variances: Sequence[float] | np.ndarray | Non
     return with_parameters(blocks, [replace(p, error=float(e)) for p, e in zip(parameters, errors, strict=True)])
 
 
-def _group_fit(problem: Problem, best: Solution, frozen: set[int], retried: set[int]) -> GroupFit:
+def _group_fit(problem: Problem, best: ImfitSolution, frozen: set[int], retried: set[int]) -> GroupFit:
     """Return the result of a joint fit."""
     members = []
     for member, blocks in zip(problem.members, _split(best.blocks, problem.members), strict=True):

@@ -96,7 +96,7 @@ def origin_line(y0: int, x0: int) -> str:
     return ORIGIN.format(x=x0 + 1, y=y0 + 1)
 
 
-def group_wishes(texts: Mapping[int, tuple[str, str]]) -> dict[str, list]:
+def requested_groups(texts: Mapping[int, tuple[str, str]]) -> dict[str, list]:
     """Return what all overrides together say of the groups: `alone` (IDs) and `together` (lists of IDs), ordered.
 
     Parameters

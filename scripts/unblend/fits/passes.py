@@ -17,12 +17,12 @@ import numpy as np
 
 from ..core.flags import Flag
 from ..core.nouns import Box
-from .centre_check import misplaced, with_centres_at_home
-from .crowded_fit import fit_group, is_crowd, part_of, sum_of_lights
+from .centre_check import misplaced, with_centres_restored
+from .crowded_fit import fit_group, is_crowd, part_of, summed_light
 from .group_data import GroupData, group_pixels, group_starts, segment_snr
 from .imfit import Pixels, covariance, evaluate_blocks, parameters_of, sky_block
 from .imfit_config import Block, Function, Parameter
-from .index_prior import prior_sigmas, settle_indices, with_uncertain_index
+from .index_prior import constrain_indices, prior_sigmas, with_uncertain_index
 from .joint_fit import (
     NO_FLAG,
     Problem,
@@ -100,7 +100,7 @@ def fit_first_pass(
         problem = replace(problem, members=tuple(_alone(problem, member) for member in members))
     fit = fit_group(
         problem,
-        finish=lambda part, fit: _with_points(part, with_centres_at_home(part, fit), settings),
+        finish=lambda part, fit: _with_points(part, with_centres_restored(part, fit), settings),
         doubtful=lambda member: _is_unresolved(member, settings),
     )
     return replace(fit, seconds=time.process_time() - began)
@@ -174,7 +174,7 @@ def fit_second_pass(data: GroupData, psf: np.ndarray, first: GroupFit, settings:
     sky = sky_block(first.sky.value, first.sky_start.upper or 0.0)
     members = tuple(_second_start(member, data, pixels, first, settings) for member in first.members)
     problem = Problem(members, sky, pixels, data, psf, settings.ftol, retries=False)
-    fit = settle_indices(problem, fit_group(problem))
+    fit = constrain_indices(problem, fit_group(problem))
     if fit.converged:
         fit = _flagged(_with_covariance(fit, pixels, psf), pixels, data, psf, settings)
     return replace(fit, seconds=time.process_time() - began)
@@ -211,7 +211,7 @@ def evaluate_members(fit: GroupFit, psf: np.ndarray, box: Box, ids: Sequence[int
     """Return the convolved image, without sky, of a group's members (or only `ids`) on any box of the grid."""
     chosen = [member for member in fit.members if ids is None or member.id in ids]
     if is_crowd(len(fit.members)):
-        return sum_of_lights([(member.id, member.blocks) for member in chosen], box, psf)
+        return summed_light([(member.id, member.blocks) for member in chosen], box, psf)
     return evaluate_blocks([block for member in chosen for block in member.blocks], box, psf)
 
 

@@ -56,7 +56,7 @@ def centroid(data: np.ndarray, *, iterations: int = 50) -> tuple[float, float]:
     cut wings.
     """
     y, x = (float(c) for c in np.unravel_index(np.argmax(data), data.shape))
-    sigma = max(3.0, half_light_radius(data, y, x))
+    sigma = max(3.0, psf_half_light_radius(data, y, x))
     rows, columns = np.indices(data.shape)
     for _ in range(iterations):
         window = data * np.exp(-((rows - y) ** 2 + (columns - x) ** 2) / (2 * sigma**2))
@@ -68,7 +68,7 @@ def centroid(data: np.ndarray, *, iterations: int = 50) -> tuple[float, float]:
     return y, x
 
 
-def half_light_radius(data: np.ndarray, y: float, x: float) -> float:
+def psf_half_light_radius(data: np.ndarray, y: float, x: float) -> float:
     """Return the radius in pixels around (y, x) that holds half of the array's sum."""
     rows, columns = np.indices(data.shape)
     radius = np.hypot(rows - y, columns - x).ravel()
@@ -100,7 +100,7 @@ def fwhm(psf: Psf) -> float:
     fine = _upsampled(core, 8)
     area = np.count_nonzero(fine > 0.5 * fine.max()) / 64.0
     if area > 0.5 * core.size:  # broader than the core that was cut: the Gaussian of the same half-light radius
-        return FWHM_PER_SIGMA * half_light_radius(psf.data, *psf.centre) / np.sqrt(2 * np.log(2))
+        return FWHM_PER_SIGMA * psf_half_light_radius(psf.data, *psf.centre) / np.sqrt(2 * np.log(2))
     return float(2.0 * np.sqrt(area / np.pi))
 
 

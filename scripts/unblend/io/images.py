@@ -203,7 +203,7 @@ def _note_physical(wcs: WCS, header: Mapping[str, object]) -> None:
         else:
             offset[_LTV[key]] = value
     if abs(np.linalg.det(matrix)) > 0:
-        coordinates.set_physical(wcs, matrix, offset)
+        coordinates.set_physical_coordinates(wcs, matrix, offset)
 
 
 def wcs_header(wcs: WCS) -> dict[str, object]:

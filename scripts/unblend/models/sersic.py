@@ -102,7 +102,7 @@ def intensity_from_flux(n: float, r_e: float, ell: float, flux: float) -> float:
     return flux / (r_e**2 * (1.0 - ell) * k_n(n))
 
 
-def half_light_radius(psf: np.ndarray) -> float:
+def half_light_radius_pixels(psf: np.ndarray) -> float:
     """Return the radius in pixels that holds half the light of a centred image of a round source."""
     side_y, side_x = psf.shape
     y, x = np.mgrid[:side_y, :side_x]
@@ -138,7 +138,7 @@ def start_values(data: np.ndarray, segment: np.ndarray, psf: np.ndarray) -> Sers
     positive = light if light.sum() > 0 else np.ones_like(light)
     # negative noise must count where it can: clipped, it makes a source of S/N 10 1.6 times too large
     growth = values if values.sum() > 0.5 * light.sum() else positive
-    psf_r50 = half_light_radius(psf)
+    psf_r50 = half_light_radius_pixels(psf)
     centre_y, centre_x, theta, ratio = _moments(y, x, positive / positive.sum(), (SIGMA_PER_R50 * psf_r50) ** 2)
     along = (x - centre_x) * math.cos(theta) + (y - centre_y) * math.sin(theta)
     across = (y - centre_y) * math.cos(theta) - (x - centre_x) * math.sin(theta)

@@ -16,7 +16,7 @@ import numpy as np
 from ..core.errors import InputError
 from ..core.nouns import Template
 from ..core.statistics import noise_rms
-from .linear_system import Solution, box_array
+from .linear_system import LinearSolution, box_array
 from .normal_matrix import pair_products, single_thread
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def autocorrelation(
 
 
 def debiased_autocorrelation(
-    solution: Solution,
+    solution: LinearSolution,
     templates: Sequence[Template],
     weight: np.ndarray,
     exclude: np.ndarray | None = None,
@@ -132,7 +132,7 @@ def debiased_autocorrelation(
 
 
 def correlated_errors(
-    solution: Solution, templates: Sequence[Template], weight: np.ndarray, correlation: np.ndarray
+    solution: LinearSolution, templates: Sequence[Template], weight: np.ndarray, correlation: np.ndarray
 ) -> tuple[np.ndarray, float]:
     """Return the errors of all fluxes, shape (n,), and of the constant, for noise of autocorrelation `correlation`.
 
@@ -254,7 +254,9 @@ def _cut(correlation: np.ndarray, pairs: np.ndarray, lag: int) -> tuple[np.ndarr
     return correlation[window, window], pairs[window, window]
 
 
-def _fitted(field: np.ndarray, solution: Solution, templates: Sequence[Template], weight: np.ndarray) -> np.ndarray:
+def _fitted(
+    field: np.ndarray, solution: LinearSolution, templates: Sequence[Template], weight: np.ndarray
+) -> np.ndarray:
     """Return what the fit makes of noise: √weight × model, for a field of noise × √weight."""
     root = _root_weight(weight, solution.residual)
     weighted = field * root

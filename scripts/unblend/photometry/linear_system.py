@@ -37,7 +37,7 @@ WEIGHT_TOLERANCE = 0.05
 
 
 @dataclass(frozen=True)
-class Solution:
+class LinearSolution:
     """Fluxes and their errors, in the order of the templates given; NaN where nothing was measured.
 
     Parameters
@@ -73,7 +73,7 @@ class Solution:
     active: np.ndarray
     residual: np.ndarray
 
-    def scaled(self, factor: float) -> Solution:
+    def scaled(self, factor: float) -> LinearSolution:
         """Return the solution with noise `factor` times as large everywhere: weights divided by its square."""
         return replace(
             self,
@@ -99,9 +99,9 @@ class Solution:
             return np.concatenate([rows @ right for _, rows in self.row_blocks()])
 
 
-def solve(
+def solve_fluxes(
     image: np.ndarray, weight: np.ndarray, templates: Sequence[Template], *, dense_limit: int = DENSE_LIMIT
-) -> Solution:
+) -> LinearSolution:
     """Fit all templates and a constant to the usable pixels, without bounds on the fluxes.
 
     Parameters
@@ -116,7 +116,7 @@ def solve(
 
     Returns
     -------
-    Solution
+    LinearSolution
         The same to the last bit for any order of the templates and any number of cores.
 
     Raises
@@ -196,7 +196,7 @@ def weight_rms(weight: np.ndarray) -> float:
     return float(np.median(weight[weight > 0]) ** -0.5)
 
 
-def rescale_weight(weight: np.ndarray, residual: np.ndarray, mask: np.ndarray) -> float:
+def scatter_ratio(weight: np.ndarray, residual: np.ndarray, mask: np.ndarray) -> float:
     """Return measured over claimed scatter: the robust sigma of residual × √weight where `mask` (sources) is False.
 
     1 where the weight map is right; weight / factor² is the weight that agrees with the data. Outside
@@ -265,7 +265,7 @@ def _assemble(
     system: NormalEquations,
     amplitudes: np.ndarray,
     inverse: Inverse,
-) -> Solution:
+) -> LinearSolution:
     """Fill the columns, in ID order, and bring them back to the caller's `order`."""
     n, m = len(ordered), len(active)
     ids = np.array([template.id for template in ordered], dtype=np.int64)
@@ -280,7 +280,7 @@ def _assemble(
 
     back, places = np.argsort(order), order[active]
     ranked = np.argsort(places)
-    return Solution(
+    return LinearSolution(
         ids=ids[back],
         flux=flux[back],
         err=err[back],

@@ -16,7 +16,7 @@ from ..core.errors import InputError
 from ..core.nouns import Box, Template
 from ..images.masks import grow_mask
 from . import linear_system
-from .linear_system import Solution, box_array
+from .linear_system import LinearSolution, box_array
 
 Circle = tuple[float, float, float]
 """(y, x, radius) in pixels."""
@@ -31,7 +31,7 @@ WANTED, ENOUGH = 100, 15
 """Circles placed where the field allows: 100 give the scatter to 7 %; below 15 circles shrink."""
 
 
-STREWING_SEED = 4
+PLACEMENT_SEED = 4
 """Of the order in which equally good places are tried: fixed, so that a field gives one answer."""
 
 
@@ -52,7 +52,7 @@ def monte_carlo(
     residual: np.ndarray,
     mask: np.ndarray,
     templates: Sequence[Template],
-    solution: Solution,
+    solution: LinearSolution,
     weight: np.ndarray,
     circles: Sequence[Circle],
     *,
@@ -100,7 +100,7 @@ def monte_carlo(
     return changes
 
 
-def scatter(realizations: np.ndarray) -> np.ndarray:
+def realization_scatter(realizations: np.ndarray) -> np.ndarray:
     """Return the standard deviation (ddof = 1) of the finite realizations of each source; NaN below 5 of them."""
     errors = np.full(len(realizations), np.nan)
     for k, row in enumerate(realizations):
@@ -116,7 +116,7 @@ def pooled_ratio(realizations: np.ndarray, err: np.ndarray) -> tuple[float, floa
     The median over sources of variance ratios: a few misfits do not decide for a band. All sources share the same M
     patches, so that the error does not fall with the number of sources: ratio / √(2 (M − 1)). NaN without any.
     """
-    ratio = scatter(realizations) / err
+    ratio = realization_scatter(realizations) / err
     good = np.isfinite(ratio)
     if not good.any():
         return np.nan, np.nan
@@ -154,7 +154,7 @@ def place_circles(
     mask, segments : arrays (ny, nx)
         Non-zero: masked pixel; pixel of a source.
     radius, fwhm : float
-        Pixels. `radius` should be max(3 FWHM, r_e + 1.5 FWHM): 1.5 FWHM alone loses 1–4 % of the scatter.
+        Pixels. `radius` should be max(3 FWHM, r_e + 1.5 FWHM): 1.5 FWHM alone loses 1–4 % of the realization_scatter.
 
     quiet : float
         Light per pixel below which one place is as good as another: among such places circles are strewn over the whole
@@ -177,7 +177,7 @@ def place_circles(
     # the mean light over a circle, near enough
     light = gaussian_filter(np.maximum(np.nan_to_num(model_light), 0.0), 0.5 * radius)
     if quiet > 0:
-        strewn = np.random.default_rng(STREWING_SEED).random(light.shape)
+        strewn = np.random.default_rng(PLACEMENT_SEED).random(light.shape)
         light = np.maximum(light, quiet) * (1.0 + 1e-3 * strewn)
     masked, source = np.asarray(mask) != 0, np.asarray(segments) != 0
     least = min(radius, 2.0 * fwhm)

@@ -19,7 +19,7 @@ from ..core.nouns import Box, Model, Template
 from ..images.psf import fwhm, transform
 from ..models.sersic_transform import sersic_derivatives
 from ..models.templates import TemplateEngine
-from .linear_system import Solution, box_array
+from .linear_system import LinearSolution, box_array
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
@@ -90,7 +90,7 @@ def all_shape_errors(
     engine: TemplateEngine,
     models: Mapping[int, Model],
     shapes: np.ndarray,
-    solution: Solution,
+    solution: LinearSolution,
     templates: Sequence[Template],
     weight: np.ndarray,
 ) -> np.ndarray:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from astropy.wcs import WCS
 
 SCHEMA = Path("workflow/schemas/config.schema.yaml")
-SAME_GRID = 0.05
+DETECTION_GRID_TOLERANCE_PIXELS = 0.05
 """Pixels: world coordinates of detection images that agree this well are those of one grid."""
 Grid = tuple[tuple[int, int], "WCS"]
 
@@ -170,7 +170,7 @@ def _other_grid(name: str, grid: Grid, first: str, expected: Grid) -> Iterator[s
         return
     off = largest_offset(grid[1], expected[1], grid[0])
     # NaN, the other side of the sky, compares false
-    if not off <= SAME_GRID:
+    if not off <= DETECTION_GRID_TOLERANCE_PIXELS:
         yield (f"detection.bands: {name} and {first} have different world coordinates (up to {off:.2f} pixels apart): "
                "all must lie on one grid; reproject one of them.")  # fmt: skip
 
@@ -192,7 +192,7 @@ def _sample(shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
 
 def _bad_text_files(jobs: Jobs) -> Iterator[str]:
     """Yield what cannot be understood in region files and overrides."""
-    from ..fits.override_groups import group_wishes
+    from ..fits.override_groups import requested_groups
     from ..fits.overrides import parse_override
 
     for path in _region_files(jobs):
@@ -209,7 +209,7 @@ def _bad_text_files(jobs: Jobs) -> Iterator[str]:
         except UnblendError as error:
             yield str(error)
     try:
-        group_wishes(texts)
+        requested_groups(texts)
     except UnblendError as error:
         yield str(error)
 

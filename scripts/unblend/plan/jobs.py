@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ..core.filters import wavelength_um
-from ..fits.override_groups import group_wishes
+from ..fits.override_groups import requested_groups
 from ..io.files import digest_of, is_url, read_json
 from .batches import assign_batches
 from .config import Band, Config
@@ -176,7 +176,7 @@ class Jobs:
     def group_sources(self) -> Spec:
         """Return the regions that the fits ignore, and whom the user wants fitted alone or together."""
         texts = {int(p.stem): (p.read_text(), str(p)) for p in self.override_files() if p.stem.isdigit()}
-        return {"bad_regions": self._regions(self.config.models.bad_regions), "wishes": group_wishes(texts)}
+        return {"bad_regions": self._regions(self.config.models.bad_regions), "wishes": requested_groups(texts)}
 
     def override_files(self) -> list[Path]:
         """Return the user's override files."""

@@ -14,7 +14,7 @@ from ..core.errors import ShiftError
 from ..core.nouns import Model, Psf, Template
 from ..images.psf import fwhm
 from ..models.templates import Spectrum, TemplateEngine
-from ..photometry.linear_system import Solution, solve
+from ..photometry.linear_system import LinearSolution, solve_fluxes
 from . import shift_search
 
 log = logging.getLogger(__name__)
@@ -98,12 +98,12 @@ class Registration:
         maker, pixels = self.shifted(shift_arcsec)
         return maker(sorted(self.models), pixels)
 
-    def solved(self, shift_arcsec: Sequence[float]) -> tuple[list[Template], Solution]:
+    def solved(self, shift_arcsec: Sequence[float]) -> tuple[list[Template], LinearSolution]:
         """Return all templates at a shift, and the fluxes."""
         templates = self.templates(shift_arcsec)
-        return templates, solve(self.image, self.weight, templates)
+        return templates, solve_fluxes(self.image, self.weight, templates)
 
-    def bright(self, solution: Solution) -> list[int]:
+    def bright(self, solution: LinearSolution) -> list[int]:
         """Return the IDs of the brightest sources that are whole, in the band and no star."""
         snr = np.where(solution.flags == 0, solution.flux / solution.err, np.nan)
         order = np.argsort(-np.nan_to_num(snr, nan=-1.0), kind="stable")
@@ -113,7 +113,7 @@ class Registration:
         return [int(solution.ids[k]) for k in usable[:BRIGHT]]
 
     def offsets(
-        self, shift_arcsec: Sequence[float], templates: list[Template], solution: Solution
+        self, shift_arcsec: Sequence[float], templates: list[Template], solution: LinearSolution
     ) -> shift_search.Offsets | None:
         """Return the offsets of the bright sources from their models at this shift; None where there is none."""
         ids = self.bright(solution)
@@ -123,7 +123,7 @@ class Registration:
         gradients = shift_search.template_gradients(maker, ids, pixels)
         return shift_search.linear_offsets(self.image, self.weight, templates, *gradients, self.correlation)
 
-    def references(self, asked: Any, radius_arcsec: float, solution: Solution) -> list[int]:
+    def references(self, asked: Any, radius_arcsec: float, solution: LinearSolution) -> list[int]:
         """Return the references asked for, checked, or chosen ones.
 
         Raises
@@ -163,7 +163,7 @@ class Registration:
         return chosen
 
     def search(
-        self, settings: Mapping[str, Any], references: Sequence[int], solution: Solution
+        self, settings: Mapping[str, Any], references: Sequence[int], solution: LinearSolution
     ) -> shift_search.ShiftSearch:
         """Search the grid around no shift at all; neighbours that reach into the radius are fitted too.
 
@@ -185,7 +185,7 @@ class Registration:
             neighbours=others,
         )  # fmt: skip
 
-    def _forgiving(self, solution: Solution) -> np.ndarray:
+    def _forgiving(self, solution: LinearSolution) -> np.ndarray:
         """Return the weights with the models' own error added: the brightest source must not decide alone."""
         light = np.where(np.isfinite(solution.residual), self.image - solution.background - solution.residual, 0.0)
         return self.weight / (1.0 + self.weight * (MODEL_ERROR * light) ** 2)
@@ -201,7 +201,7 @@ class Registration:
         return found
 
     def find_shift(
-        self, settings: Mapping[str, Any], references: Sequence[int], solution: Solution
+        self, settings: Mapping[str, Any], references: Sequence[int], solution: LinearSolution
     ) -> tuple[shift_search.ShiftSearch, list[int], Refined]:
         """Return the grid search, the references that it used, and the shift refined on all bright sources.
 

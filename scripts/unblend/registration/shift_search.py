@@ -15,7 +15,7 @@ from ..core.errors import ShiftError
 from ..core.nouns import Box, Template
 from ..core.statistics import robust_sigma
 from ..photometry.correlated_noise import correlated_errors
-from ..photometry.linear_system import solve
+from ..photometry.linear_system import solve_fluxes
 from ..photometry.normal_matrix import scaled_solve, single_thread
 
 TemplateMaker = Callable[[Sequence[int], tuple[float, float]], list[Template]]
@@ -192,7 +192,7 @@ def linear_offsets(
     n = len(ids)
     extra = [replace(g, id=first + k) for k, g in enumerate([*gradients_y, *gradients_x])]
     everything = [*templates, *extra]
-    solution = solve(image, weight, everything)
+    solution = solve_fluxes(image, weight, everything)
     err = solution.err if correlation is None else correlated_errors(solution, everything, weight, correlation)[0]
     place = {template.id: k for k, template in enumerate(templates)}
     own = np.array([place[k] for k in ids.tolist()], dtype=int)

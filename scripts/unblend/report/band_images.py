@@ -32,11 +32,11 @@ ENOUGH_PIXELS = 1_000_000
 """Pixels from which noise and brightness are measured: good to 0.1 %, and no longer than they must be."""
 MOSTLY_USED, MARGIN = 0.5, 0.04
 """An image is cut down to its usable part where that is less than half of it; the margin is a fraction of its side."""
-SAME_GRID_PIXELS = 0.1
+PAGE_GRID_TOLERANCE_PIXELS = 0.1
 """Images whose corners agree so well are drawn in one colour image."""
 
 
-class Frame:
+class PageImage:
     """One image as the page shows it: what JSON says of it, its PNG files, and its map from the sky.
 
     Parameters
@@ -131,13 +131,13 @@ def used_part(residual: np.ndarray) -> tuple[tuple[int, int], tuple[slice, slice
     return (int(y0), int(x0)), window
 
 
-def stack_frame(results: Path, images: int) -> Frame:
+def stack_frame(results: Path, images: int) -> PageImage:
     """Return the stack and what the fits have left of it."""
     stack, left = read_array(str(results / "det_stack.fits")), read_array(str(results / "imfit/det_stack-sub.fits"))
-    return Frame(stack, left, read_wcs(str(results / "det_stack.fits")), (0.0, 0.0), images)
+    return PageImage(stack, left, read_wcs(str(results / "det_stack.fits")), (0.0, 0.0), images)
 
 
-def band_frame(results: Path, band: str, image_path: str, images: int) -> Frame:
+def band_frame(results: Path, band: str, image_path: str, images: int) -> PageImage:
     """Return a band's image, less its background, and its residual."""
     folder = results / "bands" / band
     constant = float(read_table_header(folder / "fluxes.fits")["BACKGR"])  # type: ignore[arg-type]
@@ -146,10 +146,12 @@ def band_frame(results: Path, band: str, image_path: str, images: int) -> Frame:
     residual = str(folder / "residual.fits")
     dx, dy = read_json(folder / "astrometry.json")["shift_arcsec"]
     # The product's header is short; a user's may hold thousands of cards.
-    return Frame(data, read_array(residual), read_wcs(residual), (dx, dy), images)
+    return PageImage(data, read_array(residual), read_wcs(residual), (dx, dy), images)
 
 
-def add_sources(frame: Frame, results: Path, band: str | None, sources: np.ndarray, side_arcsec: np.ndarray) -> None:
+def add_sources(
+    frame: PageImage, results: Path, band: str | None, sources: np.ndarray, side_arcsec: np.ndarray
+) -> None:
     """Add to a frame's record where the sources are, and in a band (not the stack) their own models."""
     y, x = frame.places(sources["ra"], sources["dec"])
     frame.record |= {"y": decimals(y, 2), "x": decimals(x, 2), "tiles": []}
@@ -166,20 +168,20 @@ def add_sources(frame: Frame, results: Path, band: str | None, sources: np.ndarr
     frame.record["tiles"] = [tiles.get(i) for i in ids]
 
 
-def panels_png(results: Path, band: str, frame: Frame) -> bytes:
+def panels_png(results: Path, band: str, frame: PageImage) -> bytes:
     """Return image, model and residual of a band side by side, masked pixels and Monte Carlo circles drawn."""
     drawn = circles(read_regions(results / "bands" / band / "monte_carlo.reg"), frame.wcs)
     indices = panels(*frame.sigmas, frame.rings(drawn), black=frame.record["high"])
     return png(indices, PALETTE)
 
 
-def outlines(results: Path, frame: Frame) -> bytes:
+def outlines(results: Path, frame: PageImage) -> bytes:
     """Return the borders of the segments on the stack's pixels of the page: 255 on a border."""
     edges = outline(read_labels(str(results / "det_seg.fits"))).astype(float)
     return png(np.where(np.nan_to_num(binned(edges, frame.factor)) > 0, 255, 0).astype(np.uint8))
 
 
-def same_grid(first: Frame, second: Frame) -> bool:
+def same_grid(first: PageImage, second: PageImage) -> bool:
     """Whether two images lie on one pixel grid."""
     if (first.shape, first.factor, first.corner) != (second.shape, second.factor, second.corner):
         return False
@@ -187,4 +189,4 @@ def same_grid(first: Frame, second: Frame) -> bool:
     y, x = np.array([0.0, 0.0, ny, ny]) * first.factor, np.array([0.0, nx, 0.0, nx]) * first.factor
     ra, dec = first.wcs.all_pix2world(x, y, 0)
     other_y, other_x = sky_to_pixel(second.wcs, ra, dec)
-    return bool(np.all(np.hypot(other_y - y, other_x - x) < SAME_GRID_PIXELS))
+    return bool(np.all(np.hypot(other_y - y, other_x - x) < PAGE_GRID_TOLERANCE_PIXELS))

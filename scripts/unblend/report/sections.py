@@ -14,7 +14,7 @@ from ..io.files import read_json
 from ..io.images import read_header
 from ..io.regions import read_regions
 from ..io.tables import read_table, read_table_header
-from .band_images import Frame
+from .band_images import PageImage
 from .page import decimals, numbers
 
 FITTED = ("n", "r_e_arcsec", "ell", "pa", "n_err", "r_e_err", "ell_err", "pa_err", "chi2_red", "chi2_red_group")
@@ -80,7 +80,9 @@ def in_order(table: np.ndarray, ids: np.ndarray) -> np.ndarray:
     return np.array([rows[int(i)] for i in ids], dtype=int)
 
 
-def band_numbers(results: Path, band: str, catalogue: np.ndarray, frame: Frame, target: int | None) -> dict[str, Any]:
+def band_numbers(
+    results: Path, band: str, catalogue: np.ndarray, frame: PageImage, target: int | None
+) -> dict[str, Any]:
     """Return a band's columns, and what its noise, its Monte Carlo and its shift say."""
     folder = results / "bands" / band
     fluxes, header = read_table(folder / "fluxes.fits"), read_table_header(folder / "fluxes.fits")

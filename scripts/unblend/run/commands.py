@@ -12,7 +12,7 @@ from ..plan.config import Config, load_config
 SCHEMA = Path(__file__).resolve().parents[3] / "workflow/schemas/config.schema.yaml"
 
 
-def command_line(name: str, description: str) -> argparse.ArgumentParser:
+def field_parser(name: str, description: str) -> argparse.ArgumentParser:
     """Return the parser of `./unblend name` with the options that say which field is meant."""
     parser = argparse.ArgumentParser(prog=f"./unblend {name}", description=description)
     parser.add_argument("--configfile", default="config.yaml", help="the field's config (default: %(default)s)")

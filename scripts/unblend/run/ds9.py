@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Frame:
+class Ds9Frame:
     """One frame: an image, the region files over it, and how it is shown.
 
     `labels` images (segments) are shown by a colour an ID, others by an inverted grey on the stretch of the first.
@@ -18,7 +18,7 @@ class Frame:
     labels: bool = False
 
 
-def command_line(frames: Sequence[Frame], target: tuple[float, float], title: str) -> list[str]:
+def ds9_arguments(frames: Sequence[Ds9Frame], target: tuple[float, float], title: str) -> list[str]:
     """Return the words that start DS9 with these frames side by side, at `target` (ra, dec in degrees).
 
     Images have the zscale limits of the first, so that what is left is judged on the light that was there.

@@ -98,7 +98,7 @@ def warnings_in(paths: Iterable[Path]) -> dict[str, int]:
     return found
 
 
-def what_there_is(results: Path) -> dict[str, str]:
+def list_results(results: Path) -> dict[str, str]:
     """Return where a person looks at the end: catalogue, report, fits, warnings; only what exists."""
     rows = {}
     catalogue, report, sheet = results / "catalogue.fits", results / "report/index.html", results / "imfit/sheet.html"
@@ -127,7 +127,7 @@ def run_file(results: Path) -> dict[str, Any] | None:
         return None
 
 
-def run_goes_on(results: Path) -> bool:
+def is_running(results: Path) -> bool:
     """Whether a run is going on: it says so, and did so not long ago."""
     said = run_file(results)
     return said is not None and said["state"] == "running" and time.time() - said["updated"] < SILENCE_S
@@ -147,7 +147,7 @@ def describe_field(jobs: Jobs) -> list[str]:
         return [*lines, "run    none so far"]
     known = RunState(**said["progress"])
     ends = {"done": "done in", "failed": "stopped after", "running": "silent (killed?) after"}
-    word = "going on for" if run_goes_on(jobs.results) else ends[said["state"]]
+    word = "going on for" if is_running(jobs.results) else ends[said["state"]]
     how = status(known)
     lines.append(f"run    {word} {duration(said['seconds'])}" + (f": {how}" if how else ""))
     return [*lines, *(f"       failed: {job}" for job in known.failed)]

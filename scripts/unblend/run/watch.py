@@ -18,7 +18,7 @@ from ..core.errors import UnblendError
 from ..core.flags import Flag
 from ..io.files import write_json
 from ..plan.jobs import Jobs
-from .field_state import RUN_FILE, fit_flags, missing_fits, warnings_in, what_there_is
+from .field_state import RUN_FILE, fit_flags, list_results, missing_fits, warnings_in
 from .progress import RunState, closing, count, duration, flag_counts, status, stopping
 
 BEAT_S, LINE_S, WRITE_S = 0.5, 10.0, 2.0
@@ -188,7 +188,7 @@ class RunWatch(logging.Handler):
     def _rows(self) -> dict[str, str]:
         """Return where to look; an unreadable product must not spoil the end of a run."""
         try:
-            return what_there_is(self.results)
+            return list_results(self.results)
         except (UnblendError, OSError, ValueError):
             return {}
 

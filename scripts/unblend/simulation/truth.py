@@ -24,7 +24,7 @@ MEDIAN_ERROR = 1.2533
 
 
 @dataclass(frozen=True)
-class Scatter:
+class Deviations:
     """Deviations of `number` fluxes: `bias` = median (f − t)/t with its error, pulls (f − t)/err; NaN for no flux."""
 
     number: int
@@ -41,9 +41,9 @@ class BandCheck:
 
     band: str
     left_out: int
-    overall: Scatter
-    bright: Scatter
-    bins: tuple[tuple[float, float, Scatter], ...]
+    overall: Deviations
+    bright: Deviations
+    bins: tuple[tuple[float, float, Deviations], ...]
     index: np.ndarray
     snr: np.ndarray
     deviation: np.ndarray
@@ -95,14 +95,14 @@ def is_expected(truth: np.ndarray, reference: str, snr: float = SNR_BRIGHT) -> n
     return whole & ~truth["is_star"] & (truth[f"snr_{reference}"] > snr)
 
 
-def scatter(flux: np.ndarray, err: np.ndarray, true_flux: np.ndarray) -> Scatter:
+def scatter(flux: np.ndarray, err: np.ndarray, true_flux: np.ndarray) -> Deviations:
     """Return bias and pulls of measured fluxes; all NaN for an empty set, widths NaN below three."""
     number = len(flux)
     if number == 0:
-        return Scatter(0, *[float("nan")] * 5)
+        return Deviations(0, *[float("nan")] * 5)
     deviation, pull = (flux - true_flux) / true_flux, (flux - true_flux) / err
     sigma, width = (robust_sigma(pull), robust_sigma(deviation)) if number > 2 else (float("nan"), float("nan"))
-    return Scatter(
+    return Deviations(
         number,
         float(np.median(deviation)),
         MEDIAN_ERROR * width / np.sqrt(number),
@@ -127,7 +127,7 @@ def check_band(truth: np.ndarray, catalogue: np.ndarray, matched: np.ndarray, ba
     true_flux = np.asarray(truth[f"flux_{band}"][rows], dtype=float)
     snr = true_flux / err
 
-    def part(chosen: np.ndarray) -> Scatter:
+    def part(chosen: np.ndarray) -> Deviations:
         return scatter(flux[chosen], err[chosen], true_flux[chosen])
 
     edges = pairwise(SNR_EDGES)

@@ -15,7 +15,7 @@ from unblend.core.coordinates import (
     pixel_to_physical,
     pixel_to_sky,
     same_grid,
-    set_physical,
+    set_physical_coordinates,
     shift_to_pixels,
     sky_jacobian,
     sky_to_pixel,
@@ -140,7 +140,7 @@ def test_cut_wcs(sip):
 
 def test_physical_coordinates_follow_a_cutout():
     wcs = grid([[-0.1, 0.0], [0.0, 0.1]])
-    set_physical(wcs, np.array([[0.5, 0.0], [0.0, 0.25]]), np.array([-100.0, -50.0]))
+    set_physical_coordinates(wcs, np.array([[0.5, 0.0], [0.0, 0.25]]), np.array([-100.0, -50.0]))
     y, x = np.array([9.0]), np.array([19.0])  # image (20, 10) is physical (240, 240), both counted from 1
     assert np.ravel(pixel_to_physical(wcs, y, x)) == pytest.approx([239.0, 239.0])
     cut = cut_wcs(wcs, Box(4, 7, 30, 30))

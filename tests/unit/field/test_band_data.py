@@ -8,7 +8,7 @@ from astropy.io import fits
 from gaussians import gaussian_field
 from unblend.core.errors import InputError
 from unblend.field.band_data import read_weight
-from unblend.photometry.extraction import settle_weights
+from unblend.photometry.extraction import rescale_weights
 from unblend.photometry.linear_system import model_image
 
 SIDE = 80
@@ -28,7 +28,7 @@ def weight_of(folder, kind, factor=1.0, dead=0.0):
 
 
 def settled(weight):
-    return settle_weights(IMAGE, weight, TEMPLATES, fwhm=4.0, claim="map", name="k")
+    return rescale_weights(IMAGE, weight, TEMPLATES, fwhm=4.0, noise_origin="map", name="k")
 
 
 DEAD = np.zeros((SIDE, SIDE), dtype=bool)

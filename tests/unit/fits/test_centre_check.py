@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from galaxy_stamps import fitting_psf, galaxy, group
 from unblend.core.flags import Flag
-from unblend.fits.centre_check import misplaced, with_centres_at_home
+from unblend.fits.centre_check import misplaced, with_centres_restored
 from unblend.fits.crowded_fit import part_of
 from unblend.fits.group_data import group_pixels, group_starts
 from unblend.fits.joint_fit import Problem, fit_jointly
@@ -28,8 +28,8 @@ def swapped_pair():
 def test_neighbours_that_swap_places_are_fitted_again_at_home():
     problem, good, swapped = swapped_pair()
     assert misplaced(good, problem.data) == set() and misplaced(swapped, problem.data) == {1, 2}
-    assert with_centres_at_home(problem, good) is good
-    fit = with_centres_at_home(problem, swapped)
+    assert with_centres_restored(problem, good) is good
+    fit = with_centres_restored(problem, swapped)
     assert misplaced(fit, problem.data) == set()
     for member, truth in zip(fit.members, (BRIGHT, FAINT), strict=True):
         assert member.flags == Flag.FIT_RETRIED
@@ -42,7 +42,7 @@ def test_two_profiles_on_one_peak_are_taken_apart():
     first, second = good.members
     merged = replace(good, members=(first, replace(second, blocks=first.blocks)))
     assert misplaced(merged, problem.data) == {2}
-    fit = with_centres_at_home(problem, merged)
+    fit = with_centres_restored(problem, merged)
     assert misplaced(fit, problem.data) == set() and [m.flags for m in fit.members] == [0, Flag.FIT_RETRIED]
 
 

@@ -9,10 +9,10 @@ from unblend.fits.imfit import (
     covariance,
     draw_functions,
     evaluate_blocks,
+    minimise,
     parameters_of,
     psf_for,
     sky_block,
-    solve,
     with_parameters,
 )
 from unblend.fits.imfit_config import Block, Function, Parameter
@@ -77,7 +77,7 @@ def test_solve_keeps_fixed_values_and_ids_to_the_bit():
     start = sersic(124.5, 227.4, 40.0, 0.3, 1.1, 20.0, 3.5)
     held = [Parameter("n", 1.1, fixed=True) if p.name == "n" else p for p in start.parameters]
     start = Block(*(lambda b: (b.y0, b.x0, b.functions))(start.with_parameters(held)), id=9)
-    best = solve([start, sky_block(0.1, 3.0)], group_pixels(data), fitting_psf())
+    best = minimise([start, sky_block(0.1, 3.0)], group_pixels(data), fitting_psf())
     assert best is not None and best.converged
     assert best.blocks[0].functions[0]["n"].value == 1.1 and best.blocks[0].id == 9
     assert best.blocks[0].functions[0]["r_e"].value == pytest.approx(3.9, abs=0.3)
@@ -90,8 +90,8 @@ def test_the_unit_of_the_image_does_not_matter():
     tiny = 2.0**-60
     faint = group_pixels(group([galaxy(24.3, 27.6, 3000.0, 1.0, 4.0, 0.4, 30.0)]))
     faint = type(faint)(faint.box, pixels.image * tiny, pixels.error * tiny, pixels.mask)
-    one = solve([sersic(124.5, 227.4, 40.0, 0.3, 1.1, 20.0, 3.5), sky_block(0.0, 3.0)], pixels, fitting_psf())
-    other = solve(
+    one = minimise([sersic(124.5, 227.4, 40.0, 0.3, 1.1, 20.0, 3.5), sky_block(0.0, 3.0)], pixels, fitting_psf())
+    other = minimise(
         [sersic(124.5, 227.4, 40.0, 0.3, 1.1, 20.0 * tiny, 3.5), sky_block(0.0, 3.0 * tiny)], faint, fitting_psf()
     )
     assert one is not None and other is not None
@@ -120,7 +120,7 @@ def test_covariance_of_a_flux_and_a_sky_by_hand():
 
 def test_covariance_agrees_with_imfits_errors():
     data = group([galaxy(24.3, 27.6, 3000.0, 1.5, 4.0, 0.4, 30.0)])
-    best = solve(
+    best = minimise(
         [sersic(124.3, 227.6, 30.0, 0.4, 1.5, 10.0, 4.0), sky_block(0.0, 3.0)], group_pixels(data), fitting_psf()
     )
     assert best is not None

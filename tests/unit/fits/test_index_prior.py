@@ -9,7 +9,14 @@ from galaxy_stamps import fitting_psf, galaxy, group
 from unblend.core.flags import Flag
 from unblend.fits.group_data import group_starts
 from unblend.fits.imfit import parameters_of, with_parameters
-from unblend.fits.index_prior import AT_BOUND, SIGMA_LN_N, TYPICAL_N, prior_sigmas, settle_indices, with_uncertain_index
+from unblend.fits.index_prior import (
+    AT_BOUND,
+    SIGMA_LN_N,
+    TYPICAL_N,
+    constrain_indices,
+    prior_sigmas,
+    with_uncertain_index,
+)
 from unblend.fits.joint_fit import Problem, fit_jointly
 from unblend.fits.overrides import parse_override
 from unblend.fits.passes import fit_first_pass, fit_second_pass
@@ -57,7 +64,7 @@ def test_the_index_is_where_chi2_and_prior_together_are_least():
         fit = fit_jointly(replace(problem, members=(replace(held, start=held.automatic),)))
         return fit.chi2 + (math.log(n / TYPICAL_N) / SIGMA_LN_N) ** 2, fit
 
-    settled = settle_indices(problem, penalised(TYPICAL_N)[1])
+    settled = constrain_indices(problem, penalised(TYPICAL_N)[1])
     found = settled.members[0].sersic.n
     least = penalised(found)[0]
     # steps end a quarter of the prior's sigma from the minimum: 0.1 in the sum; at 1.8 sigma it is 1 at least

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 from unblend.core.errors import OverrideError
-from unblend.fits.override_groups import Directives, group_wishes, origin_line, split_directives
+from unblend.fits.override_groups import Directives, origin_line, requested_groups, split_directives
 
 
 @pytest.mark.parametrize(
@@ -46,7 +46,7 @@ def test_mistakes_are_explained(text, message):
 
 
 def wishes(**texts):
-    return group_wishes({int(name[1:]): (text, f"{name[1:]}.dat") for name, text in texts.items()})
+    return requested_groups({int(name[1:]): (text, f"{name[1:]}.dat") for name, text in texts.items()})
 
 
 def test_wishes_of_all_files():

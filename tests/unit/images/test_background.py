@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from gaussians import gaussian
 from unblend.images.background import moving_background
-from unblend.photometry.linear_system import model_image, solve
+from unblend.photometry.linear_system import model_image, solve_fluxes
 
 
 def plane(shape: tuple[int, int], slope_y: float, slope_x: float) -> np.ndarray:
@@ -136,10 +136,10 @@ def test_fluxes_on_a_strong_gradient(statistic: str) -> None:
     # from one edge to the other the background changes by 30 times the noise; the brightest peak is 40 above it
     image = light + plane(shape, 0.15, -0.10) + 0.5 * rng.normal(size=shape)
     background, _ = moving_background(image, light > 0.02, box_pixels=41, statistic=statistic)
-    found = solve(image - background, np.full(shape, 4.0), templates)
+    found = solve_fluxes(image - background, np.full(shape, 4.0), templates)
     # errors are 3.5: 1 % of the faintest, 0.1 % of the brightest
     deviation = (found.flux - flux) / flux
     assert abs(np.average(deviation, weights=flux)) < 0.01
     assert (np.abs(found.flux - flux) < 0.01 * flux + 3.0 * found.err).all()
-    without = solve(image, np.full(shape, 4.0), templates)
+    without = solve_fluxes(image, np.full(shape, 4.0), templates)
     assert (np.abs(without.flux - flux) / flux).max() > 0.05

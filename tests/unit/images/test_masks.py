@@ -301,7 +301,7 @@ def test_zeros_around_a_noisy_field_are_not_observed_but_other_zeros_are() -> No
 
 def physical_wcs(matrix: list[list[float]], offset: list[float]) -> WCS:
     wcs = make_wcs()
-    coordinates.set_physical(wcs, np.array(matrix), np.array(offset))
+    coordinates.set_physical_coordinates(wcs, np.array(matrix), np.array(offset))
     return wcs
 
 

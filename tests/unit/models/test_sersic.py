@@ -10,7 +10,7 @@ from scipy.special import gammaincinv
 from unblend.models.sersic import (
     Sersic,
     b_n,
-    half_light_radius,
+    half_light_radius_pixels,
     intensity_from_flux,
     k_n,
     start_values,
@@ -50,7 +50,7 @@ def test_half_light_radius_of_a_gaussian():
     y, x = np.mgrid[-20:21, -20:21]
     image = np.exp(-(y**2 + x**2) / (2 * 3.0**2))
     # r50 = 1.1774 sigma; 3 % for counting whole pixels
-    assert half_light_radius(image) == pytest.approx(1.1774 * 3.0, rel=0.03)
+    assert half_light_radius_pixels(image) == pytest.approx(1.1774 * 3.0, rel=0.03)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from template_battery import (
     SKY,
     Blur,
     Grid,
-    Scene,
+    Setup,
     Source,
     brute_force,
     check_template,
@@ -36,14 +36,14 @@ def engine_of(grid=K_BAND, blur=None, shift=(0.0, 0.0)):
 
 
 def test_brute_force_holds_all_the_light_of_a_small_source():
-    assert brute_force(Scene(Grid(side=51), Blur(2.5), Source(n=1, r_e=0.05))).sum() == pytest.approx(1.0, abs=1e-6)
+    assert brute_force(Setup(Grid(side=51), Blur(2.5), Source(n=1, r_e=0.05))).sum() == pytest.approx(1.0, abs=1e-6)
 
 
 def test_brute_force_of_a_point_is_the_error_function():
     from math import erf, sqrt
 
     grid = Grid(scale=0.15, side=41, phase=(0.0, 0.0))
-    image = brute_force(Scene(grid, Blur(3.0), Source(r_e=0.0)))
+    image = brute_force(Setup(grid, Blur(3.0), Source(r_e=0.0)))
     sigmas = [3.0 / 2.354820045 * factor for factor in (1, 2)]
     central = [erf(0.5 / sqrt(2) / sigma) ** 2 for sigma in sigmas]
     assert image[20, 20] == pytest.approx(0.8 * central[0] + 0.2 * central[1], rel=1e-6)
@@ -51,9 +51,9 @@ def test_brute_force_of_a_point_is_the_error_function():
 
 def test_brute_force_and_galsim_agree_where_both_can_draw():
     # Moffat against Moffat is the other truth; here a template that is right for one is right for the other
-    scene = Scene(K_BAND, Blur(1.2, 3.0, "optical"), Source(n=2.5, r_e=0.3))
-    check_template(scene)
-    check_template(scene, moffat=True)
+    setup = Setup(K_BAND, Blur(1.2, 3.0, "optical"), Source(n=2.5, r_e=0.3))
+    check_template(setup)
+    check_template(setup, moffat=True)
 
 
 # The battery --------------------------------------------------------------------------------------------------------
@@ -63,28 +63,28 @@ def test_brute_force_and_galsim_agree_where_both_can_draw():
 @pytest.mark.parametrize(("r_e", "q"), [(0.05, 0.6), (0.2, 0.2)])
 @pytest.mark.parametrize("grid", [Grid(scale=0.06, side=41), K_BAND], ids=["hst", "k"])
 def test_profiles(grid, n, r_e, q):
-    check_template(Scene(grid, Blur(3.0), Source(n=n, r_e=r_e, q=q)))
+    check_template(Setup(grid, Blur(3.0), Source(n=n, r_e=r_e, q=q)))
 
 
 @pytest.mark.parametrize("n", [0.5, 1.0, 4.0])
 def test_large_profiles_run_off_the_image(n):
-    check_template(Scene(replace(K_BAND, side=31), Blur(3.0), Source(n=n, r_e=1.0, q=0.5)))
+    check_template(Setup(replace(K_BAND, side=31), Blur(3.0), Source(n=n, r_e=1.0, q=0.5)))
 
 
 @pytest.mark.parametrize("n", [0.5, 1.0, 2.5, 4.0])
 def test_galsim(n):
-    check_template(Scene(K_BAND, Blur(3.4), Source(n=n, r_e=0.2, q=0.5)), moffat=True)
+    check_template(Setup(K_BAND, Blur(3.4), Source(n=n, r_e=0.2, q=0.5)), moffat=True)
 
 
 @pytest.mark.parametrize("n", [1.0, 4.0])
 def test_irac_with_an_oversampled_psf(n):
-    check_template(Scene(IRAC, Blur(1.7 / 0.6, 3.0), Source(n=n, r_e=0.3)), moffat=True)
+    check_template(Setup(IRAC, Blur(1.7 / 0.6, 3.0), Source(n=n, r_e=0.3)), moffat=True)
 
 
 @pytest.mark.parametrize("n", [0.5, 2.5])
 def test_rebinning_keeps_small_sources(n):
     # 0.012 arcsec in pixels of 0.6: blocks of 0.12 arcsec would be too coarse for r_e = 0.05
-    check_template(Scene(IRAC, Blur(1.7 / 0.6, 3.0), Source(n=n, r_e=0.05)), pixel=5e-4, flux=5e-4)
+    check_template(Setup(IRAC, Blur(1.7 / 0.6, 3.0), Source(n=n, r_e=0.05)), pixel=5e-4, flux=5e-4)
 
 
 def test_random_phases_and_position_angles():
@@ -92,7 +92,7 @@ def test_random_phases_and_position_angles():
     for _ in range(5):
         phase = tuple(rng.uniform(-0.5, 0.5, 2))
         source = Source(n=rng.uniform(0.5, 4), r_e=rng.uniform(0.1, 0.3), q=rng.uniform(0.2, 1), pa=rng.uniform(0, 180))
-        check_template(Scene(replace(K_BAND, phase=phase), Blur(3.0), source))
+        check_template(Setup(replace(K_BAND, phase=phase), Blur(3.0), source))
 
 
 @pytest.mark.parametrize(
@@ -109,7 +109,7 @@ def test_random_phases_and_position_angles():
     ids=["rotated", "flipped", "sheared", "sip", "strong sip", "shifted", "shifted and flipped"],
 )
 def test_world_coordinates(changes):
-    check_template(Scene(replace(K_BAND, **changes), Blur(3.0), Source(n=1.0, r_e=0.3, q=0.4)))
+    check_template(Setup(replace(K_BAND, **changes), Blur(3.0), Source(n=1.0, r_e=0.3, q=0.4)))
 
 
 @pytest.mark.parametrize(
@@ -131,12 +131,12 @@ def test_world_coordinates(changes):
 )
 @pytest.mark.parametrize("r_e", [0.0, 0.2], ids=["point", "galaxy"])
 def test_psfs(blur, r_e):
-    check_template(Scene(K_BAND, blur, Source(n=1.5, r_e=r_e)))
+    check_template(Setup(K_BAND, blur, Source(n=1.5, r_e=r_e)))
 
 
 @pytest.mark.parametrize("phase", [(0.0, 0.0), (0.5, 0.5), (0.37, -0.21)])
 def test_point_sources(phase):
-    check_template(Scene(replace(K_BAND, phase=phase), Blur(3.0), Source(r_e=0.0)))
+    check_template(Setup(replace(K_BAND, phase=phase), Blur(3.0), Source(r_e=0.0)))
 
 
 @pytest.mark.parametrize(
@@ -151,7 +151,7 @@ def test_point_sources(phase):
     ids=["0.02", "0.04 rotated", "0.06 rotated", "0.04 off-centre, even", "n = 4 off-centre, even"],
 )
 def test_the_users_own_models(source):
-    check_template(Scene(K_BAND, Blur(3.0), source))
+    check_template(Setup(K_BAND, Blur(3.0), source))
 
 
 def test_the_reference_pixel_of_a_model_may_lie_anywhere():
@@ -164,8 +164,8 @@ def test_the_reference_pixel_of_a_model_may_lie_anywhere():
         sky=(SKY[0] + east / np.cos(np.deg2rad(SKY[1])), SKY[1] + north),
     )
     # 1e-6: the tangent plane over half an arcsecond
-    scene = Scene(K_BAND, Blur(3.0), Source(pixel=0.04))
-    near, far = template_image(scene, psf_of(scene.blur), model), template_image(scene, psf_of(scene.blur), moved)
+    setup = Setup(K_BAND, Blur(3.0), Source(pixel=0.04))
+    near, far = template_image(setup, psf_of(setup.blur), model), template_image(setup, psf_of(setup.blur), moved)
     np.testing.assert_allclose(far, near, atol=1e-6 * near.max())
 
 
@@ -174,35 +174,35 @@ def test_the_reference_pixel_of_a_model_may_lie_anywhere():
 
 @pytest.mark.xfail(strict=True, reason="a PSF array of FWHM 2 pixels is aliased: 1.1e-2 of the peak between pixels")
 def test_limit_undersampled_psf():
-    check_template(Scene(replace(K_BAND, phase=(0.5, 0.5)), Blur(2.0), Source(r_e=0.0)), moffat=True)
+    check_template(Setup(replace(K_BAND, phase=(0.5, 0.5)), Blur(2.0), Source(r_e=0.0)), moffat=True)
 
 
 @pytest.mark.xfail(strict=True, reason="a Moffat sampled with FWHM 2.5 pixels is aliased, too: 3e-3 of the peak")
 def test_limit_barely_sampled_psf():
-    check_template(Scene(replace(K_BAND, phase=(0.5, 0.5)), Blur(2.5), Source(r_e=0.0)), moffat=True)
+    check_template(Setup(replace(K_BAND, phase=(0.5, 0.5)), Blur(2.5), Source(r_e=0.0)), moffat=True)
 
 
 @pytest.mark.xfail(strict=True, reason="0.4 band pixels per model pixel alias the cusp of n = 6: 1.7e-3 of the peak")
 def test_limit_coarse_pixels_for_a_cusp():
-    check_template(Scene(Grid(scale=0.03, side=41), Blur(3.0), Source(n=6.0, r_e=0.05, pixel=0.012)))
+    check_template(Setup(Grid(scale=0.03, side=41), Blur(3.0), Source(n=6.0, r_e=0.05, pixel=0.012)))
 
 
 @pytest.mark.xfail(strict=True, reason="the stamp of n = 6, r_e = 0.2 arcsec holds 97.5 %: 3.4e-3 in pixels of 0.6")
 def test_limit_light_beyond_the_stamp():
-    check_template(Scene(IRAC, Blur(1.7 / 0.6), Source(n=6.0, r_e=0.2, q=0.2)))
+    check_template(Setup(IRAC, Blur(1.7 / 0.6), Source(n=6.0, r_e=0.2, q=0.2)))
 
 
 def test_the_limits_leave_the_flux_alone():
     # a flux fitted with the template that lacks 2 % of the light in its far wings
-    assert abs(measure(Scene(IRAC, Blur(1.7 / 0.6), Source(n=6.0, r_e=0.2, q=0.2))).flux) < 5e-4
-    assert abs(measure(Scene(IRAC, Blur(1.7 / 0.6), Source(n=6.0, r_e=0.05, q=0.6))).flux) < 1e-3
+    assert abs(measure(Setup(IRAC, Blur(1.7 / 0.6), Source(n=6.0, r_e=0.2, q=0.2))).flux) < 5e-4
+    assert abs(measure(Setup(IRAC, Blur(1.7 / 0.6), Source(n=6.0, r_e=0.05, q=0.6))).flux) < 1e-3
 
 
 def test_a_coarse_model_is_seen_blurred_and_not_as_a_lattice(caplog):
     # pixels of 0.15 arcsec in a band of 0.06: kept spatial frequencies beyond its own would be spikes 3 × the peak
-    scene = Scene(Grid(side=51), Blur(3.0), Source(n=1.0, r_e=0.4, pixel=0.15, rotation=25.0))
+    setup = Setup(Grid(side=51), Blur(3.0), Source(n=1.0, r_e=0.4, pixel=0.15, rotation=25.0))
     with caplog.at_level(logging.WARNING, logger="unblend"):
-        errors = measure(scene)
+        errors = measure(setup)
     assert errors.pixel < 0.03 and abs(errors.flux) < 0.005 and abs(errors.light) < 1e-3
     assert "source 1: the pixel of its model is 2.50 of the band's" in caplog.text
 
@@ -223,7 +223,7 @@ def test_unit_light_whatever_the_models_units():
 def test_cut_wings_do_not_change_the_scale():
     whole = model_of(Source(n=4.0, r_e=0.1))
     cut = replace(whole, data=whole.data[110:-110, 70:-70], centre=(whole.centre[0] - 110, whole.centre[1] - 70))
-    a, b = (template_image(Scene(K_BAND), psf_of(Blur()), model) for model in (whole, cut))
+    a, b = (template_image(Setup(K_BAND), psf_of(Blur()), model) for model in (whole, cut))
     # the pixels left hold less light, 0.76 %, all from the wings: the core must not be scaled up by it
     assert whole.data.sum() - cut.data.sum() > 0.007 * whole.total
     assert abs(a.max() / b.max() - 1.0) < 3e-3
@@ -285,9 +285,9 @@ def test_partly_off_the_image():
 def test_a_one_pixel_model():
     # a point of one pixel; and the same pixel as light spread over it, 0.02 arcsec wide, which the band cannot resolve
     point = Model(np.array([[2.0]]), (0.0, 0.0), SKY, 0.02 * NORTH_UP, 2.0, pixel_integrated=False)
-    scene = Scene(K_BAND, Blur(3.0), Source(r_e=0.0))
-    check_template(scene, model=point)
-    check_template(scene, model=replace(point, pixel_integrated=True), pixel=2e-3)
+    setup = Setup(K_BAND, Blur(3.0), Source(r_e=0.0))
+    check_template(setup, model=point)
+    check_template(setup, model=replace(point, pixel_integrated=True), pixel=2e-3)
 
 
 def test_a_large_image_costs_nothing():

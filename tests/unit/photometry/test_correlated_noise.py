@@ -12,7 +12,7 @@ from unblend.photometry.correlated_noise import (
     draw_noise,
     positive_definite,
 )
-from unblend.photometry.linear_system import model_image, solve
+from unblend.photometry.linear_system import model_image, solve_fluxes
 
 
 def gaussian_correlation(sigma: float, lag: int = 7) -> np.ndarray:
@@ -53,7 +53,7 @@ def test_white_noise_gives_a_delta_and_the_formal_errors():
     templates, truth = gaussian_field(30, 120, rng)
     weight = np.full((120, 120), 4.0)
     image = model_image(templates, truth, weight.shape) + 0.5 * rng.normal(size=weight.shape)
-    answer = solve(image, weight, templates)
+    answer = solve_fluxes(image, weight, templates)
     correlation = debiased_autocorrelation(answer, templates, weight, rng=rng)
     np.testing.assert_array_equal(correlation, [[1.0]])
     err, background_err = correlated_errors(answer, templates, weight, correlation)
@@ -66,7 +66,7 @@ def test_sandwich_of_white_noise_is_the_inverse():
     templates, truth = gaussian_field(25, 50, rng)
     weight = rng.uniform(0.5, 2.0, (50, 50)) * (rng.random((50, 50)) > 0.1)
     templates.append(Template(99, Box(0, 0, 0, 0), np.zeros((0, 0)), 0.0))
-    answer = solve(model_image(templates, np.append(truth, 0.0), weight.shape), weight, templates)
+    answer = solve_fluxes(model_image(templates, np.append(truth, 0.0), weight.shape), weight, templates)
     delta = np.zeros((11, 11))
     delta[5, 5] = 1.0
     err, background_err = correlated_errors(answer, templates, weight, delta)
@@ -81,7 +81,7 @@ def test_sandwich_agrees_with_dense_matrices():
     side, lag = 24, 3
     templates, _ = gaussian_field(6, side, rng, half=5)
     weight = rng.uniform(0.5, 2.0, (side, side))
-    answer = solve(np.zeros((side, side)), weight, templates)
+    answer = solve_fluxes(np.zeros((side, side)), weight, templates)
     correlation = positive_definite(gaussian_correlation(0.7, lag))
     design = np.ones((side * side, 7))
     for k, template in enumerate(templates):
@@ -107,7 +107,7 @@ def test_errors_honour_correlated_noise_in_a_crowded_field(sigma):
     weight = np.full(clean.shape, 0.25)
     pulls, white = [], []
     for trial in range(12):
-        answer = solve(clean + 2.0 * draw_noise(truth_r, clean.shape, rng), weight, templates)
+        answer = solve_fluxes(clean + 2.0 * draw_noise(truth_r, clean.shape, rng), weight, templates)
         if trial < 3:  # the errors of one realization serve the others: R is what is being tested
             r = debiased_autocorrelation(answer, templates, weight, rng=rng)
             err, _ = correlated_errors(answer, templates, weight, r)
@@ -126,7 +126,7 @@ def test_debiasing_brings_back_what_the_fit_absorbs():
     weight = np.ones(clean.shape)
     raw, debiased = [], []
     for _ in range(4):
-        answer = solve(clean + draw_noise(truth_r, clean.shape, rng), weight, templates)
+        answer = solve_fluxes(clean + draw_noise(truth_r, clean.shape, rng), weight, templates)
         raw.append(autocorrelation(answer.residual, weight, max_lag=5)[0][5, 6:8])
         r = debiased_autocorrelation(answer, templates, weight, rng=rng)
         middle = len(r) // 2
@@ -143,7 +143,7 @@ def test_the_same_seed_gives_the_same_correlation():
     templates, truth = gaussian_field(20, 80, np.random.default_rng(8))
     clean = model_image(templates, truth, (80, 80))
     noise = draw_noise(gaussian_correlation(0.7), clean.shape, np.random.default_rng(9))
-    answer = solve(clean + noise, np.ones(clean.shape), templates)
+    answer = solve_fluxes(clean + noise, np.ones(clean.shape), templates)
     one, two = (
         debiased_autocorrelation(answer, templates, np.ones(clean.shape), rng=np.random.default_rng(5)) for _ in "ab"
     )
@@ -155,7 +155,7 @@ def test_lags_reach_as_far_as_the_correlation():
     rng = np.random.default_rng(10)
     wide = gaussian_correlation(2.5, 15)
     noise = draw_noise(wide, (300, 300), rng)
-    answer = solve(noise, np.ones(noise.shape), [])
+    answer = solve_fluxes(noise, np.ones(noise.shape), [])
     # exp(-r²/25) falls below 0.01 at 10.7 pixels; a ring's mean, corners included, earlier
     assert 13 <= len(debiased_autocorrelation(answer, [], np.ones(noise.shape), rng=rng)) <= 25
 

@@ -7,8 +7,8 @@ import pytest
 from gaussians import gaussian, gaussian_field
 from scipy.ndimage import gaussian_filter
 from unblend.core.flags import Flag
-from unblend.photometry.extraction import adopt_weights, measure_noise, near_sources, settle_weights
-from unblend.photometry.linear_system import model_image, solve
+from unblend.photometry.extraction import adopt_weights, measure_noise, near_sources, rescale_weights
+from unblend.photometry.linear_system import model_image, solve_fluxes
 from unblend.photometry.unmodelled_flux import _error, beside_masks
 
 SIDE = 90
@@ -22,9 +22,9 @@ FOUR = np.full(CLEAN.shape, 4.0)
 """The weight of noise of 0.5."""
 
 
-def settle(claimed, actual=0.5, claim="map", image=CLEAN):
+def settle(claimed, actual=0.5, noise_origin="map", image=CLEAN):
     weight = np.full(CLEAN.shape, claimed**-2.0)
-    return settle_weights(image + actual * WHITE, weight, TEMPLATES, fwhm=FWHM, claim=claim, name="k")
+    return rescale_weights(image + actual * WHITE, weight, TEMPLATES, fwhm=FWHM, noise_origin=noise_origin, name="k")
 
 
 def test_weights_that_agree_are_kept():
@@ -46,19 +46,19 @@ def test_weights_that_contradict_the_scatter_are_scaled(claimed, caplog):
 
 
 def test_a_few_pixels_do_not_contradict_a_map(caplog):
-    # 8 % too large a claim is seen on 8000 pixels (1.3 %), and not on 300 (7 %)
+    # 8 % too large a noise_origin is seen on 8000 pixels (1.3 %), and not on 300 (7 %)
     few = np.zeros(CLEAN.shape)
     few[10:30, 20:40] = (1.08 * 0.5) ** -2
     with caplog.at_level(logging.WARNING, logger="unblend"):
         assert settle(1.08 * 0.5).scale == pytest.approx(1 / 1.08, rel=0.05)
         caplog.clear()
-        kept = settle_weights(CLEAN + 0.5 * WHITE, few, TEMPLATES, fwhm=FWHM, claim="map", name="k")
+        kept = rescale_weights(CLEAN + 0.5 * WHITE, few, TEMPLATES, fwhm=FWHM, noise_origin="map", name="k")
     assert kept.scale == 1.0 and not caplog.records
 
 
 def test_a_number_the_user_gave_is_kept(caplog):
     with caplog.at_level(logging.WARNING, logger="unblend"):
-        settled = settle(0.1, claim="value")
+        settled = settle(0.1, noise_origin="value")
     assert settled.scale == 1.0 and settled.rms == pytest.approx(0.1)
     assert "the value given is kept" in caplog.text
 
@@ -69,7 +69,7 @@ def test_scaled_weights_do_not_move_the_fluxes():
 
 def test_the_scatter_of_an_image_is_no_claim(caplog):
     with caplog.at_level(logging.WARNING, logger="unblend"):
-        settled = settle(2.0, claim="image")
+        settled = settle(2.0, noise_origin="image")
     assert settled.rms == pytest.approx(0.5, rel=0.05) and not caplog.records
 
 
@@ -94,7 +94,7 @@ def test_light_that_no_model_explains_is_left_out(caplog):
     alone = settle(0.5)
     # the stranger's 200 over 8000 pixels would raise the constant by 0.025; its own error is 0.006
     assert settled.solution.background == pytest.approx(alone.solution.background, abs=0.004)
-    raised = solve(with_stranger(200.0) + 0.5 * WHITE, FOUR, TEMPLATES).background
+    raised = solve_fluxes(with_stranger(200.0) + 0.5 * WHITE, FOUR, TEMPLATES).background
     assert raised - alone.solution.background > 0.015
     assert measure_noise(settled, TEMPLATES, name="k").err == pytest.approx(settled.solution.err, rel=0.1)
 
@@ -104,7 +104,7 @@ def test_white_noise_is_kept_but_for_its_highest_peaks():
     lost = []
     for seed in range(12):
         image = CLEAN + 0.5 * np.random.default_rng(seed).normal(size=CLEAN.shape)
-        lost.append(settle_weights(image, FOUR, TEMPLATES, fwhm=FWHM, claim="map", name="k").left_out)
+        lost.append(rescale_weights(image, FOUR, TEMPLATES, fwhm=FWHM, noise_origin="map", name="k").left_out)
     assert np.mean(lost) < 0.01 and np.max(lost) < 0.05
 
 
@@ -126,7 +126,7 @@ def test_the_core_of_a_source_is_kept_beside_a_stranger():
     # a source without flux 1.5 FWHM from the stranger, in the disc that is left out
     faint = gaussian(50, 70.0, 25.3, CLEAN.shape)
     image = with_stranger(200.0) + 0.5 * WHITE
-    settled = settle_weights(image, FOUR, [*TEMPLATES, faint], fwhm=FWHM, claim="map", name="k")
+    settled = rescale_weights(image, FOUR, [*TEMPLATES, faint], fwhm=FWHM, noise_origin="map", name="k")
     assert settled.weight[70, 25] > 0 and settled.weight[70, 20] == 0
     assert not settled.solution.flags[-1] and np.isfinite(settled.solution.flux[-1])
 
@@ -154,7 +154,7 @@ def test_the_wings_beside_a_masked_source_are_left_out():
 
 
 def test_near_sources_is_where_models_shine():
-    solution = solve(CLEAN, np.ones(CLEAN.shape), TEMPLATES)
+    solution = solve_fluxes(CLEAN, np.ones(CLEAN.shape), TEMPLATES)
     near = near_sources(solution, TEMPLATES, np.ones(CLEAN.shape))
     np.testing.assert_array_equal(near, CLEAN - 3.0 > 0.5)
     assert 0.01 < near.mean() < 0.5
@@ -165,7 +165,7 @@ def test_adopted_weights_give_what_settled_ones_gave():
     # a source that the user's mask halves
     weight, box = FOUR.copy(), TEMPLATES[0].box
     weight[box.y0 : box.y1, (box.x0 + box.x1) // 2 : box.x1] = 0.0
-    settled = settle_weights(image, weight, TEMPLATES, fwhm=FWHM, claim="map", name="k")
+    settled = rescale_weights(image, weight, TEMPLATES, fwhm=FWHM, noise_origin="map", name="k")
     adopted = adopt_weights(image, settled.weight, weight == 0, TEMPLATES)
     assert settled.left_out > 0 and (settled.solution.flags & Flag.PARTLY_MASKED).sum() > 0
     np.testing.assert_array_equal(adopted.solution.flags, settled.solution.flags)
@@ -177,7 +177,7 @@ def test_adopted_weights_give_what_settled_ones_gave():
 def test_an_image_with_holes_still_shows_what_no_model_explains():
     image = with_stranger(200.0) + 0.5 * WHITE
     image[10:12, 50:60] = np.nan
-    assert settle_weights(image, FOUR, TEMPLATES, fwhm=FWHM, claim="map", name="k").weight[70, 20] == 0
+    assert rescale_weights(image, FOUR, TEMPLATES, fwhm=FWHM, noise_origin="map", name="k").weight[70, 20] == 0
 
 
 def test_white_noise_has_no_correlation():
@@ -191,7 +191,7 @@ def test_white_noise_has_no_correlation():
 def test_correlated_noise_makes_larger_errors():
     smooth = gaussian_filter(np.random.default_rng(5).normal(size=CLEAN.shape), 0.8, mode="wrap")
     smooth *= 0.5 / smooth.std()
-    settled = settle_weights(CLEAN + smooth, FOUR, TEMPLATES, fwhm=FWHM, claim="map", name="k")
+    settled = rescale_weights(CLEAN + smooth, FOUR, TEMPLATES, fwhm=FWHM, noise_origin="map", name="k")
     noise = measure_noise(settled, TEMPLATES, name="k")
     # exp(−1/(4 · 0.8²)) = 0.68 between neighbours
     assert noise.lag_one == pytest.approx(0.68, abs=0.06)

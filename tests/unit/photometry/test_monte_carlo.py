@@ -5,13 +5,13 @@ import pytest
 from gaussians import gaussian, gaussian_field
 from unblend.core.errors import InputError
 from unblend.core.nouns import Box, Template
-from unblend.photometry.linear_system import model_image, solve
-from unblend.photometry.monte_carlo import adopted_scale, monte_carlo, place_circles, pooled_ratio, scatter
+from unblend.photometry.linear_system import model_image, solve_fluxes
+from unblend.photometry.monte_carlo import adopted_scale, monte_carlo, place_circles, pooled_ratio, realization_scatter
 
 
 def brute_force(image, weight, templates, circle, source):
     """Return the change of every flux when the circle's residual is really added at `source` and fitted again."""
-    before = solve(image, weight, templates)
+    before = solve_fluxes(image, weight, templates)
     y, x, radius = circle
     rows, columns = np.indices(image.shape)
     disc = np.hypot(rows - y, columns - x) <= radius
@@ -19,7 +19,7 @@ def brute_force(image, weight, templates, circle, source):
     changed = image.copy()
     for row, column in zip(*np.nonzero(disc), strict=True):
         changed[row + dy, column + dx] += before.residual[row, column]
-    return solve(changed, weight, templates).flux - before.flux
+    return solve_fluxes(changed, weight, templates).flux - before.flux
 
 
 @pytest.mark.parametrize("dense_limit", [5000, 5])
@@ -30,7 +30,7 @@ def test_equals_a_fit_of_the_changed_image(dense_limit):
     templates = [gaussian(k, y, x, shape, half=8) for k, (y, x) in places.items()]
     image = model_image(templates, 100.0 * rng.random(6), shape, 3.0) + rng.normal(size=shape)
     weight = rng.uniform(0.5, 2.0, shape)
-    answer = solve(image, weight, templates, dense_limit=dense_limit)
+    answer = solve_fluxes(image, weight, templates, dense_limit=dense_limit)
     circles = [(10.3, 55.8, 6.0), (48.7, 15.2, 4.5), (12.5, 12.5, 7.0)]
     positions = np.array(list(places.values()))
     changes = monte_carlo(
@@ -47,7 +47,7 @@ def test_equals_a_fit_of_the_changed_image(dense_limit):
 def test_patches_land_on_the_light_by_default():
     shape = (50, 50)
     templates = [gaussian(1, 20, 25, shape)]
-    answer = solve(np.random.default_rng(2).normal(size=shape), np.ones(shape), templates)
+    answer = solve_fluxes(np.random.default_rng(2).normal(size=shape), np.ones(shape), templates)
     arguments = (answer.residual, np.zeros(shape, dtype=bool), templates, answer, np.ones(shape), [(35.0, 12.0, 5.0)])
     by_light, given = monte_carlo(*arguments), monte_carlo(*arguments, positions=np.array([[20.0, 25.0]]))
     np.testing.assert_array_equal(by_light, given)
@@ -58,7 +58,7 @@ def test_circles_without_pixels_give_nan_not_zero():
     shape = (50, 50)
     rng = np.random.default_rng(3)
     templates = [gaussian(1, 25, 25, shape), Template(2, Box(0, 0, 0, 0), np.zeros((0, 0)), 0.0)]
-    answer = solve(rng.normal(size=shape), np.ones(shape), templates)
+    answer = solve_fluxes(rng.normal(size=shape), np.ones(shape), templates)
     mask = np.zeros(shape, dtype=bool)
     mask[10:14, 10:14] = True  # 16 of the 81 pixels of the second circle
     mask[40, 40] = True  # one of the 81 of the third
@@ -77,7 +77,7 @@ def test_scatter_of_white_noise_is_the_formal_error():
     templates, truth = gaussian_field(20, 200, rng, half=8)
     image = model_image(templates, truth, (200, 200)) + 2.0 * rng.normal(size=(200, 200))
     weight = np.full(image.shape, 0.25)
-    answer = solve(image, weight, templates)
+    answer = solve_fluxes(image, weight, templates)
     light = model_image(templates, answer.flux, image.shape)
     placed = place_circles(light, np.zeros(image.shape), light > 0.2, radius=9.0, fwhm=3.5)
     changes = monte_carlo(answer.residual, np.zeros(image.shape, dtype=bool), templates, answer, weight, placed.circles)
@@ -97,19 +97,19 @@ def test_the_error_of_the_error(number, expected):
     shape = (50 * step + 8, 60 * step + 8)
     template = gaussian(1, 300, 500, shape, half=5)
     noise = np.random.default_rng(number).normal(size=shape)
-    answer = solve(np.zeros(shape), np.ones(shape), [template])
+    answer = solve_fluxes(np.zeros(shape), np.ones(shape), [template])
     changes = monte_carlo(noise, np.zeros(shape, dtype=bool), [template], answer, np.ones(shape), circles)
-    errors = scatter(changes.reshape(sets, number))
-    # 1/√(2(M − 1)) is 0.24, 0.16, 0.10: the manual rounds; the scatter of 60 values is good to 9 %
+    errors = realization_scatter(changes.reshape(sets, number))
+    # 1/√(2(M − 1)) is 0.24, 0.16, 0.10: the manual rounds; the realization_scatter of 60 values is good to 9 %
     assert np.std(errors) / np.mean(errors) == pytest.approx(expected, rel=0.25)
-    # 5 pixels hold all but 0.4 % of the light, and 1/√6000 of the scatter is 1.3 %
+    # 5 pixels hold all but 0.4 % of the light, and 1/√6000 of the realization_scatter is 1.3 %
     assert np.sqrt(np.mean(errors**2)) == pytest.approx(answer.err[0], rel=0.04)
 
 
 def test_scatter_needs_five_realizations():
     values = np.array([[1.0, 2.0, 3.0, 4.0, 5.0, np.nan], [1.0, 2.0, 3.0, 4.0, np.nan, np.nan]])
     # the variance of 1 … 5 with ddof 1 is 2.5
-    np.testing.assert_allclose(scatter(values), [np.sqrt(2.5), np.nan])
+    np.testing.assert_allclose(realization_scatter(values), [np.sqrt(2.5), np.nan])
 
 
 def test_pooled_ratio_and_adopted_scale():
@@ -117,7 +117,7 @@ def test_pooled_ratio_and_adopted_scale():
     changes = 1.5 * rng.normal(size=(400, 51)) * np.linspace(1, 9, 400)[:, None]
     changes[::20] *= 100.0  # misfits do not decide
     ratio, error = pooled_ratio(changes, np.linspace(1, 9, 400))
-    # 5 % of misfits move the median of ratios that scatter by 0.1 by 0.7 %
+    # 5 % of misfits move the median of ratios that realization_scatter by 0.1 by 0.7 %
     assert ratio == pytest.approx(1.5, abs=0.04)
     assert error == pytest.approx(0.15, abs=0.01)
     assert adopted_scale(ratio, error) == ratio

@@ -5,7 +5,7 @@ import pytest
 from template_battery import SKY, Blur, Grid, psf_of, wcs_of
 from unblend.models.rendering import sersic_model
 from unblend.models.templates import TemplateEngine
-from unblend.photometry.linear_system import solve
+from unblend.photometry.linear_system import solve_fluxes
 from unblend.photometry.shape_errors import PARAMETERS, ShapeDerivatives, all_shape_errors
 
 STACK = np.array([[0.0, -0.06], [0.06, 0.0]])  # detection pixels: north up, east left
@@ -135,7 +135,7 @@ def test_all_errors_in_the_order_of_the_solution():
     templates = [engine.template(i, model) for i, model in models.items()]
     image = sum((image_of(engine, model) * 100.0 for model in models.values()), np.zeros(engine.shape))
     weight = np.ones(engine.shape)
-    solution = solve(image, weight, templates)
+    solution = solve_fluxes(image, weight, templates)
     covariance = np.zeros((6, 6))
     covariance[5, 5] = 0.1**2
     rows = rows_of([2, 4, 9], covariance)
@@ -156,12 +156,12 @@ def test_a_neighbours_shape_counts_as_far_as_it_moves_the_flux():
     templates = [engine.template(i, model) for i, model in models.items()]
     image = 300.0 * image_of(engine, models[1]) + 100.0 * image_of(engine, models[2])
     weight = np.ones(engine.shape)
-    solution = solve(image, weight, templates)
+    solution = solve_fluxes(image, weight, templates)
     rows = rows_of([1, 2], np.zeros((6, 6)))
     rows["covariance"][0, 5, 5] = 0.1**2
     errors = all_shape_errors(engine, models, rows, solution, templates, weight)
     wrong = [engine.template(1, model_at(r_e=PROFILE["r_e"] + 0.1)), templates[1]]
-    moved = np.abs(solve(image, weight, wrong).flux - solution.flux)
+    moved = np.abs(solve_fluxes(image, weight, wrong).flux - solution.flux)
     # first order: r_e wrong by 2 %
     assert errors == pytest.approx(moved, rel=0.05) and moved[1] > 0.3
     # what is known of a neighbour that has no covariance is nothing; its own error is not known
@@ -175,7 +175,7 @@ def test_an_angle_of_which_nothing_is_known_does_not_drown_the_rest():
     model = model_at(ell=0.0)
     templates = [engine.template(1, model)]
     weight = np.ones(engine.shape)
-    solution = solve(100.0 * image_of(engine, model), weight, templates)
+    solution = solve_fluxes(100.0 * image_of(engine, model), weight, templates)
     errors = []
     for variance in (0.0, 1e28):
         rows = rows_of([1], np.diag([0.0, 0.0, variance, 0.01, 0.5, 0.1]))

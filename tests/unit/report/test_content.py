@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from field_products import COARSE, SCALE, SHARP, TARGET, write_products
 from unblend.core.coordinates import pixel_to_sky
-from unblend.report.band_images import Frame, band_frame, same_grid
+from unblend.report.band_images import PageImage, band_frame, same_grid
 from unblend.report.content import read_field
 from unblend.report.pixels import from_levels
 from unblend.report.sections import (
@@ -59,7 +59,7 @@ def test_positions_follow_the_shift(made):
     folder, field, _, _, _ = made
     frame = band_frame(folder / "results", "green", field.spec["bands"]["green"]["image"], 8)
     ny, nx = frame.shape
-    shifted = Frame(np.zeros((ny, nx)), np.zeros((ny, nx)), frame.wcs, (0.12, -0.06), 8)
+    shifted = PageImage(np.zeros((ny, nx)), np.zeros((ny, nx)), frame.wcs, (0.12, -0.06), 8)
     ra, dec = pixel_to_sky(frame.wcs, np.array([20.0]), np.array([30.0]))
     y, x = shifted.places(ra, dec)
     assert (y[0], x[0]) == pytest.approx((20.0 - 1.0, 30.0 + 2.0), abs=1e-6)

@@ -12,7 +12,7 @@ import pytest
 from unblend.core.flags import Flag
 from unblend.io.files import read_json, write_json
 from unblend.io.tables import write_table
-from unblend.run.field_state import describe_field, missing_fits, run_goes_on, stored_key, warnings_in, what_there_is
+from unblend.run.field_state import describe_field, is_running, list_results, missing_fits, stored_key, warnings_in
 from unblend.run.watch import RunWatch
 
 GROUPS = {
@@ -237,7 +237,7 @@ def test_warnings_are_counted_in_each_log(tmp_path):
     (tmp_path / "b.log").write_text("x INFO fine\n")
     paths = [tmp_path / name for name in ("a.log", "b.log", "none.log")]
     assert warnings_in(paths) == {str(tmp_path / "a.log"): 2}
-    assert what_there_is(tmp_path) == {}
+    assert list_results(tmp_path) == {}
 
 
 def test_a_field_is_described_before_during_and_after_a_run(jobs, scene):
@@ -250,14 +250,14 @@ def test_a_field_is_described_before_during_and_after_a_run(jobs, scene):
         "run    none so far",
     ]
     RunWatch(jobs).begin()  # listens to no logger: another process is in charge
-    assert not run_goes_on(jobs.results)
+    assert not is_running(jobs.results)
     watch = scene().watch
     watch.begin()
-    assert run_goes_on(jobs.results) and describe_field(jobs)[1].startswith("run    going on for ")
+    assert is_running(jobs.results) and describe_field(jobs)[1].startswith("run    going on for ")
     watch.end(failed=True)
-    assert not run_goes_on(jobs.results) and describe_field(jobs)[1].startswith("run    stopped after ")
+    assert not is_running(jobs.results) and describe_field(jobs)[1].startswith("run    stopped after ")
     said = read_json(jobs.results / "logs/run.json")
     write_json(jobs.results / "logs/run.json", {**said, "state": "running", "updated": said["updated"] - 100.0})
-    assert not run_goes_on(jobs.results) and "silent (killed?)" in describe_field(jobs)[1]
+    assert not is_running(jobs.results) and "silent (killed?)" in describe_field(jobs)[1]
     (jobs.results / "imfit/groups.json").unlink()
     assert describe_field(jobs)[0] == "fits   the sources are not yet detected and grouped"
