@@ -34,9 +34,10 @@ check-example: demo       ## the example's catalogue against its truth: complete
 
 figures: check-example    ## renew the figures of the docs from the example's results
 	mkdir -p docs/figures
-	$(BIN)/python scripts/draw_readme_figure.py results irac-ch1 example/irac-ch1.fits docs/figures/irac-ch1.png
+	$(BIN)/python scripts/draw_readme_figure.py --results results --band irac-ch1 \
+	    --image example/irac-ch1.fits --out docs/figures/irac-ch1.png
 	cp results/check-example.png docs/figures/check-example.png
-	$(BIN)/python scripts/draw_adjusting.py results docs/adjusting-5.dat docs/figures
+	$(BIN)/python scripts/draw_adjusting.py --results results --override docs/adjusting-5.dat --out docs/figures
 
 docs: $(VENV)/installed   ## renew the pages that are made from the code
 	PYTHONPATH=scripts $(BIN)/python -c "from unblend.core.flags import markdown; print(markdown(), end='')" > docs/flags.md
@@ -73,6 +74,7 @@ $(VENV)/bin/python:
 	$(PYTHON) scripts/check_machine.py
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/installed: $(VENV)/bin/python requirements.lock
+$(VENV)/installed: $(VENV)/bin/python requirements.lock scripts/unblend/fits/one_core.cpp
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	$(BIN)/python scripts/build_one_core.py
 	touch $@

@@ -15,6 +15,7 @@ if not workflow.overwrite_configfiles:
 
 include: "workflow/rules/common.smk"
 include: "workflow/rules/progress.smk"
+include: "workflow/rules/example.smk"
 include: "workflow/rules/cutouts.smk"
 include: "workflow/rules/detection.smk"
 include: "workflow/rules/models.smk"

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import logging
 
-import numpy as np
 from unblend.core.coordinates import pixel_scale
 from unblend.detection.sources import detect, flux_level, stack_images
-from unblend.images.masks import region_mask, unobserved
+from unblend.field.detection_mask import detection_mask
 from unblend.io.files import read_json
 from unblend.io.images import read_array, read_wcs, write_image
-from unblend.io.regions import read_regions
 from unblend.io.tables import write_sources
 from unblend.run.job_log import record_work, run
 
@@ -25,7 +23,7 @@ def main(
     settings, flux_band = spec["detection"], spec["detection"]["flux_band"]
     wcs = read_wcs(spec["images"][settings["bands"][0]]["file"])
     images = {name: read_array(file["file"]) for name, file in spec["images"].items()}
-    masks = {name: bad_pixels(spec["bad_regions"][name]["file"], wcs, images[name]) for name in images}
+    masks = {name: detection_mask(spec["bad_regions"][name]["file"], wcs, images[name]) for name in images}
     stack = stack_images(images, masks)
     for warning in stack.warnings:
         log.warning("%s", warning)
@@ -49,11 +47,6 @@ def main(
     write_image(segments_path, found.segments, wcs=wcs)
     write_sources(catalogue_path, found.catalogue, {"BACKGR": background, "RMS": rms})
     record_work("detect", "all")
-
-
-def bad_pixels(regions_path: str, wcs, image: np.ndarray) -> np.ndarray:  # type: ignore[no-untyped-def]
-    """Return the mask of a detection image: its bad regions, what is not finite, and what was not observed."""
-    return region_mask(read_regions(regions_path), wcs, image.shape) | ~np.isfinite(image) | unobserved(image)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Draw the figures of docs/adjusting.md from the example: `draw_adjusting.py RESULTS docs/adjusting-5.dat OUT`."""
+"""Draw the figures of docs/adjusting.md from the example: see `make figures`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Draw the figure of the README from the results of the example: `draw_readme_figure.py RESULTS BAND IMAGE OUT`."""
+"""Draw the figure of the README from the results of the example: see `make figures`."""
 
 from __future__ import annotations
 

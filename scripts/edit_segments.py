@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
-from detect_sources import bad_pixels
 from unblend.detection.region_edits import edit_segments
 from unblend.detection.sources import Stack, catalogue_regions, measure
+from unblend.field.detection_mask import detection_mask
 from unblend.images.masks import footprints
 from unblend.io.files import read_json
 from unblend.io.images import read_array, read_labels, read_wcs, write_image
@@ -36,7 +36,7 @@ def main(spec_path: str, automatic_segments: str, automatic_catalogue: str, segm
         edited.segments,
         stack,
         image,
-        bad_pixels(spec["bad_regions"]["file"], wcs, image),
+        detection_mask(spec["bad_regions"]["file"], wcs, image),
         wcs,
         background=float(level["BACKGR"]),  # type: ignore[arg-type]
         rms=float(level["RMS"]),  # type: ignore[arg-type]

@@ -11,7 +11,7 @@ from unblend.run.fit_batch import fit_batch
 from unblend.run.job_log import run
 
 
-def main(spec_path: str, results_dir: str, done_path: str, workers: str = "1") -> None:
+def main(spec_path: str, results_dir: str, done_path: str, workers: int = 1) -> None:
     """Fit the groups whose key has changed; write `first.json` of each, and the list of keys when all is done."""
     spec = read_json(spec_path)
     field = FitField(Path(results_dir), spec["gain"])
@@ -20,7 +20,7 @@ def main(spec_path: str, results_dir: str, done_path: str, workers: str = "1") -
         files = spec["groups"][group]["user_files"]
         return fit_first_pass(field.data(group, files), field.psf, field.overrides(files))
 
-    write_json(done_path, fit_batch(field, spec, "first", fit, workers=int(workers)))
+    write_json(done_path, fit_batch(field, spec, "first", fit, workers=workers))
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from unblend.run.job_log import run
 from unblend.run.render_batch import render_batch
 
 
-def main(spec_path: str, results_dir: str, done_path: str, workers: str = "1") -> None:
+def main(spec_path: str, results_dir: str, done_path: str, workers: int = 1) -> None:
     """Fit the groups whose key has changed; write `fit.json`, IMFIT's files and models, then the list of keys."""
     spec = read_json(spec_path)
     field = FitField(Path(results_dir), spec["gain"])
@@ -31,9 +31,9 @@ def main(spec_path: str, results_dir: str, done_path: str, workers: str = "1") -
         write(group, found, pixels)
         return found
 
-    keys = fit_batch(field, spec, "second", fit, write, int(workers))
+    keys = fit_batch(field, spec, "second", fit, write, workers)
     before = read_json(done_path).get("custom", []) if Path(done_path).exists() else []
-    write_json(done_path, {"groups": keys, "custom": render_batch(field, spec, before, int(workers))})
+    write_json(done_path, {"groups": keys, "custom": render_batch(field, spec, before, workers)})
 
 
 if __name__ == "__main__":

@@ -1,29 +1,71 @@
 """Draw the example field: images, PSFs, weight map, truth and the region files of a user.
 
-`python scripts/make_example_field.py OUT_DIR 1`. FITS files are written anew, the same bytes for the same seed;
-a region file that exists is the user's and stays.
+The same seed gives the same bytes. Nothing that exists is overwritten: the script refuses to draw where one of its
+images or PSFs lies already, and leaves a region file that exists as it is.
 """
 
 from __future__ import annotations
 
 import logging
+import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from unblend.simulation.fields import Field
 
 log = logging.getLogger(__name__)
 
 
-def main(out_dir: str, seed: int | str) -> None:
-    """Write the example field into `out_dir`."""
+def main(out_dir: str, seed: int, truth_path: str) -> None:
+    """Write the example field into `out_dir` and, last, the table of true sources.
+
+    Raises
+    ------
+    InputError
+        A file of the field exists already.
+    """
+    from unblend.core.errors import InputError
     from unblend.io.files import write_text
-    from unblend.io.images import write_image
     from unblend.io.tables import write_table
     from unblend.simulation import example_field
 
-    out, seed = Path(out_dir), int(seed)
+    out = Path(out_dir)
+    names = example_field.file_names()
+    existing = [name for name in names if (out / name).exists()]
+    if existing:
+        raise InputError(
+            f"{out / existing[0]} exists and was not drawn as part of this example field ({Path(truth_path).name} is "
+            "missing): nothing is overwritten. If these are your own images, delete the line example_seed from "
+            "config.yaml; if they are what is left of the example, delete them and run again."
+        )
     log.info("drawing the example field, seed %d: about half a minute", seed)
     field = example_field.draw_example(np.random.default_rng(seed))
+    out.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=out, prefix=".drawing-") as temporary:
+        write_images(field, Path(temporary), seed)
+        for name in names:
+            (Path(temporary) / name).rename(out / name)
+    for name, text in example_field.region_files(field).items():
+        if (out / name).exists():
+            log.info("%s exists: it is kept", name)
+        else:
+            write_text(out / name, text)
+    units = {"ra": "deg", "dec": "deg", "r_e_arcsec": "arcsec", "pa": "deg", "neighbour_arcsec": "arcsec"}
+    units["edge_arcsec"] = "arcsec"
+    write_table(truth_path, field.truth, units=units, header={"SEED": seed}, name="TRUTH")
+    inside = field.truth[field.truth["in_field"]]
+    stars = inside["is_star"].sum()
+    log.info("%d sources, %d on the detection images, %d of them stars", len(field.truth), len(inside), stars)
+
+
+def write_images(field: Field, out: Path, seed: int) -> None:
+    """Write images, PSFs and the weight map into `out`."""
+    from unblend.io.images import write_image
+    from unblend.simulation import example_field
+
     for name, band in field.bands.items():
         cards = {"FILTER": name, "ZEROPT": band.spec.zero_point_ab, "OBJECT": "simulated field", "SEED": seed}
         write_image(out / f"{name}.fits", band.image, wcs=band.wcs, header=cards)
@@ -36,22 +78,6 @@ def main(out_dir: str, seed: int | str) -> None:
         log.info("%s: %s pixels, rms %.3g", name, band.image.shape, float(np.median(band.rms)))
     scale = field.bands[example_field.REFERENCE].spec.pixel_arcsec
     write_image(out / "det_stack-psf.fits", example_field.stack_psf(field), header=_psf_cards(scale))
-    units = {"ra": "deg", "dec": "deg", "r_e_arcsec": "arcsec", "pa": "deg", "neighbour_arcsec": "arcsec"}
-    units["edge_arcsec"] = "arcsec"
-    for name, text in example_field.region_files(field).items():
-        if (out / name).exists():
-            log.info("%s exists: kept", name)
-        else:
-            write_text(out / name, text)
-    # Last: where there is a truth table the field is complete.
-    write_table(out / "truth.fits", field.truth, units=units, header={"SEED": seed}, name="TRUTH")
-    inside = field.truth[field.truth["in_field"]]
-    log.info(
-        "%d sources, %d on the detection images, %d of them stars",
-        len(field.truth),
-        len(inside),
-        inside["is_star"].sum(),
-    )
 
 
 def _psf_cards(pixel_arcsec: float) -> dict[str, object]:

@@ -15,7 +15,7 @@ from unblend.run.job_log import record_work, run
 log = logging.getLogger("unblend.models.templates")
 
 
-def main(spec_path: str, results_dir: str, out_path: str) -> None:
+def main(spec_path: str, results_dir: str, templates_path: str) -> None:
     """Write the templates of all models, in the order of their IDs."""
     spec, results = read_json(spec_path), Path(results_dir)
     psf_path = results / "bands" / spec["band"] / "psf.fits"
@@ -25,13 +25,13 @@ def main(spec_path: str, results_dir: str, out_path: str) -> None:
     common = digest_of([spec["code"], spec["image"]["digest"], file_digest(psf_path), list(shift)])
     models = read_json(results / "imfit" / "models.json")["models"]
     keys = {int(i): digest_of([common, model["digest"]]) for i, model in models.items()}
-    kept = unchanged(out_path, keys)
+    kept = unchanged(templates_path, keys)
     templates = []
     for i in sorted(keys):
         made = kept.get(i) or engine.template(i, read_model(results / "imfit" / "models" / f"{i}.fits"))
         templates.append(made)
     log.info("%s: %d templates made, %d kept", spec["band"], len(templates) - len(kept), len(kept))
-    write_templates(out_path, templates, keys)
+    write_templates(templates_path, templates, keys)
     record_work("templates", spec["band"])
 
 

@@ -8,9 +8,8 @@ import shutil
 from pathlib import Path
 
 from unblend.core.errors import InputError
+from unblend.plan.checks import jobs_of
 from unblend.plan.config import Config
-from unblend.plan.jobs import Jobs
-from unblend.plan.provenance import Provenance
 from unblend.run.commands import field_of, field_parser
 from unblend.run.ds9 import Ds9Frame, ds9_arguments
 from unblend.run.job_log import run
@@ -50,8 +49,7 @@ def band_frames(config: Config, name: str, proposal: str | None = None) -> list[
         raise InputError(f"no band {name!r}: expected one of {', '.join(config.bands)}.")
     results = Path(config.results_dir)
     folder, band = results / "bands" / name, config.bands[name]
-    # Only the path of its image is asked for: nothing is written.
-    image = Jobs(config, Provenance(Path(__file__).parent, results / "specs", writable=False), results).image(band)
+    image = jobs_of(config, Path(__file__).parent).inputs.image(band)
     drawn = existing(results / "det_cat.reg", folder / "mask.reg", folder / "monte_carlo.reg")
     if proposal:  # alone: what DS9 saves is then the user's file
         drawn = (product(folder / f"proposed-{proposal}.reg"),)

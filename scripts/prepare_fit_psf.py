@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from prepare_psf import prepared
+from unblend.field.prepared_psf import prepared_psf
 from unblend.fits.fit_psf import fit_psf
 from unblend.io.files import read_json
 from unblend.io.images import write_image
 from unblend.run.job_log import record_work, run
 
 
-def main(spec_path: str, out_path: str) -> None:
+def main(spec_path: str, psf_path: str) -> None:
     """Write the PSF described by the spec as IMFIT wants it."""
     spec = read_json(spec_path)
-    psf, _ = prepared(spec)
-    write_image(out_path, fit_psf(psf))
+    psf, _ = prepared_psf(spec)
+    write_image(psf_path, fit_psf(psf))
     record_work("fit_psf", spec["name"])
 
 

@@ -32,7 +32,7 @@ QUIET, LOUD = 0.1, 1.0
 galaxies are no Sersics, Monte Carlo over formal errors is 1.4 ± 0.2 with circles anywhere and 1.0 ± 0.2 with these."""
 
 
-def main(spec_path: str, results_dir: str, out_path: str, regions_path: str) -> None:
+def main(spec_path: str, results_dir: str, realizations_path: str, regions_path: str) -> None:
     """Write monte_carlo.fits (scatter and realizations) and the circles that were used."""
     spec, results = read_json(spec_path), Path(results_dir)
     folder = results / "bands" / spec["band"]
@@ -55,7 +55,7 @@ def main(spec_path: str, results_dir: str, out_path: str, regions_path: str) -> 
     header = {"BAND": spec["band"], "NCIRCLES": len(patches), "SCALE": scale}
     header |= {k: float(v) for k, v in {"RATIO": ratio, "RATIOERR": ratio_err}.items() if np.isfinite(v)}
     table = columns(id=solution.ids, flux_err_sim=sigma, realizations=realizations.reshape(len(sigma), -1))
-    write_table(out_path, table, header=header, name="MONTE_CARLO")
+    write_table(realizations_path, table, header=header, name="MONTE_CARLO")
     drawn = [Region("circle", "image", ((y, x),), outer=((r, "pixel"), (r, "pixel"))) for y, x, r in patches]
     write_regions(regions_path, drawn, color="yellow")
     record_work("monte_carlo", spec["band"])

@@ -6,8 +6,8 @@ import sys
 import time
 from pathlib import Path
 
+from unblend.plan.checks import jobs_of
 from unblend.plan.jobs import Jobs
-from unblend.plan.provenance import Provenance
 from unblend.run.commands import field_of, field_parser
 from unblend.run.field_state import describe_field, is_running
 from unblend.run.job_log import run
@@ -25,7 +25,7 @@ def main(*words: str) -> None:
     results = Path(config.results_dir)
     while True:
         goes_on = options.watch and is_running(results)
-        jobs = Jobs(config, Provenance(Path(__file__).resolve().parent, results / "specs", writable=False), results)
+        jobs = jobs_of(config, Path(__file__).resolve().parent)
         sys.stdout.write("\n".join([*describe_field(jobs), *(live_stack(jobs) if options.stack else [])]) + "\n")
         sys.stdout.flush()
         if not goes_on:

@@ -14,7 +14,9 @@ from unblend.io.regions import read_regions
 from unblend.run.job_log import record_work, run
 
 
-def main(spec_path: str, out_path: str, mask_path: str = "", psf_path: str = "", segments_path: str = "") -> None:
+def main(
+    spec_path: str, background_path: str, mask_path: str = "", psf_path: str = "", segments_path: str = ""
+) -> None:
     """Write the background, in image units, finite everywhere; only a moving one needs mask, PSF and segments."""
     spec = read_json(spec_path)
     image = read_array(spec["image"]["file"])
@@ -31,8 +33,8 @@ def main(spec_path: str, out_path: str, mask_path: str = "", psf_path: str = "",
             box_pixels=spec["background"]["box"] / pixel_scale(wcs, image.shape),
             statistic=spec["background"]["statistic"],
         )
-    write_image(out_path, background, header=read_sky_cards(spec["image"]["file"]))
-    record_work("background", Path(out_path).parent.name)
+    write_image(background_path, background, header=read_sky_cards(spec["image"]["file"]))
+    record_work("background", Path(background_path).parent.name)
 
 
 if __name__ == "__main__":

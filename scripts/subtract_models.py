@@ -14,7 +14,7 @@ from unblend.models.templates import TemplateEngine
 from unblend.run.job_log import record_work, run
 
 
-def main(models_path: str, stack_path: str, segments_path: str, psf_path: str, results_dir: str, out_path: str,
+def main(models_path: str, stack_path: str, segments_path: str, psf_path: str, results_dir: str, residual_path: str,
          model_path: str) -> None:  # fmt: skip
     """Write det_stack-sub.fits and det_stack-model.fits.
 
@@ -29,7 +29,7 @@ def main(models_path: str, stack_path: str, segments_path: str, psf_path: str, r
             yield i, model, "KEY" in header
 
     residual = subtract_models(stack, segments, engine, models())
-    write_image(out_path, residual, wcs=wcs)
+    write_image(residual_path, residual, wcs=wcs)
     write_image(model_path, stack - residual, wcs=wcs)
     record_work("subtract", "all")
 

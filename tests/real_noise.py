@@ -54,7 +54,7 @@ class Measured:
 def measured(results: Path, band: str) -> Measured:
     """Read a band of a finished run; paths in its job specs are relative to where it ran."""
     folder = results / "bands" / band
-    data = load_band_data(read_json(results / f"specs/extract_fluxes/{band}.json"), results)
+    data = load_band_data(read_json(results / f"specs/extract_fluxes/{band}/spec.json"), results)
     templates, _ = read_templates(folder / "templates.npz")
     weight = read_array(str(folder / "weight.fits"))
     path = str(results / "det_seg.fits")

@@ -42,7 +42,8 @@ rule mask_band:
         mem_mb=1000,
         runtime=10,
     shell:
-        "python {SCRIPTS}/mask_band.py --log {log} {input.spec} {output}"
+        "python {SCRIPTS:q}/mask_band.py --log {log:q}"
+        " --spec {input.spec:q} --mask {output.mask:q} --regions {output.regions:q}"
 
 
 rule prepare_psf:
@@ -63,7 +64,7 @@ rule prepare_psf:
         mem_mb=1000,
         runtime=10,
     shell:
-        "python {SCRIPTS}/prepare_psf.py --log {log} {input.spec} {output.psf}"
+        "python {SCRIPTS:q}/prepare_psf.py --log {log:q} --spec {input.spec:q} --psf {output.psf:q}"
 
 
 rule subtract_background:
@@ -87,8 +88,9 @@ rule subtract_background:
         mem_mb=2000,
         runtime=30,
     shell:
-        "python {SCRIPTS}/subtract_background.py --log {log}"
-        " {input.spec} {output.background} {input.mask} {input.psf} {input.segments}"
+        "python {SCRIPTS:q}/subtract_background.py --log {log:q}"
+        " --spec {input.spec:q} --background {output.background:q}"
+        " --mask {input.mask:q} --psf {input.psf:q} --segments {input.segments:q}"
 
 
 rule measure_shift:
@@ -118,7 +120,8 @@ rule measure_shift:
         mem_mb=4000,
         runtime=60,
     shell:
-        "python {SCRIPTS}/measure_shift.py --log {log} {input.spec} {R} {output}"
+        "python {SCRIPTS:q}/measure_shift.py --log {log:q} --spec {input.spec:q} --results {R:q}"
+        " --shift {output.shift:q} --residual {output.residual:q}"
 
 
 rule make_templates:
@@ -142,4 +145,5 @@ rule make_templates:
         mem_mb=4000,
         runtime=60,
     shell:
-        "python {SCRIPTS}/make_templates.py --log {log} {input.spec} {R} {output.templates}"
+        "python {SCRIPTS:q}/make_templates.py --log {log:q}"
+        " --spec {input.spec:q} --results {R:q} --templates {output.templates:q}"

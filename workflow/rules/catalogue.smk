@@ -43,4 +43,5 @@ rule write_catalogue:
         mem_mb=1000,
         runtime=10,
     shell:
-        "python {SCRIPTS}/write_catalogue.py --log {log} {input.spec} {R} {output}"
+        "python {SCRIPTS:q}/write_catalogue.py --log {log:q} --spec {input.spec:q} --results {R:q}"
+        " --fits {output.fits:q} --ecsv {output.ecsv:q} --fast {output.fast:q} --eazy {output.eazy:q}"

@@ -1,7 +1,7 @@
 """What all rules share: the configuration, the constraints of wildcards, the specs of jobs."""
 
-import hashlib
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -15,18 +15,26 @@ os.environ.update(
 from snakemake.exceptions import WorkflowError
 from unblend.core.errors import UnblendError
 from unblend.plan.checks import load_field
-from unblend.io.files import digested_once
+from unblend.plan.example import example_is_missing
+
+
+def purpose():
+    """Whether this process runs the workflow, only plans it, or runs one job for another Snakemake process."""
+    if not workflow.is_main_process:
+        return "job"
+    runs = workflow.executor_plugin is not None and not workflow.dryrun
+    return "run" if runs else "plan"
+
 
 try:
-    CONFIG, JOBS = load_field(config, SCRIPTS, in_charge=workflow.is_main_process)
+    CONFIG, JOBS = load_field(config, SCRIPTS, purpose, check=workflow.is_main_process)
 except UnblendError as error:
     raise WorkflowError(str(error))
-# After a job Snakemake digests every input anew for each output: an image of 400 MB some 25 times a run.
-hashlib.file_digest = digested_once(hashlib.file_digest)
 R = Path(CONFIG.results_dir)
 BANDS = list(CONFIG.bands)
 os.environ.update(UNBLEND_WORK_LOG=str((R / "logs/work.jsonl").absolute()))
 ENVIRONMENT = "../../envs/unblend.yaml"
+EXAMPLE_IS_MISSING = example_is_missing(CONFIG)
 
 
 wildcard_constraints:
@@ -39,26 +47,35 @@ def settled(product):
     return ancient(str(product))
 
 
+def wait_for_example():
+    """Make whatever asks for the input files wait until the example field is drawn."""
+    if EXAMPLE_IS_MISSING:
+        checkpoints.make_example_field.get()
+
+
 def spec(rule, *wildcard_names):
-    """Return the input function that writes the job spec of `rule` and gives its path."""
+    """Return the input function that gives the path of the job spec of `rule`."""
 
     def job_spec(wildcards):
-        return written_spec(rule, {name: wildcards[name] for name in wildcard_names})
+        wait_for_example()
+        return spec_path(rule, {name: wildcards[name] for name in wildcard_names})
 
     return job_spec
 
 
-def written_spec(rule, wildcards):
-    """Write a job spec and return its path; Snakemake may have listed its folder before, and then believes the list."""
-    path = JOBS.write(rule, **wildcards)
-    workflow.iocache.exists_local[path] = True
-    return path
+def spec_path(rule, wildcards):
+    """Return the path of a job spec; what is wrong with the inputs is one sentence."""
+    try:
+        return JOBS.spec(rule, **wildcards)
+    except UnblendError as error:
+        raise WorkflowError(str(error))
 
 
 def band_image(wildcards):
     """The user's image, which Snakemake must not judge by its time, or the cutout that the workflow makes."""
+    wait_for_example()
     band = CONFIG.bands[wildcards.band]
-    image = JOBS.image(band).split("[")[0]
+    image = JOBS.inputs.image(band).split("[")[0]
     return ancient(image) if band.mosaic is None else image
 
 
@@ -67,6 +84,6 @@ def batch_files(pattern):
 
     def files(wildcards):
         checkpoints.group_sources.get()
-        return expand(R / pattern, batch=JOBS.batches)
+        return expand(R / pattern, batch=JOBS.fits.batches)
 
     return files

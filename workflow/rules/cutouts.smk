@@ -1,7 +1,7 @@
 def mosaic_file(wildcards):
     """The mosaic where it is a file of this machine; a URL is not Snakemake's business."""
     name = CONFIG.bands[wildcards.band].mosaic
-    return [] if "://" in name else ancient(JOBS.path(name).split("[")[0])
+    return [] if "://" in name else ancient(JOBS.inputs.path(name).split("[")[0])
 
 
 rule cut_mosaic:
@@ -23,4 +23,5 @@ rule cut_mosaic:
         mem_mb=2000,
         runtime=30,
     shell:
-        "python {SCRIPTS}/cut_mosaic.py --log {log} {input.spec} {output.image} {output.weight}"
+        "python {SCRIPTS:q}/cut_mosaic.py --log {log:q}"
+        " --spec {input.spec:q} --image {output.image:q} --weight {output.weight:q}"

@@ -33,7 +33,9 @@ rule detect_sources:
         mem_mb=4000,
         runtime=30,
     shell:
-        "python {SCRIPTS}/detect_sources.py --log {log} {input.spec} {output}"
+        "python {SCRIPTS:q}/detect_sources.py --log {log:q}"
+        " --spec {input.spec:q} --stack {output.stack:q} --error {output.error:q}"
+        " --snr {output.snr:q} --segments {output.segments:q} --catalogue {output.catalogue:q}"
 
 
 rule edit_segments:
@@ -58,7 +60,9 @@ rule edit_segments:
         mem_mb=2000,
         runtime=10,
     shell:
-        "python {SCRIPTS}/edit_segments.py --log {log} {input.spec} {input.segments} {input.catalogue} {output}"
+        "python {SCRIPTS:q}/edit_segments.py --log {log:q} --spec {input.spec:q}"
+        " --automatic-segments {input.segments:q} --automatic-catalogue {input.catalogue:q}"
+        " --segments {output.segments:q} --catalogue {output.catalogue:q} --regions {output.regions:q}"
 
 
 rule prepare_fit_psf:
@@ -78,7 +82,8 @@ rule prepare_fit_psf:
         mem_mb=1000,
         runtime=10,
     shell:
-        "python {SCRIPTS}/prepare_fit_psf.py --log {log} {input.spec} {output.psf}"
+        "python {SCRIPTS:q}/prepare_fit_psf.py --log {log:q}"
+        " --spec {input.spec:q} --psf {output.psf:q}"
 
 
 checkpoint group_sources:
@@ -105,4 +110,7 @@ checkpoint group_sources:
         mem_mb=2000,
         runtime=10,
     shell:
-        "python {SCRIPTS}/group_sources.py --log {log} {input} {output}"
+        "python {SCRIPTS:q}/group_sources.py --log {log:q}"
+        " --spec {input.spec:q} --stack {input.stack:q} --error {input.error:q}"
+        " --segments {input.segments:q} --catalogue {input.catalogue:q} --psf {input.psf:q}"
+        " --groups {output.groups:q} --mask {output.mask:q} --regions {output.regions:q}"

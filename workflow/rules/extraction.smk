@@ -25,7 +25,8 @@ rule extract_fluxes:
         mem_mb=4000,
         runtime=60,
     shell:
-        "python {SCRIPTS}/extract_fluxes.py --log {log} {input.spec} {R} {output}"
+        "python {SCRIPTS:q}/extract_fluxes.py --log {log:q} --spec {input.spec:q} --results {R:q}"
+        " --fluxes {output.fluxes:q} --weight {output.weight:q} --residual {output.residual:q}"
 
 
 rule run_monte_carlo:
@@ -56,7 +57,8 @@ rule run_monte_carlo:
         mem_mb=4000,
         runtime=60,
     shell:
-        "python {SCRIPTS}/run_monte_carlo.py --log {log} {input.spec} {R} {output}"
+        "python {SCRIPTS:q}/run_monte_carlo.py --log {log:q} --spec {input.spec:q} --results {R:q}"
+        " --realizations {output.realizations:q} --regions {output.regions:q}"
 
 
 rule inspect_band:
@@ -89,4 +91,6 @@ rule inspect_band:
         mem_mb=2000,
         runtime=20,
     shell:
-        "python {SCRIPTS}/inspect_band.py --log {log} {input.spec} {R} {output}"
+        "python {SCRIPTS:q}/inspect_band.py --log {log:q}"
+        " --spec {input.spec:q} --results {R:q} --removed {output.removed:q}"
+        " --sim {output.sim:q} --border {output.border:q} --bad {output.bad:q}"

@@ -18,7 +18,7 @@ def grouped_spec(rule):
 
     def job_spec(wildcards):
         checkpoints.group_sources.get()
-        return written_spec(rule, dict(wildcards.items()))
+        return spec_path(rule, dict(wildcards.items()))
 
     return job_spec
 
@@ -26,7 +26,7 @@ def grouped_spec(rule):
 def first_passes(wildcards):
     """The first pass of the batch and of the batches that hold its neighbours."""
     checkpoints.group_sources.get()
-    needed = JOBS.second_pass_needs(wildcards.batch)
+    needed = JOBS.fits.neighbouring_batches(wildcards.batch)
     return expand(R / "imfit/batches/first-{batch}.json", batch=needed)
 
 
@@ -49,7 +49,8 @@ rule fit_first_pass:
         runtime=120,
     shell:
         "OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1"
-        " python {SCRIPTS}/fit_first_pass.py --log {log} {input.spec} {R} {output.done} {threads}"
+        " python {SCRIPTS:q}/fit_first_pass.py --log {log:q}"
+        " --spec {input.spec:q} --results {R:q} --done {output.done:q} --workers {threads}"
 
 
 rule fit_second_pass:
@@ -72,7 +73,8 @@ rule fit_second_pass:
         runtime=120,
     shell:
         "OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1"
-        " python {SCRIPTS}/fit_second_pass.py --log {log} {input.spec} {R} {output.done} {threads}"
+        " python {SCRIPTS:q}/fit_second_pass.py --log {log:q}"
+        " --spec {input.spec:q} --results {R:q} --done {output.done:q} --workers {threads}"
 
 
 checkpoint collect_models:
@@ -96,7 +98,8 @@ checkpoint collect_models:
         mem_mb=1000,
         runtime=10,
     shell:
-        "python {SCRIPTS}/collect_models.py --log {log} {input.spec} {R} {output}"
+        "python {SCRIPTS:q}/collect_models.py --log {log:q}"
+        " --spec {input.spec:q} --results {R:q} --models {output.models:q} --table {output.table:q}"
 
 
 # Every rule behind the models lists this directly: Snakemake then compares contents and forgets that a job ran, when
@@ -130,8 +133,10 @@ rule subtract_models:
         mem_mb=2000,
         runtime=30,
     shell:
-        "python {SCRIPTS}/subtract_models.py --log {log}"
-        " {input.models[0]} {input.stack} {input.segments} {input.psf} {R} {output}"
+        "python {SCRIPTS:q}/subtract_models.py --log {log:q}"
+        " --models {input.models[0]:q} --stack {input.stack:q}"
+        " --segments {input.segments:q} --psf {input.psf:q} --results {R:q}"
+        " --residual {output.residual:q} --model {output.model:q}"
 
 
 rule draw_fits:
@@ -156,4 +161,5 @@ rule draw_fits:
         mem_mb=2000,
         runtime=30,
     shell:
-        "python {SCRIPTS}/draw_fits.py --log {log} {input.spec} {R} {output.sheet}"
+        "python {SCRIPTS:q}/draw_fits.py --log {log:q}"
+        " --spec {input.spec:q} --results {R:q} --sheet {output.sheet:q}"

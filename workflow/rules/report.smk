@@ -43,4 +43,5 @@ rule write_report:
         mem_mb=3000,
         runtime=20,
     shell:
-        "python {SCRIPTS}/write_report.py --log {log} {input.spec} {R} {output.page}"
+        "python {SCRIPTS:q}/write_report.py --log {log:q}"
+        " --spec {input.spec:q} --results {R:q} --page {output.page:q}"

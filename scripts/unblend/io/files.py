@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -47,23 +47,6 @@ def write_json(path: str | Path, content: Any) -> None:
 def read_json(path: str | Path) -> Any:
     """Return the content of a JSON file."""
     return json.loads(Path(path).read_text(encoding="utf-8"))
-
-
-def digested_once(file_digest: Callable[..., Any]) -> Callable[..., Any]:
-    """Return `hashlib.file_digest` with a memory: a file whose place, size and time are the same is not read again."""
-    known: dict[tuple[object, ...], Any] = {}
-
-    def remembered(stream: Any, digest: Any, /, **options: Any) -> Any:
-        try:
-            stat = os.fstat(stream.fileno())
-        except (AttributeError, OSError):
-            return file_digest(stream, digest, **options)
-        key = stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, digest
-        if key not in known:
-            known[key] = file_digest(stream, digest, **options)
-        return known[key]
-
-    return remembered
 
 
 def digest_of(content: Any) -> str:

@@ -11,12 +11,13 @@ import numpy as np
 
 from ..core.coordinates import largest_offset, pixel_to_sky, sky_to_pixel
 from ..core.errors import InputError, UnblendError
-from ..io.files import digest_of, is_url, read_json, write_json
+from ..io.files import digest_of, is_url, read_json
 from ..io.images import read_shape, read_wcs, split_extension
 from .config import Band, Config, load_config
-from .example import draw_example
+from .example import example_is_missing
 from .jobs import Jobs
 from .provenance import Provenance
+from .specs import Purpose, SpecStore
 
 if TYPE_CHECKING:
     from astropy.wcs import WCS
@@ -27,10 +28,21 @@ DETECTION_GRID_TOLERANCE_PIXELS = 0.05
 Grid = tuple[tuple[int, int], "WCS"]
 
 
-def load_field(raw: Mapping[str, Any], scripts: Path, *, in_charge: bool) -> tuple[Config, Jobs]:
+def load_field(
+    raw: Mapping[str, Any], scripts: Path, purpose: Callable[[], Purpose], *, check: bool = True
+) -> tuple[Config, Jobs]:
     """Return the checked configuration and the job specs of a field.
 
-    `in_charge` is False in a process that runs one job for another Snakemake: inputs are then not checked again.
+    Parameters
+    ----------
+    raw : mapping
+        The configuration as YAML gives it.
+    scripts : Path
+        The folder of the scripts.
+    purpose : callable
+        Returns what this process is for, see `SpecStore`.
+    check : bool
+        Whether to check the input files: not in a process that runs one job for another Snakemake process.
 
     Raises
     ------
@@ -40,17 +52,28 @@ def load_field(raw: Mapping[str, Any], scripts: Path, *, in_charge: bool) -> tup
     import yaml
 
     config = load_config(raw, yaml.safe_load((scripts.parent / SCHEMA).read_text()))
-    results = Path(config.results_dir)
-    jobs = Jobs(config, Provenance(scripts, results / "specs", writable=in_charge), results)
-    if in_charge:
-        draw_example(config, scripts)
+    jobs = jobs_of(config, scripts, purpose)
+    if check and not example_is_missing(config):
         check_inputs(jobs)
-        _say_what_is_not_used(jobs)
+        _warn_of_unused_files(jobs)
     return config, jobs
 
 
+def jobs_of(config: Config, scripts: Path, purpose: Callable[[], Purpose] = lambda: "plan") -> Jobs:
+    """Return the job specs of a field; without a purpose nothing is written."""
+    results = Path(config.results_dir)
+    folder = results / "specs"
+    return Jobs(config, Provenance(scripts, folder), SpecStore(folder, purpose), results)
+
+
 def check_inputs(jobs: Jobs) -> None:
-    """Raise InputError with every mistake in the input files; what was found good once is not read again."""
+    """Check the input files; files that passed once and have not changed are not read again.
+
+    Raises
+    ------
+    InputError
+        With every mistake on a line of its own.
+    """
     mistakes = list(_missing(jobs))
     if not mistakes:
         state = _state(jobs)
@@ -58,10 +81,10 @@ def check_inputs(jobs: Jobs) -> None:
         if checked.exists() and read_json(checked) == state:
             return
         mistakes = [*_bad_grids(jobs), *_bad_text_files(jobs)]
-        if not mistakes and jobs.provenance.writable:
-            write_json(checked, state)
+        if not mistakes:
+            jobs.store.note("checked.json", state)
     if mistakes:
-        raise InputError("the inputs have mistakes:\n  " + "\n  ".join(mistakes))
+        raise InputError("the input files have mistakes:\n  " + "\n  ".join(mistakes))
 
 
 def _files(jobs: Jobs) -> Iterator[tuple[str, str]]:
@@ -74,9 +97,9 @@ def _files(jobs: Jobs) -> Iterator[tuple[str, str]]:
         for key, name in named.items():
             # Region files are optional: a missing one is empty.
             if name is not None and not key.endswith("_regions") and not is_url(name):
-                yield f"bands.{band.name}.{key}", split_extension(jobs.path(name))[0]
+                yield f"bands.{band.name}.{key}", split_extension(jobs.inputs.path(name))[0]
     if jobs.config.models.psf not in jobs.config.bands:
-        yield "models.psf", split_extension(jobs.path(jobs.config.models.psf))[0]
+        yield "models.psf", split_extension(jobs.inputs.path(jobs.config.models.psf))[0]
 
 
 def _missing(jobs: Jobs) -> Iterator[str]:
@@ -90,8 +113,13 @@ def _region_files(jobs: Jobs) -> list[str]:
     detection, models = jobs.config.detection, jobs.config.models
     names: list[str | None] = [detection.merge_regions, detection.manual_regions, models.bad_regions]
     for band in jobs.config.bands.values():
-        names += [jobs.bad_regions(band), jobs.border_regions(band), jobs.sim_regions(band), band.mask_all_regions]
-    return sorted({jobs.path(name) for name in names if name})
+        names += [
+            jobs.inputs.bad_regions(band),
+            jobs.inputs.border_regions(band),
+            jobs.inputs.sim_regions(band),
+            band.mask_all_regions,
+        ]
+    return sorted({jobs.inputs.path(name) for name in names if name})
 
 
 def _state(jobs: Jobs) -> str:
@@ -104,19 +132,21 @@ def _state(jobs: Jobs) -> str:
             return "unreadable"
 
     provenance, bands = jobs.provenance, jobs.config.bands.values()
-    images = [jobs.path(band.image) for band in bands if band.image is not None]
-    weights = [jobs.path(band.weight["file"]) for band in bands if band.weight is not None and band.mosaic is None]
+    images = [jobs.inputs.path(band.image) for band in bands if band.image is not None]
+    weights = [
+        jobs.inputs.path(band.weight["file"]) for band in bands if band.weight is not None and band.mosaic is None
+    ]
     frames = {path: known(provenance.grid, path) for path in [*images, *weights, *_psfs(jobs).values()]}
     regions = {path: known(provenance.regions, path) for path in _region_files(jobs)}
-    overrides = {str(path): provenance.content(str(path)) for path in jobs.override_files()}
+    overrides = {str(path): provenance.content(str(path)) for path in jobs.inputs.override_files()}
     return digest_of([list(jobs.config.bands), frames, regions, overrides, jobs.config.detection.bands])
 
 
 def _psfs(jobs: Jobs) -> dict[str, str]:
     """Return key in the configuration and path of every PSF."""
-    found = {f"bands.{band.name}.psf": jobs.path(band.psf or "") for band in jobs.config.bands.values()}
+    found = {f"bands.{band.name}.psf": jobs.inputs.path(band.psf or "") for band in jobs.config.bands.values()}
     if jobs.config.models.psf not in jobs.config.bands:
-        found["models.psf"] = jobs.path(jobs.config.models.psf)
+        found["models.psf"] = jobs.inputs.path(jobs.config.models.psf)
     return found
 
 
@@ -132,7 +162,7 @@ def _bad_grids(jobs: Jobs) -> Iterator[str]:
         if band.mosaic is not None:
             continue
         try:
-            grids[name] = read_shape(jobs.image(band)), read_wcs(jobs.image(band))
+            grids[name] = read_shape(jobs.inputs.image(band)), read_wcs(jobs.inputs.image(band))
         except UnblendError as error:
             yield f"bands.{name}.image: {error}"
             continue
@@ -145,12 +175,13 @@ def _bad_grids(jobs: Jobs) -> Iterator[str]:
         if name in detection and name != first:
             yield from _other_grid(name, grid, first, grids[first])
         elif not _overlap(grid, grids[first]):
-            yield (f"bands.{name}.image: {jobs.image(jobs.config.bands[name])} does not overlap the detection images "
-                   f"({first}); drop the band or correct its world coordinates.")  # fmt: skip
+            image = jobs.inputs.image(jobs.config.bands[name])
+            yield (f"bands.{name}.image: {image} does not overlap the detection images ({first}); "
+                   "drop the band or correct its world coordinates.")  # fmt: skip
 
 
 def _bad_weight(jobs: Jobs, band: Band, shape: tuple[int, int]) -> Iterator[str]:
-    weight = jobs.weight(band)
+    weight = jobs.inputs.weight(band)
     if weight is None:
         return
     try:
@@ -201,7 +232,7 @@ def _bad_text_files(jobs: Jobs) -> Iterator[str]:
         except UnblendError as error:
             yield str(error)
     texts = {}
-    for file in jobs.override_files():
+    for file in jobs.inputs.override_files():
         try:
             parse_override(file.read_text(), str(file))
             if file.stem.isdigit():
@@ -214,10 +245,10 @@ def _bad_text_files(jobs: Jobs) -> Iterator[str]:
         yield str(error)
 
 
-def _say_what_is_not_used(jobs: Jobs) -> None:
+def _warn_of_unused_files(jobs: Jobs) -> None:
     """Warn of overrides and custom models that no source has: no mistake, as the next detection may bring it."""
     models = jobs.config.models
-    files = [*jobs.override_files(), *sorted(Path(jobs.path(models.custom_dir)).glob("*.fits"))]
+    files = [*jobs.inputs.override_files(), *sorted(Path(jobs.inputs.path(models.custom_dir)).glob("*.fits"))]
     catalogue = jobs.results / "det_cat.fits"
     if not files or not catalogue.exists():
         return

@@ -1,30 +1,15 @@
-"""The example field is drawn once, before the workflow is planned: everything is planned from what images hold."""
+"""Whether the example field is still to be drawn."""
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
-from ..core.errors import InputError
 from .config import Config
 
+TRUTH = "truth.fits"
+"""The table of true sources: it is written last, so that where it exists the field is complete."""
 
-def draw_example(config: Config, scripts: Path) -> None:
-    """Draw the example field into data_dir where the configuration has a seed and there is no field yet.
 
-    Raises
-    ------
-    InputError
-        It could not be drawn.
-    """
-    if config.example_seed is None or (Path(config.data_dir) / "truth.fits").exists():
-        return
-    sys.stderr.write(f"Drawing the example field into {config.data_dir}/ (half a minute, once).\n")
-    command = [sys.executable, str(scripts / "make_example_field.py"), config.data_dir, str(config.example_seed)]
-    drawn = subprocess.run(command, capture_output=True, text=True, check=False)
-    if drawn.returncode:
-        last = drawn.stderr.strip().splitlines()[-1:] or ["no message"]
-        raise InputError(
-            f"the example field could not be drawn: {last[0]}. Is galsim installed? Or delete example_seed."
-        )
+def example_is_missing(config: Config) -> bool:
+    """Return whether the configuration has an example_seed and its field is not in data_dir yet."""
+    return config.example_seed is not None and not (Path(config.data_dir) / TRUTH).exists()

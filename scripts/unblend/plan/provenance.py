@@ -1,9 +1,6 @@
-"""What a job depends on: digests of code, of inputs and of region files, written down as small job specs.
+"""Digests of what a job depends on: code, images, region files. They are kept between runs.
 
-Snakemake judges files by their times. A spec is a small JSON file that says what a job depends on by *content*; it is
-written while the workflow is planned, and only when it differs from the one that is there. So a touched image, a
-comment in a region file, a copied folder change nothing, and an edited library module re-runs just the stages
-that import it.
+An edited module of the library re-runs just the stages that import it; a comment in a region file re-runs nothing.
 """
 
 from __future__ import annotations
@@ -14,27 +11,25 @@ import os
 from pathlib import Path
 from typing import Any
 
-from ..io.files import digest_of, file_digest, is_url, read_json, write_json, write_text
+from ..io.files import digest_of, file_digest, is_url, read_json, write_text
 from ..io.images import read_header, split_extension
 from ..io.regions import region_digest
 
 
 class Provenance:
-    """Digests, kept between runs, and the specs of one results folder.
+    """Digests of files, each computed once for a version of the file.
 
     Parameters
     ----------
     scripts : Path
         The folder of the scripts and of the library.
-    store : Path
-        Where specs and the digests of files are kept.
-    writable : bool
-        False in a process that runs one job for another Snakemake: it must not change what the other has planned.
+    folder : Path
+        Where digests.json is kept between runs.
     """
 
-    def __init__(self, scripts: Path, store: Path, *, writable: bool = True):
-        self.scripts, self.store, self.writable = scripts, store, writable
-        self._kept_path = store / "digests.json"
+    def __init__(self, scripts: Path, folder: Path):
+        self.scripts = scripts
+        self._kept_path = folder / "digests.json"
         try:
             self._kept: dict[str, list[Any]] = read_json(self._kept_path)
         except (OSError, ValueError):
@@ -97,37 +92,10 @@ class Provenance:
 
     def save(self) -> None:
         """Keep the digests for the next run."""
-        if self._changed and self.writable:
+        if self._changed:
             # On one line: with an indent Python's own encoder writes it, ten times as slowly.
             write_text(self._kept_path, json.dumps(self._kept, sort_keys=True))
             self._changed = False
-
-    def spec(self, name: str, content: dict[str, Any]) -> str:
-        """Return the path of the spec `name`, written when it is new or differs."""
-        path = self.store / f"{name}.json"
-        if self.writable or not path.exists():
-            try:
-                same = read_json(path) == content
-            except (OSError, ValueError):
-                same = False
-            if not same:
-                write_json(path, content)
-            self.save()
-        return str(path)
-
-    def lost(self, name: str, expected: list[Path]) -> dict[str, int]:
-        """Return which of the files that a job has made are gone, so that its spec changes and it runs again.
-
-        The mark is the time at which their folder last changed: it holds until the files are back, and afterwards
-        (the old mark is read from the spec), so that a second run does nothing.
-        """
-        gone = {path: path.parent for path in expected if not path.exists()}
-        if gone:
-            return {str(path): parent.stat().st_mtime_ns if parent.exists() else 0 for path, parent in gone.items()}
-        try:
-            return read_json(self.store / f"{name}.json").get("lost", {})
-        except (OSError, ValueError):
-            return {}
 
 
 def _grid_cards(name: str) -> dict[str, str]:

@@ -24,7 +24,6 @@ SILENCE_S = 60.0
 _KEY = re.compile(rb'"key": "(\w+)"\s*}\s*$')
 _TAIL = 64
 """Bytes: the key is the last entry of a stored fit."""
-_KEYS = {"first": "first_key", "second": "second_key"}
 
 
 @dataclass(frozen=True)
@@ -51,18 +50,18 @@ def stored_key(path: Path) -> str | None:
 
 def missing_fits(jobs: Jobs, which: str) -> list[str]:
     """Return the groups whose `which` pass ("first", "second") is still to be done; not those without a fit."""
-    folder, key = jobs.results / "imfit", getattr(jobs, _KEYS[which])
+    folder = jobs.results / "imfit"
     return [
         group
-        for group in jobs.groups
-        if stored_key(folder / group / PASSES[which]) != key(group) and not all_custom(jobs, group)
+        for group in jobs.fits.groups
+        if stored_key(folder / group / PASSES[which]) != jobs.fits.of_pass(which, group) and not all_custom(jobs, group)
     ]
 
 
 def all_custom(jobs: Jobs, group: str) -> bool:
     """Whether every member of a group has a model of the user's, which leaves nothing to fit."""
-    files = jobs.user_files(group)
-    return all("custom" in files.get(str(i), {}) for i in jobs.groups[group]["members"])
+    files = jobs.fits.user_files(group)
+    return all("custom" in files.get(str(i), {}) for i in jobs.fits.groups[group]["members"])
 
 
 def fit_state(jobs: Jobs) -> FitState | None:
@@ -70,10 +69,10 @@ def fit_state(jobs: Jobs) -> FitState | None:
     if not (jobs.results / "imfit/groups.json").exists():
         return None
     first, second = (set(missing_fits(jobs, which)) for which in PASSES)
-    done = [group for group in jobs.groups if group not in second]
+    done = [group for group in jobs.fits.groups if group not in second]
     flags = [flag for group in done for flag in fit_flags(jobs.results, group)]
-    sources = sum(len(group["members"]) for group in jobs.groups.values())
-    total = len(jobs.groups)
+    sources = sum(len(group["members"]) for group in jobs.fits.groups.values())
+    total = len(jobs.fits.groups)
     return FitState(sources, total, total - len(first), total - len(second), tuple(flags))
 
 

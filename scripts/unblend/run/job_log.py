@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import argparse
 import gc
+import inspect
 import json
 import logging
 import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from ..core.errors import UnblendError
 
@@ -18,11 +21,11 @@ COLLECT_AFTER = 100_000
 
 
 def run(main: Callable[..., None]) -> None:
-    """Call `main` with the words of the command line, messages to the file after `--log`.
+    """Call `main` with the options of the command line; write messages to the file after `--log`.
 
-    A mistake of the user's (UnblendError) ends in one sentence on the terminal and exit status 1; anything else
-    leaves its traceback in the log, and a sentence that says so; Ctrl-C leaves a line in the log and status 130. The
-    process ends with `main`: Python does not take its modules apart first, which costs a job a quarter of a second.
+    A mistake of the user (UnblendError) ends in one sentence on the terminal and exit status 1; anything else leaves
+    its traceback in the log and a sentence that says so; Ctrl-C leaves a line in the log and status 130. The process
+    ends with `main`: Python does not clean up its modules first, which costs a job a quarter of a second.
     """
     gc.set_threshold(COLLECT_AFTER)
     words = sys.argv[1:]
@@ -31,20 +34,21 @@ def run(main: Callable[..., None]) -> None:
         at = words.index("--log")
         log_file = words[at + 1]
         words = words[:at] + words[at + 2 :]
+    positional, named = _arguments(main, words)
     start_logging(log_file)
     try:
-        main(*words)
+        main(*positional, **named)
     except UnblendError as error:
         logging.getLogger("unblend").error("%s", error)
         if log_file:
             print(f"\nunblend: {error}\n", file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt:
-        # Ctrl-C in a run reaches every job: Snakemake says what there is to say
+        # Ctrl-C in a run reaches every job; Snakemake itself tells the user
         logging.getLogger("unblend").error("stopped by the user")
         sys.exit(130)
     except Exception as error:
-        logging.getLogger("unblend").exception("unexpected")
+        logging.getLogger("unblend").exception("unexpected error")
         if log_file:
             print(f"\nunblend: {type(error).__name__}: {error} (traceback in {log_file})\n", file=sys.stderr)
         sys.exit(1)
@@ -52,6 +56,32 @@ def run(main: Callable[..., None]) -> None:
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(0)
+
+
+def _arguments(main: Callable[..., None], words: list[str]) -> tuple[list[str], dict[str, Any]]:
+    """Return the arguments of `main`: all words where it takes `*words` and has a parser of its own, else options."""
+    parameters = inspect.signature(main).parameters
+    if any(parameter.kind is parameter.VAR_POSITIONAL for parameter in parameters.values()):
+        return words, {}
+    return [], vars(script_parser(main).parse_args(words))
+
+
+def script_parser(main: Callable[..., None]) -> argparse.ArgumentParser:
+    """Return a parser with an option for every parameter of `main`: `spec_path` becomes `--spec`.
+
+    A parameter with a default may be left out, or be given without a value: an optional input of a rule may be empty.
+    """
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    for name, parameter in inspect.signature(main).parameters.items():
+        option = "--" + name.removesuffix("_path").removesuffix("_dir").replace("_", "-")
+        kind = int if parameter.annotation in (int, "int") else str
+        if parameter.default is parameter.empty:
+            parser.add_argument(option, dest=name, type=kind, required=True)
+        else:
+            parser.add_argument(
+                option, dest=name, type=kind, nargs="?", default=parameter.default, const=parameter.default
+            )
+    return parser
 
 
 def start_logging(log_file: str | None = None, level: int = logging.INFO) -> None:

@@ -33,7 +33,7 @@ def write_live_stack(jobs: Jobs) -> tuple[Path, int, int]:
 
     def models() -> Iterator[tuple[int, Model, bool]]:
         for group, entry in groups.items():
-            files = jobs.user_files(group)
+            files = jobs.fits.user_files(group)
             which = next((w for w in ("second", "first") if group not in missing[w]), None)
             fit = None if which is None else field.result(group, which)
             for source in entry["members"]:

@@ -124,8 +124,8 @@ class RunWatch(logging.Handler):
             self._fits_began = time.monotonic()
             todo = [missing_fits(self.jobs, which) for which in ("first", "second")]
             self.state.fits_total = sum(map(len, todo))
-            sources = sum(len(group["members"]) for group in self.jobs.groups.values())
-            groups = count(len(self.jobs.groups), "group")
+            sources = sum(len(group["members"]) for group in self.jobs.fits.groups.values())
+            groups = count(len(self.jobs.fits.groups), "group")
             self.say(
                 f"{count(sources, 'source')} in {groups}: {count(self.state.fits_total, 'fit')} to do, in two passes"
             )

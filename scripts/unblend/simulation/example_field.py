@@ -112,6 +112,14 @@ def example_spec() -> FieldSpec:
     )  # fmt: skip
 
 
+def file_names() -> list[str]:
+    """Return the names of the images, PSFs and weight maps of the field."""
+    bands = example_spec().bands
+    names = [f"{band.name}{ending}.fits" for band in bands for ending in ("", "-psf")]
+    names += [f"{band.name}-weight.fits" for band in bands if band.noisy_columns is not None]
+    return [*names, "det_stack-psf.fits"]
+
+
 def draw_example(rng: np.random.Generator, spec: FieldSpec | None = None) -> Field:
     """Draw the example field, the defects of ks included: a satellite trail, a cosmic ray, pixels without data."""
     drawn, defects = rng.spawn(2)

@@ -1,14 +1,12 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 
 import pytest
 from unblend.io.files import (
     DIGEST_LENGTH,
     digest_of,
-    digested_once,
     file_digest,
     read_json,
     write_json,
@@ -55,24 +53,3 @@ def test_file_digest(tmp_path):
     path = tmp_path / "a"
     path.write_bytes(b"x" * 3_000_000)
     assert file_digest(path) == digest_of(b"x" * 3_000_000)
-
-
-def test_a_file_is_digested_once_until_it_changes(tmp_path):
-    asked = []
-
-    def counted(stream, digest, **options):
-        asked.append(stream)
-        return hashlib.file_digest(stream, digest, **options)
-
-    digested, path = digested_once(counted), tmp_path / "a"
-
-    def digest():
-        with path.open("rb") as stream:
-            return digested(stream, hashlib.sha256).hexdigest()
-
-    path.write_text("one")
-    assert digest() == digest() == hashlib.sha256(b"one").hexdigest() and len(asked) == 1
-    write_text(path, "two")
-    assert digest() == hashlib.sha256(b"two").hexdigest() and len(asked) == 2
-    # what is no file of its own is digested every time
-    assert digested(io.BytesIO(b"x"), "sha256").hexdigest() == hashlib.sha256(b"x").hexdigest()

@@ -5,13 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import yaml
 from astropy.io import fits
 from unblend.core.errors import ConfigError, InputError
 from unblend.io.tables import write_table
-from unblend.plan.checks import SCHEMA, load_field
-from unblend.plan.config import load_config
-from unblend.plan.example import draw_example
+from unblend.plan.checks import load_field
+from unblend.plan.example import example_is_missing
 
 SCRIPTS = Path(__file__).resolve().parents[3] / "scripts"
 RAW = {
@@ -50,14 +48,14 @@ def data(tmp_path, monkeypatch):
 def load(raw=None, **changes):
     raw = copy.deepcopy(RAW if raw is None else raw)
     raw["bands"]["k"] |= changes
-    return load_field(raw, SCRIPTS, in_charge=True)
+    return load_field(raw, SCRIPTS, lambda: "plan")
 
 
 def mistakes(**changes):
     with pytest.raises(InputError) as caught:
         load(**changes)
     first, *lines = str(caught.value).splitlines()
-    assert first == "the inputs have mistakes:"
+    assert first == "the input files have mistakes:"
     return [line.strip() for line in lines]
 
 
@@ -67,7 +65,8 @@ def test_a_good_field(data):
 
 
 def test_what_was_found_good_is_not_read_again(data, monkeypatch):
-    load()
+    _, jobs = load_field(copy.deepcopy(RAW), SCRIPTS, lambda: "run")
+    jobs.spec("write_catalogue")
     monkeypatch.setattr("unblend.plan.checks.read_wcs", lambda _: pytest.fail("read again"))
     load()
     monkeypatch.undo()
@@ -193,26 +192,30 @@ def test_a_mistake_made_later_is_found(data):
 
 def test_a_job_for_another_snakemake_checks_nothing(data):
     (data / "a.fits").unlink()
-    load_field(copy.deepcopy(RAW), SCRIPTS, in_charge=False)
+    load_field(copy.deepcopy(RAW), SCRIPTS, lambda: "job", check=False)
 
 
-def test_an_example_is_drawn_once_before_the_checks(data, tmp_path, capsys):
-    (tmp_path / "program").mkdir()
-    (tmp_path / "program/make_example_field.py").write_text("raise SystemExit('no galsim')")
+def test_inputs_are_not_checked_before_the_example_field_is_drawn(data):
     raw = {**copy.deepcopy(RAW), "example_seed": 1}
     (data / "a.fits").unlink()
-    config = load_config(raw, yaml.safe_load((SCRIPTS.parent / SCHEMA).read_text()))
-    with pytest.raises(InputError, match="could not be drawn: no galsim"):
-        draw_example(config, tmp_path / "program")
-    assert "Drawing the example field into data/" in capsys.readouterr().err
+    config, _ = load_field(raw, SCRIPTS, lambda: "plan")
+    assert example_is_missing(config)
     (data / "truth.fits").write_text("")
-    draw_example(config, tmp_path / "program")
+    assert not example_is_missing(config)
     with pytest.raises(InputError, match=r"bands.f125w.image: data/a.fits does not exist"):
-        load_field(raw, SCRIPTS, in_charge=True)
+        load_field(raw, SCRIPTS, lambda: "plan")
+
+
+def test_only_a_run_remembers_that_the_inputs_are_good(data):
+    load()
+    assert not Path("results").exists()
+    _, jobs = load_field(copy.deepcopy(RAW), SCRIPTS, lambda: "run")
+    jobs.spec("write_catalogue")
+    assert Path("results/specs/checked.json").exists()
 
 
 def test_config_mistakes_come_first(data):
     raw = copy.deepcopy(RAW)
     raw["models"]["gains"] = 1
     with pytest.raises(ConfigError, match="did you mean gain"):
-        load_field(raw, SCRIPTS, in_charge=True)
+        load_field(raw, SCRIPTS, lambda: "plan")

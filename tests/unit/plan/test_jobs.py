@@ -13,9 +13,9 @@ import pytest
 import yaml
 from astropy.io import fits
 from unblend.io.files import read_json, write_json
+from unblend.plan.checks import jobs_of as plan_jobs
 from unblend.plan.config import load_config
-from unblend.plan.jobs import Jobs
-from unblend.plan.provenance import Provenance
+from unblend.plan.jobs import SETTINGS
 
 ROOT = Path(__file__).resolve().parents[3]
 SCHEMA = yaml.safe_load((ROOT / "workflow" / "schemas" / "config.schema.yaml").read_text())
@@ -64,21 +64,25 @@ def field(tmp_path, monkeypatch):
     return tmp_path
 
 
+def jobs_of(raw, purpose="plan"):
+    return plan_jobs(load_config(raw, SCHEMA), ROOT / "scripts", lambda: purpose)
+
+
 def specs(raw=None):
     """Return the content of the spec of every job, by "rule" or "rule/wildcard", as a new run would write it."""
-    config = load_config(RAW if raw is None else raw, SCHEMA)
-    jobs = Jobs(config, Provenance(ROOT / "scripts", Path("results/specs")), Path("results"))
-    paths = {rule: jobs.write(rule) for rule in WHOLE}
-    paths |= {f"{rule}/{band}": jobs.write(rule, band=band) for rule in PER_BAND for band in config.bands}
-    paths |= {f"{rule}/{batch}": jobs.write(rule, batch=batch) for rule in PER_BATCH for batch in jobs.batches}
+    jobs = jobs_of(RAW if raw is None else raw, "run")
+    paths = {rule: jobs.spec(rule) for rule in WHOLE}
+    paths |= {f"{rule}/{band}": jobs.spec(rule, band=band) for rule in PER_BAND for band in jobs.config.bands}
+    paths |= {f"{rule}/{batch}": jobs.spec(rule, batch=batch) for rule in PER_BATCH for batch in jobs.fits.batches}
+    jobs.store.release()
     return {name: (Path(path).read_text(), os.stat(path).st_mtime_ns) for name, path in paths.items()}
 
 
 def changed(raw=None):
     """Return the jobs whose spec differs from that of the run before; a spec that does not differ is not written."""
     before = {
-        str(path.relative_to("results/specs").with_suffix("")): (path.read_text(), path.stat().st_mtime_ns)
-        for path in Path("results/specs").rglob("*.json")
+        str(path.relative_to("results/specs").parent): (path.read_text(), path.stat().st_mtime_ns)
+        for path in Path("results/specs").rglob("spec.json")
     }
     after = specs(raw)
     different = {name for name, (text, _) in after.items() if text != before[name][0]}
@@ -231,7 +235,8 @@ def test_a_new_band_is_new_work_for_that_band_alone(field):
     raw = copy.deepcopy(RAW)
     raw["bands"]["irac"] = {"image": "k_im.fits", "psf": "kpsf.fits"}
     before = {
-        name: (Path("results/specs") / f"{name}.json").read_text() for name in ("extract_fluxes/k", "detect_sources")
+        name: (Path("results/specs") / f"{name}/spec.json").read_text()
+        for name in ("extract_fluxes/k", "detect_sources")
     }
     after = specs(raw)
     assert all(after[name][0] == text for name, text in before.items())
@@ -261,12 +266,14 @@ def test_only_what_an_override_says_of_groups_runs_the_grouping_again(field):
     path.write_text("n 4\nGROUP alone\n")
     assert "group_sources" in changed()
     path.write_text("n 3 fixed\nGROUP alone # a comment\n")
-    assert "group_sources" not in changed() and read_json("results/specs/group_sources.json")["wishes"]["alone"] == [3]
+    assert "group_sources" not in changed() and read_json("results/specs/group_sources/spec.json")["requested"][
+        "alone"
+    ] == [3]
     path.write_text("GROUP with 5\n")
     assert "group_sources" in changed()
     path.unlink()
     assert "group_sources" in changed()
-    assert read_json("results/specs/group_sources.json")["wishes"] == {"alone": [], "together": []}
+    assert read_json("results/specs/group_sources/spec.json")["requested"] == {"alone": [], "together": []}
 
 
 def test_a_custom_model(field):
@@ -287,21 +294,20 @@ def test_the_answer_does_not_depend_on_how_work_is_cut(field):
     def keys(batch_size):
         raw = copy.deepcopy(RAW)
         raw["models"]["batch_size"] = batch_size
-        config = load_config(raw, SCHEMA)
-        jobs = Jobs(config, Provenance(ROOT / "scripts", Path("results/specs")), Path("results"))
+        jobs = jobs_of(raw)
         found = {}
-        for batch in jobs.batches:
+        for batch in jobs.fits.batches:
             for rule in PER_BATCH:
-                groups = getattr(jobs, rule)(batch=batch)["groups"]
+                groups = SETTINGS[rule](jobs, batch=batch)["groups"]
                 found |= {(rule, group): content["key"] for group, content in groups.items()}
-        return found, jobs.collect_models()
+        return found, SETTINGS["collect_models"](jobs)
 
     assert keys(1) == keys("auto") == keys(100)
 
 
 def test_second_pass_waits_for_the_batches_of_its_neighbours(field):
-    jobs = Jobs(load_config(RAW, SCHEMA), Provenance(ROOT / "scripts", Path("results/specs")), Path("results"))
-    assert jobs.second_pass_needs("1") == ["1", "2"] and jobs.second_pass_needs("5") == ["5"]
+    fits = jobs_of(RAW).fits
+    assert fits.neighbouring_batches("1") == ["1", "2"] and fits.neighbouring_batches("5") == ["5"]
 
 
 def test_specs_are_plain_json_with_the_code(field):
@@ -312,19 +318,15 @@ def test_specs_are_plain_json_with_the_code(field):
 # Files with special names -------------------------------------------------------------------------------------------
 
 
-def jobs_of(raw):
-    return Jobs(load_config(raw, SCHEMA), Provenance(ROOT / "scripts", Path("results/specs")), Path("results"))
-
-
 def test_the_band_s_own_region_file_goes_first(field):
     jobs = jobs_of(RAW)
     band = jobs.config.bands["k"]
-    assert jobs.bad_regions(band) == "k_im-bad.reg" and jobs.border_regions(band) == "mask_border.reg"
-    assert jobs.sim_regions(band) is None
+    assert jobs.inputs.bad_regions(band) == "k_im-bad.reg" and jobs.inputs.border_regions(band) == "mask_border.reg"
+    assert jobs.inputs.sim_regions(band) is None
     for name in ("k-bad.reg", "k-mask-border.reg", "k_im-sim.reg"):
         (field / "data" / name).write_text("")
-    assert jobs.bad_regions(band) == "k-bad.reg" and jobs.border_regions(band) == "k-mask-border.reg"
-    assert jobs.sim_regions(band) == "k_im-sim.reg"
+    assert jobs.inputs.bad_regions(band) == "k-bad.reg" and jobs.inputs.border_regions(band) == "k-mask-border.reg"
+    assert jobs.inputs.sim_regions(band) == "k_im-sim.reg"
 
 
 def test_a_name_in_the_config_is_obeyed(field):
@@ -333,7 +335,7 @@ def test_a_name_in_the_config_is_obeyed(field):
     jobs = jobs_of(raw)
     band = jobs.config.bands["k"]
     (field / "data" / "k-bad.reg").write_text("")
-    found = (jobs.bad_regions(band), jobs.border_regions(band), jobs.sim_regions(band))
+    found = (jobs.inputs.bad_regions(band), jobs.inputs.border_regions(band), jobs.inputs.sim_regions(band))
     assert found == ("x.reg", "mask_border_more.reg", "y.reg")
 
 
@@ -342,13 +344,13 @@ def test_mosaics_become_cutouts(field):
     raw["bands"]["k"] |= {"image": None, "mosaic": "https://x.org/big.fits[SCI]", "cutout_size": 30.0}
     jobs = jobs_of(raw)
     band = jobs.config.bands["k"]
-    assert jobs.image(band) == "results/bands/k/cutout.fits"
-    assert jobs.weight(band) == {"file": "results/bands/k/cutout-weight.fits", "kind": "weight"}
-    spec = jobs.cut_mosaic("k")
+    assert jobs.inputs.image(band) == "results/bands/k/cutout.fits"
+    assert jobs.inputs.weight(band) == {"file": "results/bands/k/cutout-weight.fits", "kind": "weight"}
+    spec = SETTINGS["cut_mosaic"](jobs, "k")
     assert spec["mosaic"]["file"] == "https://x.org/big.fits[SCI]" and spec["size_arcsec"] == 30.0
-    before = jobs.extract_fluxes("k")["image"]["digest"]
+    before = SETTINGS["extract_fluxes"](jobs, "k")["image"]["digest"]
     raw["bands"]["k"]["cutout_size"] = 31.0
-    assert jobs_of(raw).extract_fluxes("k")["image"]["digest"] != before
+    assert SETTINGS["extract_fluxes"](jobs_of(raw), "k")["image"]["digest"] != before
 
 
 # Lost products ------------------------------------------------------------------------------------------------------
@@ -389,4 +391,4 @@ def test_a_deleted_picture_runs_the_drawing_again_once(field):
 
 def test_models_not_yet_made_are_not_lost(field):
     specs()
-    assert not read_json("results/specs/fit_second_pass/1.json")["lost"]
+    assert not read_json("results/specs/fit_second_pass/1/spec.json")["lost"]

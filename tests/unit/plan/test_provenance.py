@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from astropy.io import fits
 from unblend.core.errors import RegionError
-from unblend.io.files import is_url, read_json
+from unblend.io.files import is_url
 from unblend.plan.provenance import Provenance
 
 SCRIPT = '''"""Extract."""
@@ -193,47 +193,3 @@ def test_regions_count_by_what_they_mean(tmp_path, provenance):
     path.write_text("fk5;circle(1,2\n")
     with pytest.raises(RegionError, match="line 1"):
         provenance.regions(str(path))
-
-
-# Specs --------------------------------------------------------------------------------------------------------------
-
-
-def test_a_spec_is_written_when_it_differs(provenance):
-    path = Path(provenance.spec("rule/k", {"a": 1}))
-    assert read_json(path) == {"a": 1}
-    os.utime(path, (5, 5))
-    provenance.spec("rule/k", {"a": 1})
-    assert path.stat().st_mtime == 5
-    provenance.spec("rule/k", {"a": 2})
-    assert path.stat().st_mtime > 5 and read_json(path) == {"a": 2}
-
-
-def test_a_broken_spec_is_written_anew(provenance):
-    path = Path(provenance.spec("rule", {"a": 1}))
-    path.write_text("{half")
-    provenance.spec("rule", {"a": 1})
-    assert read_json(path) == {"a": 1}
-
-
-def test_a_process_that_is_not_in_charge_changes_nothing(tmp_path, provenance):
-    path = Path(provenance.spec("rule", {"a": 1}))
-    guest = Provenance(tmp_path, tmp_path / "specs", writable=False)
-    assert guest.spec("rule", {"a": 2}) == str(path) and read_json(path) == {"a": 1}
-    # what is not there yet must be made, or the job cannot run
-    assert read_json(guest.spec("new", {"a": 3})) == {"a": 3}
-
-
-def test_lost_files(tmp_path, provenance):
-    made = [tmp_path / "out" / name for name in ("1.fits", "2.fits")]
-    made[0].parent.mkdir()
-    for path in made:
-        path.write_text("x")
-    assert provenance.lost("rule", made) == {}
-    made[1].unlink()
-    gone = provenance.lost("rule", made)
-    assert gone == {str(made[1]): made[1].parent.stat().st_mtime_ns}
-    provenance.spec("rule", {"lost": gone})
-    made[1].write_text("x")
-    # the mark of the last loss stays, or the return of the file would run the job again
-    assert provenance.lost("rule", made) == gone
-    assert provenance.lost("rule", [tmp_path / "never" / "3.fits"]) == {str(tmp_path / "never" / "3.fits"): 0}

@@ -26,13 +26,10 @@ class FakeJobs:
     """The keys of a small field: a fit is current when its file bears "first-1" and the like."""
 
     def __init__(self, results):
-        self.results, self.groups, self.files = results, GROUPS, {}
+        self.results, self.groups, self.files, self.fits = results, GROUPS, {}, self
 
-    def first_key(self, group):
-        return f"first{group}"
-
-    def second_key(self, group):
-        return f"second{group}"
+    def of_pass(self, which, group):
+        return f"{which}{group}"
 
     def user_files(self, group):
         return self.files.get(group, {})

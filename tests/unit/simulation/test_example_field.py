@@ -8,6 +8,7 @@ import make_example_field
 import numpy as np
 import pytest
 from unblend.core import coordinates
+from unblend.core.errors import InputError
 from unblend.simulation import example_field
 from unblend.simulation.fields import Field
 
@@ -107,14 +108,20 @@ def test_script_writes_the_same_bytes_and_keeps_a_users_regions(tmp_path, monkey
     spec = small_spec()
     bands = tuple(replace(b, shape=specs[b.name]) for b in spec.bands)
     monkeypatch.setattr(example_field, "example_spec", lambda: replace(spec, bands=bands, n_galaxies=0, n_stars=0))
-    make_example_field.main(str(tmp_path), 3)
-    first = {p.name: p.read_bytes() for p in tmp_path.iterdir()}
     (tmp_path / "det_manual.reg").write_text("# mine\n")
-    (tmp_path / "ks.fits").write_bytes(b"broken")
-    make_example_field.main(str(tmp_path), 3)
-    again = {p.name: p.read_bytes() for p in tmp_path.iterdir()}
-    assert again.pop("det_manual.reg") == b"# mine\n"
-    first.pop("det_manual.reg")
+    for folder in (tmp_path, tmp_path / "again"):
+        make_example_field.main(str(folder), 3, str(folder / "truth.fits"))
+    first, again = (
+        {p.name: p.read_bytes() for p in f.iterdir() if p.is_file()} for f in (tmp_path, tmp_path / "again")
+    )
+    assert first.pop("det_manual.reg") == b"# mine\n" and again.pop("det_manual.reg")
     assert again == first
     truth = fitsio.read(tmp_path / "truth.fits", ext=1)
     assert len(truth) == 8 and "flux_irac-ch1" in truth.dtype.names
+
+
+def test_nothing_that_exists_is_overwritten(tmp_path):
+    (tmp_path / "ks.fits").write_bytes(b"mine")
+    with pytest.raises(InputError, match=r"ks\.fits exists and was not drawn .* delete the line example_seed"):
+        make_example_field.main(str(tmp_path), 3, str(tmp_path / "truth.fits"))
+    assert [p.name for p in tmp_path.iterdir()] == ["ks.fits"] and (tmp_path / "ks.fits").read_bytes() == b"mine"

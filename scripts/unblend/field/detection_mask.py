@@ -1,0 +1,26 @@
+"""The mask of a detection image."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..images.masks import region_mask, unobserved
+from ..io.regions import read_regions
+
+if TYPE_CHECKING:
+    from astropy.wcs import WCS
+
+
+def detection_mask(regions_path: str, wcs: WCS, image: np.ndarray) -> np.ndarray:
+    """Return the mask (ny, nx) of a detection image: bad regions, non-finite pixels, and pixels without data.
+
+    Parameters
+    ----------
+    regions_path : str
+        DS9 file of bad regions; a missing file is the same as an empty one.
+    wcs : WCS
+    image : array (ny, nx)
+    """
+    return region_mask(read_regions(regions_path), wcs, image.shape) | ~np.isfinite(image) | unobserved(image)

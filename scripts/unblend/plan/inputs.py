@@ -1,0 +1,119 @@
+"""The input files of a field: where each lies, and the digest of what it holds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from ..io.files import digest_of, is_url
+from .config import Band, Config
+from .provenance import Provenance
+
+FileRecord = dict[str, str | None]
+"""`file`: the path; `digest`: of what the file holds, None where there is no file."""
+
+
+class FieldInputs:
+    """Paths and digests of the files that a user has given.
+
+    Parameters
+    ----------
+    config : Config
+    provenance : Provenance
+        Computes the digests.
+    results : Path
+        Folder of the products: cutouts of mosaics lie there.
+    """
+
+    def __init__(self, config: Config, provenance: Provenance, results: Path):
+        self.config, self.provenance, self.results = config, provenance, results
+        self.data = Path(config.data_dir)
+
+    def path(self, name: str) -> str:
+        """Return a name from the config as a path: relative ones lie in data_dir; an [EXT] stays."""
+        return name if is_url(name) else str(self.data / name)
+
+    def image(self, band: Band) -> str:
+        """Return the path of a band's image: the user's, or the cutout that the workflow makes."""
+        if band.image is not None:
+            return self.path(band.image)
+        return str(self.results / "bands" / band.name / "cutout.fits")
+
+    def weight(self, band: Band) -> dict[str, str] | None:
+        """Return path and kind of a band's weight map, cut out where the image is; None without one."""
+        if band.weight is None:
+            return None
+        path = self.path(band.weight["file"])
+        if band.mosaic is not None:
+            path = str(self.results / "bands" / band.name / "cutout-weight.fits")
+        return {"file": path, "kind": band.weight["kind"]}
+
+    def record(self, path: str) -> FileRecord:
+        """Return a file with the digest of its bytes."""
+        return {"file": path, "digest": self.provenance.content(path)}
+
+    def cutout_settings(self, band: Band) -> dict[str, object]:
+        """Return what the cutout of a mosaic depends on."""
+        target = self.config.target
+        return {
+            "mosaic": self.record(self.path(band.mosaic or "")),
+            "weight": self.record(self.path(band.weight["file"])) if band.weight else None,
+            "target": {"ra": target.ra, "dec": target.dec},
+            "size_arcsec": band.cutout_size,
+        }
+
+    def image_record(self, band: Band) -> FileRecord:
+        """Return a band's image with its digest; that of a cutout is the digest of what it is cut from."""
+        if band.mosaic is None:
+            return self.record(self.image(band))
+        return {"file": self.image(band), "digest": digest_of(self.cutout_settings(band))}
+
+    def grid_record(self, band: Band) -> FileRecord:
+        """Return a band's image with the digest of its header: for stages that use its grid and not its pixels."""
+        if band.mosaic is not None:
+            return self.image_record(band)
+        path = self.image(band)
+        return {"file": path, "digest": self.provenance.grid(path)}
+
+    def weight_record(self, band: Band) -> Mapping[str, str | None] | None:
+        """Return a band's weight map with its kind and digest; None without one."""
+        weight = self.weight(band)
+        if weight is None:
+            return None
+        return {**self.record(weight["file"]), "kind": weight["kind"]} if band.mosaic is None else dict(weight)
+
+    def psf_record(self, band: Band) -> dict[str, object]:
+        """Return a band's PSF with its digest, sampling and kind."""
+        return {
+            "name": band.name,
+            "psf": self.record(self.path(band.psf or "")),
+            "oversampling": band.psf_oversampling,
+            "kind": band.psf_kind,
+        }
+
+    def regions_record(self, name: str) -> FileRecord:
+        """Return a region file with the digest of its regions; comments and colours do not count."""
+        path = self.path(name)
+        return {"file": path, "digest": self.provenance.regions(path)}
+
+    def bad_regions(self, band: Band) -> str:
+        """Return the name of a band's file of bad regions."""
+        return band.bad_regions or self._first_existing(f"{band.name}-bad.reg", f"{band.stem}-bad.reg")
+
+    def border_regions(self, band: Band) -> str:
+        """Return the name of a band's file of border regions."""
+        return band.border_regions or self._first_existing(f"{band.name}-mask-border.reg", "mask_border.reg")
+
+    def sim_regions(self, band: Band) -> str | None:
+        """Return the name of a band's file of empty regions, None where they are placed automatically."""
+        if band.sim_regions != "auto":
+            return band.sim_regions
+        name = self._first_existing(f"{band.name}-sim.reg", f"{band.stem}-sim.reg")
+        return name if Path(self.path(name)).exists() else None
+
+    def _first_existing(self, *names: str) -> str:
+        return next((name for name in names if Path(self.path(name)).exists()), names[-1])
+
+    def override_files(self) -> list[Path]:
+        """Return the user's override files."""
+        return sorted(Path(self.path(self.config.models.overrides_dir)).glob("*.dat"))
