@@ -51,10 +51,12 @@ NeedsRefit = Callable[[MemberFit], bool]
 
 
 def _unchanged(_: Problem, fit: GroupFit) -> GroupFit:
+    """Return the fit as it is."""
     return fit
 
 
 def _no_member(_: MemberFit) -> bool:
+    """Return False for every member."""
     return False
 
 
@@ -168,7 +170,8 @@ class _Crowd:
         for number in range(MAX_STEPS):
             start = self._inside_limits()
             equations = start._normal_equations()
-            self.evaluations = start.evaluations
+            # one image for each derivative except that of the sky, and one for each member
+            self.evaluations += len(equations.gradient) - 1 + len(start._fitted_members())
             self.variances = np.diag(safe_inverse(equations.matrix)) * start._all_step_units() ** 2
             trial, damping = start._step_to_lower_chi2(chi2, equations, damping)
             if trial is None:
@@ -230,7 +233,6 @@ class _Crowd:
             derivatives(member.blocks, pixels, psf, one_sided=True) * step_units(member.blocks)[:, None]
             for member in self._fitted_members()
         ]
-        self.evaluations += sum(len(jacobian) + 1 for jacobian in jacobians)
         design = np.concatenate([*jacobians, (1.0 / pixels.error[~pixels.mask])[None]])
         matrix, gradient = design @ design.T, design @ self.residual()
         sides = [

@@ -144,7 +144,19 @@ def group_starts(
 
 
 def segment_snr(member: MemberFit, data: GroupData, pixels: Pixels, sky: float) -> float:
-    """Return the signal-to-noise ratio of the flux in a member's segment above the background level `sky`."""
+    """Return the signal-to-noise ratio of the flux in a member's segment; 0 if all its pixels are masked.
+
+    Parameters
+    ----------
+    member : MemberFit
+        The source.
+    data : GroupData
+        The segmentation map and the correlation of the noise are used.
+    pixels : Pixels
+        Image, error and mask.
+    sky : float
+        Background level to subtract, units of the image.
+    """
     own = (data.segments == member.id) & ~pixels.mask
     error = np.where(own, pixels.error, 0.0)
     noise = math.sqrt(float((error * convolve_with_autocorrelation(error, data.smoothing)).sum()))

@@ -151,7 +151,24 @@ def psf_for(blocks: Sequence[Block], psf: np.ndarray) -> np.ndarray:
 
 
 def make_fitter(blocks: Sequence[Block], box: Box, psf: np.ndarray | None, subsampling: bool = True) -> Any:
-    """Return pyimfit's object for the blocks, positions in 1-based pixels of the box."""
+    """Return pyimfit's object for the blocks, with positions in 1-based pixels of the box.
+
+    Parameters
+    ----------
+    blocks : sequence of Block
+        The model, positions in 0-based pixels of the detection image.
+    box : Box
+        The part of the detection grid that the images cover.
+    psf : array (odd, odd) or None
+        PSF at the pixels of the image; None draws un-convolved images.
+    subsampling : bool
+        Let IMFIT integrate profiles over the pixels near their centre.
+
+    Raises
+    ------
+    ValueError
+        The PSF is not finite or has no positive sum, or a block has no centre. (IMFIT would fit without such a PSF.)
+    """
     pyimfit = load_pyimfit()
     if psf is not None and not (np.all(np.isfinite(psf)) and psf.sum() > 0):
         raise ValueError(f"the PSF must be finite with a positive sum; the sum found is {psf.sum():g}")

@@ -62,7 +62,13 @@ def model_of(member: MemberFit, wcs: WCS, oversampling: int) -> Model:
 
 
 def centre_of(member: MemberFit) -> tuple[float, float]:
-    """Return the position (y, x) of a source, which is that of its first block, in 0-based pixels of the stack."""
+    """Return the position (y, x) of a source, which is that of its first block, in 0-based pixels of the stack.
+
+    Raises
+    ------
+    ValueError
+        The first block has no position.
+    """
     first = member.blocks[0]
     if first.y0 is None or first.x0 is None:
         raise ValueError(f"the model of source {member.id} has no position")

@@ -34,7 +34,7 @@ def test_an_isolated_source_has_the_minimum_cutout_grown_to_a_good_size() -> Non
     assert (group.main, group.members, group.neighbours) == (3, (3,), ())
     assert Box.around(100, 120, 15) in group.box
     assert all(is_good_size(side + 3 * PSF - 1) for side in group.box.shape)
-    # 31 + 32 = 63 = 3² 7 is good already.
+    # 31 + 32 = 63 = 3² 7 is a good size
     assert group.box.shape == (31, 31)
 
 
@@ -114,7 +114,8 @@ def test_boxes_may_extend_beyond_the_image() -> None:
 
 
 def test_near_groups_are_neighbours_of_each_other_and_distant_ones_are_not() -> None:
-    # Reach of 1: 3 sqrt(441/pi) + 5.5 = 41; of the small ones 3 sqrt(9/pi) + 5.5 = 10.6. Small cutouts: half-size 15.
+    # The flux of 1 extends to 3 sqrt(441/pi) + 5.5 = 41 pixels, that of the others to 3 sqrt(9/pi) + 5.5 = 10.6.
+    # Cutouts of small sources have a half-size of 15.
     groups = groups_of((1, 150, 60, 10), (2, 150, 110, 1), (3, 150, 165, 1), (4, 20, 280, 1))
     by_main = {group.main: group for group in groups}
     assert by_main[1].neighbours == (2,)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from galaxy_stamps import BOX, fitting_psf, galaxy, group, psf_array, star
@@ -38,7 +40,7 @@ def test_model_images_agree_with_galsim():
     i_e = 3000.0 / total_flux(1.0, 4.0, 0.4, 1.0)
     image = evaluate_blocks([sersic(124.3, 227.6, 30.0, 0.4, 1.0, i_e, 4.0)], BOX, fitting_psf())
     truth = galaxy(24.3, 27.6, 3000.0, 1.0, 4.0, 0.4, 30.0)
-    # IMFIT samples pixels farther than its sub-sampling reaches at their centre: 1e-3 of the peak
+    # IMFIT samples pixels outside its sub-sampled region at their centre, which costs 1e-3 of the peak
     assert np.abs(image - truth).max() < 3e-3 * truth.max()
 
 
@@ -46,7 +48,7 @@ def test_the_model_of_a_source_outside_the_box_extends_into_it():
     block = sersic(124.3, 227.6, 30.0, 0.4, 1.0, 10.0, 4.0)
     whole = evaluate_blocks([block], BOX, fitting_psf())
     part = evaluate_blocks([block], Box(130, 200, 152, 252), fitting_psf())
-    # IMFIT pads by one PSF: the light beyond it is lost, here nothing; the rest is the FFT's rounding
+    # IMFIT pads by one PSF, so that no flux is lost here; the difference is the rounding of the FFT
     assert np.allclose(part, whole[30:], atol=1e-10)
 
 
@@ -57,12 +59,12 @@ def test_without_blocks_the_image_is_zero():
 def test_a_point_source_is_drawn_with_the_effective_psf():
     block = block_without_limits(125.0, 226.0, "PointSource", I_tot=500.0)
     image = evaluate_blocks([block], BOX, fitting_psf())
-    # the crop to 31 pixels leaves 1e-3 of the light out
+    # the crop to 31 pixels removes 1e-3 of the flux
     assert np.abs(image - star(25.0, 26.0, 500.0)).max() < 3e-3 * image.max()
     assert image.sum() == pytest.approx(500.0)
     side = fitting_psf().shape[0]
-    seen = psf_array()[15:46, 15:46]
-    assert np.abs(psf_for([block], fitting_psf()) - seen / seen.sum()).max() < 3e-3 * seen.max()
+    effective = psf_array()[15:46, 15:46]
+    assert np.abs(psf_for([block], fitting_psf()) - effective / effective.sum()).max() < 3e-3 * effective.max()
     assert psf_for([sersic(0, 0, 0, 0, 1, 1, 1)], fitting_psf()).shape == (side, side)
 
 
@@ -74,8 +76,8 @@ def test_a_psf_without_a_positive_sum_is_an_error():
 def test_fixed_values_and_ids_are_unchanged_by_a_fit():
     data = group([galaxy(24.3, 27.6, 3000.0, 1.0, 4.0, 0.4, 30.0)])
     start = sersic(124.5, 227.4, 40.0, 0.3, 1.1, 20.0, 3.5)
-    held = [Parameter("n", 1.1, fixed=True) if p.name == "n" else p for p in start.parameters]
-    start = Block(*(lambda b: (b.y0, b.x0, b.functions))(start.with_parameters(held)), id=9)
+    start = start.with_parameters([Parameter("n", 1.1, fixed=True) if p.name == "n" else p for p in start.parameters])
+    start = replace(start, id=9)
     best = minimise([start, sky_block(0.1, 3.0)], group_pixels(data), fitting_psf())
     assert best is not None and best.converged
     assert best.blocks[0].functions[0]["n"].value == 1.1 and best.blocks[0].id == 9
@@ -104,7 +106,7 @@ def test_a_gaussian_on_fine_pixels():
     image = draw_functions([block], (61, 73), 3, reference=(120.0, 221.0), centre=(30, 35))
     y, x = np.mgrid[:61, :73]
     radius2 = ((y - 30) / 3.0 - 0.3) ** 2 + ((x - 35) / 3.0 - 0.7) ** 2
-    # the mean of nine samples against the value at the centre: second order in the pixel, 1/(9 sigma)² / 24 of it
+    # the mean of nine samples differs from the value at the centre to second order in the pixel size
     assert np.abs(image * 9.0 - 2.0 * np.exp(-radius2 / (2 * 1.5**2))).max() < 0.01
     assert image.sum() == pytest.approx(2.0 * 2 * np.pi * 1.5**2, rel=1e-6)
 

@@ -1,8 +1,8 @@
 from __future__ import annotations
 
 import pytest
-from unblend.core.errors import InputError
-from unblend.fits.imfit_config import Block, Function, ImfitConfig, Parameter, format_config, parse_config
+from unblend.core.errors import InputError, OverrideError
+from unblend.fits.imfit_config import Block, Function, ImfitConfig, Parameter, format_config, parse_config, read_lines
 
 TEXT = """
 # a comment
@@ -106,3 +106,35 @@ def test_parameters_on_their_limits():
 def test_a_block_without_a_centre_cannot_be_written():
     with pytest.raises(ValueError, match="without a centre"):
         format_config(ImfitConfig((Block(None, None, ()),)))
+
+
+def block():
+    function = Function("PointSource", (Parameter("I_tot", 5.0, 0.0, 9.0),))
+    return Block(Parameter("Y0", 10.0, 8.0, 12.0), Parameter("X0", 20.0, fixed=True), (function,), 7)
+
+
+def test_a_shift_moves_the_centre_and_its_limits():
+    shifted = block().shifted(1.0, -2.0)
+    assert shifted.y0 == Parameter("Y0", 11.0, 9.0, 13.0) and shifted.x0 == Parameter("X0", 18.0, fixed=True)
+    assert shifted.functions == block().functions and shifted.id == 7
+    assert Block(None, None, (), 7).shifted(1.0, 2.0) == Block(None, None, (), 7)
+
+
+def test_the_parameters_of_a_block_are_in_the_order_of_imfit():
+    assert [p.name for p in block().parameters] == ["X0", "Y0", "I_tot"]
+    assert block().with_parameters(block().parameters) == block()
+    # a block without a row keeps the order of the others
+    without_row = Block(None, block().x0, block().functions, 7)
+    assert [p.name for p in without_row.parameters] == ["X0", "I_tot"]
+    assert without_row.with_parameters(without_row.parameters) == without_row
+
+
+def test_a_parameter_of_a_function_is_found_by_its_name():
+    assert block().functions[0]["I_tot"].value == 5.0
+
+
+def test_lines_keep_their_numbers_and_the_caller_chooses_the_error():
+    lines = read_lines("# comment\n\nn 4\nFUNCTION Sersic # ID=3", "7.dat")
+    assert [(line.number, line.function, line.id) for line in lines] == [(3, None, None), (4, "Sersic", 3)]
+    with pytest.raises(OverrideError, match=r"7\.dat, line 1: expected a finite number, found 'n nan'"):
+        read_lines("n nan", "7.dat", OverrideError)

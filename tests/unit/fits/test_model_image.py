@@ -68,7 +68,7 @@ def test_several_functions_keep_their_separation():
 def test_a_sersic_and_a_disc_around_one_centre():
     model = model_of(member(block(SERSIC, EXPONENTIAL)), stack_wcs(), 3)
     disc = 2 * np.pi * 1.0 * 4.0
-    # 10 scale lengths hold 99.95 % of the disc
+    # 10 scale lengths contain 99.95 % of the flux of the disc
     assert model.total == pytest.approx(member(block(SERSIC)).sersic.total_flux + disc, rel=5e-3)
 
 

@@ -62,7 +62,7 @@ def test_several_functions_and_fixed_parameters_are_kept():
 
 
 class FakeField:
-    """As much of a field as the command reads."""
+    """Stands in for a field, with the parts that the command reads."""
 
     folder = Path("results/imfit")
 

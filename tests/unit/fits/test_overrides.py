@@ -133,7 +133,7 @@ CENTRES = {7: (125.0, 225.0), 9: (135.0, 212.0)}
 
 
 def best_fit(labels=("", ""), head=IMFIT_HEAD):
-    """Two sources, the first at (35, 12) of the cutout, the second at (25, 25), 0-based."""
+    """Return a file of two sources, the first at (35, 12) of the cutout and the second at (25, 25), 0-based."""
     first = SERSIC_OF.format(x=13, y=36, n=1.5, label=labels[0])
     return head + first + SERSIC_OF.format(x=26, y=26, n=2.5, label=labels[1]) + SKY
 
@@ -147,7 +147,7 @@ def test_only_the_source_itself_is_taken_from_the_best_fit_file_of_a_group(label
 
 
 def test_the_origin_in_the_first_line_gives_the_position_of_the_cutout():
-    # written for a cutout whose first pixel was (90, 190): the group's present one does not matter
+    # the file was written for a cutout with the first pixel (90, 190); that of the present group is not used
     text = best_fit(("  # LABEL ID=9", "  # LABEL ID=7"), f"# {origin_line(90, 190)}\n")
     (block,) = applied(text.replace("X0\t\t26", "X0\t\t36").replace("Y0\t\t26", "Y0\t\t36"))
     assert (block.y0.value, block.x0.value) == (125.0, 225.0)

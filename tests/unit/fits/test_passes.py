@@ -37,7 +37,7 @@ def pair_fit(pair):
 
 
 def check(member, truth, sigmas=4.0):
-    """Compare with the truth, in errors of the fit: position, angle, shape and flux."""
+    """Compare position, angle, shape and flux with the truth, in units of the errors of the fit."""
     y, x, flux, n, r_e, ell, pa = truth
     found = member.sersic
     error = np.sqrt(np.diag(member.covariance))
@@ -54,7 +54,7 @@ def test_one_galaxy(n):
     assert fit.converged and fit.members[0].flags == 0
     assert fit.reduced_chi2 == pytest.approx(1.0, abs=0.1)  # 2700 pixels: 4 sigma
     check(fit.members[0], truth)
-    assert not fit.members[0].single  # nobody to mask
+    assert not fit.members[0].single  # there is no other source to mask
 
 
 def test_two_blended_galaxies(pair, pair_fit):
@@ -74,7 +74,7 @@ def test_the_fit_does_not_depend_on_the_order_of_members(pair, pair_fit):
     swapped = replace(pair[0], members=(2, 1))
     other = fit_second_pass(swapped, fitting_psf(), fit_first_pass(swapped, fitting_psf()))
     for id_ in (1, 2):
-        # the sums run in another order: far below an error, not to the bit
+        # equal to much less than the errors, but not to the last bit because the order of sums differs
         assert other.member(id_).sersic.total_flux == pytest.approx(pair_fit.member(id_).sersic.total_flux, rel=1e-3)
 
 
@@ -89,7 +89,7 @@ def test_a_fit_is_restored_exactly_from_json(pair_fit):
 def test_the_same_fit_in_another_process_is_identical(pair_fit):
     code = (
         "import json, test_passes as t\n"
-        "t.fitted(t.group([t.star(25.0, 25.0, 900.0)], seed=5))\n"  # something else first
+        "t.fitted(t.group([t.star(25.0, 25.0, 900.0)], seed=5))\n"  # another fit before it
         "data = t.group([t.galaxy(*t.BRIGHT), t.galaxy(*t.FAINT)])\n"
         "print(json.dumps(t.fitted(data).to_dict()))"
     )
@@ -109,13 +109,13 @@ def test_configuration_files_of_a_fit(pair, pair_fit):
     alone, alone_best = single_configs(pair_fit, 2)
     assert alone.blocks[0] == pair_fit.member(2).automatic[0]
     assert alone_best.blocks[0] == pair_fit.member(2).single[0]
-    # the first fit of the pair stays at hand in the second: it started there
+    # the second pass starts from the result of the first
     assert block_sersic(start.blocks[1]).n == pytest.approx(pair[1].member(2).sersic.n)
 
 
 def test_images_of_single_members_add_up(pair_fit):
     light = evaluate_members(pair_fit, fitting_psf(), BOX, ids=[2])
-    # 2 % of the peak: the errors of n and r_e at this signal to noise
+    # the errors of n and r_e at this signal-to-noise ratio change 2 % of the peak
     assert np.abs(light - galaxy(*FAINT)).max() < 0.03 * light.max()
     both = evaluate_members(pair_fit, fitting_psf(), BOX)
     assert np.allclose(both - light, evaluate_members(pair_fit, fitting_psf(), BOX, ids=[1]), atol=1e-10)
@@ -229,7 +229,7 @@ def test_a_star_becomes_a_point_source_and_a_compact_galaxy_does_not():
 
 
 def test_a_faint_source_does_not_become_a_point_source():
-    """A small faint galaxy as a point loses light: at S/N 14 chance decides which chi2 is lower."""
+    """A small faint galaxy would lose flux as a point source, and at S/N 14 noise decides which chi2 is lower."""
     faint = fitted(group([star(24.3, 20.6, 150.0)])).members[0]
     assert faint.sersic is not None and faint.sersic.r_e < DEFAULTS.unresolved_r_e
     assert not faint.flags & Flag.POINT_SOURCE

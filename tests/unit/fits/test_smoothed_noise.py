@@ -15,7 +15,7 @@ from unblend.photometry.correlated_noise import autocorrelation
 def test_the_width_of_simulated_noise_is_recovered(width):
     noise = gaussian_filter(np.random.default_rng(3).normal(size=(300, 300)), width, truncate=8.0)
     correlation, _ = autocorrelation(noise, np.ones(noise.shape), max_lag=1)
-    # a step: pixels sample a Gaussian of 0.55 pixel coarsely, its lag-1 correlation is that of 0.50
+    # the tolerance is one step: on pixels a Gaussian of 0.55 pixel has the lag-1 correlation of one of 0.50
     assert smoothing_width(correlation) == pytest.approx(width, abs=0.051)
 
 

@@ -59,7 +59,7 @@ def test_rows_are_sorted_by_id():
 
 def test_a_sersic_row():
     row = table_of()[2]
-    # 1-based pixels in a product
+    # the table has 1-based pixels
     assert (row["x"], row["y"]) == pytest.approx((50.8, 41.3)) and (row["x_err"], row["y_err"]) == (0.03, 0.02)
     assert [row[name] for name in ("pa", "ell", "n", "i_e", "r_e")] == [30.0, 0.4, 1.5, 2.0, 3.0]
     assert [row[f"{name}_err"] for name in ("pa", "ell", "n", "i_e", "r_e")] == pytest.approx([0.0, 0.1, 0.2, 0.3, 0.4])
@@ -84,7 +84,7 @@ def test_the_error_of_an_unknown_angle_is_that_of_a_uniform_distribution():
     covariance[2, 3] = covariance[3, 2] = 5e13
     found = table_of(tuple(map(tuple, covariance.tolist())))[2]["covariance"]
     assert np.sqrt(found[2, 2]) == pytest.approx(180 / np.sqrt(12))
-    # a correlation of a half stays one, and all else as it was
+    # the correlation of 0.5 and all other elements are unchanged
     assert found[2, 3] == found[3, 2] == pytest.approx(0.5 * 180 / np.sqrt(12)) and found[3, 3] == 1.0
 
 
