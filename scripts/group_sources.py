@@ -36,8 +36,8 @@ def main(spec_path: str, stack_path: str, error_path: str, segments_path: str, c
         read_sources(catalogue_path),
         pixel_scale_arcsec=pixel_scale(wcs, stack.shape),
         psf_side=read_shape(psf_path)[0],
-        alone=spec["requested"]["alone"],
-        together=spec["requested"]["together"],
+        fit_alone=spec["requested"]["alone"],
+        fit_together=spec["requested"]["together"],
     )
     log.info("%d sources in %d groups", sum(len(g.members) for g in groups), len(groups))
     content = {

@@ -22,7 +22,7 @@ def psf_array(profile=SEEN, side=61):
 @functools.cache
 def fitting_psf():
     """The effective PSF made ready for IMFIT."""
-    return fit_psf(Psf(psf_array(), (30.0, 30.0)), light_left=1e-3)
+    return fit_psf(Psf(psf_array(), (30.0, 30.0)), max_flux_loss=1e-3)
 
 
 def galaxy(y, x, flux, n, r_e, ell, pa, shape=BOX.shape):

@@ -1,4 +1,4 @@
-"""The pixels of a fit group, and the automatic start of its sources."""
+"""The pixels of a fit group and the automatic start values of its sources."""
 
 from __future__ import annotations
 
@@ -15,29 +15,29 @@ from .imfit import POINT_SOURCES, Pixels, sky_block
 from .imfit_config import Block
 from .overrides import Override, apply_override
 from .result import MemberFit, function_flux, sersic_block
-from .smoothed_noise import spread
+from .smoothed_noise import convolve_with_autocorrelation
 
 
 @dataclass(frozen=True)
 class GroupData:
-    """The pixels of one group.
+    """The pixels of one fit group.
 
     Parameters
     ----------
     box : Box
-        The cutout on the detection image; may reach off it.
+        The cutout, in pixels of the detection image; may extend beyond it.
     image, error : array (ny, nx)
-        Stack and its error per pixel; not finite (or error ≤ 0) where there is no data.
+        Stack and its error per pixel; not finite (or error ≤ 0) where there are no data.
     segments : int array (ny, nx)
         Segmentation map, 0 for no source.
     members : tuple of int
         The sources to fit, brightest first.
     subtracted : tuple of int
-        Sources whose light the caller has taken off the image (custom models): their pixels are used.
+        Sources that the caller has subtracted from the image (custom models); their pixels are used in the fit.
     mask : bool array or None
-        True = ignored, besides all pixels of sources that are neither members nor subtracted.
+        True = ignored. Pixels of sources that are neither members nor subtracted are always ignored.
     smoothing : float
-        Pixels, width of the Gaussian that has smoothed the noise (`smoothed_noise`); 0: white.
+        Pixels, sigma of the Gaussian that describes the correlated noise (`smoothed_noise`); 0 for white noise.
     """
 
     box: Box
@@ -50,12 +50,12 @@ class GroupData:
     smoothing: float = 0.0
 
 
-def group_pixels(data: GroupData, alone: int | None = None) -> Pixels:
-    """Return what the fit looks at: the whole group, or one member with the others masked."""
-    kept = (*data.members, *data.subtracted) if alone is None else (alone, *data.subtracted)
+def group_pixels(data: GroupData, only: int | None = None) -> Pixels:
+    """Return the pixels of the fit: of all members, or of the member `only` with the others masked."""
+    used = (*data.members, *data.subtracted) if only is None else (only, *data.subtracted)
     with np.errstate(invalid="ignore"):
         good = np.isfinite(data.image) & np.isfinite(data.error) & (data.error > 0)
-    good &= (data.segments == 0) | np.isin(data.segments, kept)
+    good &= (data.segments == 0) | np.isin(data.segments, used)
     if data.mask is not None:
         good &= ~data.mask
     image = np.where(good, data.image, 0.0).astype(float)
@@ -63,33 +63,62 @@ def group_pixels(data: GroupData, alone: int | None = None) -> Pixels:
 
 
 def automatic_block(data: GroupData, pixels: Pixels, id_: int, sky: float, psf: np.ndarray) -> Block:
-    """Return the Sersic start of a source and its limits, which follow from the area of its segment.
+    """Return the start values of a Sersic profile and their limits, from the moments and the area of a segment.
 
-    Position ± clamp(R, 2, 4) pixels with R = √(area/π), r_e in 0.01 … 10 times 0.25 R.
+    The position is free within ± clamp(R, 2, 4) pixels, where R = √(area/π), and r_e within 0.01 … 10 times 0.25 R.
+
+    Parameters
+    ----------
+    data : GroupData
+        The fit group.
+    pixels : Pixels
+        Pixels of the fit; masked ones do not enter the moments.
+    id_ : int
+        The source.
+    sky : float
+        Background level, units of the image.
+    psf : array (odd, odd)
+        PSF at the pixels of the image.
+
+    Raises
+    ------
+    ValueError
+        The source has no pixel in the segmentation map.
     """
     segment = data.segments == id_
     area = int(np.count_nonzero(segment))
     if area == 0:
-        raise ValueError(f"source {id_} has no pixel in its cutout")
+        raise ValueError(f"source {id_} has no pixel in the segmentation map of its cutout")
     start = start_values(np.where(pixels.mask, np.nan, pixels.image - sky), segment, psf)
     start = replace(start, y=start.y + data.box.y0, x=start.x + data.box.x0)
     radius = math.sqrt(area / math.pi)
     limits = (0.0025 * radius, 2.5 * radius)
-    inside = min(max(start.r_e, limits[0]), limits[1])
-    if inside != start.r_e:
-        start = replace(start, r_e=inside, i_e=intensity_from_flux(start.n, inside, start.ell, start.total_flux))
-    return sersic_block(start, id_, move=min(max(radius, 2.0), 4.0), r_e_range=limits)
+    r_e = min(max(start.r_e, limits[0]), limits[1])
+    if r_e != start.r_e:
+        start = replace(start, r_e=r_e, i_e=intensity_from_flux(start.n, r_e, start.ell, start.total_flux))
+    return sersic_block(start, id_, max_offset=min(max(radius, 2.0), 4.0), r_e_range=limits)
 
 
 def group_starts(
     data: GroupData, psf: np.ndarray, overrides: Mapping[int, Override]
 ) -> tuple[list[MemberFit], Block, Pixels]:
-    """Return the members at their start values, the sky at its own (free within 3 rms), and the pixels.
+    """Return the members at their start values, the flat sky at its own, and the pixels of the fit.
+
+    The sky starts at the median of the pixels without source and is free within ± 3 rms of the noise.
+
+    Parameters
+    ----------
+    data : GroupData
+        The fit group.
+    psf : array (odd, odd)
+        PSF at the pixels of the image.
+    overrides : mapping of source to Override
+        User overrides of start values and models.
 
     Raises
     ------
     OverrideError
-        An override puts a centre off the cutout.
+        An override places a centre off the cutout.
     """
     pixels = group_pixels(data)
     good = ~pixels.mask
@@ -105,7 +134,7 @@ def group_starts(
         flags = Flag(0)
         if id_ in overrides:
             flux = function_flux(automatic.functions[0]) or 0.0
-            override = overrides[id_].placed(data.box).among(id_, centres)
+            override = overrides[id_].on_detection_image(data.box).restricted_to(id_, centres)
             blocks = apply_override(override, automatic, flux, data.box)
             flags = Flag.OVERRIDDEN
         if all(function.name in POINT_SOURCES for block in blocks for function in block.functions):
@@ -115,8 +144,20 @@ def group_starts(
 
 
 def segment_snr(member: MemberFit, data: GroupData, pixels: Pixels, sky: float) -> float:
-    """Return the signal to noise of the light in a member's segment."""
+    """Return the signal-to-noise ratio of the flux in a member's segment; 0 if all its pixels are masked.
+
+    Parameters
+    ----------
+    member : MemberFit
+        The source.
+    data : GroupData
+        The segmentation map and the correlation of the noise are used.
+    pixels : Pixels
+        Image, error and mask.
+    sky : float
+        Background level to subtract, units of the image.
+    """
     own = (data.segments == member.id) & ~pixels.mask
     error = np.where(own, pixels.error, 0.0)
-    noise = math.sqrt(float((error * spread(error, data.smoothing)).sum()))
+    noise = math.sqrt(float((error * convolve_with_autocorrelation(error, data.smoothing)).sum()))
     return float((pixels.image[own] - sky).sum()) / noise if noise > 0 else 0.0

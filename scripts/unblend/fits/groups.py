@@ -1,6 +1,6 @@
-"""Which sources are fitted together, in which cutout, and whose light reaches whose cutout.
+"""Decide which sources are fitted together, in which cutout, and which groups are neighbours.
 
-A group is named after its main source (the brightest of it), so that an edit far away renames nothing.
+A group is named after its main source, the brightest one, so that an edit elsewhere in the field renames no group.
 """
 
 from __future__ import annotations
@@ -14,15 +14,16 @@ from ..core.nouns import Box, FitGroup
 from .fft_size import good_box
 
 MIN_HALF_SIZE_ARCSEC = 1.5
-"""Least half-size of a cutout."""
+"""Minimum half-size of a cutout in arcsec, so that a small source has enough sky around it."""
 
 HALF_SIZE_RADII = 2.0
-"""Half-size of a cutout in units of the radius of a circle of the segment's area."""
+"""Half-size of a cutout in units of sqrt(area / pi), the radius of a circle with the area of the segment."""
 
 REACH_RADII = 3.0
-"""How far a source's light reaches beyond the PSF, in the same unit."""
+"""Distance to which a source contributes flux, beyond half the PSF, in units of sqrt(area / pi)."""
 
 _DIGEST_LENGTH = 16
+"""Hexadecimal digits of the digest of a group: 64 bits, enough to tell all groups of a field apart."""
 
 
 def group_sources(
@@ -31,17 +32,17 @@ def group_sources(
     *,
     pixel_scale_arcsec: float,
     psf_side: int,
-    alone: Collection[int] = (),
-    together: Iterable[Collection[int]] = (),
+    fit_alone: Collection[int] = (),
+    fit_together: Iterable[Collection[int]] = (),
 ) -> list[FitGroup]:
     """Return the fit groups, in order of their main source's ID.
 
-    In order of ID, every source that no group has yet opens one: its cutout has the half-size
-    max(1.5 arcsec, 2 sqrt(area / pi) pixels) around its position, and holds its own segment in any case (long or merged
-    segments are longer than a circle of their area). Sources whose segment lies wholly inside and that no group has yet
-    are members. The box is then grown to a size that the FFT likes; it may reach off the image. Two groups are
-    neighbours, each of the other, when a member's centre lies within its reach (3 sqrt(area / pi) pixels and half the
-    PSF) of the other's box.
+    In order of ID, every source without a group starts one. Its cutout has the half-size
+    max(1.5 arcsec, 2 sqrt(area / pi) pixels) around its position and always includes its own segment (long or merged
+    segments are longer than a circle of their area). Sources without a group whose segment lies wholly inside the
+    cutout become members. The box is then grown to a size for which the FFT is fast; it may extend beyond the image.
+    Two groups are neighbours of each other if the centre of a member of one lies within 3 sqrt(area / pi) pixels plus
+    half the PSF of the box of the other.
 
     Parameters
     ----------
@@ -50,14 +51,14 @@ def group_sources(
     catalogue : structured array
         Columns id, y, x (0-based pixels), area (pixels), in order of id; each id has pixels in `segments`.
     pixel_scale_arcsec : float
-        Of the detection grid.
+        Pixel scale of the detection grid.
     psf_side : int
         Side in pixels of the PSF of the fits.
-    alone : collection of int
-        Sources that are a group of their own: the user's wish.
-    together : iterable of collections of int
-        Sources that are in one group, whose cutout then holds the cutouts of all of them: the user's wish. IDs that
-        are not in the catalogue do not matter.
+    fit_alone : collection of int
+        Sources that the user has requested to be fitted as groups of one.
+    fit_together : iterable of collections of int
+        Sets of sources that the user has requested in one group. Its cutout includes the cutouts of all of them. IDs
+        that are not in the catalogue are ignored.
 
     Raises
     ------
@@ -70,22 +71,22 @@ def group_sources(
     extents = _extents(segments, ids)
     top, left, bottom, right = (np.ascontiguousarray(edge) for edge in extents.T)
     half = np.maximum(MIN_HALF_SIZE_ARCSEC / pixel_scale_arcsec, HALF_SIZE_RADII * radius)
-    own = [Box.around(y[i], x[i], half[i]) | Box(*(int(v) for v in extents[i])) for i in range(ids.size)]
-    free, social = np.ones(ids.size, dtype=bool), ~np.isin(ids, list(alone))
-    partners = _partners(ids, together)
+    cutouts = [Box.around(y[i], x[i], half[i]) | Box(*(int(v) for v in extents[i])) for i in range(ids.size)]
+    free, groupable = np.ones(ids.size, dtype=bool), ~np.isin(ids, list(fit_alone))
+    partners = _partners(ids, fit_together)
     members: list[np.ndarray] = []
     boxes: list[Box] = []
     for i in np.argsort(ids, kind="stable"):
         if not free[i]:
             continue
-        box, joined = own[i], np.array([i])
-        while social[i]:
+        box, joined = cutouts[i], np.array([i])
+        while groupable[i]:
             inside = (top >= box.y0) & (left >= box.x0) & (bottom <= box.y1) & (right <= box.x1)
-            joined = np.flatnonzero(inside & free & social)
-            wished = {k for j in joined for k in partners.get(int(j), ()) if free[k] and social[k]}
+            joined = np.flatnonzero(inside & free & groupable)
+            requested = {k for j in joined for k in partners.get(int(j), ()) if free[k] and groupable[k]}
             grown = box
-            for k in wished:
-                grown |= own[k]
+            for k in requested:
+                grown |= cutouts[k]
             if grown == box:
                 break
             box = grown
@@ -101,23 +102,32 @@ def group_sources(
     return result
 
 
-def _partners(ids: np.ndarray, together: Iterable[Collection[int]]) -> dict[int, list[int]]:
-    """Return whom the user wants in one group with a source, by index: the source itself among them."""
-    at = {int(id_): k for k, id_ in enumerate(ids)}
-    known = [[at[id_] for id_ in sorted(wish) if id_ in at] for wish in together]
-    return {k: wish for wish in known for k in wish if len(wish) > 1}
+def _partners(ids: np.ndarray, fit_together: Iterable[Collection[int]]) -> dict[int, list[int]]:
+    """Return for each source the sources requested in its group, itself included; all by index in the catalogue."""
+    index_of = {int(id_): k for k, id_ in enumerate(ids)}
+    requests = [[index_of[id_] for id_ in sorted(request) if id_ in index_of] for request in fit_together]
+    return {k: request for request in requests for k in request if len(request) > 1}
 
 
 def group_digest(stack: np.ndarray, error: np.ndarray, segments: np.ndarray, group: FitGroup) -> str:
-    """Return 16 hex digits of what the fit of a group sees: pixels of the stack, their errors, segments, box, members.
+    """Return 16 hexadecimal digits that identify the input of a group's fit: pixels, errors, segments, box, members.
 
-    Inside the part of the box on the image. Segments count as sky, member or masked: the IDs of sources that are masked
-    anyway do not matter. Data count as float32, what files hold.
+    Only the part of the box on the image is used. Segments are reduced to sky, member or masked, so that the IDs of
+    masked sources do not matter. Pixels are reduced to float32, the type of the files.
+
+    Parameters
+    ----------
+    stack, error : array (ny, nx)
+        Detection stack and its error; NaN and infinity mark pixels without data.
+    segments : int array (ny, nx)
+        Segmentation map, 0 for sky.
+    group : FitGroup
+        The group; its box and members are used, its neighbours are not.
     """
     digest = hashlib.sha256(repr((group.main, group.members, group.box)).encode())
     window = (group.box & Box.of_shape(segments.shape)).slices
     for image in (stack[window], error[window]):
-        # One pattern of bits for NaN, one for zero.
+        # use one bit pattern for all NaN and one for +0 and -0
         values = image.astype("<f4") + np.float32(0.0)
         values[np.isnan(values)] = np.nan
         digest.update(np.ascontiguousarray(values).tobytes())
@@ -128,7 +138,7 @@ def group_digest(stack: np.ndarray, error: np.ndarray, segments: np.ndarray, gro
 
 
 def _extents(segments: np.ndarray, ids: np.ndarray) -> np.ndarray:
-    """Return y0, x0, y1, x1 (half open) of each source's segment, shape (n, 4)."""
+    """Return y0, x0, y1, x1 (half-open) of each source's segment, shape (n, 4)."""
     from scipy.ndimage import find_objects
 
     slices = find_objects(segments)
@@ -136,7 +146,7 @@ def _extents(segments: np.ndarray, ids: np.ndarray) -> np.ndarray:
     for row, source in enumerate(ids):
         found = slices[source - 1] if 0 < source <= len(slices) else None
         if found is None:
-            raise ValueError(f"source {source} of the catalogue has no pixel in the segmentation")
+            raise ValueError(f"source {source} of the catalogue has no pixel in the segmentation map")
         result[row] = found[0].start, found[1].start, found[0].stop, found[1].stop
     return result
 
@@ -144,14 +154,26 @@ def _extents(segments: np.ndarray, ids: np.ndarray) -> np.ndarray:
 def _neighbours(
     members: list[np.ndarray], boxes: list[Box], y: np.ndarray, x: np.ndarray, reach: np.ndarray
 ) -> list[np.ndarray]:
-    """Return for each group the indices of its neighbours, ascending: the relation is symmetric."""
+    """Return the indices of the neighbours of each group in ascending order; neighbours are mutual.
+
+    Parameters
+    ----------
+    members : list of int arrays
+        Sources of each group, by index in the catalogue.
+    boxes : list of Box
+        Cutout of each group.
+    y, x : array (n,)
+        Positions of the sources, 0-based pixels.
+    reach : array (n,)
+        Pixels to which each source contributes flux.
+    """
     count = len(members)
     owner = np.zeros(y.size, dtype=int)
     for number, joined in enumerate(members):
         owner[joined] = number
     pairs: set[tuple[int, int]] = set()
     for number, box in enumerate(boxes):
-        # Distance from each source to the nearest pixel centre of the box; zero inside.
+        # distance from each source to the nearest pixel centre of the box, zero inside
         dy = np.maximum(np.maximum(box.y0 - y, y - (box.y1 - 1)), 0.0)
         dx = np.maximum(np.maximum(box.x0 - x, x - (box.x1 - 1)), 0.0)
         for other in np.unique(owner[dy**2 + dx**2 <= reach**2]):

@@ -1,12 +1,13 @@
-"""The text of IMFIT's configuration files: our own reader and writer.
+"""Read and write the text of IMFIT's configuration files.
 
-A file holds options (`GAIN 4.5`), then blocks: `X0`, `Y0`, and one or more `FUNCTION` with its parameter lines
-`name value [lower,upper | fixed]`. We add `# ID=7` after X0, as IMFIT ignores comments, and `# LABEL ID=7` after the
-function, which IMFIT writes into its results; and read and write IMFIT's own `# +/- error`. pyimfit's reader fails on
-two blocks without options, its writer loses `fixed` and misplaces errors.
+A file contains options (`GAIN 4.5`) and then blocks: `X0`, `Y0` and one or more `FUNCTION` lines, each followed by its
+parameter lines `name value [lower,upper | fixed]`. The writer adds two comments, `# ID=7` after X0, which IMFIT
+ignores, and `# LABEL ID=7` after the function, which IMFIT copies into its results. IMFIT's own `# +/- error` is read
+and written too. pyimfit's own reader and writer are not used: the reader fails on two blocks without options, and the
+writer loses `fixed` and writes errors in the wrong lines.
 
-Positions in the objects are 0-based pixels of the detection image; in the text they are 1-based pixels of a
-cutout whose first pixel is `origin`.
+Positions in the objects are 0-based pixels of the detection image. In the text they are 1-based pixels of a cutout
+whose first pixel is `origin`.
 """
 
 from __future__ import annotations
@@ -18,14 +19,18 @@ from dataclasses import dataclass, field, replace
 from ..core.errors import InputError
 
 OPTIONS = ("GAIN", "READNOISE", "EXPTIME", "NCOMBINED", "ORIGINAL_SKY")
+"""Options of the image that may precede the blocks."""
 POSITIONS = ("X0", "Y0")
+"""Parameters of the centre of a block."""
 SKY_FUNCTIONS = ("FlatSky", "TiltedSkyPlane")
+"""IMFIT's functions that describe the background and no source."""
 PARAMETER_FORM = "a line such as 'n 4', 'n 4 1,8' or 'n 4 fixed'"
+"""The form of a parameter line, for messages."""
 
 
 @dataclass(frozen=True)
 class Parameter:
-    """A named value, free between its limits (None: anywhere) or fixed, and its error after a fit."""
+    """A named value that is free between its limits (None: without limits) or fixed, and its error after a fit."""
 
     name: str
     value: float
@@ -36,15 +41,15 @@ class Parameter:
 
     @property
     def on_bound(self) -> bool:
-        """Whether a free value lies on a limit, to 1e-9 of the range: solvers set it there exactly."""
+        """Whether a free value lies on a limit, to within 1e-9 of the range."""
         if self.fixed or self.lower is None or self.upper is None:
             return False
         close = 1e-9 * (self.upper - self.lower)
         return self.value - self.lower <= close or self.upper - self.value <= close
 
     @property
-    def held(self) -> bool:
-        """Whether the fit could not move the value: fixed, or on a limit."""
+    def fixed_or_on_bound(self) -> bool:
+        """Whether the value is fixed or lies on a limit, so that the fit could not vary it freely."""
         return self.fixed or self.on_bound
 
     def clipped(self) -> Parameter:
@@ -54,7 +59,7 @@ class Parameter:
         return replace(self, value=min(max(self.value, self.lower), self.upper))
 
     def widened(self) -> Parameter:
-        """Return the parameter with its limits opened where they leave the value out."""
+        """Return the parameter with its limits extended to include its value."""
         if self.lower is None or self.upper is None:
             return self
         return replace(self, lower=min(self.lower, self.value), upper=max(self.upper, self.value))
@@ -80,7 +85,7 @@ class Function:
 
 @dataclass(frozen=True)
 class Block:
-    """Functions around one centre. `y0` or `x0` is None where a user's file leaves it to us; `id` is the source."""
+    """Functions with a common centre of the source `id`. `y0` or `x0` is None where a user's file does not give it."""
 
     y0: Parameter | None
     x0: Parameter | None
@@ -95,14 +100,14 @@ class Block:
 
     def with_parameters(self, parameters: Iterable[Parameter]) -> Block:
         """Return the block with all parameters replaced, given in the order of `parameters`."""
-        stream = iter(parameters)
-        x0 = next(stream) if self.x0 is not None else None
-        y0 = next(stream) if self.y0 is not None else None
-        functions = tuple(Function(f.name, tuple(next(stream) for _ in f.parameters)) for f in self.functions)
+        remaining = iter(parameters)
+        x0 = next(remaining) if self.x0 is not None else None
+        y0 = next(remaining) if self.y0 is not None else None
+        functions = tuple(Function(f.name, tuple(next(remaining) for _ in f.parameters)) for f in self.functions)
         return Block(y0, x0, functions, self.id)
 
     def shifted(self, dy: float, dx: float) -> Block:
-        """Return the block with its centre moved."""
+        """Return the block with its centre and the limits of it shifted, in pixels."""
         y0 = None if self.y0 is None else self.y0.shifted(dy)
         x0 = None if self.x0 is None else self.x0.shifted(dx)
         return replace(self, y0=y0, x0=x0)
@@ -110,7 +115,7 @@ class Block:
 
 @dataclass(frozen=True)
 class ImfitConfig:
-    """A whole file: options of the image and blocks of functions."""
+    """Content of a configuration file: options of the image and blocks of functions."""
 
     blocks: tuple[Block, ...]
     options: dict[str, float] = field(default_factory=dict)
@@ -118,7 +123,7 @@ class ImfitConfig:
 
 @dataclass(frozen=True)
 class Line:
-    """One line that says something: an option or parameter, or (`function`) the start of a function."""
+    """One line that is not empty or a comment: an option or parameter, or (`function`) the start of a function."""
 
     number: int
     parameter: Parameter | None = None
@@ -127,12 +132,21 @@ class Line:
 
 
 def read_lines(text: str, source: str, error: type[InputError] = InputError) -> list[Line]:
-    """Return the lines of IMFIT text that hold more than a comment.
+    """Return the lines of a text in IMFIT's syntax without empty lines and comments.
+
+    Parameters
+    ----------
+    text : str
+        Content of the file.
+    source : str
+        Name of the file, for messages.
+    error : subclass of InputError
+        The exception to raise.
 
     Raises
     ------
     InputError (or the given subclass)
-        With `source`, the line's number, what was expected and what was found.
+        A line does not follow the syntax. The message gives file, line, what was expected and what was found.
     """
     lines = []
     for number, raw in enumerate(text.splitlines(), start=1):
@@ -147,7 +161,7 @@ def read_lines(text: str, source: str, error: type[InputError] = InputError) -> 
 
 
 def _read_line(number: int, words: list[str], comment: str) -> Line:
-    """Return one line; ValueError says what was expected."""
+    """Return one line; raise a ValueError that says what was expected."""
     label = re.search(r"\bID\s*=\s*(\d+)", comment)
     id_ = int(label.group(1)) if label else None
     if words[0] == "FUNCTION":
@@ -166,7 +180,7 @@ def _read_line(number: int, words: list[str], comment: str) -> Line:
 
 
 def _read_limits(text: str) -> tuple[float | None, float | None, bool]:
-    """Return (lower, upper, fixed) of what follows a value."""
+    """Return (lower, upper, fixed) from the text after a value."""
     if text in ("", "fixed"):
         return None, None, text == "fixed"
     limits = text.split(",")
@@ -176,7 +190,7 @@ def _read_limits(text: str) -> tuple[float | None, float | None, bool]:
 
 
 def _read_error(comment: str) -> float | None:
-    """Return the error that IMFIT writes as `# +/- 0.1` (it writes 0 for what it held fixed)."""
+    """Return the error that IMFIT writes as `# +/- 0.1` (it writes 0 for fixed parameters)."""
     found = re.match(r"\s*\+/-\s*(\S+)", comment)
     try:
         return float(found.group(1)) if found else None
@@ -210,7 +224,7 @@ def parse_config(text: str, source: str = "IMFIT file", origin: tuple[int, int] 
     Raises
     ------
     InputError
-        A line that cannot be understood, or out of place.
+        A line does not follow the syntax, or is in the wrong place.
     """
     options: dict[str, float] = {}
     centres: list[list[Line]] = []
@@ -233,7 +247,9 @@ def parse_config(text: str, source: str = "IMFIT file", origin: tuple[int, int] 
             functions[-1][-1][1].append(line.parameter)
         else:
             found = name or "FUNCTION"
-            raise InputError(f"{source}, line {line.number}: '{found}' is out of place; expected X0, Y0, FUNCTION.")
+            raise InputError(
+                f"{source}, line {line.number}: '{found}' is in the wrong place; expected the order X0, Y0, FUNCTION."
+            )
     parts = zip(centres, functions, ids, strict=True)
     blocks = (_block(centre, inner, id_, origin) for centre, inner, id_ in parts if inner)
     return ImfitConfig(tuple(blocks), options)
@@ -249,18 +265,30 @@ def _block(
 
 
 def format_config(config: ImfitConfig, origin: tuple[int, int] = (0, 0), *, header: str = "") -> str:
-    """Return IMFIT's text of `config`, every number such that it reads back to the same float64.
+    """Return the text of `config`, with enough digits that every number is read back as the same float64.
 
-    Values with an error are written as results (`# +/- error`, no limits, as imfit does), others as start values
-    with their limits. `header` becomes comment lines at the top.
+    Parameters
+    ----------
+    config : ImfitConfig
+        Values with an error are written as results (`# +/- error` without limits, as imfit does), all others as
+        start values with their limits.
+    origin : (y, x)
+        0-based position on the detection image of the cutout's first pixel.
+    header : str
+        Comment lines at the top of the file.
+
+    Raises
+    ------
+    ValueError
+        A block has no centre.
     """
     lines = [f"# {line}" for line in header.splitlines()]
     lines += [f"{name} {value!r}" for name, value in config.options.items()]
     for block in config.blocks:
-        moved = block.shifted(1.0 - origin[0], 1.0 - origin[1])
-        lines += ["", _format_parameter(moved.x0, moved.id), _format_parameter(moved.y0)]
+        in_cutout = block.shifted(1.0 - origin[0], 1.0 - origin[1])
+        lines += ["", _format_parameter(in_cutout.x0, in_cutout.id), _format_parameter(in_cutout.y0)]
         for function in block.functions:
-            # imfit keeps a function's label in its results, and no other comment
+            # imfit copies the label of a function into its results, but no other comment
             label = "" if block.id is None else f"  # LABEL ID={block.id}"
             lines += [f"FUNCTION {function.name}{label}", *(_format_parameter(p) for p in function.parameters)]
     return "\n".join(lines).lstrip("\n") + "\n"
@@ -269,7 +297,7 @@ def format_config(config: ImfitConfig, origin: tuple[int, int] = (0, 0), *, head
 def _format_parameter(parameter: Parameter | None, id_: int | None = None) -> str:
     """Return one parameter line."""
     if parameter is None:
-        raise ValueError("a block without a centre cannot be written")
+        raise ValueError("a block without a centre cannot be written; X0 and Y0 are needed")
     line = f"{parameter.name:<8s} {float(parameter.value)!r}"
     if parameter.error is not None:
         line += f"  # +/- {parameter.error:.6g}" + ("" if id_ is None else f"  ID={id_}")

@@ -1,7 +1,7 @@
-"""One joint fit of a group, and what to try when it goes wrong. A fit never stops the run.
+"""Fit all members of a group together, with retries where a fit fails. A failed fit never stops the run.
 
-A parameter on a bound, or a fit that does not converge, is tried again from other starts and with another solver.
-What cannot be fitted keeps its automatic model from moments, with a flag.
+A fit that does not converge, or ends with a parameter on a bound, is repeated from other start values and with another
+solver. A source that cannot be fitted keeps its automatic model from the moments of its segment, with a flag.
 """
 
 from __future__ import annotations
@@ -22,15 +22,38 @@ from .result import GroupFit, MemberFit, function_flux
 log = logging.getLogger(__name__)
 
 Blocks = tuple[Block, ...]
+Values = dict[str, float]
 NO_FLAG = Flag(0)
+
+MIN_CHI2_GAIN = 1e-3
+"""Decrease of chi2, including the penalty for bounds, from which a repeated fit is taken instead of the previous one. A
+smaller one means that the same minimum was found again."""
+
+MIN_DISTANCE_FROM_LIMIT = 0.05
+"""Distance of a start value from its limits, as a fraction of the value or of the range (see `as_start_values`)."""
 
 
 @dataclass(frozen=True)
 class Problem:
-    """What stays the same through all attempts at a group.
+    """The input of the fit of one group, common to all attempts at it.
 
-    `retries` is False where a fit on a bound has been tried from other starts before: then the ladder is only for fits
-    that do not converge at all.
+    Parameters
+    ----------
+    members : tuple of MemberFit
+        The sources, each at its `start`.
+    sky : Block
+        Flat sky with its start value and limits.
+    pixels : Pixels
+        Image, error and mask.
+    data : GroupData
+        The fit group, for its segmentation map.
+    psf : array (odd, odd)
+        PSF at the pixels of the image.
+    ftol : float
+        Relative change of chi2 at which to stop.
+    retries : bool
+        Repeat a fit with a parameter on a bound from other start values. False where this has been done before; then
+        only fits that do not converge are repeated.
     """
 
     members: tuple[MemberFit, ...]
@@ -43,171 +66,230 @@ class Problem:
 
 
 def fit_jointly(problem: Problem) -> GroupFit:
-    """Fit all members from their `start`; those without light or pixels are held at their automatic model."""
+    """Fit all members from their `start`.
+
+    Members with fewer pixels than parameters, and those whose fit has no flux, are fixed at their automatic model.
+    """
     members = problem.members
     if not members or problem.pixels.count == 0:
-        return replaced_fit(problem)
-    frozen = {member.id for member in members if has_few_pixels(member, problem.pixels, problem.data)}
-    # twice: a member that comes out without light is held, and the others fitted again
+        return automatic_fit(problem)
+    fixed_ids = {member.id for member in members if has_few_pixels(member, problem.pixels, problem.data)}
+    # twice, because the other members are fitted again after one without flux has been fixed
     for _ in range(2):
-        best, retried = _best_of_ladder(problem, frozen)
+        best, retried_ids = _best_of_attempts(problem, fixed_ids)
         if best is None:
-            return replaced_fit(problem)
-        parts = _split(best.blocks, members)
-        dark = {m.id for m, part in zip(members, parts, strict=True) if _is_dark(part)} - frozen
-        if not dark:
-            return _group_fit(problem, best, frozen, retried)
-        frozen |= dark
-    return replaced_fit(problem)
+            return automatic_fit(problem)
+        fitted = _blocks_by_member(best.blocks, members)
+        without_flux = {m.id for m, blocks in zip(members, fitted, strict=True) if _has_no_flux(blocks)} - fixed_ids
+        if not without_flux:
+            return _group_fit(problem, best, fixed_ids, retried_ids)
+        fixed_ids |= without_flux
+    return automatic_fit(problem)
 
 
-def _best_of_ladder(problem: Problem, frozen: set[int]) -> tuple[ImfitSolution | None, set[int]]:
-    """Return the best of up to four fits, and the members whose start it changed.
+def _best_of_attempts(problem: Problem, fixed_ids: set[int]) -> tuple[ImfitSolution | None, set[int]]:
+    """Return the best of up to four fits, and the members whose start values were changed for it.
 
-    The ladder: as given; suspicious members turned by 45 degrees and flattened (cures nearly all that stick at
-    ell = 0); the same as small discs; Nelder–Mead, 5–10 times slower, only where nothing else converged.
+    1. From the given start values.
+    2. With the members on a bound rotated by 45 degrees and flattened, which helps nearly all that stay at ell = 0.
+    3. With these members started as small exponential discs.
+    4. With Nelder–Mead, which is 5–10 times slower, only if no fit has converged.
     """
     best: ImfitSolution | None = None
-    retried: set[int] = set()
-    everyone = {member.id for member in problem.members} - frozen
-    for change, solver in ((None, "LM"), (_turned, "LM"), (_small_disc, "LM"), (None, "NM")):
-        suspects = everyone if best is None else _on_bound(best, problem.members) - frozen
-        if best is not None and not (problem.retries and suspects and solver == "LM"):
+    retried_ids: set[int] = set()
+    free_ids = {member.id for member in problem.members} - fixed_ids
+    attempts = ((None, "LM"), (_rotated_and_flattened, "LM"), (_small_exponential_disc, "LM"), (None, "NM"))
+    for new_values, solver in attempts:
+        to_retry = free_ids if best is None else _ids_on_bound(best, problem.members) - fixed_ids
+        if best is not None and not (problem.retries and to_retry and solver == "LM"):
             break
-        starts = [_start(member, frozen, suspects, change) for member in problem.members]
-        solution = attempt([block for blocks in starts for block in blocks], problem, solver)
+        starts = [_start_blocks(member, fixed_ids, to_retry, new_values) for member in problem.members]
+        solution = fit_once([block for blocks in starts for block in blocks], problem, solver)
         if solution is None or not solution.converged:
             continue
-        # 1e-3: the same minimum found again is no reason to call the fit retried
-        if best is None or _score(solution) < _score(best) - 1e-3:
-            retried = set() if change is None and solver == "LM" else suspects
+        if best is None or _penalised_chi2(solution) < _penalised_chi2(best) - MIN_CHI2_GAIN:
+            retried_ids = set() if new_values is None and solver == "LM" else to_retry
             best = solution
-    return best, retried
+    return best, retried_ids
 
 
-def attempt(blocks: Sequence[Block], problem: Problem, solver: str = "LM") -> ImfitSolution | None:
-    """Run IMFIT once; None where there are fewer pixels than free parameters, or it fails."""
-    everything = [*blocks, problem.sky]
-    if problem.pixels.count <= sum(not parameter.fixed for parameter in parameters_of(everything)):
+def fit_once(blocks: Sequence[Block], problem: Problem, solver: str = "LM") -> ImfitSolution | None:
+    """Run IMFIT once on the blocks and the sky of the problem.
+
+    Parameters
+    ----------
+    blocks : sequence of Block
+        Start values and limits of all sources.
+    problem : Problem
+        Its sky, pixels, PSF and tolerance are used.
+    solver : {"LM", "NM"}
+        Levenberg–Marquardt or Nelder–Mead.
+
+    Returns
+    -------
+    ImfitSolution or None
+        None if there are no more pixels than free parameters, or if IMFIT fails.
+    """
+    blocks_and_sky = [*blocks, problem.sky]
+    if problem.pixels.count <= sum(not parameter.fixed for parameter in parameters_of(blocks_and_sky)):
         return None
     try:
-        return minimise(everything, problem.pixels, problem.psf, ftol=problem.ftol, solver=solver)
-    except Exception as failure:  # pyimfit raises bare Exceptions
+        return minimise(blocks_and_sky, problem.pixels, problem.psf, ftol=problem.ftol, solver=solver)
+    except Exception as failure:  # pyimfit raises plain Exceptions
         log.warning("IMFIT failed: %s", failure)
         return None
 
 
-def _score(solution: ImfitSolution) -> float:
-    """Return chi2, plus 1 for every parameter on a bound: a bound must gain more than noise to win."""
+def _penalised_chi2(solution: ImfitSolution) -> float:
+    """Return chi2 plus 1 for every parameter on a bound, so that noise alone does not favour a fit on a bound."""
     return solution.chi2 + sum(parameter.on_bound for parameter in parameters_of(solution.blocks[:-1]))
 
 
-def _on_bound(solution: ImfitSolution, members: Sequence[MemberFit]) -> set[int]:
+def _ids_on_bound(solution: ImfitSolution, members: Sequence[MemberFit]) -> set[int]:
     """Return the members with a parameter on a bound."""
-    pairs = zip(members, _split(solution.blocks, members), strict=True)
+    pairs = zip(members, _blocks_by_member(solution.blocks, members), strict=True)
     return {member.id for member, blocks in pairs if any(p.on_bound for p in parameters_of(blocks))}
 
 
-def _split(blocks: Sequence[Block], members: Sequence[MemberFit]) -> list[Blocks]:
+def _blocks_by_member(blocks: Sequence[Block], members: Sequence[MemberFit]) -> list[Blocks]:
     """Return the blocks of each member."""
-    stream = iter(blocks)
-    return [tuple(next(stream) for _ in member.automatic) for member in members]
+    remaining = iter(blocks)
+    return [tuple(next(remaining) for _ in member.automatic) for member in members]
 
 
-def _is_dark(blocks: Blocks) -> bool:
-    """Whether a model has no light, as far as we can integrate it."""
+def _has_no_flux(blocks: Blocks) -> bool:
+    """Return whether the total flux of a model is not positive; False if a function has no known integral."""
     fluxes = [function_flux(function) for block in blocks for function in block.functions]
     known = [flux for flux in fluxes if flux is not None]
     return len(known) == len(fluxes) and not (math.isfinite(sum(known)) and sum(known) > 0)
 
 
 def has_few_pixels(member: MemberFit, pixels: Pixels, data: GroupData) -> bool:
-    """Whether a source has fewer own pixels than free parameters: such a fit "converges" to anything."""
-    own = int(np.count_nonzero((data.segments == member.id) & ~pixels.mask))
-    return own < sum(not parameter.fixed for parameter in parameters_of(member.automatic))
+    """Return whether a source has fewer unmasked pixels in its segment than free parameters, too few for a fit.
+
+    Parameters
+    ----------
+    member : MemberFit
+        The source; the free parameters are those of its automatic model.
+    pixels : Pixels
+        The mask is used.
+    data : GroupData
+        The segmentation map is used.
+    """
+    count = int(np.count_nonzero((data.segments == member.id) & ~pixels.mask))
+    return count < sum(not parameter.fixed for parameter in parameters_of(member.automatic))
 
 
-# ---- starts ----------------------------------------------------------------------------------------------------
+# ---- start values ----------------------------------------------------------------------------------------------
 
 
-Change = Callable[[dict[str, float]], dict[str, float]]
+def _start_blocks(
+    member: MemberFit,
+    fixed_ids: set[int],
+    to_retry: set[int],
+    new_values: Callable[[Values], Values] | None,
+) -> Blocks:
+    """Return the start values of one member for one attempt.
 
-
-def _start(member: MemberFit, frozen: set[int], suspects: set[int], change: Change | None) -> Blocks:
-    """Return the start of one member in one attempt."""
-    if member.id in frozen:
-        return held(member.automatic)
-    if change is not None and member.id in suspects:
-        return changed(member.automatic, change)
+    Parameters
+    ----------
+    member : MemberFit
+        The source.
+    fixed_ids : set of int
+        Members that are fixed at their automatic model.
+    to_retry : set of int
+        Members to start from new values.
+    new_values : callable or None
+        Gives the new values from the automatic ones; None starts all members as given.
+    """
+    if member.id in fixed_ids:
+        return all_fixed(member.automatic)
+    if new_values is not None and member.id in to_retry:
+        return with_new_sersic_values(member.automatic, new_values)
     return member.start
 
 
-def held(blocks: Blocks) -> Blocks:
+def all_fixed(blocks: Blocks) -> Blocks:
     """Return the blocks with every parameter fixed."""
     return with_parameters(blocks, [replace(parameter, fixed=True) for parameter in parameters_of(blocks)])
 
 
-def changed(blocks: Blocks, change: Change) -> Blocks:
-    """Return the blocks with the free values of Sersic functions changed, inside their limits."""
-    new = []
+def with_new_sersic_values(blocks: Blocks, new_values: Callable[[Values], Values]) -> Blocks:
+    """Return the blocks with new values for the free parameters of their Sersic functions, inside the limits.
+
+    Parameters
+    ----------
+    blocks : tuple of Block
+        The blocks; functions other than Sersic are unchanged.
+    new_values : callable
+        Returns the new values, by name of the parameter, from all values of a function.
+    """
+    new_blocks = []
     for block in blocks:
         functions = []
         for function in block.functions:
             values = {parameter.name: parameter.value for parameter in function.parameters}
             if function.name == "Sersic":
-                values |= change(values)
-            moved = (p if p.fixed else replace(p, value=values[p.name]).clipped() for p in function.parameters)
-            functions.append(Function(function.name, tuple(moved)))
-        new.append(replace(block, functions=tuple(functions)))
-    return tuple(new)
+                values |= new_values(values)
+            parameters = (p if p.fixed else replace(p, value=values[p.name]).clipped() for p in function.parameters)
+            functions.append(Function(function.name, tuple(parameters)))
+        new_blocks.append(replace(block, functions=tuple(functions)))
+    return tuple(new_blocks)
 
 
-def _turned(values: dict[str, float]) -> dict[str, float]:
-    """Return a flatter start at another angle."""
+def _rotated_and_flattened(values: Values) -> Values:
+    """Return the start values of a flatter profile, rotated by 45 degrees."""
     return {"ell": min(values["ell"] + 0.25, 0.8), "PA": values["PA"] + 45.0}
 
 
-def _small_disc(values: dict[str, float]) -> dict[str, float]:
-    """Return an exponential disc of 0.7 times the size."""
+def _small_exponential_disc(values: Values) -> Values:
+    """Return the start values of an exponential disc with 0.7 times the half-light radius."""
     return {"n": 1.0, "r_e": 0.7 * values["r_e"], "ell": 0.3}
 
 
-def off_bounds(blocks: Blocks, automatic: Blocks) -> Blocks:
-    """Return a result as start values: limits and fixed values of `automatic`, at least 5 % away from a limit.
+def as_start_values(blocks: Blocks, automatic: Blocks) -> Blocks:
+    """Return the values of a fit as start values of the next one, kept away from their limits.
 
-    5 % of the value or its automatic start, and never more than 5 % of the range; 0.05 for ell, whose
-    derivatives vanish at 0 together with those of PA.
+    The distance from a limit is at least 5 % of the value or of its automatic start, but not more than 5 % of the
+    range. For ell it is 0.05, because at ell = 0 its derivatives and those of PA vanish.
+
+    Parameters
+    ----------
+    blocks : tuple of Block
+        The fit.
+    automatic : tuple of Block
+        The automatic start; limits and fixed values are taken from it.
     """
-    moved = []
+    starts = []
     for parameter, limit in zip(parameters_of(blocks), parameters_of(automatic), strict=True):
         start = replace(limit, value=limit.value if limit.fixed else parameter.value, error=None)
         if not start.fixed and start.lower is not None and start.upper is not None:
             scale = 1.0 if start.name == "ell" else max(abs(start.value), abs(limit.value))
-            margin = 0.05 * min(start.upper - start.lower, scale)
+            margin = MIN_DISTANCE_FROM_LIMIT * min(start.upper - start.lower, scale)
             start = replace(start, value=min(max(start.value, start.lower + margin), start.upper - margin))
-        moved.append(start)
-    return with_parameters(automatic, moved)
+        starts.append(start)
+    return with_parameters(automatic, starts)
 
 
 # ---- results ---------------------------------------------------------------------------------------------------
 
 
 def with_variances(blocks: Blocks, variances: Sequence[float] | np.ndarray | None) -> Blocks:
-    """Return the blocks with errors from variances, or 0 where there are none."""
+    """Return the blocks with the square roots of `variances` as errors; with zero errors for None."""
     parameters = parameters_of(blocks)
     errors = np.zeros(len(parameters)) if variances is None else np.sqrt(variances)
     return with_parameters(blocks, [replace(p, error=float(e)) for p, e in zip(parameters, errors, strict=True)])
 
 
-def _group_fit(problem: Problem, best: ImfitSolution, frozen: set[int], retried: set[int]) -> GroupFit:
-    """Return the result of a joint fit."""
+def _group_fit(problem: Problem, best: ImfitSolution, fixed_ids: set[int], retried_ids: set[int]) -> GroupFit:
+    """Return the result of a joint fit, with the flags of fixed and of retried members."""
     members = []
-    for member, blocks in zip(problem.members, _split(best.blocks, problem.members), strict=True):
+    for member, blocks in zip(problem.members, _blocks_by_member(best.blocks, problem.members), strict=True):
         flags = Flag(member.flags) & ~Flag.FIT_REPLACED
-        if member.id in frozen:
+        if member.id in fixed_ids:
             flags |= Flag.FIT_REPLACED
             blocks = with_variances(member.automatic, None)
-        elif member.id in retried:
+        elif member.id in retried_ids:
             flags |= Flag.FIT_RETRIED
         members.append(replace(member, blocks=blocks, flags=int(flags)))
     return GroupFit(
@@ -224,8 +306,8 @@ def _group_fit(problem: Problem, best: ImfitSolution, frozen: set[int], retried:
     )
 
 
-def replaced_fit(problem: Problem, flag: Flag = NO_FLAG) -> GroupFit:
-    """Return a group in which every member has its automatic model; nothing here can fail."""
+def automatic_fit(problem: Problem, flag: Flag = NO_FLAG) -> GroupFit:
+    """Return a result in which every member has its automatic model, flagged as replaced and with `flag`."""
     members = [
         replace(
             member,

@@ -1,4 +1,4 @@
-"""From fitted functions to a model image: Sersic profiles by exact integration, all others as IMFIT draws them."""
+"""Draw the model image of a fit: Sersic profiles by exact integration, all other functions with IMFIT."""
 
 from __future__ import annotations
 
@@ -16,19 +16,29 @@ from .result import MemberFit, function_flux
 if TYPE_CHECKING:
     from astropy.wcs import WCS
 
-OTHER_RADII = 10.0
-"""Half side of the stamp of functions that are not Sersic, in their largest length scale."""
+STAMP_SCALE_LENGTHS = 10.0
+"""Half side of the stamp of functions other than Sersic, in units of their largest length parameter. It contains
+99.95 % of the flux of an exponential disc."""
 MAX_HALF_SIZE = 1500
-"""Model pixels: the longest half side of such a stamp."""
+"""Maximum half side of such a stamp in model pixels."""
 
 
 def model_of(member: MemberFit, wcs: WCS, oversampling: int) -> Model:
-    """Return the un-convolved model of a fitted source on pixels `oversampling` times finer than the stack's.
+    """Return the un-convolved model of a fitted source on pixels finer than those of the stack.
+
+    Parameters
+    ----------
+    member : MemberFit
+        The fit of the source.
+    wcs : WCS
+        World coordinates of the stack.
+    oversampling : int
+        Model pixels per detection pixel along each axis.
 
     Raises
     ------
     ValueError
-        The functions have no light at all.
+        The model has no position, or its total flux is not positive.
     """
     y, x = centre_of(member)
     ra, dec = pixel_to_sky(wcs, np.array([y]), np.array([x]))
@@ -47,12 +57,18 @@ def model_of(member: MemberFit, wcs: WCS, oversampling: int) -> Model:
     data = draw_functions(member.blocks, shape, oversampling, reference=(y, x), centre=middle)
     total = float(data.sum())
     if not total > 0:
-        raise ValueError(f"the functions of source {member.id} have the total light {total:g}: expected a positive one")
+        raise ValueError(f"the total flux of the model of source {member.id} is {total:g}; expected a positive flux")
     return Model(data, middle, sky, jacobian / oversampling, total)
 
 
 def centre_of(member: MemberFit) -> tuple[float, float]:
-    """Return the position (y, x) of a source: that of its first function."""
+    """Return the position (y, x) of a source, which is that of its first block, in 0-based pixels of the stack.
+
+    Raises
+    ------
+    ValueError
+        The first block has no position.
+    """
     first = member.blocks[0]
     if first.y0 is None or first.x0 is None:
         raise ValueError(f"the model of source {member.id} has no position")
@@ -60,15 +76,15 @@ def centre_of(member: MemberFit) -> tuple[float, float]:
 
 
 def half_size_of(blocks: tuple[Block, ...], oversampling: int) -> int:
-    """Return the half side in model pixels of a stamp that holds all functions."""
+    """Return the half side in model pixels of a stamp that contains all functions."""
     half = 8.0 * oversampling
     for block in blocks:
         for function in block.functions:
-            named = {p.name: p.value for p in function.parameters}
+            values = {p.name: p.value for p in function.parameters}
             if function.name == "Sersic":
-                sides = stamp_half_size(named["n"], named["r_e"] * oversampling, named["ell"], named["PA"])
+                sides = stamp_half_size(values["n"], values["r_e"] * oversampling, values["ell"], values["PA"])
                 half = max(half, *sides)
                 continue
-            lengths = [v for name, v in named.items() if name.startswith(("r_", "h", "sigma", "R_", "fwhm"))]
-            half = max(half, OTHER_RADII * oversampling * max(lengths, default=0.0))
+            lengths = [v for name, v in values.items() if name.startswith(("r_", "h", "sigma", "R_", "fwhm"))]
+            half = max(half, STAMP_SCALE_LENGTHS * oversampling * max(lengths, default=0.0))
     return min(int(np.ceil(half)), MAX_HALF_SIZE)

@@ -1,9 +1,9 @@
-"""The lines of overrides/{id}.dat that are ours and not IMFIT's: whom a source is fitted with, and in which pixels.
+"""Read the lines of overrides/{id}.dat that are not IMFIT's: which sources are fitted together, and in which pixels.
 
-`GROUP alone` takes the source out of its group: it is fitted by itself, and the group masks its pixels and subtracts
-its light as that of any neighbour. `GROUP with 12 15` brings these sources into one group, wherever they lie.
-`PIXELS cutout` says that X0, Y0 count from the cutout imfit/{main}/img.fits instead of det_stack.fits; the files that
-IMFIT and we write into a group's folder are recognised by their first lines.
+`GROUP alone` takes the source out of its group: it is fitted by itself, and the remaining group masks its pixels and
+subtracts its model like that of any neighbour. `GROUP with 12 15` puts these sources into one group, whatever their
+positions. `PIXELS cutout` says that X0, Y0 are pixels of the cutout imfit/{main}/img.fits instead of det_stack.fits.
+Files that IMFIT or this program has written into the folder of a group are recognised by their first lines.
 """
 
 from __future__ import annotations
@@ -16,29 +16,30 @@ from dataclasses import dataclass
 from ..core.errors import OverrideError
 
 KEYWORDS = ("GROUP", "PIXELS", "FUNCTION")
+"""First words of lines other than parameter lines, to suggest the right one for a misspelled word."""
 GROUP_FORM = "'GROUP alone' or 'GROUP with' and IDs"
 PIXELS_FORM = "'PIXELS stack' or 'PIXELS cutout'"
 ORIGIN = "pixels of the cutout whose first pixel is X={x} Y={y} of det_stack.fits"
-"""The first comment line of our files of a group."""
+"""The first comment line of the IMFIT files that this program writes for a group."""
 
-_ORIGIN = re.compile(r"^#\s*" + ORIGIN.format(x=r"(-?\d+)", y=r"(-?\d+)"), re.MULTILINE)
-_IMFIT = re.compile(r"^#.*\bmodel results for imfit\b", re.MULTILINE)
+_ORIGIN_LINE = re.compile(r"^#\s*" + ORIGIN.format(x=r"(-?\d+)", y=r"(-?\d+)"), re.MULTILINE)
+_IMFIT_HEADER = re.compile(r"^#.*\bmodel results for imfit\b", re.MULTILINE)
 
 
 @dataclass(frozen=True)
 class Directives:
-    """What a file says beside IMFIT's lines.
+    """Grouping and pixel coordinates that a file requests.
 
     Parameters
     ----------
     alone : bool
-        The source is a group of its own.
+        The source is fitted as a group of its own.
     partners : tuple of int
-        Sources to be fitted with it.
+        Sources to be fitted together with it.
     in_cutout : bool
         Positions are pixels of a cutout.
     origin : (y, x) or None
-        0-based position of its first pixel on the stack; None: that of the source's present group.
+        0-based position of the cutout's first pixel on the stack; None for the cutout of the source's present group.
     """
 
     alone: bool = False
@@ -48,16 +49,16 @@ class Directives:
 
 
 def split_directives(text: str, source: str) -> tuple[Directives, str]:
-    """Return the directives and the text without them, its lines in their places.
+    """Return the directives of a file, and its text with the lines of the directives left empty.
 
     Raises
     ------
     OverrideError
-        File, line, what was expected and found.
+        A line is not valid. The message gives file, line, what was expected and what was found.
     """
     alone, pixels = False, ""
     partners: set[int] = set()
-    rest = []
+    remaining_lines = []
     for number, raw in enumerate(text.splitlines(), start=1):
         words = raw.partition("#")[0].split()
         place = f"{source}, line {number}"
@@ -72,17 +73,18 @@ def split_directives(text: str, source: str) -> tuple[Directives, str]:
             close = difflib.get_close_matches(words[0].upper(), KEYWORDS, n=1, cutoff=0.75)
             if close:
                 raise OverrideError(f"{place}: found '{words[0]}'; did you mean {close[0]}?")
-        rest.append("" if words and words[0] in ("GROUP", "PIXELS") else raw)
+        remaining_lines.append("" if words and words[0] in ("GROUP", "PIXELS") else raw)
         if alone and partners:
-            raise OverrideError(f"{place}: a source is fitted alone or with others; keep one GROUP line.")
-    origin = _ORIGIN.search(text)
-    in_cutout = pixels == "cutout" or (not pixels and (origin is not None or _IMFIT.search(text) is not None))
-    first = (int(origin.group(2)) - 1, int(origin.group(1)) - 1) if origin and in_cutout else None
-    return Directives(alone, tuple(sorted(partners)), in_cutout, first), "\n".join(rest)
+            raise OverrideError(f"{place}: found both GROUP alone and GROUP with; keep one of them.")
+    origin_found = _ORIGIN_LINE.search(text)
+    is_imfit_file = origin_found is not None or _IMFIT_HEADER.search(text) is not None
+    in_cutout = pixels == "cutout" or (not pixels and is_imfit_file)
+    origin = (int(origin_found.group(2)) - 1, int(origin_found.group(1)) - 1) if origin_found and in_cutout else None
+    return Directives(alone, tuple(sorted(partners)), in_cutout, origin), "\n".join(remaining_lines)
 
 
 def _group_ids(words: list[str], place: str) -> set[int]:
-    """Return the partners that a GROUP line names; none for `alone`."""
+    """Return the partners that a GROUP line lists; none for `alone`."""
     if words == ["alone"]:
         return set()
     ids = [word.strip(",") for word in words[1:]]
@@ -92,40 +94,41 @@ def _group_ids(words: list[str], place: str) -> set[int]:
 
 
 def origin_line(y0: int, x0: int) -> str:
-    """Return the comment that tells where a cutout lies whose first pixel is (y0, x0), 0-based, on the stack."""
+    """Return the comment that gives the position on the stack of a cutout with the first pixel (y0, x0), 0-based."""
     return ORIGIN.format(x=x0 + 1, y=y0 + 1)
 
 
 def requested_groups(texts: Mapping[int, tuple[str, str]]) -> dict[str, list]:
-    """Return what all overrides together say of the groups: `alone` (IDs) and `together` (lists of IDs), ordered.
+    """Return the groups that all override files request: `alone` (IDs) and `together` (lists of IDs), sorted.
 
     Parameters
     ----------
     texts : mapping of source to (text, name of the file)
+        Content of all override files.
 
     Raises
     ------
     OverrideError
-        A file names its own source, or one that another file wants alone.
+        A file lists its own source as a partner, or a source that is requested alone by its own file.
     """
-    said = {id_: split_directives(text, name)[0] for id_, (text, name) in texts.items()}
-    for id_, directives in said.items():
+    requests = {id_: split_directives(text, name)[0] for id_, (text, name) in texts.items()}
+    for id_, directives in requests.items():
         name = texts[id_][1]
         for partner in directives.partners:
             if partner == id_:
-                raise OverrideError(f"{name}: GROUP with {id_} names the source itself; name the others.")
-            if partner in said and said[partner].alone:
+                raise OverrideError(f"{name}: GROUP with {id_} lists the source itself; list only other sources.")
+            if partner in requests and requests[partner].alone:
                 raise OverrideError(
                     f"{name}: GROUP with {partner}, but {texts[partner][1]} says GROUP alone; drop one of the two."
                 )
-    pairs = [{id_, *directives.partners} for id_, directives in said.items() if directives.partners]
-    return {"alone": sorted(i for i, d in said.items() if d.alone), "together": _united(pairs)}
+    sets = [{id_, *directives.partners} for id_, directives in requests.items() if directives.partners]
+    return {"alone": sorted(i for i, d in requests.items() if d.alone), "together": _merged(sets)}
 
 
-def _united(sets: Iterable[set[int]]) -> list[list[int]]:
-    """Return sets that share a member as one."""
-    united: list[set[int]] = []
+def _merged(sets: Iterable[set[int]]) -> list[list[int]]:
+    """Return the sets, sorted, with those that share a member merged into one."""
+    merged: list[set[int]] = []
     for new in sets:
-        apart = [old for old in united if not old & new]
-        united = [*apart, new.union(*(old for old in united if old & new))]
-    return sorted(sorted(one) for one in united)
+        disjoint = [old for old in merged if not old & new]
+        merged = [*disjoint, new.union(*(old for old in merged if old & new))]
+    return sorted(sorted(ids) for ids in merged)

@@ -1,4 +1,4 @@
-"""What a fit of a group leaves behind: models, errors, covariance, flags; as JSON and as IMFIT's text."""
+"""Result of the fit of a group: models, errors, covariance and flags, as JSON and as IMFIT's configuration."""
 
 from __future__ import annotations
 
@@ -24,22 +24,24 @@ class MemberFit:
     id : int
         The source.
     blocks : tuple of Block
-        Best model: one Sersic, or what the user's override says. Every parameter has an error (0 where held).
+        Best model: one Sersic profile, or the functions of the user override. Every parameter has an error, which is 0
+        for fixed ones.
     start : tuple of Block
-        Where this pass started, with limits.
+        Start values of this pass, with limits.
     automatic : tuple of Block
-        The start from moments and override: also the model where every fit failed.
+        Automatic start values from moments, with the user override applied; also the model where every fit failed.
     single : tuple of Block
         The fit of this source alone, the others masked; empty in a group of one.
     single_sky : float
-        The flat sky of that fit.
+        The background level in the fit of this source alone.
     flags : int
         Bits of `Flag`.
     chi2_segment : float or None
         Reduced chi2 over the source's own pixels; None after the first pass.
     covariance : matrix
-        Of `Block.parameters`, marginal over the group and the sky; for one Sersic in the order X0, Y0, PA (deg),
-        ell, n, I_e, r_e. Zero for what was held; empty after the first pass and for a replaced model.
+        Covariance of `Block.parameters`, marginalised over the group and the sky; for one Sersic profile in the order
+        X0, Y0, PA (deg), ell, n, I_e, r_e. Zero for fixed parameters; empty after the first pass and for a replaced
+        model.
     """
 
     id: int
@@ -54,17 +56,38 @@ class MemberFit:
 
     @property
     def sersic(self) -> Sersic | None:
-        """The profile where the model is one Sersic."""
+        """The profile if the model is a single Sersic function, else None."""
         return block_sersic(self.blocks[0]) if len(self.blocks) == 1 else None
 
 
 @dataclass(frozen=True)
 class GroupFit:
-    """The fit of one group: `members` in the order of the group, flat `sky`, quality of the fit.
+    """The fit of one group.
 
-    chi2 is NaN where every model was replaced. `covariance` is of all parameters and the sky, in the order of
-    `names` ("7.n"; "sky" last). `seconds` is the processor time it took: it takes no part in
-    comparisons and is not stored, so that equal fits make equal files.
+    Parameters
+    ----------
+    box : Box
+        The cutout, in pixels of the detection image.
+    members : tuple of MemberFit
+        The sources in the order of the group.
+    sky, sky_start : Parameter
+        Background level, and its start value with limits.
+    chi2 : float
+        Sum over the unmasked pixels; NaN where every model was replaced.
+    n_pixels, n_free : int
+        Number of unmasked pixels and of free parameters.
+    converged : bool
+        Whether the solver has converged.
+    solver : str
+        The solver of the best fit.
+    evaluations : int
+        Number of model images drawn.
+    names : tuple of str
+        Names of all parameters, such as "7.n"; the last is "sky".
+    covariance : matrix
+        Covariance in the order of `names`; empty after the first pass.
+    seconds : float
+        Processor time of the fit. It is neither compared nor stored, so that equal fits give equal files.
     """
 
     box: Box
@@ -83,7 +106,7 @@ class GroupFit:
 
     @property
     def reduced_chi2(self) -> float:
-        """chi2 per degree of freedom; NaN without a fit."""
+        """chi2 per degree of freedom; NaN without a fit or without degrees of freedom."""
         degrees = self.n_pixels - self.n_free
         return self.chi2 / degrees if degrees > 0 else float("nan")
 
@@ -92,7 +115,7 @@ class GroupFit:
         return next(member for member in self.members if member.id == id_)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain lists, numbers and strings; through JSON and `from_dict` every bit survives."""
+        """Return plain lists, numbers and strings, from which `from_dict` restores the same fit exactly."""
         content = asdict(replace(self, members=()))
         del content["seconds"]
         content["box"] = [self.box.y0, self.box.x0, self.box.y1, self.box.x1]
@@ -102,7 +125,7 @@ class GroupFit:
 
     @classmethod
     def from_dict(cls, content: dict[str, Any]) -> GroupFit:
-        """Return the fit that `to_dict` wrote."""
+        """Return the fit from the result of `to_dict`."""
         return cls(
             **{
                 **content,
@@ -117,6 +140,7 @@ class GroupFit:
 
 
 BLOCK_FIELDS = ("blocks", "start", "automatic", "single")
+"""Fields of `MemberFit` that contain blocks."""
 
 
 def _member_to_dict(member: MemberFit) -> dict[str, Any]:
@@ -142,14 +166,14 @@ def _block_to_dict(block: Block) -> dict[str, Any]:
 
 
 def _block_from_dict(content: dict[str, Any]) -> Block:
-    """Return the block that `_block_to_dict` wrote."""
+    """Return the block from the result of `_block_to_dict`."""
     functions = tuple(Function(name, tuple(Parameter(*p) for p in inner)) for name, inner in content["functions"])
     y0, x0 = (None if content[key] is None else Parameter(*content[key]) for key in ("y0", "x0"))
     return Block(y0, x0, functions, content["id"])
 
 
 def _parameter_to_list(parameter: Parameter) -> list[Any]:
-    """Return the fields in the order of `Parameter`."""
+    """Return the fields of a parameter in the order of `Parameter`."""
     p = parameter
     return [p.name, p.value, p.lower, p.upper, p.fixed, p.error]
 
@@ -159,11 +183,22 @@ def as_matrix(rows: Sequence[Sequence[float]] | np.ndarray) -> Matrix:
     return tuple(tuple(float(value) for value in row) for row in rows)
 
 
-def sersic_block(sersic: Sersic, id_: int, *, move: float, r_e_range: tuple[float, float]) -> Block:
+def sersic_block(sersic: Sersic, id_: int, *, max_offset: float, r_e_range: tuple[float, float]) -> Block:
     """Return a profile as a block with limits.
 
-    Position ± `move` pixels, r_e in `r_e_range` pixels, ell 0 … 0.95, n 0.1 … 8, I_e 0 … 1e6 times its start.
-    PA is free, so that a fit can turn through 0.
+    ell is limited to 0 … 0.95, n to 0.1 … 8 and I_e to 0 … 1e6 times its start value. PA has no limits, so that it can
+    pass through 0 in a fit.
+
+    Parameters
+    ----------
+    sersic : Sersic
+        Start values.
+    id_ : int
+        The source.
+    max_offset : float
+        Pixels by which the centre may move along each axis.
+    r_e_range : (lower, upper)
+        Limits of r_e in pixels.
     """
     p = sersic
     parameters = (
@@ -173,12 +208,12 @@ def sersic_block(sersic: Sersic, id_: int, *, move: float, r_e_range: tuple[floa
         Parameter("I_e", p.i_e, 0.0, 1e6 * p.i_e),
         Parameter("r_e", p.r_e, *r_e_range).clipped(),
     )
-    y0 = Parameter("Y0", p.y, p.y - move, p.y + move)
-    return Block(y0, Parameter("X0", p.x, p.x - move, p.x + move), (Function("Sersic", parameters),), id_)
+    y0 = Parameter("Y0", p.y, p.y - max_offset, p.y + max_offset)
+    return Block(y0, Parameter("X0", p.x, p.x - max_offset, p.x + max_offset), (Function("Sersic", parameters),), id_)
 
 
 def block_sersic(block: Block) -> Sersic | None:
-    """Return the profile of a block of one Sersic function, None for any other."""
+    """Return the profile of a block with a single Sersic function, or None for any other block."""
     if len(block.functions) != 1 or block.functions[0].name != "Sersic" or block.y0 is None or block.x0 is None:
         return None
     values = (parameter.value for parameter in block.functions[0].parameters)
@@ -186,7 +221,7 @@ def block_sersic(block: Block) -> Sersic | None:
 
 
 def function_flux(function: Function) -> float | None:
-    """Return the total light of a Sersic or PointSource; None for functions that we do not integrate."""
+    """Return the total flux of a Sersic or PointSource function, or None for functions without a known integral."""
     if function.name == "Sersic":
         n, r_e, ell, i_e = (function[name].value for name in ("n", "r_e", "ell", "I_e"))
         return total_flux(n, r_e, ell, i_e)
@@ -196,17 +231,17 @@ def function_flux(function: Function) -> float | None:
 
 
 def start_config(fit: GroupFit) -> ImfitConfig:
-    """Return imfit_config.dat of this pass."""
+    """Return the content of imfit_config.dat: start values and limits of this pass."""
     return _config([block for member in fit.members for block in member.start], fit.sky_start)
 
 
 def best_config(fit: GroupFit) -> ImfitConfig:
-    """Return imfit_bestfit.dat."""
+    """Return the content of imfit_bestfit.dat: best-fit values and errors."""
     return _config([block for member in fit.members for block in member.blocks], fit.sky)
 
 
 def single_configs(fit: GroupFit, id_: int) -> tuple[ImfitConfig, ImfitConfig]:
-    """Return start and best fit of a source alone; those of the group where it has one member."""
+    """Return start values and best fit of a source fitted alone; those of the group if it has a single member."""
     member = fit.member(id_)
     if not member.single:
         return start_config(fit), best_config(fit)
@@ -215,7 +250,7 @@ def single_configs(fit: GroupFit, id_: int) -> tuple[ImfitConfig, ImfitConfig]:
 
 
 def _config(blocks: Sequence[Block], sky: Parameter) -> ImfitConfig:
-    """Return blocks and a flat sky, whose centre means nothing."""
+    """Return the configuration of blocks and a flat sky, whose centre has no meaning."""
     centre = Parameter("Y0", 0.0, fixed=True), Parameter("X0", 0.0, fixed=True)
     if sky.error is not None:
         centre = replace(centre[0], error=0.0), replace(centre[1], error=0.0)

@@ -23,15 +23,17 @@ TABLE_DTYPE = np.dtype(
     [("id", "i4"), ("group", "i4"), ("flag", "i4"), ("n_pixels", "i4"), *((name, "f8") for name in _REALS),
      ("covariance", "f8", (6, 6)), ("functions", "U60")]
 )  # fmt: skip
-"""One row a source. x, y are 1-based pixels of det_stack.fits, pa in degrees from +y counter-clockwise, r_e in pixels;
-chi2 and n_pixels are of the group, chi2_red of the source's own segment. NaN where the model is no single Sersic.
-`covariance` is of y, x, pa, ell, n, r_e, marginal over all else; zero for what was held, NaN where it is not known."""
-# The fit's order is X0, Y0, PA, ell, n, I_e, r_e.
-_FROM_FIT = [1, 0, 2, 3, 4, 6]
+"""Columns of the table, which has one row per source. x, y are 1-based pixels of det_stack.fits, pa is in degrees
+counter-clockwise from +y, and r_e is in pixels. chi2, chi2_red_group and n_pixels are those of the group, chi2_red is
+that of the source's segment. Parameters are NaN if the model is not a single Sersic profile. `covariance` is that of
+y, x, pa, ell, n, r_e, marginalised over all other parameters: zero for fixed parameters, NaN where it is unknown."""
+_TABLE_ORDER = [1, 0, 2, 3, 4, 6]
+"""Indices of y, x, pa, ell, n, r_e in the order of the fit: X0, Y0, PA, ell, n, I_e, r_e."""
 _NAMES = ("x", "y", "pa", "ell", "n", "i_e", "r_e")
-_PA = 2
-_LARGEST_PA_ERR = 180.0 / math.sqrt(12.0)
-"""Degrees: the spread of an angle of which nothing is known. A fit that ended round has a formal one of 10¹⁴."""
+_PA_INDEX = 2
+"""Index of the position angle in the table's covariance."""
+_MAX_PA_ERR = 180.0 / math.sqrt(12.0)
+"""Error in degrees of a completely unknown position angle. The formal error of a round profile can be 10¹⁴."""
 
 
 def fit_table(
@@ -46,13 +48,13 @@ def fit_table(
     Parameters
     ----------
     fits, members : mappings
-        By the main source of each group.
+        Fit and source IDs of each group, by main source.
     custom : set of int
-        Sources with a model of the user's.
+        Sources with a custom model from the user.
     wcs : WCS
-        Of the stack.
-    oversampling : mapping
-        Model pixels per detection pixel, by source.
+        World coordinates of the stack.
+    oversampling : mapping of int to float
+        Model pixels per detection pixel along each axis, by source.
     """
     rows = []
     for group, ids in members.items():
@@ -68,11 +70,12 @@ def fit_table(
                 _fill(row, fits[group], fits[group].member(source))
             rows.append(row)
     table = np.sort(np.concatenate(rows), order="id")
-    _add_sky(table, wcs)
+    _add_sky_positions(table, wcs)
     return table
 
 
 def _fill(row: np.ndarray, fit: GroupFit, member: MemberFit) -> None:
+    """Write the fit of a source into its row; positions on the sky follow in `_add_sky_positions`."""
     row["flag"], row["n_pixels"] = member.flags, fit.n_pixels
     row["chi2"], row["chi2_red_group"] = fit.chi2, fit.reduced_chi2
     row["chi2_red"] = np.nan if member.chi2_segment is None else member.chi2_segment
@@ -92,22 +95,24 @@ def _fill(row: np.ndarray, fit: GroupFit, member: MemberFit) -> None:
         if name not in ("x", "y"):
             row[name] = parameter.value
         row[f"{name}_err"] = np.nan if parameter.error is None else parameter.error
-    row["pa_err"] = np.minimum(row["pa_err"], _LARGEST_PA_ERR)
+    row["pa_err"] = np.minimum(row["pa_err"], _MAX_PA_ERR)
     if member.covariance:
-        row["covariance"][0] = _with_known_angle(np.array(member.covariance)[np.ix_(_FROM_FIT, _FROM_FIT)])
+        in_order = np.array(member.covariance)[np.ix_(_TABLE_ORDER, _TABLE_ORDER)]
+        row["covariance"][0] = _with_limited_angle_error(in_order)
 
 
-def _with_known_angle(covariance: np.ndarray) -> np.ndarray:
-    """Return the covariance with the error of the position angle no larger than `_LARGEST_PA_ERR`."""
-    error = math.sqrt(covariance[_PA, _PA])
+def _with_limited_angle_error(covariance: np.ndarray) -> np.ndarray:
+    """Return the covariance with the error of the position angle limited to `_MAX_PA_ERR`, correlations unchanged."""
+    error = math.sqrt(covariance[_PA_INDEX, _PA_INDEX])
     scale = np.ones(len(covariance))
-    scale[_PA] = min(1.0, _LARGEST_PA_ERR / error) if error > 0 else 1.0
+    scale[_PA_INDEX] = min(1.0, _MAX_PA_ERR / error) if error > 0 else 1.0
     return covariance * np.outer(scale, scale)
 
 
-def _add_sky(table: np.ndarray, wcs: WCS) -> None:
-    placed = np.isfinite(table["x"])
-    if placed.any():
-        ra, dec = pixel_to_sky(wcs, table["y"][placed] - 1.0, table["x"][placed] - 1.0)
-        table["ra"][placed], table["dec"][placed] = ra, dec
+def _add_sky_positions(table: np.ndarray, wcs: WCS) -> None:
+    """Write ra, dec and r_e_arcsec of all sources into the table."""
+    has_position = np.isfinite(table["x"])
+    if has_position.any():
+        ra, dec = pixel_to_sky(wcs, table["y"][has_position] - 1.0, table["x"][has_position] - 1.0)
+        table["ra"][has_position], table["dec"][has_position] = ra, dec
     table["r_e_arcsec"] = table["r_e"] * pixel_scale(wcs)

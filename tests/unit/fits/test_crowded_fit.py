@@ -1,14 +1,16 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from galaxy_stamps import fitting_psf, galaxy, star
 from unblend.core.flags import Flag
 from unblend.core.nouns import Box
 from unblend.fits import crowded_fit
-from unblend.fits.crowded_fit import cutout, fit_group
+from unblend.fits.crowded_fit import fit_group
 from unblend.fits.group_data import GroupData, group_starts
-from unblend.fits.imfit import parameters_of
+from unblend.fits.imfit import parameters_of, with_parameters
 from unblend.fits.joint_fit import Problem
 from unblend.fits.passes import evaluate_members, fit_first_pass, fit_second_pass
 
@@ -17,7 +19,7 @@ SIDE = 60
 
 
 def crowd(places, seed=3, side=SIDE):
-    """Return the truth and the group of galaxies of S/N 50 to 300 with half-light radii of 2 to 3 pixels."""
+    """Return the true parameters and the fit group of galaxies with S/N 50 to 300 and r_e of 2 to 3 pixels."""
     rng = np.random.default_rng(seed)
     fluxes = np.linspace(2500.0, 700.0, len(places))
     shapes = [
@@ -38,20 +40,20 @@ def five():
 
 @pytest.fixture(scope="module")
 def both_ways(five):
-    """The same five galaxies fitted jointly by IMFIT, and as a crowd."""
+    """Return fits of the same five galaxies, jointly by IMFIT and as a crowd, and the image of the latter."""
     data, psf = five[1], fitting_psf()
     joint = fit_second_pass(data, psf, fit_first_pass(data, psf))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(crowded_fit, "MAX_TOGETHER", 4)
+        patch.setattr(crowded_fit, "MAX_JOINT_SOURCES", 4)
         crowded = fit_second_pass(data, psf, fit_first_pass(data, psf))
         light = evaluate_members(crowded, psf, data.box)
     return joint, crowded, light
 
 
-def test_a_crowd_comes_to_the_minimum_of_the_joint_fit(both_ways):
+def test_a_crowd_reaches_the_minimum_of_the_joint_fit(both_ways):
     joint, crowded, _ = both_ways
     assert (joint.solver, crowded.solver) == ("LM", "LM source by source") and crowded.converged
-    # a tenth of the change of chi2 that one sigma of one parameter makes
+    # a tenth of the change of chi2 by one sigma of one parameter
     assert crowded.chi2 == pytest.approx(joint.chi2, abs=0.1)
     assert crowded.n_free == joint.n_free == 36 and crowded.names == joint.names
     for own, other in zip(crowded.members, joint.members, strict=True):
@@ -59,11 +61,11 @@ def test_a_crowd_comes_to_the_minimum_of_the_joint_fit(both_ways):
         for p, q in zip(parameters_of(own.blocks), parameters_of(other.blocks), strict=True):
             away = (p.value - q.value + 90.0) % 180.0 - 90.0 if p.name == "PA" else p.value - q.value
             assert abs(away) < 0.1 * q.error, p.name
-            # derivatives drawn source by source are those of all together
+            # derivatives drawn source by source agree with those of all sources together
             assert p.error == pytest.approx(q.error, rel=0.02)
 
 
-def test_the_light_of_a_crowd_is_the_sum_of_its_sources(both_ways, five):
+def test_the_image_of_a_crowd_is_the_sum_of_its_sources(both_ways, five):
     _, crowded, light = both_ways
     assert np.allclose(light, evaluate_members(crowded, fitting_psf(), five[1].box), atol=1e-6)
 
@@ -73,16 +75,9 @@ def problem_of(data, **more):
     return Problem(tuple(members), sky, pixels, data, fitting_psf(), 1e-4, **more)
 
 
-def test_the_cutout_of_a_source_lies_on_that_of_its_group(five):
-    for id_ in five[1].members:
-        box = cutout(five[1], id_)
-        rows, columns = np.nonzero(five[1].segments == id_)
-        assert Box(rows.min(), columns.min(), rows.max() + 1, columns.max() + 1) in box and box in five[1].box
-
-
-def test_what_is_doubtful_is_fitted_again_by_itself(five, monkeypatch):
-    """A star becomes a point among the others, and a start on a bound leaves it."""
-    monkeypatch.setattr(crowded_fit, "MAX_TOGETHER", 4)
+def test_an_unresolved_member_of_a_crowd_is_fitted_again_by_itself(five, monkeypatch):
+    """A star between galaxies becomes a point source."""
+    monkeypatch.setattr(crowded_fit, "MAX_JOINT_SOURCES", 4)
     data = five[1]
     lone = star(46.3, 24.6, 5000.0, shape=(SIDE, SIDE)) - galaxy(*five[0][4], shape=(SIDE, SIDE))
     fit = fit_first_pass(GroupData(**{**data.__dict__, "image": data.image + lone}), fitting_psf())
@@ -92,8 +87,8 @@ def test_what_is_doubtful_is_fitted_again_by_itself(five, monkeypatch):
     assert all(member.sersic is not None for member in fit.members[:4])
 
 
-def test_a_member_without_pixels_is_held_and_the_crowd_fitted(five, monkeypatch):
-    monkeypatch.setattr(crowded_fit, "MAX_TOGETHER", 2)
+def test_a_member_without_pixels_is_fixed_and_the_others_are_fitted(five, monkeypatch):
+    monkeypatch.setattr(crowded_fit, "MAX_JOINT_SOURCES", 2)
     data = five[1]
     mask = data.segments == 5
     mask[46, 24] = False
@@ -104,12 +99,8 @@ def test_a_member_without_pixels_is_held_and_the_crowd_fitted(five, monkeypatch)
 
 
 def test_limits_are_kept(five, monkeypatch):
-    """A source whose start has narrow limits ends inside them."""
-    from dataclasses import replace
-
-    from unblend.fits.imfit import with_parameters
-
-    monkeypatch.setattr(crowded_fit, "MAX_TOGETHER", 2)
+    """A source with narrow limits ends inside them."""
+    monkeypatch.setattr(crowded_fit, "MAX_JOINT_SOURCES", 2)
     problem = problem_of(five[1], retries=False)
     blocks = problem.members[0].automatic
     tight = [replace(p, lower=2.9, upper=3.1, value=3.0) if p.name == "n" else p for p in parameters_of(blocks)]

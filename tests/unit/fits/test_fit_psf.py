@@ -8,16 +8,16 @@ from unblend.fits.fit_psf import fit_psf
 
 
 def centred(array, side):
-    """The central square of an odd array, of unit sum."""
+    """Return the central square of an odd array, with unit sum."""
     cut = (array.shape[0] - side) // 2
     square = array[cut : cut + side, cut : cut + side]
     return square / square.sum()
 
 
-def test_the_pixel_is_taken_out_of_an_effective_psf():
+def test_the_pixel_response_is_removed_from_an_effective_psf():
     found = fit_psf(Psf(psf_array(), (30.0, 30.0)))
     truth = centred(psf_array(OPTICAL), found.shape[0])
-    # 1e-3 of the light is cropped, the edge of the array at 1e-5 of the peak rings a little
+    # the crop removes 1e-3 of the flux, and the edge of the array at 1e-5 of the peak causes some ringing
     assert np.abs(found - truth).max() < 3e-3 * truth.max()
     untreated = centred(psf_array(), found.shape[0])
     assert np.abs(untreated - truth).max() > 0.03 * truth.max()
@@ -28,18 +28,18 @@ def test_an_optical_psf_is_only_cropped():
     assert np.allclose(found, centred(psf_array(OPTICAL), found.shape[0]), atol=1e-12)
 
 
-def test_odd_of_unit_sum_and_all_but_three_thousandths_of_the_light():
+def test_the_psf_is_odd_of_unit_sum_and_loses_at_most_three_thousandths_of_the_flux():
     found = fit_psf(Psf(psf_array(), (30.0, 30.0)))
     side = found.shape[0]
     assert side % 2 == 1 and found.shape == (side, side)
     assert found.sum() == pytest.approx(1.0)
-    whole = fit_psf(Psf(psf_array(), (30.0, 30.0)), light_left=0.0)
+    whole = fit_psf(Psf(psf_array(), (30.0, 30.0)), max_flux_loss=0.0)
     cut = (whole.shape[0] - side) // 2
     assert whole[cut:-cut, cut:-cut].sum() == pytest.approx(1.0, abs=3e-3)
     assert fit_psf(Psf(psf_array(), (30.0, 30.0)), max_side=15).shape == (15, 15)
 
 
-def test_an_even_off_centre_oversampled_psf_gives_the_same():
+def test_an_even_off_centre_oversampled_psf_gives_the_same_result():
     drawn = SEEN.shift(0.11, -0.07).drawImage(nx=184, ny=180, scale=1 / 3, method="no_pixel").array.astype(float)
     found = fit_psf(Psf(drawn, (89.5 - 0.21, 91.5 + 0.33), 3.0))
     plain = fit_psf(Psf(psf_array(), (30.0, 30.0)))
@@ -48,6 +48,6 @@ def test_an_even_off_centre_oversampled_psf_gives_the_same():
 
 
 @pytest.mark.parametrize("data", [np.zeros((5, 5)), np.full((5, 5), np.nan), -np.ones((5, 5))])
-def test_a_psf_without_light_is_refused(data):
-    with pytest.raises(ValueError, match="finite and of positive sum"):
+def test_a_psf_without_a_positive_sum_is_an_error(data):
+    with pytest.raises(ValueError, match=r"must be finite with a positive sum; the sum found is (0|nan|-25)"):
         fit_psf(Psf(data, (2.0, 2.0)))

@@ -25,33 +25,33 @@ def field(*sources: tuple[int, int, int, int], shape: tuple[int, int] = (300, 30
     return segments, np.array(rows, dtype=DTYPE)
 
 
-def groups_of(*sources: tuple[int, int, int, int], scale: float = 0.1, **wishes) -> list[FitGroup]:
-    return group_sources(*field(*sources), pixel_scale_arcsec=scale, psf_side=PSF, **wishes)
+def groups_of(*sources: tuple[int, int, int, int], scale: float = 0.1, **requests) -> list[FitGroup]:
+    return group_sources(*field(*sources), pixel_scale_arcsec=scale, psf_side=PSF, **requests)
 
 
-def test_lone_source_has_the_minimum_cutout_grown_to_a_good_size() -> None:
+def test_an_isolated_source_has_the_minimum_cutout_grown_to_a_good_size() -> None:
     (group,) = groups_of((3, 100, 120, 2))
     assert (group.main, group.members, group.neighbours) == (3, (3,), ())
     assert Box.around(100, 120, 15) in group.box
     assert all(is_good_size(side + 3 * PSF - 1) for side in group.box.shape)
-    # 31 + 32 = 63 = 3² 7 is good already.
+    # 31 + 32 = 63 = 3² 7 is a good size
     assert group.box.shape == (31, 31)
 
 
-def test_large_source_has_twice_its_radius() -> None:
+def test_the_cutout_of_a_large_source_has_twice_its_radius() -> None:
     (group,) = groups_of((1, 150, 150, 20))
     radius = np.sqrt(41**2 / np.pi)
     assert Box.around(150, 150, 2 * radius) in group.box
     assert group.box.shape[0] < 4 * radius + 12
 
 
-def test_members_are_wholly_inside_and_not_yet_assigned() -> None:
+def test_members_are_wholly_inside_the_cutout_and_without_a_group() -> None:
     # 2 lies inside the cutout of 1 (half-size 15), 3 is cut by its edge, 4 lies inside that of 3 only.
     groups = groups_of((1, 100, 100, 2), (2, 100, 108, 2), (3, 100, 114, 2), (4, 100, 121, 2))
     assert [(group.main, group.members) for group in groups] == [(1, (1, 2)), (3, (3, 4))]
 
 
-def test_a_source_belongs_to_one_group_only_the_first() -> None:
+def test_a_source_belongs_to_the_first_group_only() -> None:
     groups = groups_of((1, 100, 100, 1), (2, 100, 120, 1), (3, 100, 110, 1))
     assert [group.members for group in groups] == [(1, 3), (2,)]
 
@@ -59,33 +59,33 @@ def test_a_source_belongs_to_one_group_only_the_first() -> None:
 ROW = ((1, 100, 100, 2), (2, 100, 108, 2), (3, 100, 150, 2), (4, 100, 200, 2))
 
 
-def test_a_source_that_the_user_wants_alone_is_a_group_and_a_neighbour() -> None:
-    first, second, *rest = groups_of(*ROW, alone=[2])
+def test_a_source_to_fit_alone_becomes_a_group_and_a_neighbour() -> None:
+    first, second, *rest = groups_of(*ROW, fit_alone=[2])
     assert (first.members, second.members) == ((1,), (2,))
     assert first.neighbours == (2,) and second.neighbours == (1,)
-    # the cutout stays, and so do the other groups
+    # the cutout and the other groups are unchanged
     before = groups_of(*ROW)
     assert first.box == before[0].box and rest == before[1:]
-    assert [group.members for group in groups_of(*ROW, alone=[1, 99])][:2] == [(1,), (2,)]
+    assert [group.members for group in groups_of(*ROW, fit_alone=[1, 99])][:2] == [(1,), (2,)]
 
 
-def test_sources_that_the_user_wants_together_share_a_cutout() -> None:
-    both, last = groups_of(*ROW, together=[[2, 3]])
-    # 2 brings in 1, whose cutout it lies in; 4 is left alone
+def test_sources_to_fit_together_share_a_cutout() -> None:
+    both, last = groups_of(*ROW, fit_together=[[2, 3]])
+    # 1 joins as well because 2 lies in its cutout; 4 is unchanged
     assert both.members == (1, 2, 3) and last == groups_of(*ROW)[2]
     for x in (100, 108, 150):
         assert Box.around(100, x, 15) in both.box
-    # what lies between is in the cutout, and so is fitted with them
-    between = groups_of(*ROW, (5, 100, 130, 2), together=[[1, 3]])
+    # a source between them lies in the cutout and is fitted with them
+    between = groups_of(*ROW, (5, 100, 130, 2), fit_together=[[1, 3]])
     assert between[0].members == (1, 2, 3, 5)
-    assert [group.members for group in groups_of(*ROW, together=[[3, 99], [77]])] == [(1, 2), (3,), (4,)]
+    assert [group.members for group in groups_of(*ROW, fit_together=[[3, 99], [77]])] == [(1, 2), (3,), (4,)]
 
 
-def test_the_digest_changes_for_the_groups_that_the_wish_touches_only() -> None:
+def test_a_request_changes_the_digest_of_the_groups_concerned_only() -> None:
     segments, _ = field(*ROW)
     digests = [
         {g.main: group_digest(np.ones(segments.shape), np.ones(segments.shape), segments, g) for g in groups}
-        for groups in (groups_of(*ROW), groups_of(*ROW, alone=[2]))
+        for groups in (groups_of(*ROW), groups_of(*ROW, fit_alone=[2]))
     ]
     assert {main for main in digests[1] if digests[1][main] != digests[0].get(main)} == {1, 2}
 
@@ -100,7 +100,7 @@ def test_growing_for_the_fft_adds_no_member() -> None:
     assert second.members == (2,)
 
 
-def test_the_cutout_holds_the_whole_of_a_long_segment() -> None:
+def test_the_cutout_contains_the_whole_of_a_long_segment() -> None:
     segments = np.zeros((300, 300), dtype=np.int32)
     segments[150, 50:250] = 1
     catalogue = np.array([(1, 150.0, 149.5, 200)], dtype=DTYPE)
@@ -108,13 +108,14 @@ def test_the_cutout_holds_the_whole_of_a_long_segment() -> None:
     assert Box(150, 50, 151, 250) in group.box
 
 
-def test_boxes_may_reach_off_the_image() -> None:
+def test_boxes_may_extend_beyond_the_image() -> None:
     (group,) = groups_of((1, 3, 3, 2))
     assert group.box.y0 < 0
 
 
-def test_neighbours_reach_each_other_and_distant_groups_do_not() -> None:
-    # Reach of 1: 3 sqrt(441/pi) + 5.5 = 41; of the small ones 3 sqrt(9/pi) + 5.5 = 10.6. Small cutouts: half-size 15.
+def test_near_groups_are_neighbours_of_each_other_and_distant_ones_are_not() -> None:
+    # The flux of 1 extends to 3 sqrt(441/pi) + 5.5 = 41 pixels, that of the others to 3 sqrt(9/pi) + 5.5 = 10.6.
+    # Cutouts of small sources have a half-size of 15.
     groups = groups_of((1, 150, 60, 10), (2, 150, 110, 1), (3, 150, 165, 1), (4, 20, 280, 1))
     by_main = {group.main: group for group in groups}
     assert by_main[1].neighbours == (2,)
@@ -129,7 +130,7 @@ def test_order_of_the_catalogue_does_not_matter() -> None:
     assert group_sources(segments, catalogue[::-1], pixel_scale_arcsec=0.1, psf_side=PSF) == straight
 
 
-def test_a_source_without_pixels() -> None:
+def test_a_source_without_pixels_is_an_error() -> None:
     segments, catalogue = field((1, 100, 100, 2))
     catalogue["id"] = 9
     with pytest.raises(ValueError, match="source 9 of the catalogue has no pixel"):
@@ -159,7 +160,7 @@ def digest_inputs() -> tuple[np.ndarray, np.ndarray, np.ndarray, FitGroup]:
     return rng.normal(size=(40, 40)), np.ones((40, 40)), segments, FitGroup(3, (3,), Box(-2, 5, 20, 20))
 
 
-def test_digest_sees_the_pixels_of_the_box_only() -> None:
+def test_the_digest_depends_on_the_pixels_of_the_box_only() -> None:
     stack, error, segments, group = digest_inputs()
     reference = group_digest(stack, error, segments, group)
     assert len(reference) == 16
@@ -174,7 +175,7 @@ def test_digest_sees_the_pixels_of_the_box_only() -> None:
     assert group_digest(stack, error, segments, FitGroup(3, (3,), group.box.grown(1))) != reference
 
 
-def test_digest_ignores_what_a_fit_cannot_see() -> None:
+def test_the_digest_ignores_changes_that_do_not_affect_the_fit() -> None:
     stack, error, segments, group = digest_inputs()
     stack[7, 7] = np.nan
     reference = group_digest(stack, error, segments, group)

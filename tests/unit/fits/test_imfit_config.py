@@ -1,8 +1,8 @@
 from __future__ import annotations
 
 import pytest
-from unblend.core.errors import InputError
-from unblend.fits.imfit_config import Block, Function, ImfitConfig, Parameter, format_config, parse_config
+from unblend.core.errors import InputError, OverrideError
+from unblend.fits.imfit_config import Block, Function, ImfitConfig, Parameter, format_config, parse_config, read_lines
 
 TEXT = """
 # a comment
@@ -41,12 +41,12 @@ def test_reads_options_blocks_limits_and_ids():
     assert first.functions[0]["r_e"] == Parameter("r_e", 3.5, 0.1, 10.0)
 
 
-def test_what_is_written_reads_back():
+def test_a_written_file_is_read_back_unchanged():
     config = parse_config(TEXT, origin=(100, 200))
     assert parse_config(format_config(config, (100, 200), header="two\nlines"), origin=(100, 200)) == config
 
 
-def test_every_bit_of_a_value_survives():
+def test_values_are_written_with_all_digits():
     block = Block(Parameter("Y0", 0.1), Parameter("X0", 0.3), (Function("FlatSky", (Parameter("I_sky", 1 / 3),)),))
     read = parse_config(format_config(ImfitConfig((block,)), (0, 0)))
     assert read.blocks[0].functions[0]["I_sky"].value == 1 / 3
@@ -84,25 +84,57 @@ def test_results_are_written_with_errors_and_without_limits():
         ("FUNCTION", "'FUNCTION' and one name"),
     ],
 )
-def test_a_bad_line_is_named(line, message):
+def test_the_message_gives_the_line_of_an_error(line, message):
     with pytest.raises(InputError, match=rf"bad.dat, line 3: .*{message}"):
         parse_config(f"X0 1\nY0 2\n{line}\n", "bad.dat")
 
 
 @pytest.mark.parametrize("text", ["n 4", "X0 1\nFUNCTION Sersic", "X0 1\nY0 1\nn 3", "FUNCTION Sersic"])
-def test_a_line_out_of_place_is_named(text):
-    with pytest.raises(InputError, match="out of place"):
+def test_a_line_in_the_wrong_place_is_an_error(text):
+    with pytest.raises(InputError, match="in the wrong place; expected the order X0, Y0, FUNCTION"):
         parse_config(text)
 
 
-def test_bounds():
+def test_parameters_on_their_limits():
     assert Parameter("n", 8.0, 0.1, 8.0).on_bound and Parameter("ell", 0.0, 0.0, 0.95).on_bound
-    assert not Parameter("n", 8.0, 0.1, 8.0, fixed=True).on_bound and Parameter("n", 8.0, fixed=True).held
+    assert not Parameter("n", 8.0, 0.1, 8.0, fixed=True).on_bound and Parameter("n", 8.0, fixed=True).fixed_or_on_bound
     assert not Parameter("n", 8.0).on_bound and not Parameter("n", 7.99, 0.1, 8.0).on_bound
     assert Parameter("n", 9.0, 0.1, 8.0).clipped().value == 8.0
     assert Parameter("n", 9.0, 0.1, 8.0).widened() == Parameter("n", 9.0, 0.1, 9.0)
 
 
-def test_a_block_without_a_centre_is_not_written():
+def test_a_block_without_a_centre_cannot_be_written():
     with pytest.raises(ValueError, match="without a centre"):
         format_config(ImfitConfig((Block(None, None, ()),)))
+
+
+def block():
+    function = Function("PointSource", (Parameter("I_tot", 5.0, 0.0, 9.0),))
+    return Block(Parameter("Y0", 10.0, 8.0, 12.0), Parameter("X0", 20.0, fixed=True), (function,), 7)
+
+
+def test_a_shift_moves_the_centre_and_its_limits():
+    shifted = block().shifted(1.0, -2.0)
+    assert shifted.y0 == Parameter("Y0", 11.0, 9.0, 13.0) and shifted.x0 == Parameter("X0", 18.0, fixed=True)
+    assert shifted.functions == block().functions and shifted.id == 7
+    assert Block(None, None, (), 7).shifted(1.0, 2.0) == Block(None, None, (), 7)
+
+
+def test_the_parameters_of_a_block_are_in_the_order_of_imfit():
+    assert [p.name for p in block().parameters] == ["X0", "Y0", "I_tot"]
+    assert block().with_parameters(block().parameters) == block()
+    # a block without a row keeps the order of the others
+    without_row = Block(None, block().x0, block().functions, 7)
+    assert [p.name for p in without_row.parameters] == ["X0", "I_tot"]
+    assert without_row.with_parameters(without_row.parameters) == without_row
+
+
+def test_a_parameter_of_a_function_is_found_by_its_name():
+    assert block().functions[0]["I_tot"].value == 5.0
+
+
+def test_lines_keep_their_numbers_and_the_caller_chooses_the_error():
+    lines = read_lines("# comment\n\nn 4\nFUNCTION Sersic # ID=3", "7.dat")
+    assert [(line.number, line.function, line.id) for line in lines] == [(3, None, None), (4, "Sersic", 3)]
+    with pytest.raises(OverrideError, match=r"7\.dat, line 1: expected a finite number, found 'n nan'"):
+        read_lines("n nan", "7.dat", OverrideError)

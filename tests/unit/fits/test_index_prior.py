@@ -10,12 +10,12 @@ from unblend.core.flags import Flag
 from unblend.fits.group_data import group_starts
 from unblend.fits.imfit import parameters_of, with_parameters
 from unblend.fits.index_prior import (
-    AT_BOUND,
+    BOUND_SIGMAS,
     SIGMA_LN_N,
     TYPICAL_N,
-    constrain_indices,
+    fit_indices_with_prior,
     prior_sigmas,
-    with_uncertain_index,
+    with_fixed_index,
 )
 from unblend.fits.joint_fit import Problem, fit_jointly
 from unblend.fits.overrides import parse_override
@@ -33,41 +33,41 @@ def faint_fit(rms=0.8, text=None):
 def test_a_faint_source_has_a_probable_index_and_its_uncertainty():
     member = faint_fit().members[0]
     assert member.flags & Flag.SHAPE_FIXED
-    # within three sigma of the prior, and the data have something to say too
+    # within three sigma of the prior; the error is smaller than that of the prior alone
     assert abs(math.log(member.sersic.n / TYPICAL_N)) < 3 * SIGMA_LN_N
     index = np.array(member.covariance)[4]
     assert 0.1 * member.sersic.n < math.sqrt(index[4]) < SIGMA_LN_N * member.sersic.n
     assert member.blocks[0].functions[0]["n"].error == pytest.approx(math.sqrt(index[4]))
-    # n drags the size and the brightness at it along
+    # n is correlated with r_e and with the surface brightness there
     assert abs(index[5]) > 0 and abs(index[6]) > 0
 
 
-def test_a_bright_source_has_its_own():
+def test_the_index_of_a_bright_source_is_fitted():
     member = faint_fit(rms=0.1).members[0]
     assert not member.flags & Flag.SHAPE_FIXED and not member.blocks[0].functions[0]["n"].fixed
 
 
-def test_what_the_user_holds_is_known():
+def test_an_index_fixed_by_the_user_has_no_error():
     member = faint_fit(text="n 3 fixed").members[0]
     assert not member.flags & Flag.SHAPE_FIXED and member.sersic.n == 3.0
     assert not np.array(member.covariance)[4].any()
 
 
-def test_the_index_is_where_chi2_and_prior_together_are_least():
+def test_the_index_minimises_the_sum_of_chi2_and_prior():
     data = group([galaxy(*FAINT)], rms=0.8, seed=4)
     first = fit_first_pass(data, fitting_psf())
     members, sky, pixels = group_starts(data, fitting_psf(), {})
     problem = Problem(tuple(members), sky, pixels, data, fitting_psf(), 1e-6, retries=False)
 
     def penalised(n):
-        held = with_uncertain_index(replace(first.members[0], flags=0), n)
-        fit = fit_jointly(replace(problem, members=(replace(held, start=held.automatic),)))
+        member = with_fixed_index(replace(first.members[0], flags=0), n)
+        fit = fit_jointly(replace(problem, members=(replace(member, start=member.automatic),)))
         return fit.chi2 + (math.log(n / TYPICAL_N) / SIGMA_LN_N) ** 2, fit
 
-    settled = constrain_indices(problem, penalised(TYPICAL_N)[1])
-    found = settled.members[0].sersic.n
+    fitted = fit_indices_with_prior(problem, penalised(TYPICAL_N)[1])
+    found = fitted.members[0].sersic.n
     least = penalised(found)[0]
-    # steps end a quarter of the prior's sigma from the minimum: 0.1 in the sum; at 1.8 sigma it is 1 at least
+    # the steps end within a quarter of the prior's sigma of the minimum, which changes the sum by less than 0.1
     assert least < penalised(found * 1.3)[0] + 0.1 and least < penalised(found / 1.3)[0] + 0.1
     assert min(penalised(found * 3.0)[0], penalised(found / 3.0)[0]) > least + 0.5
 
@@ -78,25 +78,25 @@ def with_values(member, flags=0, **values):
     return replace(member, blocks=with_parameters(member.automatic, changed), flags=int(flags))
 
 
-def test_spreads_at_bounds():
+def test_parameters_on_a_bound_have_a_prior():
     (member,), _, _ = group_starts(group([galaxy(*FAINT)], rms=0.8, seed=4), fitting_psf(), {})
     assert prior_sigmas([with_values(member)]) == {}
     # X0, Y0, PA, ell, n, I_e, r_e
     assert prior_sigmas([with_values(member, n=8.0)]) == {4: 8.0 * SIGMA_LN_N}
-    assert prior_sigmas([with_values(member, ell=0.0)]) == {3: AT_BOUND["ell"]}
+    assert prior_sigmas([with_values(member, ell=0.0)]) == {3: BOUND_SIGMAS["ell"]}
     largest = member.automatic[0].functions[0]["r_e"].upper
     assert prior_sigmas([with_values(member, r_e=largest)]) == {6: 0.5 * largest}
-    # the second of two members; and a replaced one, whose covariance is not known at all
+    # the second of two members, and a replaced one, whose covariance is unknown
     assert list(prior_sigmas([with_values(member), with_values(member, n=8.0)])) == [11]
     assert prior_sigmas([with_values(member, Flag.FIT_REPLACED, n=8.0)]) == {}
 
 
-def test_a_bound_costs_precision():
+def test_an_index_on_a_bound_has_a_finite_error():
     data = group([galaxy(24.3, 20.6, 8000.0, 6.0, 3.0, 0.2, 30.0)])
     overrides = {1: parse_override("n 2 0.1,2", "overrides/1.dat")}
     fit = fit_second_pass(data, fitting_psf(), fit_first_pass(data, fitting_psf(), overrides))
     member = fit.members[0]
     assert member.flags & Flag.FIT_ON_BOUND and member.sersic.n == 2.0
     error = member.blocks[0].functions[0]["n"].error
-    # the data alone: n of 2 is known to a few per cent at this S/N
+    # without a bound the data would give n to a few per cent at this S/N
     assert 0.01 < error < 0.5 * SIGMA_LN_N * 2.0

@@ -4,12 +4,9 @@ import numpy as np
 import pytest
 from astropy.wcs import WCS
 from unblend.core.coordinates import pixel_to_sky
-from unblend.core.flags import Flag
-from unblend.core.nouns import Box
 from unblend.fits.imfit_config import Block, Function, Parameter
 from unblend.fits.model_image import MAX_HALF_SIZE, centre_of, half_size_of, model_of
-from unblend.fits.result import GroupFit, MemberFit
-from unblend.fits.table import TABLE_DTYPE, fit_table
+from unblend.fits.result import MemberFit
 
 P = Parameter
 SERSIC = Function("Sersic", (P("PA", 30.0), P("ell", 0.4), P("n", 1.5), P("I_e", 2.0), P("r_e", 3.0)))
@@ -33,10 +30,7 @@ def member(*blocks, **more):
     return MemberFit(7, blocks, blocks, blocks, **more)
 
 
-# Images -------------------------------------------------------------------------------------------------------------
-
-
-def test_a_sersic_profile_lies_at_its_place_on_the_sky():
+def test_a_sersic_profile_has_the_right_position_on_the_sky():
     fit = member(block(SERSIC))
     model = model_of(fit, stack_wcs(), 5)
     ra, dec = pixel_to_sky(stack_wcs(), 40.3, 49.8)
@@ -62,7 +56,7 @@ def test_other_functions_are_drawn_by_imfit():
     assert centre == pytest.approx(model.centre, abs=0.01)
 
 
-def test_several_functions_keep_their_distance():
+def test_several_functions_keep_their_separation():
     two = member(block(GAUSSIAN), block(GAUSSIAN, y=44.3, x=52.8))
     model = model_of(two, stack_wcs(), 3)
     y, x = np.indices(model.data.shape)
@@ -74,17 +68,17 @@ def test_several_functions_keep_their_distance():
 def test_a_sersic_and_a_disc_around_one_centre():
     model = model_of(member(block(SERSIC, EXPONENTIAL)), stack_wcs(), 3)
     disc = 2 * np.pi * 1.0 * 4.0
-    # 10 scale lengths hold 99.95 % of the disc
+    # 10 scale lengths contain 99.95 % of the flux of the disc
     assert model.total == pytest.approx(member(block(SERSIC)).sersic.total_flux + disc, rel=5e-3)
 
 
-def test_functions_without_light():
-    dark = Function("Gaussian", (P("PA", 30.0), P("ell", 0.4), P("I_0", 0.0), P("sigma", 3.0)))
-    with pytest.raises(ValueError, match="source 7 have the total light 0: expected a positive one"):
-        model_of(member(block(dark)), stack_wcs(), 3)
+def test_functions_without_flux_are_an_error():
+    without_flux = Function("Gaussian", (P("PA", 30.0), P("ell", 0.4), P("I_0", 0.0), P("sigma", 3.0)))
+    with pytest.raises(ValueError, match="total flux of the model of source 7 is 0; expected a positive flux"):
+        model_of(member(block(without_flux)), stack_wcs(), 3)
 
 
-def test_a_member_without_a_position():
+def test_a_member_without_a_position_is_an_error():
     with pytest.raises(ValueError, match="source 7 has no position"):
         centre_of(member(Block(None, None, (GAUSSIAN,), 7)))
 
@@ -95,78 +89,3 @@ def test_stamp_sizes():
     assert half_size_of((block(GAUSSIAN), block(EXPONENTIAL)), 5) == 150
     huge = Function("Exponential", (P("PA", 0.0), P("ell", 0.0), P("I_0", 1.0), P("h", 1e4)))
     assert half_size_of((block(huge),), 5) == MAX_HALF_SIZE
-
-
-# The table ----------------------------------------------------------------------------------------------------------
-
-
-def with_errors(function):
-    return Function(function.name, tuple(P(p.name, p.value, error=0.1 * k) for k, p in enumerate(function.parameters)))
-
-
-def group(*members, chi2=110.0):
-    sky = P("I_sky", 0.0)
-    return GroupFit(Box(0, 0, 9, 9), members, sky, sky, chi2, 108, 8, True, "LM", 50)
-
-
-COVARIANCE = tuple(tuple(float(10 * i + j) for j in range(7)) for i in range(7))
-
-
-def table_of(covariance=COVARIANCE):
-    first = member(block(with_errors(SERSIC)), flags=int(Flag.FIT_RETRIED), chi2_segment=1.2, covariance=covariance)
-    second = MemberFit(2, (block(POINT),), (), ())
-    fits = {7: group(first, second)}
-    return fit_table(fits, {7: [7, 2], 3: [3]}, {3}, stack_wcs(), {7: 5.0, 2: 5.0, 3: 1.0})
-
-
-def test_rows_are_in_the_order_of_ids():
-    table = table_of()
-    assert table.dtype == TABLE_DTYPE
-    assert table["id"].tolist() == [2, 3, 7] and table["group"].tolist() == [7, 3, 7]
-    assert table["functions"].tolist() == ["PointSource", "custom", "Sersic"]
-    assert table["oversampling"].tolist() == [5.0, 1.0, 5.0]
-
-
-def test_a_sersic_row():
-    row = table_of()[2]
-    # 1-based pixels in a product
-    assert (row["x"], row["y"]) == pytest.approx((50.8, 41.3)) and (row["x_err"], row["y_err"]) == (0.03, 0.02)
-    assert [row[name] for name in ("pa", "ell", "n", "i_e", "r_e")] == [30.0, 0.4, 1.5, 2.0, 3.0]
-    assert [row[f"{name}_err"] for name in ("pa", "ell", "n", "i_e", "r_e")] == pytest.approx([0.0, 0.1, 0.2, 0.3, 0.4])
-    assert row["r_e_arcsec"] == pytest.approx(0.18, rel=1e-6)
-    assert (row["chi2"], row["n_pixels"], row["chi2_red"], row["chi2_red_group"]) == (110.0, 108, 1.2, 1.1)
-    assert row["flag"] == int(Flag.FIT_RETRIED)
-    ra, dec = pixel_to_sky(stack_wcs(), 40.3, 49.8)
-    assert (row["ra"], row["dec"]) == pytest.approx((ra[0], dec[0]), abs=1e-12)
-    assert row["flux"] == pytest.approx(member(block(SERSIC)).sersic.total_flux)
-
-
-def test_the_covariance_is_put_in_order():
-    # the fit's order is X0, Y0, PA, ell, n, I_e, r_e; the table's y, x, pa, ell, n, r_e
-    covariance = table_of()[2]["covariance"]
-    assert covariance.shape == (6, 6)
-    assert covariance[0].tolist() == [11.0, 10.0, 12.0, 13.0, 14.0, 16.0]
-    assert covariance[5].tolist() == [61.0, 60.0, 62.0, 63.0, 64.0, 66.0]
-
-
-def test_an_angle_of_which_nothing_is_known_has_the_spread_of_half_a_turn():
-    covariance = np.diag([1.0, 1.0, 1e28, 1.0, 1.0, 1.0, 1.0])
-    covariance[2, 3] = covariance[3, 2] = 5e13
-    found = table_of(tuple(map(tuple, covariance.tolist())))[2]["covariance"]
-    assert np.sqrt(found[2, 2]) == pytest.approx(180 / np.sqrt(12))
-    # a correlation of a half stays one, and all else as it was
-    assert found[2, 3] == found[3, 2] == pytest.approx(0.5 * 180 / np.sqrt(12)) and found[3, 3] == 1.0
-
-
-def test_what_is_no_single_sersic_is_nan():
-    point, custom, _ = table_of()
-    assert point["x"] == pytest.approx(50.8) and np.isfinite(point["ra"])
-    assert all(np.isnan(point[name]) for name in ("n", "r_e", "r_e_arcsec", "chi2_red"))
-    assert point["flux"] > 0 and np.isnan(custom["flux"])
-    assert custom["flag"] == int(Flag.CUSTOM_MODEL) and np.isnan(custom["x"]) and np.isnan(custom["ra"])
-    assert np.isnan(point["covariance"]).all() and np.isnan(custom["covariance"]).all()
-
-
-def test_a_field_of_custom_models_alone():
-    table = fit_table({}, {3: [3]}, {3}, stack_wcs(), {3: 1.0})
-    assert table["id"].tolist() == [3] and np.isnan(table["ra"]).all()

@@ -18,11 +18,11 @@ from unblend.fits.override_groups import Directives, origin_line, requested_grou
         ("# Best-fit model results for imfit\n", Directives(in_cutout=True)),
     ],
 )
-def test_what_a_file_says(text, expected):
+def test_directives_of_a_file(text, expected):
     assert split_directives(text, "7.dat")[0] == expected
 
 
-def test_lines_keep_their_numbers():
+def test_the_remaining_lines_keep_their_numbers():
     assert split_directives("GROUP alone\n\nn 4\nPIXELS stack", "7.dat")[1] == "\n\nn 4\n"
 
 
@@ -37,7 +37,7 @@ def test_lines_keep_their_numbers():
         ("Function Sersic", "line 1: found 'Function'; did you mean FUNCTION"),
         ("PIXEL cutout", "did you mean PIXELS"),
         ("PIXELS sky", "expected 'PIXELS stack' or 'PIXELS cutout', found 'PIXELS sky'"),
-        ("GROUP alone\nGROUP with 3", "line 2: a source is fitted alone or with others"),
+        ("GROUP alone\nGROUP with 3", "line 2: found both GROUP alone and GROUP with; keep one"),
     ],
 )
 def test_mistakes_are_explained(text, message):
@@ -45,18 +45,18 @@ def test_mistakes_are_explained(text, message):
         split_directives(text, "overrides/7.dat")
 
 
-def wishes(**texts):
+def requested(**texts):
     return requested_groups({int(name[1:]): (text, f"{name[1:]}.dat") for name, text in texts.items()})
 
 
-def test_wishes_of_all_files():
-    assert wishes() == {"alone": [], "together": []}
-    found = wishes(_9="GROUP with 2", _7="GROUP alone\nn 4", _4="GROUP with 5 6", _6="GROUP with 2", _1="n 1")
+def test_requests_of_all_files():
+    assert requested() == {"alone": [], "together": []}
+    found = requested(_9="GROUP with 2", _7="GROUP alone\nn 4", _4="GROUP with 5 6", _6="GROUP with 2", _1="n 1")
     assert found == {"alone": [7], "together": [[2, 4, 5, 6, 9]]}
 
 
-def test_wishes_that_cannot_be():
-    with pytest.raises(OverrideError, match=r"7.dat: GROUP with 7 names the source itself"):
-        wishes(_7="GROUP with 7")
+def test_contradictory_requests_are_an_error():
+    with pytest.raises(OverrideError, match=r"7.dat: GROUP with 7 lists the source itself; list only other sources"):
+        requested(_7="GROUP with 7")
     with pytest.raises(OverrideError, match=r"7.dat: GROUP with 9, but 9.dat says GROUP alone"):
-        wishes(_7="GROUP with 9", _9="GROUP alone")
+        requested(_7="GROUP with 9", _9="GROUP alone")

@@ -15,7 +15,7 @@ from unblend.models.sersic import Sersic
 from write_override import main, text_for
 
 BOX = Box(100, 200, 150, 250)
-AUTO = sersic_block(Sersic(125.0, 225.0, 30.0, 0.3, 1.5, 10.0, 4.0), 7, move=3.0, r_e_range=(0.02, 20.0))
+AUTO = sersic_block(Sersic(125.0, 225.0, 30.0, 0.3, 1.5, 10.0, 4.0), 7, max_offset=3.0, r_e_range=(0.02, 20.0))
 BEST = replace(AUTO, x0=replace(AUTO.x0, value=226.25))
 MEMBER = MemberFit(7, (BEST,), (AUTO,), (AUTO,), flags=int(Flag.FIT_POOR_CHI2), chi2_segment=2.5)
 
@@ -28,22 +28,20 @@ def applied(content):
     return apply_override(parse_override(content, "overrides/7.dat"), AUTO, 500.0, BOX)
 
 
-def test_what_is_written_is_an_override_that_starts_at_the_present_fit():
+def test_the_text_is_an_override_that_starts_at_the_present_fit():
     content = text(note="A note.")
     (block,) = applied(content)
     for given, wanted in zip(block.parameters, BEST.parameters, strict=True):
         assert (given.name, given.value) == (wanted.name, pytest.approx(wanted.value, rel=1e-5))
         assert (given.lower is None) == (wanted.lower is None)
-    assert content.startswith(
-        "# Source 7, fitted in group 3 (with 3), as it is now: reduced chi2 2.50 on its segment; "
-    )
+    assert content.startswith("# Present fit of source 7 in group 3 (with 3): reduced chi2 2.50 on its segment; ")
     assert "fit_poor_chi2" in content and "# A note.\n" in content
     assert "\nX0 227.25 223,229" in content  # 1-based
-    assert 'half-light radius along the major axis, pixels of 0.06"; 0 is to be avoided' in content
+    assert 'half-light radius along the major axis, pixels of 0.06"; 0 should be avoided' in content
     assert all(len(line) <= 130 for line in content.splitlines())
 
 
-def test_the_recipe_in_the_comments_is_right():
+def test_the_example_in_the_comments_is_a_valid_override():
     lines = text().splitlines()
     at = lines.index("# FUNCTION Sersic")
     recipe = "\n".join(line.removeprefix("# ") for line in lines[at : at + 6])
@@ -53,10 +51,10 @@ def test_the_recipe_in_the_comments_is_right():
     assert bulge["r_e"].value < 4.0 < disc["r_e"].value
 
 
-def test_several_functions_and_what_is_held_come_back():
+def test_several_functions_and_fixed_parameters_are_kept():
     point = Function("PointSource", (Parameter("I_tot", 5.0, 0.0, 9.0),))
-    held = Function("Sersic", tuple(replace(p, fixed=p.name == "n") for p in AUTO.functions[0].parameters))
-    block = Block(AUTO.y0, AUTO.x0, (point, held), 7)
+    fixed_n = Function("Sersic", tuple(replace(p, fixed=p.name == "n") for p in AUTO.functions[0].parameters))
+    block = Block(AUTO.y0, AUTO.x0, (point, fixed_n), 7)
     content = text(replace(MEMBER, blocks=(block,), automatic=(block,)))
     (found,) = applied(content)
     assert [f.name for f in found.functions] == ["PointSource", "Sersic"]
@@ -64,7 +62,7 @@ def test_several_functions_and_what_is_held_come_back():
 
 
 class FakeField:
-    """As much of a field as the command reads."""
+    """Stands in for a field, with the parts that the command reads."""
 
     folder = Path("results/imfit")
 
@@ -81,7 +79,7 @@ class FakeField:
         raise OSError("no file")
 
 
-def test_what_cannot_be_written_is_said_in_a_sentence():
+def test_missing_fits_and_sources_are_an_error():
     with pytest.raises(InputError, match=r"results/imfit holds no fits yet; run the workflow first"):
         text_for(FakeField(None), 7)
     groups = {"1": {"members": [1, 3]}, "7": {"members": [7]}}
@@ -91,7 +89,7 @@ def test_what_cannot_be_written_is_said_in_a_sentence():
         text_for(FakeField(groups), 3)
 
 
-def test_the_command_never_touches_an_existing_file(tmp_path, monkeypatch, capsys):
+def test_the_command_never_overwrites_a_file(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("write_override.text_for", lambda field, source, note: f"n 4 # {source} {note}\n")
     (tmp_path / "config.yaml").write_text(
         "target: {ra: 1, dec: 1}\ndetection: {bands: [a]}\nmodels: {psf: a}\nbands: {a: {image: a.fits, psf: p.fits}}\n"

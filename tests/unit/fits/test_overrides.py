@@ -10,7 +10,7 @@ from unblend.fits.result import sersic_block
 from unblend.models.sersic import Sersic
 
 BOX = Box(100, 200, 150, 250)
-AUTO = sersic_block(Sersic(125.0, 225.0, 30.0, 0.3, 1.5, 10.0, 4.0), 7, move=3.0, r_e_range=(0.02, 20.0))
+AUTO = sersic_block(Sersic(125.0, 225.0, 30.0, 0.3, 1.5, 10.0, 4.0), 7, max_offset=3.0, r_e_range=(0.02, 20.0))
 
 
 def applied(text):
@@ -19,7 +19,7 @@ def applied(text):
     return apply_override(override, AUTO, 500.0, BOX)
 
 
-def test_parameter_lines_change_the_automatic_start_only_where_they_speak():
+def test_parameter_lines_change_only_their_own_parameters():
     (block,) = applied("n 4 fixed   # de Vaucouleurs\nr_e 5 1,10\nell 0.5\nX0 227.5\n")
     function = block.functions[0]
     assert function["n"] == Parameter("n", 4.0, fixed=True)
@@ -30,7 +30,7 @@ def test_parameter_lines_change_the_automatic_start_only_where_they_speak():
     assert block.id == 7
 
 
-def test_automatic_limits_open_for_the_users_value():
+def test_automatic_limits_are_extended_to_the_users_value():
     (block,) = applied("r_e 30")
     assert block.functions[0]["r_e"] == Parameter("r_e", 30.0, 0.02, 30.0)
 
@@ -61,7 +61,7 @@ def test_a_best_fit_file_is_an_override_and_its_sky_and_options_are_ignored():
 
 
 @pytest.mark.parametrize("text", ["", "# nothing\n\n", "GAIN 3\n"])
-def test_a_file_that_says_nothing_is_no_override(text):
+def test_a_file_without_parameters_is_not_an_override(text):
     assert parse_override(text, "overrides/7.dat") is None
 
 
@@ -72,11 +72,11 @@ def test_a_file_that_says_nothing_is_no_override(text):
         ("qqq 3", "valid names: X0, Y0, PA, ell, n, I_e, r_e"),
         ("FUNCTION sersic", "line 1: expected a function of IMFIT, found 'sersic'; did you mean Sersic"),
         ("FUNCTION Sersic\nh 3", "line 2: expected a parameter of Sersic, found 'h'"),
-        ("FUNCTION Exponential\nPA 3", "Exponential lacks ell, I_0, h"),
+        ("FUNCTION Exponential\nPA 3", "Exponential lacks ell, I_0, h; give a value for each"),
         ("n 4\nn 5", "line 2: n is given twice"),
         ("n 4\nFUNCTION Sersic", "line 1: expected FUNCTION before 'n'"),
         ("FUNCTION Sersic\nX0 3", "line 2: expected FUNCTION after X0, Y0"),
-        ("FUNCTION FlatSky\nI_sky 0", "sky functions only"),
+        ("FUNCTION FlatSky\nI_sky 0", "found only sky functions"),
         ("n x", "line 1: expected a line such as"),
     ],
 )
@@ -85,12 +85,12 @@ def test_mistakes_are_explained(text, message):
         parse_override(text, "overrides/7.dat")
 
 
-def test_a_position_in_pixels_of_a_cutout_is_recognised():
+def test_a_position_off_the_cutout_is_an_error():
     with pytest.raises(OverrideError, match=r"expected X0 in 201…250 and Y0 in 101…150 .* found 25, 126"):
         applied("X0 25\n")
 
 
-def test_imfits_functions_are_known():
+def test_functions_of_imfit():
     assert known_functions()["Sersic"] == ("PA", "ell", "n", "I_e", "r_e")
     assert known_functions()["PointSource"] == ("I_tot",)
 
@@ -107,18 +107,18 @@ def test_imfits_functions_are_known():
         ("GROUP alon\nn 4", "line 1: expected 'GROUP alone'"),
     ],
 )
-def test_values_without_a_profile_are_refused(text, message):
+def test_values_without_a_profile_are_an_error(text, message):
     with pytest.raises(OverrideError, match=f"overrides/7.dat, {message}"):
         parse_override(text, "overrides/7.dat")
 
 
-def test_limits_at_which_there_is_no_profile_are_moved():
+def test_limits_without_a_profile_are_changed():
     (block,) = applied("ell 0.5 0,1\nr_e 3 0,10\n")
     assert block.functions[0]["ell"] == Parameter("ell", 0.5, 0.0, 0.99)
     assert block.functions[0]["r_e"] == Parameter("r_e", 3.0, 1e-3, 10.0)
 
 
-def test_a_file_of_directives_is_no_override():
+def test_a_file_of_directives_only_is_not_an_override():
     assert parse_override("GROUP with 3\n", "overrides/7.dat") is None
 
 
@@ -133,21 +133,21 @@ CENTRES = {7: (125.0, 225.0), 9: (135.0, 212.0)}
 
 
 def best_fit(labels=("", ""), head=IMFIT_HEAD):
-    """Two sources, the first at (35, 12) of the cutout, the second at (25, 25), 0-based."""
+    """Return a file of two sources, the first at (35, 12) of the cutout and the second at (25, 25), 0-based."""
     first = SERSIC_OF.format(x=13, y=36, n=1.5, label=labels[0])
     return head + first + SERSIC_OF.format(x=26, y=26, n=2.5, label=labels[1]) + SKY
 
 
 @pytest.mark.parametrize("labels", [("", ""), ("   # LABEL ID=9", "   # LABEL ID=7")])
-def test_the_best_fit_of_a_group_by_imfit_gives_the_source_its_own_part(labels):
-    override = parse_override(best_fit(labels), "overrides/7.dat").placed(BOX).among(7, CENTRES)
+def test_only_the_source_itself_is_taken_from_the_best_fit_file_of_a_group(labels):
+    override = parse_override(best_fit(labels), "overrides/7.dat").on_detection_image(BOX).restricted_to(7, CENTRES)
     (block,) = apply_override(override, AUTO, 500.0, BOX)
     assert (block.y0.value, block.x0.value) == (125.0, 225.0)
     assert block.functions[0]["n"] == Parameter("n", 2.5, 0.1, 8.0) and block.id == 7
 
 
-def test_our_own_files_say_where_their_cutout_lies():
-    # written for a cutout whose first pixel was (90, 190): the group's present one does not matter
+def test_the_origin_in_the_first_line_gives_the_position_of_the_cutout():
+    # the file was written for a cutout with the first pixel (90, 190); that of the present group is not used
     text = best_fit(("  # LABEL ID=9", "  # LABEL ID=7"), f"# {origin_line(90, 190)}\n")
     (block,) = applied(text.replace("X0\t\t26", "X0\t\t36").replace("Y0\t\t26", "Y0\t\t36"))
     assert (block.y0.value, block.x0.value) == (125.0, 225.0)
@@ -158,14 +158,14 @@ def test_positions_in_pixels_of_the_cutout():
     assert block.x0 == Parameter("X0", 225.0, 223.0, 227.0) and block.y0 == AUTO.y0
 
 
-def test_a_file_of_other_sources_is_refused():
+def test_a_file_of_other_sources_is_an_error():
     with pytest.raises(OverrideError, match=r"expected the functions of source 7 \(# ID=7\), found those of \[8, 9\]"):
         parse_override(best_fit(("  # LABEL ID=9", "  # LABEL ID=8")), "overrides/7.dat")
-    override = parse_override(best_fit(), "overrides/7.dat").placed(BOX)
-    with pytest.raises(OverrideError, match=r"none of its 2 centres is nearest to source 7; .* # ID=7"):
-        override.among(7, {**CENTRES, 7: (148.0, 248.0), 8: (126.0, 226.0)})
+    override = parse_override(best_fit(), "overrides/7.dat").on_detection_image(BOX)
+    with pytest.raises(OverrideError, match=r"none of the 2 centres .* nearest to source 7\. Mark .* # ID=7"):
+        override.restricted_to(7, {**CENTRES, 7: (148.0, 248.0), 8: (126.0, 226.0)})
 
 
-def test_centres_written_by_hand_all_belong_to_the_source():
+def test_centres_without_the_header_of_imfit_all_belong_to_the_source():
     override = parse_override("X0 226\nY0 126\nFUNCTION Sersic\nX0 213\nY0 136\nFUNCTION Sersic\n", "overrides/7.dat")
-    assert len(override.placed(BOX).among(7, CENTRES).blocks) == 2
+    assert len(override.on_detection_image(BOX).restricted_to(7, CENTRES).blocks) == 2

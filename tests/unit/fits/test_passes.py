@@ -12,7 +12,6 @@ from galaxy_stamps import BOX, fitting_psf, galaxy, group, star
 from unblend.core.errors import OverrideError
 from unblend.core.flags import Flag
 from unblend.core.nouns import Box
-from unblend.fits.group_data import group_pixels, group_starts, segment_snr
 from unblend.fits.overrides import parse_override
 from unblend.fits.passes import DEFAULTS, evaluate_members, fit_first_pass, fit_second_pass, replacement_fit
 from unblend.fits.result import GroupFit, best_config, block_sersic, function_flux, single_configs, start_config
@@ -38,7 +37,7 @@ def pair_fit(pair):
 
 
 def check(member, truth, sigmas=4.0):
-    """Compare with the truth, in errors of the fit: position, angle, shape and flux."""
+    """Compare position, angle, shape and flux with the truth, in units of the errors of the fit."""
     y, x, flux, n, r_e, ell, pa = truth
     found = member.sersic
     error = np.sqrt(np.diag(member.covariance))
@@ -55,7 +54,7 @@ def test_one_galaxy(n):
     assert fit.converged and fit.members[0].flags == 0
     assert fit.reduced_chi2 == pytest.approx(1.0, abs=0.1)  # 2700 pixels: 4 sigma
     check(fit.members[0], truth)
-    assert not fit.members[0].single  # nobody to mask
+    assert not fit.members[0].single  # there is no other source to mask
 
 
 def test_two_blended_galaxies(pair, pair_fit):
@@ -71,15 +70,15 @@ def test_two_blended_galaxies(pair, pair_fit):
     assert pair_fit.sky.error == pytest.approx(np.sqrt(whole[-1, -1]))
 
 
-def test_the_answer_does_not_depend_on_the_order_of_members(pair, pair_fit):
+def test_the_fit_does_not_depend_on_the_order_of_members(pair, pair_fit):
     swapped = replace(pair[0], members=(2, 1))
     other = fit_second_pass(swapped, fitting_psf(), fit_first_pass(swapped, fitting_psf()))
     for id_ in (1, 2):
-        # the sums run in another order: far below an error, not to the bit
+        # equal to much less than the errors, but not to the last bit because the order of sums differs
         assert other.member(id_).sersic.total_flux == pytest.approx(pair_fit.member(id_).sersic.total_flux, rel=1e-3)
 
 
-def test_json_keeps_every_bit(pair_fit):
+def test_a_fit_is_restored_exactly_from_json(pair_fit):
     text = json.dumps(pair_fit.to_dict())
     again = GroupFit.from_dict(json.loads(text))
     assert again == pair_fit
@@ -87,10 +86,10 @@ def test_json_keeps_every_bit(pair_fit):
     assert "seconds" not in text
 
 
-def test_the_same_fit_in_another_process_gives_the_same_bits(pair_fit):
+def test_the_same_fit_in_another_process_is_identical(pair_fit):
     code = (
         "import json, test_passes as t\n"
-        "t.fitted(t.group([t.star(25.0, 25.0, 900.0)], seed=5))\n"  # something else first
+        "t.fitted(t.group([t.star(25.0, 25.0, 900.0)], seed=5))\n"  # another fit before it
         "data = t.group([t.galaxy(*t.BRIGHT), t.galaxy(*t.FAINT)])\n"
         "print(json.dumps(t.fitted(data).to_dict()))"
     )
@@ -102,7 +101,7 @@ def test_the_same_fit_in_another_process_gives_the_same_bits(pair_fit):
     assert done.stdout.strip() == json.dumps(pair_fit.to_dict())
 
 
-def test_texts_of_a_fit(pair, pair_fit):
+def test_configuration_files_of_a_fit(pair, pair_fit):
     start, best = start_config(pair_fit), best_config(pair_fit)
     assert [block.id for block in start.blocks] == [1, 2, None]
     assert start.blocks[0].functions[0]["n"].error is None and start.blocks[0].functions[0]["n"].upper == 8.0
@@ -110,20 +109,20 @@ def test_texts_of_a_fit(pair, pair_fit):
     alone, alone_best = single_configs(pair_fit, 2)
     assert alone.blocks[0] == pair_fit.member(2).automatic[0]
     assert alone_best.blocks[0] == pair_fit.member(2).single[0]
-    # the first fit of the pair stays at hand in the second: it started there
+    # the second pass starts from the result of the first
     assert block_sersic(start.blocks[1]).n == pytest.approx(pair[1].member(2).sersic.n)
 
 
-def test_neighbour_subtraction_through_evaluate_members(pair_fit):
+def test_images_of_single_members_add_up(pair_fit):
     light = evaluate_members(pair_fit, fitting_psf(), BOX, ids=[2])
-    # 2 % of the peak: the errors of n and r_e at this signal to noise
+    # the errors of n and r_e at this signal-to-noise ratio change 2 % of the peak
     assert np.abs(light - galaxy(*FAINT)).max() < 0.03 * light.max()
     both = evaluate_members(pair_fit, fitting_psf(), BOX)
     assert np.allclose(both - light, evaluate_members(pair_fit, fitting_psf(), BOX, ids=[1]), atol=1e-10)
     assert not evaluate_members(pair_fit, fitting_psf(), BOX, ids=[]).any()
 
 
-def test_a_fixed_parameter_stays(pair):
+def test_a_fixed_parameter_is_unchanged(pair):
     fit = fitted(group([galaxy(24.3, 20.6, 3000.0, 3.0, 4.0, 0.4, 30.0)]), "n 4 fixed\nr_e 5 1,10")
     member = fit.members[0]
     assert member.sersic.n == 4.0
@@ -131,7 +130,7 @@ def test_a_fixed_parameter_stays(pair):
     assert member.covariance[4] == (0.0,) * 7 and member.covariance[6][6] > 0
 
 
-def test_a_point_source_on_demand():
+def test_a_point_source_on_request():
     fit = fitted(group([star(24.3, 20.6, 3000.0)]), "FUNCTION PointSource\n")
     member = fit.members[0]
     assert Flag(member.flags) == Flag.OVERRIDDEN | Flag.POINT_SOURCE
@@ -153,13 +152,13 @@ def test_several_functions_for_one_source():
     assert fit.reduced_chi2 == pytest.approx(1.0, abs=0.1)
 
 
-def test_a_centre_off_the_cutout_is_the_users_mistake():
+def test_a_centre_off_the_cutout_is_an_error():
     with pytest.raises(OverrideError, match="1-based pixels of det_stack"):
         fitted(group([galaxy(*BRIGHT)]), "X0 20\n")
 
 
 @pytest.mark.parametrize("value", [np.nan, 0.0, np.inf])
-def test_an_image_that_cannot_be_fitted_gets_the_model_from_moments_or_a_flag(value):
+def test_an_image_that_cannot_be_fitted_gives_a_flagged_model(value):
     data = group([galaxy(*BRIGHT)])
     fit = fitted(replace(data, image=np.full(data.image.shape, value)))
     member = fit.members[0]
@@ -168,7 +167,7 @@ def test_an_image_that_cannot_be_fitted_gets_the_model_from_moments_or_a_flag(va
     assert GroupFit.from_dict(json.loads(json.dumps(fit.to_dict()))).members == fit.members
 
 
-def test_a_source_with_fewer_pixels_than_parameters_is_held_and_the_other_fitted():
+def test_a_source_with_fewer_pixels_than_parameters_is_fixed_and_the_other_is_fitted():
     data = group([galaxy(*BRIGHT), galaxy(*FAINT)])
     mask = data.segments == 2
     mask[30, 33] = False
@@ -177,7 +176,7 @@ def test_a_source_with_fewer_pixels_than_parameters_is_held_and_the_other_fitted
     assert not Flag(fit.member(1).flags) & Flag.FIT_REPLACED and len(fit.member(1).covariance) == 7
 
 
-def test_what_replaces_a_fit_that_ran_out_of_time():
+def test_a_fit_that_ran_out_of_time_is_replaced_by_the_automatic_models():
     data = group([galaxy(*BRIGHT), galaxy(*FAINT)])
     fit = replacement_fit(data, fitting_psf(), flag=Flag.FIT_TIMED_OUT)
     assert not fit.converged and np.isnan(fit.chi2)
@@ -186,7 +185,7 @@ def test_what_replaces_a_fit_that_ran_out_of_time():
         assert member.sersic.total_flux == pytest.approx(truth[2], rel=0.25)  # a start, not a fit
 
 
-def test_a_second_pass_after_a_replaced_first_one_recovers():
+def test_the_second_pass_recovers_from_a_replaced_first_one():
     data = group([galaxy(*BRIGHT)])
     fit = fit_second_pass(data, fitting_psf(), replacement_fit(data, fitting_psf()))
     assert not fit.members[0].flags & Flag.FIT_REPLACED
@@ -203,45 +202,7 @@ def test_an_undetected_blend_is_flagged():
     assert fitted(data).members[0].flags & Flag.FIT_POOR_CHI2
 
 
-def test_pixels_that_take_part():
-    data = group([galaxy(*BRIGHT), galaxy(*FAINT)], members=(1,))
-    data.image[0, 0], data.error[0, 1], data.error[0, 2] = np.nan, 0.0, np.inf
-    pixels = group_pixels(replace(data, mask=np.eye(52, dtype=bool)))
-    assert (
-        pixels.mask[data.segments == 2].all() and not pixels.mask[(data.segments == 1) & ~np.eye(52, dtype=bool)].any()
-    )
-    assert pixels.mask[0, :3].all() and pixels.mask[5, 5] and not pixels.mask[0, 5]
-    assert np.isfinite(pixels.image).all() and (pixels.error > 0).all()
-    assert pixels.count == np.count_nonzero(~pixels.mask)
-    subtracted = group_pixels(replace(data, subtracted=(2,)))
-    assert not subtracted.mask[data.segments == 2].any()
-    both = group([galaxy(*BRIGHT), galaxy(*FAINT)])
-    assert group_pixels(both, alone=1).mask[both.segments == 2].all()
-
-
-def test_bounds_follow_the_area_of_the_segment():
-    data = group([galaxy(*BRIGHT)])
-    (member,), sky, pixels = group_starts(data, fitting_psf(), {})
-    radius = np.sqrt((data.segments == 1).sum() / np.pi)
-    assert radius > 4.0
-    block = member.automatic[0]
-    assert block.x0.upper - block.x0.value == pytest.approx(4.0)
-    assert block.functions[0]["r_e"].lower == pytest.approx(0.01 * 0.25 * radius)
-    assert block.functions[0]["r_e"].upper == pytest.approx(10 * 0.25 * radius)
-    assert (block.functions[0]["ell"].upper, block.functions[0]["n"].lower) == (0.95, 0.1)
-    assert sky.functions[0]["I_sky"].upper == 3.0  # 3 rms
-    # the sum over the error of n pixels
-    assert segment_snr(member, data, pixels, 0.0) == pytest.approx(
-        data.image[data.segments == 1].sum() / np.sqrt((data.segments == 1).sum())
-    )
-
-
-def test_a_member_without_a_pixel_is_a_programming_error():
-    with pytest.raises(ValueError, match="source 5 has no pixel"):
-        fit_first_pass(group([galaxy(*BRIGHT)], members=(1, 5)), fitting_psf())
-
-
-def test_a_round_galaxy_does_not_stick_to_ell_zero():
+def test_a_round_galaxy_does_not_end_at_zero_ellipticity():
     found = []
     for seed in range(3):
         fit = fitted(group([galaxy(24.3, 20.6, 3000.0, 1.0, 4.0, 0.06, 30.0)], seed=seed))
@@ -250,7 +211,7 @@ def test_a_round_galaxy_does_not_stick_to_ell_zero():
     assert all(abs(ell - 0.06) < 0.05 for ell in found)
 
 
-def test_a_box_off_the_image_is_fine():
+def test_the_box_may_extend_beyond_the_image():
     data = group([galaxy(*BRIGHT)])
     data.image[:5] = np.nan
     data.error[:5] = np.nan
@@ -258,7 +219,7 @@ def test_a_box_off_the_image_is_fine():
     assert fitted(moved).members[0].sersic.y == pytest.approx(19.3, abs=0.1)
 
 
-def test_a_star_becomes_a_point_and_a_compact_galaxy_does_not():
+def test_a_star_becomes_a_point_source_and_a_compact_galaxy_does_not():
     found = fitted(group([star(24.3, 20.6, 5000.0)]))
     assert found.members[0].flags & Flag.POINT_SOURCE
     # S/N 800: four sigma are 0.5 %
@@ -267,8 +228,8 @@ def test_a_star_becomes_a_point_and_a_compact_galaxy_does_not():
     assert compact.members[0].sersic is not None and not compact.members[0].flags & Flag.POINT_SOURCE
 
 
-def test_a_faint_source_is_no_point_however_small_it_looks():
-    """A small faint galaxy as a point loses light: at S/N 14 chance decides which chi2 is lower."""
+def test_a_faint_source_does_not_become_a_point_source():
+    """A small faint galaxy would lose flux as a point source, and at S/N 14 noise decides which chi2 is lower."""
     faint = fitted(group([star(24.3, 20.6, 150.0)])).members[0]
     assert faint.sersic is not None and faint.sersic.r_e < DEFAULTS.unresolved_r_e
     assert not faint.flags & Flag.POINT_SOURCE

@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from astropy.wcs import WCS
+from unblend.core.coordinates import pixel_to_sky
+from unblend.core.flags import Flag
+from unblend.core.nouns import Box
+from unblend.fits.imfit_config import Block, Function, Parameter
+from unblend.fits.result import GroupFit, MemberFit
+from unblend.fits.table import TABLE_DTYPE, fit_table
+
+P = Parameter
+SERSIC = Function("Sersic", (P("PA", 30.0), P("ell", 0.4), P("n", 1.5), P("I_e", 2.0), P("r_e", 3.0)))
+POINT = Function("PointSource", (P("I_tot", 50.0),))
+
+
+def stack_wcs():
+    wcs = WCS(naxis=2)
+    wcs.wcs.ctype, wcs.wcs.crval, wcs.wcs.crpix = ["RA---TAN", "DEC--TAN"], [53.0, -27.8], [51.0, 41.0]
+    wcs.wcs.cd = np.diag([-0.06, 0.06]) / 3600.0
+    return wcs
+
+
+def block(*functions, y=40.3, x=49.8):
+    return Block(P("Y0", y, error=0.02), P("X0", x, error=0.03), functions, 7)
+
+
+def member(*blocks, **more):
+    return MemberFit(7, blocks, blocks, blocks, **more)
+
+
+def with_errors(function):
+    return Function(function.name, tuple(P(p.name, p.value, error=0.1 * k) for k, p in enumerate(function.parameters)))
+
+
+def group(*members, chi2=110.0):
+    sky = P("I_sky", 0.0)
+    return GroupFit(Box(0, 0, 9, 9), members, sky, sky, chi2, 108, 8, True, "LM", 50)
+
+
+COVARIANCE = tuple(tuple(float(10 * i + j) for j in range(7)) for i in range(7))
+
+
+def table_of(covariance=COVARIANCE):
+    first = member(block(with_errors(SERSIC)), flags=int(Flag.FIT_RETRIED), chi2_segment=1.2, covariance=covariance)
+    second = MemberFit(2, (block(POINT),), (), ())
+    fits = {7: group(first, second)}
+    return fit_table(fits, {7: [7, 2], 3: [3]}, {3}, stack_wcs(), {7: 5.0, 2: 5.0, 3: 1.0})
+
+
+def test_rows_are_sorted_by_id():
+    table = table_of()
+    assert table.dtype == TABLE_DTYPE
+    assert table["id"].tolist() == [2, 3, 7] and table["group"].tolist() == [7, 3, 7]
+    assert table["functions"].tolist() == ["PointSource", "custom", "Sersic"]
+    assert table["oversampling"].tolist() == [5.0, 1.0, 5.0]
+
+
+def test_a_sersic_row():
+    row = table_of()[2]
+    # the table has 1-based pixels
+    assert (row["x"], row["y"]) == pytest.approx((50.8, 41.3)) and (row["x_err"], row["y_err"]) == (0.03, 0.02)
+    assert [row[name] for name in ("pa", "ell", "n", "i_e", "r_e")] == [30.0, 0.4, 1.5, 2.0, 3.0]
+    assert [row[f"{name}_err"] for name in ("pa", "ell", "n", "i_e", "r_e")] == pytest.approx([0.0, 0.1, 0.2, 0.3, 0.4])
+    assert row["r_e_arcsec"] == pytest.approx(0.18, rel=1e-6)
+    assert (row["chi2"], row["n_pixels"], row["chi2_red"], row["chi2_red_group"]) == (110.0, 108, 1.2, 1.1)
+    assert row["flag"] == int(Flag.FIT_RETRIED)
+    ra, dec = pixel_to_sky(stack_wcs(), 40.3, 49.8)
+    assert (row["ra"], row["dec"]) == pytest.approx((ra[0], dec[0]), abs=1e-12)
+    assert row["flux"] == pytest.approx(member(block(SERSIC)).sersic.total_flux)
+
+
+def test_the_covariance_is_in_the_order_of_the_table():
+    # the fit's order is X0, Y0, PA, ell, n, I_e, r_e; the table's y, x, pa, ell, n, r_e
+    covariance = table_of()[2]["covariance"]
+    assert covariance.shape == (6, 6)
+    assert covariance[0].tolist() == [11.0, 10.0, 12.0, 13.0, 14.0, 16.0]
+    assert covariance[5].tolist() == [61.0, 60.0, 62.0, 63.0, 64.0, 66.0]
+
+
+def test_the_error_of_an_unknown_angle_is_that_of_a_uniform_distribution():
+    covariance = np.diag([1.0, 1.0, 1e28, 1.0, 1.0, 1.0, 1.0])
+    covariance[2, 3] = covariance[3, 2] = 5e13
+    found = table_of(tuple(map(tuple, covariance.tolist())))[2]["covariance"]
+    assert np.sqrt(found[2, 2]) == pytest.approx(180 / np.sqrt(12))
+    # the correlation of 0.5 and all other elements are unchanged
+    assert found[2, 3] == found[3, 2] == pytest.approx(0.5 * 180 / np.sqrt(12)) and found[3, 3] == 1.0
+
+
+def test_parameters_of_other_models_are_nan():
+    point, custom, _ = table_of()
+    assert point["x"] == pytest.approx(50.8) and np.isfinite(point["ra"])
+    assert all(np.isnan(point[name]) for name in ("n", "r_e", "r_e_arcsec", "chi2_red"))
+    assert point["flux"] > 0 and np.isnan(custom["flux"])
+    assert custom["flag"] == int(Flag.CUSTOM_MODEL) and np.isnan(custom["x"]) and np.isnan(custom["ra"])
+    assert np.isnan(point["covariance"]).all() and np.isnan(custom["covariance"]).all()
+
+
+def test_a_field_of_custom_models_only():
+    table = fit_table({}, {3: [3]}, {3}, stack_wcs(), {3: 1.0})
+    assert table["id"].tolist() == [3] and np.isnan(table["ra"]).all()
