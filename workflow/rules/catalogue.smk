@@ -1,5 +1,5 @@
 rule write_catalogue:
-    """Put the bands together: fluxes, adopted errors, flags, magnitudes, and the formats of the SED codes."""
+    """Combine the bands: fluxes, adopted errors, flags, magnitudes, and the tables for SED codes."""
     input:
         spec=spec("write_catalogue"),
         models=BARRIER,

@@ -1,4 +1,4 @@
-"""What all rules share: the configuration, the constraints of wildcards, the specs of jobs."""
+"""Shared by all rules: the configuration, the wildcard constraints, the specs of jobs."""
 
 import hashlib
 import os
@@ -7,7 +7,7 @@ from pathlib import Path
 
 SCRIPTS = Path(workflow.basedir) / "scripts"
 sys.path.insert(0, str(SCRIPTS))
-# Jobs are started with the Python that runs Snakemake, whether or not its environment is activated.
+# Jobs use the Python that runs Snakemake, whether or not its environment is activated.
 os.environ.update(
     PATH=os.pathsep.join([str(Path(sys.executable).parent), *os.get_exec_path()])
 )
@@ -35,12 +35,12 @@ wildcard_constraints:
 
 
 def settled(product):
-    """Return a product that must not trigger by its time; `ancient` on the output itself would hold for all its users."""
+    """Return a product whose time must not trigger a job; `ancient` on the output itself would apply to all rules."""
     return ancient(str(product))
 
 
 def spec(rule, *wildcard_names):
-    """Return the input function that writes the job spec of `rule` and gives its path."""
+    """Return an input function that writes the job spec of `rule` and returns its path."""
 
     def job_spec(wildcards):
         return written_spec(rule, {name: wildcards[name] for name in wildcard_names})
@@ -56,14 +56,14 @@ def written_spec(rule, wildcards):
 
 
 def band_image(wildcards):
-    """The user's image, which Snakemake must not judge by its time, or the cutout that the workflow makes."""
+    """Return the image of the user, whose time Snakemake must ignore, or the cutout that the workflow makes."""
     band = CONFIG.bands[wildcards.band]
     image = JOBS.image(band).split("[")[0]
     return ancient(image) if band.mosaic is None else image
 
 
 def batch_files(pattern):
-    """Return the input function that asks for the groups and gives the file `pattern` of every batch."""
+    """Return an input function that waits for the groups and returns the file `pattern` of every batch."""
 
     def files(wildcards):
         checkpoints.group_sources.get()

@@ -1,5 +1,5 @@
 rule extract_fluxes:
-    """Fit all templates of a band and a constant at once; errors honour the noise's correlation."""
+    """Fit all templates of a band and a background level at once; the errors account for correlated noise."""
     input:
         spec=spec("extract_fluxes", "band"),
         models=BARRIER,
@@ -29,7 +29,7 @@ rule extract_fluxes:
 
 
 rule run_monte_carlo:
-    """Move patches of the residual onto every source and fit again: the errors that the real noise makes."""
+    """Add patches of the residual at every source and fit again, to measure the errors due to the real noise."""
     input:
         spec=spec("run_monte_carlo", "band"),
         models=BARRIER,
@@ -60,7 +60,7 @@ rule run_monte_carlo:
 
 
 rule inspect_band:
-    """Write what a user looks at: the target without its neighbours, and regions to load, correct and save."""
+    """Write products for inspection: the target without its neighbours, and proposed region files."""
     input:
         spec=spec("inspect_band", "band"),
         models=BARRIER,

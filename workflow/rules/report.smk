@@ -1,5 +1,5 @@
 def band_picture(band):
-    """A picture of a band, marked for Snakemake's own report: an output each, so that each has its name there."""
+    """Return the picture of a band for Snakemake's own report: a separate output, so that it has its own name there."""
     labels = {"band": band, "shows": "image, model, residual"}
     caption = "../report/band.rst"
     return report(
@@ -8,7 +8,7 @@ def band_picture(band):
 
 
 rule write_report:
-    """One page to look at: the field, every source with its stamps, every band, the fits, the time it took."""
+    """Write the report, a single page: the field, every source with its stamps, every band, the fits, the run times."""
     input:
         spec=spec("write_report"),
         models=BARRIER,
