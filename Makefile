@@ -1,4 +1,4 @@
-# Everything runs inside .venv, which these targets make and keep up to date.
+# Everything runs inside .venv, which these targets create and keep up to date.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -10,59 +10,59 @@ SNAKEMAKE := $(BIN)/snakemake --cores $(CORES)
 help:                     ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
 
-demo: $(VENV)/installed   ## environment, example field, the whole workflow, catalogue and report
+demo: $(VENV)/installed   ## create the environment, draw the example field, run the whole workflow
 	$(SNAKEMAKE)
 
-test: $(VENV)/installed   ## environment, all tests
+test: $(VENV)/installed   ## create the environment, run all tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/snakefmt --check Snakefile workflow
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -n $(CORES) --dist loadfile
 
-test-fast: $(VENV)/installed  ## the unit tests alone (a minute)
+test-fast: $(VENV)/installed  ## run the unit tests only (a minute)
 	$(BIN)/python -m pytest tests/unit -n $(CORES)
 
-lint: $(VENV)/installed   ## style and types
+lint: $(VENV)/installed   ## fix the code style, check the types
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 	$(BIN)/snakefmt Snakefile workflow
 	$(BIN)/mypy
 
-check-example: demo       ## the example's catalogue against its truth: completeness, bias, pulls per band
+check-example: demo       ## compare the example's catalogue with its truth: completeness, bias, pulls per band
 	$(BIN)/python scripts/check_example.py results/catalogue.fits example/truth.fits results/check-example.png
 
-figures: check-example    ## renew the figures of the docs from the example's results
+figures: check-example    ## redraw the figures of the docs from the example's results
 	mkdir -p docs/figures
 	$(BIN)/python scripts/draw_readme_figure.py --results results --band irac-ch1 \
 	    --image example/irac-ch1.fits --out docs/figures/irac-ch1.png
 	cp results/check-example.png docs/figures/check-example.png
 	$(BIN)/python scripts/draw_adjusting.py --results results --override docs/adjusting-5.dat --out docs/figures
 
-docs: $(VENV)/installed   ## renew the pages that are made from the code
+docs: $(VENV)/installed   ## regenerate the pages of the docs that are made from the code
 	PYTHONPATH=scripts $(BIN)/python -c "from unblend.core.flags import markdown; print(markdown(), end='')" > docs/flags.md
 
-bench-overhead: $(VENV)/installed  ## what the workflow costs besides fits: per source, planning, nothing to do (10 min)
+bench-overhead: $(VENV)/installed  ## overhead of the workflow besides fits: per source, planning, nothing to do (10 min)
 	$(BIN)/python tests/benchmarks/bench_overhead.py --run 180 1000
 
 SEEDS ?= 1
-bench-accuracy: $(VENV)/installed  ## fluxes and errors against drawn truth, in bins: bench/accuracy.md; SEEDS="1 2" (30 min a seed)
+bench-accuracy: $(VENV)/installed  ## compare fluxes and errors with simulated truth, in bins: bench/accuracy.md; SEEDS="1 2" (30 min a seed)
 	$(BIN)/python tests/benchmarks/bench_accuracy.py --cores $(CORES) --seeds $(SEEDS)
 
-accuracy-figures:         ## copy table and figures of the last bench-accuracy into the docs
+accuracy-figures:         ## copy the tables and figures of the last bench-accuracy into the docs
 	cp bench/accuracy-fits.png bench/accuracy-noise.png bench/accuracy-pulls.png docs/figures/
 	cp bench/accuracy.md docs/accuracy-table.md
 
-bench-report: $(VENV)/installed  ## the report of 1000 sources: seconds to write it, its size, seconds until a browser shows it
+bench-report: $(VENV)/installed  ## report of 1000 sources: time to write it, its size, time until a browser shows it
 	$(BIN)/python tests/benchmarks/bench_report.py 180 1000
 
-bench-fit-bias: $(VENV)/installed  ## bias of fits against n and r_e, and of faint galaxies (5 min)
+bench-fit-bias: $(VENV)/installed  ## bias of the fits as a function of n and r_e, and for faint galaxies (5 min)
 	$(BIN)/python tests/benchmarks/bench_fit_bias.py --figure docs/figures/fit-bias.png
 
-bench-background: $(VENV)/installed  ## the moving background against photutils and scipy: time, what is left of a gradient
+bench-background: $(VENV)/installed  ## compare the moving background with photutils and scipy: time, residual gradient
 	$(BIN)/python tests/benchmarks/bench_background.py
 
-lock: $(VENV)/bin/python  ## renew the pinned versions in requirements.lock
+lock: $(VENV)/bin/python  ## update the pinned versions in requirements.lock
 	$(BIN)/python -m pip install --quiet pip-tools
 	$(BIN)/pip-compile --quiet --upgrade --strip-extras --no-emit-index-url --no-emit-trusted-host --no-emit-find-links \
 	    --no-header --allow-unsafe --extra example --extra test --extra s3 --output-file requirements.lock pyproject.toml

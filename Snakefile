@@ -7,7 +7,7 @@ min_version("9.27")
 report: "workflow/report/workflow.rst"
 
 
-# A file named on the command line replaces the example's: it is never merged with it.
+# A configuration given on the command line replaces that of the example; the two are never merged.
 if not workflow.overwrite_configfiles:
 
     configfile: "config.yaml"
@@ -30,7 +30,7 @@ localrules:
 
 
 rule all:
-    """The catalogue, the page to look at, and what a user may delete to have it made again."""
+    """The catalogue, the report, and the products that a user may delete to have them made again."""
     default_target: True
     input:
         R / "catalogue.fits",

@@ -19,5 +19,5 @@ def test_snakemakes_report_holds_page_tables_and_pictures(field):
     assert {"catalogue.fits", "catalogue.ecsv", "catalogue.fast.cat", "catalogue.eazy.cat"} <= set(names)
     assert {f"{band}.png" for band in BANDS} <= set(names)
     assert 'id="data"' in page
-    for words in ("Catalogue", "Page", "Bands", "seen through the PSF of every band", "image, model, residual"):
+    for words in ("Catalogue", "Page", "Bands", "convolved with the PSF of every band", "image, model, residual"):
         assert words in told, f"the report lacks {words!r}"

@@ -1,5 +1,5 @@
 def for_background(product):
-    """Return the input function that gives `product` for a band with a moving background; a zero one needs nothing."""
+    """Return an input function: `product` for a band with a moving background, nothing for a band without."""
 
     def needed(wildcards):
         return product if CONFIG.bands[wildcards.band].background else []
@@ -8,13 +8,13 @@ def for_background(product):
 
 
 def measured_shift(wildcards):
-    """The result of the search, where the band asks for it."""
+    """Return the result of the search for the shift if the band has `shift: auto`, otherwise nothing."""
     band = CONFIG.bands[wildcards.band]
     return R / f"bands/{band.name}/astrometry.json" if band.shift == "auto" else []
 
 
 def given_shift(product):
-    """Return the input function that gives `product` at a given shift; a search comes before there is any."""
+    """Return an input function: `product` for a band with a given shift, nothing if the shift is yet to be found."""
 
     def needed(wildcards):
         band = CONFIG.bands[wildcards.band]
@@ -24,7 +24,7 @@ def given_shift(product):
 
 
 rule mask_band:
-    """Mask borders, bad regions, pixels that are not finite or have no weight."""
+    """Mask border and bad regions, and pixels that are not finite or have no weight."""
     input:
         spec=spec("mask_band", "band"),
         image=band_image,
@@ -68,7 +68,7 @@ rule prepare_psf:
 
 
 rule subtract_background:
-    """Subtract a moving background, sources masked; without that option the background is zero."""
+    """Measure the moving background with sources masked; without that option the background is zero."""
     input:
         spec=spec("subtract_background", "band"),
         image=band_image,
@@ -94,12 +94,12 @@ rule subtract_background:
 
 
 rule measure_shift:
-    """Find the shift of a band by grid search, where asked for, and the offsets of its bright sources, always."""
+    """Measure the offsets of the bright sources of a band and, if requested, find its shift by a grid search."""
     input:
         spec=spec("measure_shift", "band"),
         models=BARRIER,
-        table=settled(rules.collect_models.output.table),
-        catalogue=settled(rules.edit_segments.output.catalogue),
+        table=ignore_time(rules.collect_models.output.table),
+        catalogue=ignore_time(rules.edit_segments.output.catalogue),
         image=band_image,
         mask=rules.mask_band.output.mask,
         background=rules.subtract_background.output.background,
@@ -125,7 +125,7 @@ rule measure_shift:
 
 
 rule make_templates:
-    """See every model through the band's PSF, on the band's pixels; unchanged templates are kept."""
+    """Convolve every model with the PSF of the band, on the pixels of the band; unchanged templates are kept."""
     input:
         spec=spec("make_templates", "band"),
         models=BARRIER,

@@ -1,10 +1,10 @@
 rule write_catalogue:
-    """Put the bands together: fluxes, adopted errors, flags, magnitudes, and the formats of the SED codes."""
+    """Combine the bands: fluxes, adopted errors, flags, magnitudes, and the tables for SED codes."""
     input:
         spec=spec("write_catalogue"),
         models=BARRIER,
-        table=settled(rules.collect_models.output.table),
-        catalogue=settled(rules.edit_segments.output.catalogue),
+        table=ignore_time(rules.collect_models.output.table),
+        catalogue=ignore_time(rules.edit_segments.output.catalogue),
         fluxes=expand(R / "bands/{band}/fluxes.fits", band=BANDS),
         monte_carlo=expand(R / "bands/{band}/monte_carlo.fits", band=BANDS),
     output:

@@ -1,4 +1,4 @@
-"""What all rules share: the configuration, the constraints of wildcards, the specs of jobs."""
+"""Shared by all rules: the configuration, the wildcard constraints, the specs of jobs."""
 
 import os
 import re
@@ -7,7 +7,7 @@ from pathlib import Path
 
 SCRIPTS = Path(workflow.basedir) / "scripts"
 sys.path.insert(0, str(SCRIPTS))
-# Jobs are started with the Python that runs Snakemake, whether or not its environment is activated.
+# Jobs use the Python that runs Snakemake, whether or not its environment is activated.
 os.environ.update(
     PATH=os.pathsep.join([str(Path(sys.executable).parent), *os.get_exec_path()])
 )
@@ -42,8 +42,8 @@ wildcard_constraints:
     batch=r"\d+",
 
 
-def settled(product):
-    """Return a product that must not trigger by its time; `ancient` on the output itself would hold for all its users."""
+def ignore_time(product):
+    """Return a product whose time must not trigger a job; `ancient` on the output itself would apply to all rules."""
     return ancient(str(product))
 
 
@@ -54,7 +54,7 @@ def wait_for_example():
 
 
 def spec(rule, *wildcard_names):
-    """Return the input function that gives the path of the job spec of `rule`."""
+    """Return an input function that returns the path of the job spec of `rule`."""
 
     def job_spec(wildcards):
         wait_for_example()
@@ -72,7 +72,7 @@ def spec_path(rule, wildcards):
 
 
 def band_image(wildcards):
-    """The user's image, which Snakemake must not judge by its time, or the cutout that the workflow makes."""
+    """Return the image of the user, whose time Snakemake must ignore, or the cutout that the workflow makes."""
     wait_for_example()
     band = CONFIG.bands[wildcards.band]
     image = JOBS.inputs.image(band).split("[")[0]
@@ -80,7 +80,7 @@ def band_image(wildcards):
 
 
 def batch_files(pattern):
-    """Return the input function that asks for the groups and gives the file `pattern` of every batch."""
+    """Return an input function that waits for the groups and returns the file `pattern` of every batch."""
 
     def files(wildcards):
         checkpoints.group_sources.get()

@@ -1,11 +1,11 @@
 def mosaic_file(wildcards):
-    """The mosaic where it is a file of this machine; a URL is not Snakemake's business."""
+    """Return the mosaic if it is a local file; Snakemake does not need to know a URL."""
     name = CONFIG.bands[wildcards.band].mosaic
     return [] if "://" in name else ancient(JOBS.inputs.path(name).split("[")[0])
 
 
 rule cut_mosaic:
-    """Cut the field out of a large mosaic, read lazily from a file or a URL; its WCS is kept."""
+    """Cut the field out of a large mosaic (a file or a URL), reading only that part; the WCS is kept."""
     input:
         spec=spec("cut_mosaic", "band"),
         mosaic=mosaic_file,

@@ -1,5 +1,5 @@
 def detection_images(wildcards):
-    """The images of the detection bands."""
+    """Return the images of the detection bands."""
     return [
         band_image(type(wildcards)(fromdict={"band": name}))
         for name in CONFIG.detection.bands
@@ -7,12 +7,12 @@ def detection_images(wildcards):
 
 
 def flux_image(wildcards):
-    """The image of the band that gives the detection fluxes."""
+    """Return the image of the band in which the detection fluxes are measured."""
     return band_image(type(wildcards)(fromdict={"band": CONFIG.detection.flux_band}))
 
 
 rule detect_sources:
-    """Stack the detection images, find and de-blend sources: the automatic pass."""
+    """Stack the detection images, detect and de-blend the sources automatically."""
     input:
         spec=spec("detect_sources"),
         images=detection_images,
@@ -39,7 +39,7 @@ rule detect_sources:
 
 
 rule edit_segments:
-    """Merge segments and add sources where the user has drawn regions."""
+    """Merge segments and add sources according to the regions drawn by the user."""
     input:
         spec=spec("edit_segments"),
         segments=rules.detect_sources.output.segments,
@@ -66,7 +66,7 @@ rule edit_segments:
 
 
 rule prepare_fit_psf:
-    """Normalise, centre and crop the PSF of the stack; divide out the pixel that IMFIT puts in again."""
+    """Normalise, centre and crop the PSF of the stack; divide out the pixel response, which IMFIT includes itself."""
     input:
         spec=spec("prepare_fit_psf"),
     output:

@@ -1,10 +1,10 @@
 rule extract_fluxes:
-    """Fit all templates of a band and a constant at once; errors honour the noise's correlation."""
+    """Fit all templates of a band and a background level at once; the errors account for correlated noise."""
     input:
         spec=spec("extract_fluxes", "band"),
         models=BARRIER,
-        table=settled(rules.collect_models.output.table),
-        catalogue=settled(rules.edit_segments.output.catalogue),
+        table=ignore_time(rules.collect_models.output.table),
+        catalogue=ignore_time(rules.edit_segments.output.catalogue),
         image=band_image,
         mask=rules.mask_band.output.mask,
         background=rules.subtract_background.output.background,
@@ -30,12 +30,12 @@ rule extract_fluxes:
 
 
 rule run_monte_carlo:
-    """Move patches of the residual onto every source and fit again: the errors that the real noise makes."""
+    """Add patches of the residual at every source and fit again, to measure the errors due to the real noise."""
     input:
         spec=spec("run_monte_carlo", "band"),
         models=BARRIER,
-        table=settled(rules.collect_models.output.table),
-        segments=settled(rules.edit_segments.output.segments),
+        table=ignore_time(rules.collect_models.output.table),
+        segments=ignore_time(rules.edit_segments.output.segments),
         image=band_image,
         mask=rules.mask_band.output.mask,
         background=rules.subtract_background.output.background,
@@ -62,13 +62,13 @@ rule run_monte_carlo:
 
 
 rule inspect_band:
-    """Write what a user looks at: the target without its neighbours, and regions to load, correct and save."""
+    """Write products for inspection: the target without its neighbours, and proposed region files."""
     input:
         spec=spec("inspect_band", "band"),
         models=BARRIER,
-        catalogue=settled(rules.edit_segments.output.catalogue),
-        stack=settled(rules.detect_sources.output.stack),
-        segments=settled(rules.edit_segments.output.segments),
+        catalogue=ignore_time(rules.edit_segments.output.catalogue),
+        stack=ignore_time(rules.detect_sources.output.stack),
+        segments=ignore_time(rules.edit_segments.output.segments),
         image=band_image,
         background=rules.subtract_background.output.background,
         psf=rules.prepare_psf.output.psf,

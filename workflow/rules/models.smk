@@ -1,20 +1,20 @@
-# A job of fits does so many side by side, in processes that share what it has read: each keeps to one thread.
+# A fit job runs this many fits in parallel, in single-threaded processes that share the data it has read.
 FIT_THREADS = 4
 
-# Behind the checkpoint `group_sources` these files change only together with the keys in the job specs. groups.json is
-# not among them: marked ancient, it would hide from Snakemake that its jobs wait for the checkpoint.
+# After the checkpoint `group_sources` these files change only together with the keys in the job specs. groups.json is
+# not one of them: if it were marked ancient, Snakemake would not see that the jobs wait for the checkpoint.
 FIT_INPUTS = {
-    "mask": settled(rules.group_sources.output.mask),
-    "stack": settled(rules.detect_sources.output.stack),
-    "error": settled(rules.detect_sources.output.error),
-    "segments": settled(rules.edit_segments.output.segments),
-    "catalogue": settled(rules.edit_segments.output.catalogue),
-    "psf": settled(rules.prepare_fit_psf.output.psf),
+    "mask": ignore_time(rules.group_sources.output.mask),
+    "stack": ignore_time(rules.detect_sources.output.stack),
+    "error": ignore_time(rules.detect_sources.output.error),
+    "segments": ignore_time(rules.edit_segments.output.segments),
+    "catalogue": ignore_time(rules.edit_segments.output.catalogue),
+    "psf": ignore_time(rules.prepare_fit_psf.output.psf),
 }
 
 
 def grouped_spec(rule):
-    """Like `spec`, for jobs that exist only once the groups are known."""
+    """Return an input function like `spec`, for jobs that exist only once the groups are known."""
 
     def job_spec(wildcards):
         checkpoints.group_sources.get()
@@ -24,14 +24,14 @@ def grouped_spec(rule):
 
 
 def first_passes(wildcards):
-    """The first pass of the batch and of the batches that hold its neighbours."""
+    """Return the first pass of the batch and of the batches that contain its neighbours."""
     checkpoints.group_sources.get()
     needed = JOBS.fits.neighbouring_batches(wildcards.batch)
     return expand(R / "imfit/batches/first-{batch}.json", batch=needed)
 
 
 rule fit_first_pass:
-    """Fit the groups of a batch, each on its own; those whose key is unchanged are kept."""
+    """Fit the groups of a batch, each on its own; fits whose key is unchanged are kept."""
     input:
         **FIT_INPUTS,
         spec=grouped_spec("fit_first_pass"),
@@ -54,7 +54,7 @@ rule fit_first_pass:
 
 
 rule fit_second_pass:
-    """Fit the groups of a batch again, the first-pass models of their neighbours subtracted, and draw their models."""
+    """Fit the groups of a batch again with the first-pass models of their neighbours subtracted; draw their models."""
     input:
         **FIT_INPUTS,
         spec=grouped_spec("fit_second_pass"),
@@ -78,12 +78,12 @@ rule fit_second_pass:
 
 
 checkpoint collect_models:
-    """List the models by content, and the parameters of every fit. What comes after is judged anew from here."""
+    """List the models by content and the parameters of every fit; Snakemake re-evaluates all later stages here."""
     input:
         spec=grouped_spec("collect_models"),
         models=batch_files("imfit/batches/second-{batch}.json"),
-        catalogue=settled(rules.edit_segments.output.catalogue),
-        stack=settled(rules.detect_sources.output.stack),
+        catalogue=ignore_time(rules.edit_segments.output.catalogue),
+        stack=ignore_time(rules.detect_sources.output.stack),
     output:
         models=R / "imfit/models.json",
         table=R / "imfit/sersic.fits",
@@ -102,11 +102,11 @@ checkpoint collect_models:
         " --spec {input.spec:q} --results {R:q} --models {output.models:q} --table {output.table:q}"
 
 
-# Every rule behind the models lists this directly: Snakemake then compares contents and forgets that a job ran, when
-# the models are collected, and when the groups turn out to be the old ones and nothing is collected at all.
+# Every rule after the models has this as a direct input, so that Snakemake compares contents and not whether a job ran:
+# both if the models are collected, and if the groups have not changed and nothing is collected at all.
 BARRIER = [
     rules.collect_models.output.models,
-    settled(rules.group_sources.output.groups),
+    ignore_time(rules.group_sources.output.groups),
 ]
 
 
@@ -115,10 +115,10 @@ rule subtract_models:
     input:
         spec=spec("subtract_models"),
         models=BARRIER,
-        table=settled(rules.collect_models.output.table),
+        table=ignore_time(rules.collect_models.output.table),
         stack=rules.detect_sources.output.stack,
-        segments=settled(rules.edit_segments.output.segments),
-        psf=settled(rules.prepare_fit_psf.output.psf),
+        segments=ignore_time(rules.edit_segments.output.segments),
+        psf=ignore_time(rules.prepare_fit_psf.output.psf),
     output:
         residual=R / "imfit/det_stack-sub.fits",
         model=R / "imfit/det_stack-model.fits",
@@ -140,14 +140,14 @@ rule subtract_models:
 
 
 rule draw_fits:
-    """Draw a picture of every fit group, and the sheet of all of them, worst first; unchanged pictures are kept."""
+    """Draw a picture of every fit group and the sheet of all pictures, worst fit first; unchanged pictures are kept."""
     input:
         spec=spec("draw_fits"),
         models=BARRIER,
-        stack=settled(rules.detect_sources.output.stack),
-        error=settled(rules.detect_sources.output.error),
-        segments=settled(rules.edit_segments.output.segments),
-        mask=settled(rules.group_sources.output.mask),
+        stack=ignore_time(rules.detect_sources.output.stack),
+        error=ignore_time(rules.detect_sources.output.error),
+        segments=ignore_time(rules.edit_segments.output.segments),
+        mask=ignore_time(rules.group_sources.output.mask),
     output:
         sheet=R / "imfit/sheet.html",
     log:

@@ -1,4 +1,4 @@
-"""What a run prints: how far it is, and at the end where the results are. `snakemake -p` prints Snakemake's own scroll."""
+"""Messages of a run: its progress, and at the end where the results are. `snakemake -p` prints Snakemake's output."""
 
 import logging
 

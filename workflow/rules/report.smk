@@ -1,5 +1,5 @@
 def band_picture(band):
-    """A picture of a band, marked for Snakemake's own report: an output each, so that each has its name there."""
+    """Return the picture of a band for Snakemake's own report: a separate output, so that it has its own name there."""
     labels = {"band": band, "shows": "image, model, residual"}
     caption = "../report/band.rst"
     return report(
@@ -8,16 +8,16 @@ def band_picture(band):
 
 
 rule write_report:
-    """One page to look at: the field, every source with its stamps, every band, the fits, the time it took."""
+    """Write the report, a single page: the field, every source with its stamps, every band, the fits, the run times."""
     input:
         spec=spec("write_report"),
         models=BARRIER,
         catalogue=rules.write_catalogue.output.fits,
-        table=settled(rules.collect_models.output.table),
-        detected=settled(rules.edit_segments.output.catalogue),
-        segments=settled(rules.edit_segments.output.segments),
-        stack=settled(rules.detect_sources.output.stack),
-        left_over=rules.subtract_models.output.residual,
+        table=ignore_time(rules.collect_models.output.table),
+        detected=ignore_time(rules.edit_segments.output.catalogue),
+        segments=ignore_time(rules.edit_segments.output.segments),
+        stack=ignore_time(rules.detect_sources.output.stack),
+        stack_residual=rules.subtract_models.output.residual,
         residual=expand(R / "bands/{band}/residual.fits", band=BANDS),
         removed=expand(R / "bands/{band}/neighbours-removed.fits", band=BANDS),
         templates=expand(R / "bands/{band}/templates.npz", band=BANDS),
