@@ -33,7 +33,7 @@ NEIGHBOUR_CORRELATION = 0.01
 """Smallest correlation for which the most correlated neighbour is listed: below it adds less than 1e-4 to an error."""
 
 WEIGHT_TOLERANCE = 0.05
-"""Weights are kept while measured over claimed noise deviates from 1 by less than this: errors need be no better."""
+"""Weights are kept if measured over claimed noise deviates from 1 by less than this, the accuracy needed for errors."""
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MAX_SIGMA = 8.0
-"""Range of residual / error that is shown."""
+"""Largest absolute value of residual / error that is shown."""
 COUNTED_FLAGS = (Flag.FIT_RETRIED, Flag.FIT_REPLACED, Flag.FIT_ON_BOUND, Flag.FIT_POOR_CHI2, Flag.CENTRE_ASTRAY)
 
 

@@ -24,7 +24,7 @@ CENTRE = (53.0873, -27.84)
 REFERENCE = "f160w"
 """Band of the number counts, of the order of sources and of their pixel positions."""
 DENSITY_ARCMIN2 = 105.0
-"""Galaxies per square arcminute, as in deep near-infrared fields to the magnitude limit."""
+"""Number of galaxies per square arcminute down to the magnitude limit."""
 FAINTEST_AB = 26.0
 """Magnitude limit of the galaxies in the reference band."""
 SIDE_ARCSEC = 90.0
@@ -94,7 +94,7 @@ def special_sources(bands: Sequence[BandSpec]) -> tuple[SimulatedSource, ...]:
     waves = np.array([b.wavelength_um for b in bands])
 
     def mags(mag: float, z: float, age: float, dust_av: float) -> dict[str, float]:
-        """Return the magnitudes in all bands of a galaxy with magnitude `mag` in the reference band."""
+        """Return the magnitudes of a galaxy in all bands; `mag` is that at 1.54 um."""
         values = galaxy_magnitudes(waves, mag, reference_um=1.54, z=z, age=age, dust_av=dust_av)
         return dict(zip([b.name for b in bands], map(float, values), strict=True))
 

@@ -88,7 +88,14 @@ def _turned(profile: Any, q: float, pa_deg: float) -> Any:
 
 
 def local_wcs(wcs: WCS, y: float, x: float) -> Any:
-    """Return the linear GalSim WCS from (x, y) to (west, north) at a pixel position."""
+    """Return the linear GalSim WCS from (x, y) in pixels to (west, north) in arcsec at a pixel position.
+
+    Parameters
+    ----------
+    wcs : WCS
+    y, x : float
+        0-based.
+    """
     import galsim
 
     (east_y, east_x), (north_y, north_x) = coordinates.sky_jacobian(wcs, y, x)

@@ -9,7 +9,6 @@ from scipy.ndimage import gaussian_filter
 from unblend.core.flags import Flag
 from unblend.photometry.extraction import adopt_weights, measure_noise, near_sources, rescale_weights
 from unblend.photometry.linear_system import model_image, solve_fluxes
-from unblend.photometry.unmodelled_flux import _smoothed_error, mask_margins
 
 SIDE = 90
 FWHM = 1.5 * 2.3548
@@ -108,16 +107,6 @@ def test_white_noise_is_not_masked_except_for_its_highest_peaks():
     assert np.mean(lost) < 0.01 and np.max(lost) < 0.05
 
 
-def test_smoothed_noise_is_uniform_near_edges_and_masks():
-    # with its error the smoothed noise is as significant in a corner as in the middle
-    weight = np.where(np.hypot(*np.indices((60, 60)) - 30.0) < 12, 0.0, 1.0)
-    draws = np.random.default_rng(8).normal(size=(200, 60, 60)) * (weight > 0)
-    spread = np.std(gaussian_filter(draws, (0, 3.0, 3.0), mode="constant"), axis=0) / _smoothed_error(weight > 0, 3.0)
-    # 200 realizations give a scatter to 5 %
-    assert spread[0, 0] == pytest.approx(spread[5:15, 5:15].mean(), rel=0.2)
-    assert spread[30, 43] == pytest.approx(spread[5:15, 5:15].mean(), rel=0.2)
-
-
 def test_negative_unmodelled_flux_is_masked_too():
     assert rescale(0.5, image=with_undetected_source(-200.0)).weight[70, 20] == 0
 
@@ -139,18 +128,6 @@ def test_the_sky_between_many_undetected_sources_gives_the_background(caplog):
     assert 0.4 < rescaled.masked_fraction < 0.7 and "Detect fainter sources, or set background" in caplog.text
     # a flux of 60 × 200 over 8100 pixels is 1.5
     assert rescaled.solution.background == pytest.approx(3.0, abs=0.15)
-
-
-def test_the_margins_of_a_masked_source_are_masked():
-    weight = np.where(np.hypot(*np.indices(CLEAN.shape) - np.array([70, 20])[:, None, None]) < 5, 0.0, 4.0)
-    weight[40, 75] = 0.0
-    margins = mask_margins(weight, TEMPLATES, FWHM)
-    assert margins[70, 26] and not margins[70, 20] and not margins[70, 30] and not margins[40, 76]
-    # the ring between 5 pixels and 5 pixels + FWHM; the edge of the mask is rounded by a pixel
-    assert margins.sum() == pytest.approx(np.pi * ((5 + FWHM) ** 2 - 5**2), rel=0.25)
-    faint = gaussian(50, 70.0, 26.0, CLEAN.shape)
-    assert not mask_margins(weight, [faint], FWHM)[70, 26]
-    assert not mask_margins(np.where(weight == 0, 4.0, 0.0), [], FWHM).any()
 
 
 def test_near_sources_is_where_models_are_brighter_than_half_the_noise():

@@ -8,7 +8,7 @@ from unblend.core.flags import Flag
 from unblend.core.nouns import Box, Template
 from unblend.core.statistics import noise_rms
 from unblend.photometry.linear_system import model_image, neighbours_removed, scatter_ratio, solve_fluxes
-from unblend.photometry.normal_matrix import LocalInverse, overlapping_pairs, scaled_solve
+from unblend.photometry.normal_matrix import LocalInverse
 
 SHAPE = (40, 50)
 
@@ -195,25 +195,6 @@ def test_apply_inverse_gives_the_amplitudes():
 def test_a_fit_without_templates_measures_the_background_level():
     answer = solve_fluxes(np.full((3, 4), 2.5), np.ones((3, 4)), [])
     assert answer.background == pytest.approx(2.5) and len(answer.flux) == 0
-
-
-def test_pairs_are_all_overlaps():
-    rng = np.random.default_rng(7)
-    start = rng.integers(0, 60, (80, 2))
-    boxes = np.hstack([start, start + rng.integers(1, 15, (80, 2))])
-    expected = [(i, j) for i in range(80) for j in range(i, 80) if Box(*boxes[i]).overlaps(Box(*boxes[j]))]
-    assert list(zip(*overlapping_pairs(boxes), strict=True)) == expected
-
-
-def test_scaled_solve_mirrors_a_matrix_larger_than_a_block():
-    rng = np.random.default_rng(8)
-    half = rng.normal(size=(600, 900))
-    matrix = half @ half.T
-    right = rng.normal(size=600)
-    solution, inverse = scaled_solve(matrix.copy(), right)
-    # ridge 1e-10 times the condition number, below 1e3
-    np.testing.assert_allclose(inverse @ matrix, np.eye(600), atol=1e-6)
-    np.testing.assert_allclose(matrix @ solution, right, atol=1e-6)
 
 
 def test_neighbours_removed_keeps_one_source_and_the_background():

@@ -5,27 +5,9 @@ import io
 
 import numpy as np
 import pytest
-from field_products import COARSE, SCALE, SHARP, TARGET, write_products
+from field_products import SCALE, SHARP, TARGET
 from matplotlib.image import imread
 from page_pixels import from_levels
-from unblend.core.coordinates import pixel_to_sky
-from unblend.report.band_images import page_image, read_band_image, same_grid, used_part
-from unblend.report.content import read_field
-from unblend.report.sections import (
-    colour_choice,
-    colour_scales,
-    shift_numbers,
-    target_of,
-    time_list,
-)
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("field")
-    field = write_products(folder)
-    content, images, pictures = read_field(field.spec, folder / "results")
-    return folder, field, content, images, pictures
 
 
 def test_sources_are_in_the_order_of_the_catalogue(made):
@@ -59,15 +41,6 @@ def test_positions_of_sources_in_a_rotated_band(made):
     assert sharp["jacobian"][0][1] == pytest.approx(-SCALE) and coarse["jacobian"][0][1] == pytest.approx(5 * SCALE)
 
 
-def test_positions_include_the_shift_of_the_band(made):
-    folder, field, _, _, _ = made
-    green = read_band_image(folder / "results", "green", field.spec["bands"]["green"]["image"], 8)
-    shifted = page_image(np.zeros(green.shape), np.zeros(green.shape), green.wcs, (0.12, -0.06), 8)
-    ra, dec = pixel_to_sky(green.wcs, np.array([20.0]), np.array([30.0]))
-    y, x = shifted.positions(ra, dec)
-    assert (y[0], x[0]) == pytest.approx((20.0 - 1.0, 30.0 + 2.0), abs=1e-6)
-
-
 def test_a_tile_and_the_residual_make_the_image_without_neighbours(made):
 
     def values(content):
@@ -87,12 +60,6 @@ def test_a_tile_and_the_residual_make_the_image_without_neighbours(made):
     assert content["bands"][0]["tiles"][:5] == [None] * 5  # no flux, no tile
 
 
-def test_the_target_is_read_from_the_products_of_the_bands(made):
-    folder, _, _, _, _ = made
-    assert target_of(folder / "results", ["green"]) == TARGET
-    assert target_of(folder / "results", []) is None
-
-
 def test_monte_carlo_and_shift(made):
     _, _, content, _, _ = made
     found = content["bands"][3]
@@ -101,63 +68,8 @@ def test_monte_carlo_and_shift(made):
     assert found["circles"] == [[pytest.approx(found["height"] / 2), pytest.approx(found["width"] / 2), 4.0]]
     assert found["shift"]["grid"]["best"] == [0.01, -0.02] and "fits better" in found["shift"]["recommendation"]
     assert content["bands"][0]["shift"]["grid"] is None
-    nothing = {"shift_arcsec": [0.0, 0.1], "message": "too few", "grid": None, "offsets": None}
-    assert shift_numbers(nothing)["message"] == "too few" and shift_numbers(nothing)["common"] is None
 
 
-def test_the_colour_image_uses_three_bands_on_the_grid_of_the_stack(made):
-    folder, field, content, _, _ = made
+def test_the_colour_image_uses_the_three_bands_on_the_grid_of_the_stack(made):
+    _, _, content, _, _ = made
     assert content["colour"]["bands"] == list(SHARP)
-    green, red, coarse = (
-        read_band_image(folder / "results", b, field.spec["bands"][b]["image"], 8) for b in ("green", "red", COARSE)
-    )
-    assert same_grid(green, red) and not same_grid(green, coarse)
-    waves = {"a": 1.6, "b": 0.8, "c": 1.2, "d": 2.2}
-    assert colour_choice(dict.fromkeys("abcd", True), waves) == ["b", "a", "d"]
-    assert colour_choice(dict.fromkeys("abcd", True), {**waves, "a": None}) == ["a", "c", "d"]
-    assert colour_choice({"a": True, "b": True, "c": False}, waves) == []
-
-
-def test_the_median_bright_source_is_white():
-    fluxes = np.array([(100.0, 50.0, 200.0), (100.0, 50.0, 200.0), (0.0, 9.0, 1.0)],
-                      dtype=[(f"flux_{b}", float) for b in "abc"])  # fmt: skip
-    catalogue = np.zeros(3, dtype=[*fluxes.dtype.descr, *[(f"err_{b}", float) for b in "abc"]])
-    for name in fluxes.dtype.names:
-        catalogue[name], catalogue[name.replace("flux", "err")] = fluxes[name], 1.0
-    assert colour_scales(catalogue, list("abc")) == [0.5, 1.0, 0.25]
-    catalogue["flux_a"] = 0.0
-    assert colour_scales(catalogue, list("abc")) == [1.0, 1.0, 1.0]
-
-
-def test_a_page_image_is_in_units_of_the_noise(made):
-    folder, field, _, _, _ = made
-    green = read_band_image(folder / "results", "green", field.spec["bands"]["green"]["image"], 8)
-    residual = np.random.default_rng(1).normal(scale=3.0, size=green.shape)
-    made_image = page_image(np.full(green.shape, 6.0), residual, green.wcs, (0.0, 0.0), 8)
-    # the MAD of 10 000 pixels is known to 1.2 %
-    assert made_image.sigma == pytest.approx(3.0, rel=0.05)
-    np.testing.assert_allclose(made_image.image, 6.0 / made_image.sigma)
-    assert made_image.record["sigma"] == made_image.sigma and made_image.record["binned"] == made_image.factor == 1
-    # 2 sigma are fainter than the lower limit of the black level
-    assert made_image.record["high"] == 30.0
-    assert made_image.scale == pytest.approx(SCALE) and set(made_image.pngs) == {"image", "residual"}
-
-
-def test_images_are_cropped_if_most_of_them_is_masked():
-    residual = np.full((100, 200), np.nan)
-    residual[40:61, 50:101] = 0.0
-    # a margin of 4 % of the longer side of 50 pixels, and one pixel
-    corner, window = used_part(residual)
-    assert corner == (37, 47) and residual[window].shape == (27, 57)
-    residual[:, :120] = 0.0
-    assert used_part(residual) == ((0, 0), (slice(0, 100), slice(0, 200)))
-    assert used_part(np.full((3, 4), np.nan)) == ((0, 0), (slice(0, 3), slice(0, 4)))
-
-
-def test_times_are_summed_by_rule_without_bands_that_no_longer_exist(made):
-    folder, _, _, _, _ = made
-    assert time_list(folder / "results", ["green"]) == [
-        {"rule": "extract_fluxes", "jobs": 1, "clock": 10.0, "processor": 2.0, "memory": 100},
-        {"rule": "detect_sources", "jobs": 1, "clock": 3.5, "processor": 2.0, "memory": 100},
-    ]
-    assert time_list(folder, []) == []
