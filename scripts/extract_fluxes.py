@@ -50,7 +50,7 @@ def main(spec_path: str, results_dir: str, fluxes_path: str, weight_path: str, r
         "BACKGR": solution.background,
         "BACKGERR": noise.background_err,
         "WSCALE": settled.scale,
-        "LEFTOUT": settled.left_out,
+        "LEFTOUT": settled.masked_fraction,
         "RMS": settled.rms,
         "LAG1": noise.lag_one,
     }

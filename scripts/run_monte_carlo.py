@@ -68,7 +68,7 @@ def placed(data: BandData, light: np.ndarray, results: Path, band: str) -> list[
     weight, fwhm = data.weight, data.fwhm
     noise = weight_rms(weight)
     found = place_circles(
-        light, weight == 0, segments, radius=3.0 * fwhm, fwhm=fwhm, quiet=QUIET * noise, loud=LOUD * noise
+        light, weight == 0, segments, radius=3.0 * fwhm, fwhm=fwhm, faint_level=QUIET * noise, bright_level=LOUD * noise
     )
     if found.on_segments:
         log.warning(

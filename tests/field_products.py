@@ -1,7 +1,7 @@
-"""The products of a made-up field: what the report reads, written in a moment, with values that a test can compute.
+"""The products of an artificial field for tests of the report, with values that a test can compute.
 
-Sources are round Gaussians on a grid. The sharp bands share one pixel grid, north up; the coarse band has pixels five
-times as large and is turned by half a circle, so that its first pixel looks at the other end of the sky.
+Sources are round Gaussians on a grid. The sharp bands share one pixel grid with north up; the coarse band has pixels
+five times as large and is rotated by 180 degrees.
 """
 
 from __future__ import annotations

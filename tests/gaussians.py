@@ -1,4 +1,4 @@
-"""Gaussian templates drawn by hand: what the tests of the linear solution share."""
+"""Analytic Gaussian templates for the tests of the linear fit."""
 
 from __future__ import annotations
 

@@ -150,8 +150,8 @@ def monte_carlo_ratio(band: Measured, radius_fwhm: float) -> tuple[int, float, f
         band.segments,
         radius=radius,
         fwhm=0.5 * radius,
-        quiet=0.1 * band.noise,
-        loud=band.noise,
+        faint_level=0.1 * band.noise,
+        bright_level=band.noise,
     )  # fmt: skip
     changes = monte_carlo(
         band.solution.residual, band.data.mask, band.templates, band.solution, band.weight, placed.circles

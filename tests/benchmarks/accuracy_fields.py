@@ -16,7 +16,8 @@ from astropy.io import fits
 from unblend.images.psf import centroid
 from unblend.simulation import truth as compare
 from unblend.simulation.example_field import hubble_psf, irac_psf
-from unblend.simulation.fields import BandSpec, DrawnBand, FieldSpec, PsfComponent, draw_field, galsim_source
+from unblend.simulation.fields import BandSpec, DrawnBand, FieldSpec, PsfComponent, draw_field
+from unblend.simulation.galsim_profiles import galsim_source
 from unblend.simulation.population import SimulatedSource
 
 ROOT = Path(__file__).resolve().parents[2]

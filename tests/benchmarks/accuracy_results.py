@@ -18,7 +18,7 @@ from unblend.io.tables import read_table
 from unblend.models.templates import TemplateEngine
 from unblend.photometry.extraction import measure_noise, rescale_weights
 from unblend.simulation import truth as compare
-from unblend.simulation.fields import BandSpec, correlated_noise
+from unblend.simulation.fields import BandSpec, draw_correlated_noise
 
 BRIGHT = 20.0
 FAR_PULL = 5.0
@@ -128,7 +128,7 @@ def redrawn(folder: Path, scenario: Scenario, seed: int, number: int) -> np.ndar
         seeing = fwhm(psf) / psf.oversampling
         weight, part = drawn["rms"] ** -2.0, rows_of_truth(truth, scenario, seed, spec.name, width(psf, spec))
         for _ in range(number * (1 if spec.name == REFERENCE else 3)):
-            image = drawn["light"] + drawn["rms"] * correlated_noise(rng, spec.shape, spec.noise_sigma_pixels)
+            image = drawn["light"] + drawn["rms"] * draw_correlated_noise(rng, spec.shape, spec.noise_sigma_pixels)
             settled = rescale_weights(image, weight, templates, fwhm=seeing, claim="map", name=spec.name)
             rows = part.copy()
             rows["flux"] = settled.solution.flux

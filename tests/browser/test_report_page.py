@@ -1,4 +1,4 @@
-"""The report in a real browser: headless Chromium, driven through its WebDriver. Skipped where there is none."""
+"""The report in headless Chromium, controlled by its WebDriver. Skipped if Chromium is not installed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ OPTIONS = (
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
     "--disable-background-networking", "--disable-component-update", "--window-size=1320,1000",
 )  # fmt: skip
-PATIENCE_S = 10.0
+TIMEOUT_S = 10.0
 
 
 @pytest.fixture(scope="module")
@@ -45,23 +45,23 @@ def address(tmp_path_factory):
 
 @pytest.fixture
 def page(browser, address):
-    """The page, loaded anew; afterwards the browser must have had nothing to complain of."""
-    browser.get("about:blank")  # an address that differs by its # alone is not loaded anew
+    """Load the page, and check after the test that the browser has logged no errors."""
+    browser.get("about:blank")  # the browser does not reload an address that differs only in its fragment
     browser.get(address)
     until(browser, "return document.body.dataset.ready === 'yes'")
     yield browser
-    # These tests read the same canvas more often than the page does: that is no complaint about the page.
-    complaints = [entry["message"] for entry in browser.get_log("browser")]
-    assert [text for text in complaints if "willReadFrequently" not in text] == []
+    # The tests read a canvas more often than the page does: warnings about that do not concern the page.
+    messages = [entry["message"] for entry in browser.get_log("browser")]
+    assert [text for text in messages if "willReadFrequently" not in text] == []
 
 
-def until(browser, question, *arguments):
-    """Wait until JavaScript's answer is true; return it."""
-    end = time.monotonic() + PATIENCE_S
-    while not (answer := browser.execute_script(question, *arguments)):
-        assert time.monotonic() < end, f"in vain: {question}"
+def until(browser, script, *arguments):
+    """Wait until the result of a JavaScript is true, and return it."""
+    end = time.monotonic() + TIMEOUT_S
+    while not (result := browser.execute_script(script, *arguments)):
+        assert time.monotonic() < end, f"timed out: {script}"
         time.sleep(0.02)
-    return answer
+    return result
 
 
 def texts(browser, selector):
@@ -85,7 +85,7 @@ def type_filter(browser, text):
 
 
 def grey(browser, selector, x, y):
-    """Return the mean of the red channel of 5 x 5 pixels around (x, y) of a canvas, from above, once it is painted."""
+    """Return the mean red channel of 5 x 5 pixels around (x, y) of a canvas, y from the top, once it is painted."""
     return until(
         browser,
         """const canvas = document.querySelector(arguments[0]), [x, y] = [arguments[1], arguments[2]];
@@ -103,10 +103,10 @@ def stamp(column, row, source=TARGET):
     return f"#source-{source} .stamps tbody tr:nth-child({row}) td:nth-child({column}) canvas"
 
 
-def test_the_page_loads_from_disk_and_asks_for_nothing(page):
+def test_the_page_loads_from_disk_without_other_requests(page):
     assert "6 sources in 4 bands; target 2" in texts(page, "#lead")[0]
-    asked = page.execute_script("return performance.getEntriesByType('resource').map(entry => entry.name)")
-    assert [name for name in asked if not name.startswith("data:")] == []
+    requests = page.execute_script("return performance.getEntriesByType('resource').map(entry => entry.name)")
+    assert [name for name in requests if not name.startswith("data:")] == []
     # nothing wider than the window
     assert page.execute_script("return document.documentElement.scrollWidth <= innerWidth")
 
@@ -121,15 +121,15 @@ def test_the_targets_card_is_open_and_the_first(page):
 
 
 def test_stamps_show_the_source_and_remove_its_neighbours(page):
-    # Columns: kind, colour, stack, blue, green, red, coarse. The stamp's side is 9.4" (six times the coarse FWHM of
-    # 1.6"): a pixel of the stamp is 0.071". Source 3 is 2.4" west (right) of the target in the middle.
+    # Columns: kind, colour, stack, blue, green, red, coarse. The side of a stamp is 9.4" (six times the FWHM of 1.6" of
+    # the coarse band), and its pixels are 0.071". Source 3 is 2.4" west (right) of the target at the centre.
     side = page.execute_script("return DATA.sources.side[1]")
     middle, beside = 66, round(66 + 2.4 / side * 132)
-    for column in (5, 7):  # a sharp band; the coarse one, which is turned by half a circle
+    for column in (5, 7):  # a sharp band, and the coarse band, which is rotated by 180 degrees
         assert grey(page, stamp(column, 1), middle, 66) < 80 and grey(page, stamp(column, 1), beside, 66) < 80
         assert grey(page, stamp(column, 2), middle, 66) < 80 and grey(page, stamp(column, 2), beside, 66) > 120
         assert grey(page, stamp(column, 3), middle, 66) > 120 and grey(page, stamp(column, 3), beside, 66) > 120
-    assert grey(page, stamp(4, 1), middle, 66) > 120  # nothing in blue
+    assert grey(page, stamp(4, 1), middle, 66) > 120  # no source in blue
 
 
 def test_the_spectral_energy_distribution(page):
@@ -149,7 +149,7 @@ def test_sorting(page):
     click(page, "th[data-key='chi2'] button")
     assert rows(page) == [1, 2, 3, 4, 5, 6]
     click(page, f"th[data-key='snr_{COARSE}'] button")
-    assert rows(page) == [2, 3, 4, 5, 6, 1]  # what is not known comes last
+    assert rows(page) == [2, 3, 4, 5, 6, 1]  # unknown values come last
     click(page, f"th[data-key='snr_{COARSE}'] button")
     assert rows(page) == [6, 5, 4, 3, 2, 1]
 
@@ -167,7 +167,7 @@ def test_filtering(page):
         type_filter(page, text)
         assert rows(page) == expected, text
     type_filter(page, "colour>3")
-    assert texts(page, "#filtered")[0].startswith("No column is named colour: id, snr_blue")
+    assert texts(page, "#filtered")[0].startswith("No column is named colour. Columns: id, snr_blue")
     assert "warn" in page.find_element("id", "filtered").get_attribute("class")
     type_filter(page, "chi2<1.05")
     assert texts(page, "#filtered") == ["1 of 6 sources"]
@@ -181,7 +181,7 @@ def test_columns_can_be_shown_and_hidden(page):
     assert not page.find_elements("css selector", "th[data-key='mag_red']")
 
 
-def test_a_click_on_a_row_opens_a_card_and_a_cross_closes_it(page):
+def test_a_click_on_a_row_opens_a_card_and_its_button_closes_it(page):
     click(page, "#table tbody tr[data-id='6'] td:nth-child(3)")
     until(page, "return document.getElementById('source-6') !== null")
     assert [text[:8] for text in texts(page, ".card h3")] == ["Source 2", "Source 6"]
@@ -193,7 +193,7 @@ def test_a_click_on_a_row_opens_a_card_and_a_cross_closes_it(page):
     assert page.execute_script("return location.hash") == "#sources"
 
 
-def test_sources_are_links_wherever_they_are(page):
+def test_sources_are_links_in_all_sections(page):
     for number, selector in [
         (3, "#overview .marks a[href='#source-3']"),
         (1, ".card .numbers a[href='#source-1']"),
@@ -214,12 +214,12 @@ def test_an_address_opens_a_card(browser, address):
     assert browser.get_log("browser") == []
 
 
-def test_bands_are_drawn_when_they_are_looked_at_on_one_stretch(page):
+def test_bands_are_drawn_with_one_stretch_when_they_are_visible(page):
     canvas = "#band-coarse .panels figure:nth-child({}) canvas"
     assert page.execute_script("return document.querySelector(arguments[0]).width", canvas.format(1)) == 300  # not yet
     page.execute_script("document.getElementById('band-coarse').scrollIntoView()")
     until(page, f"return document.querySelector('{canvas.format(3)}').width === 24")
-    # The target in the coarse band: (x, y) = (11.5, 19.5) of 24 pixels, from above 4.
+    # The target in the coarse band is at (x, y) = (11.5, 19.5) of 24 pixels, at 4 from the top.
     at = (12, 4)
     assert grey(page, canvas.format(1), *at) < 80 and grey(page, canvas.format(2), *at) < 80
     assert grey(page, canvas.format(3), *at) > 120
@@ -229,14 +229,14 @@ def test_bands_are_drawn_when_they_are_looked_at_on_one_stretch(page):
     )
     until(page, "return STRETCH.high === 1000")
     time.sleep(0.2)
-    assert grey(page, canvas.format(2), 12, 12) > before  # fainter, when black is further
+    assert grey(page, canvas.format(2), 12, 12) > before  # fainter, since the black level is higher
     assert len(page.find_elements("css selector", "#band-coarse .rings circle")) == 1
     assert "fits better" in texts(page, "#band-coarse .warn")[0]
     # chi2 map, arrows, Monte Carlo, formal against Monte Carlo errors
     assert len(page.find_elements("css selector", "#band-coarse .plot")) == 4
 
 
-def test_fits_worst_first_and_the_time_they_took(page):
+def test_fits_with_the_worst_first_and_run_times(page):
     assert texts(page, "#worst tbody td:first-child") == ["6", "5", "4", "3", "2", "1"]
     assert "1 of 6 fits are flagged" in texts(page, "#fits p")[0]
     assert texts(page, "#time tbody th") == ["extract_fluxes", "detect_sources"]

@@ -1,5 +1,5 @@
-"""The fluxes of a band: one linear fit of all templates, errors with correlated noise, shapes and Monte Carlo.
+"""Fluxes of a band: one linear fit of all templates; errors from correlated noise, shapes and Monte Carlo.
 
-In: a band's image and weights, templates.
-Out: fluxes, errors, flags, the residual, the columns of the catalogue.
+In: the image and weights of a band, and the templates of all sources.
+Out: fluxes, errors, flags, the residual, and the columns of the catalogue.
 """

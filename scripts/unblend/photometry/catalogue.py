@@ -1,4 +1,4 @@
-"""The catalogue: bands put together, adopted errors, magnitudes, the columns of the SED codes."""
+"""The catalogue: adopted errors, magnitudes and fluxes of all bands, and the columns that SED codes read."""
 
 from __future__ import annotations
 
@@ -10,41 +10,51 @@ import numpy as np
 from ..core.units import flux_to_mag, flux_to_ujy
 
 NOT_OBSERVED = -99.0
-"""What EAZY and FAST take for a flux that was not measured."""
-MAG_PER_RELATIVE = 2.5 / np.log(10.0)
-"""Magnitudes per relative error of a flux."""
+"""Value that EAZY and FAST read as a flux that was not measured."""
+MAG_PER_RELATIVE_ERROR = 2.5 / np.log(10.0)
+"""Error of a magnitude for a relative flux error of one."""
 
 
 def adopted_error(
     flux: np.ndarray, formal: np.ndarray, shape: np.ndarray, *, scale: float, error_floor: float
 ) -> np.ndarray:
-    """Return the error of the catalogue.
+    """Return the flux errors of the catalogue: all contributions added in quadrature.
 
     Parameters
     ----------
     flux, formal, shape : arrays (n,)
-        Image units. `formal` honours correlated noise; `shape` is the error from the fitted shape, NaN where it
-        is not known (then it counts as nothing).
+        Image units. `formal` includes correlated noise; `shape` is the error from the uncertain shape, NaN where it
+        is not known (it is then taken as zero).
     scale : float
-        Monte Carlo over formal, pooled over the band, where it is significantly above one; else 1.
+        Factor on the formal errors: the Monte Carlo over the formal error of the band where this ratio is
+        significantly above 1, else 1.
     error_floor : float
         Fraction of the flux.
 
     Returns
     -------
     array (n,)
-        The parts added in quadrature; NaN where there is no flux.
+        Image units; NaN where there is no flux.
     """
-    parts = (scale * formal) ** 2 + np.nan_to_num(shape) ** 2 + (error_floor * np.nan_to_num(flux)) ** 2
-    return np.where(np.isfinite(flux), np.sqrt(parts), np.nan)
+    variance = (scale * formal) ** 2 + np.nan_to_num(shape) ** 2 + (error_floor * np.nan_to_num(flux)) ** 2
+    return np.where(np.isfinite(flux), np.sqrt(variance), np.nan)
 
 
 def band_columns(
     name: str, fluxes: Mapping[str, np.ndarray], *, scale: float, error_floor: float, zero_point_ab: float | None
 ) -> dict[str, np.ndarray]:
-    """Return the columns of one band; microjansky and magnitudes where there is a zero point.
+    """Return the catalogue columns of one band by name, with fluxes in microjansky where there is a zero point.
 
-    `fluxes` holds flux, flux_err, flux_err_shape, flux_err_sim and flag, of one length.
+    Parameters
+    ----------
+    name : str
+        Name of the band: part of each column's name.
+    fluxes : mapping of name to array (n,)
+        The columns flux, flux_err, flux_err_shape, flux_err_sim and flag.
+    scale, error_floor : float
+        As for `adopted_error`.
+    zero_point_ab : float or None
+        AB magnitude of one image unit; without it all magnitudes are NaN.
     """
     flux = fluxes["flux"]
     error = adopted_error(flux, fluxes["flux_err"], fluxes["flux_err_shape"], scale=scale, error_floor=error_floor)
@@ -59,12 +69,12 @@ def band_columns(
         columns[f"err_{name}_ujy"] = flux_to_ujy(error, zero_point_ab)
     columns[f"mag_{name}"] = magnitude
     positive = np.where(flux > 0, flux, np.nan)
-    columns[f"mag_err_{name}"] = np.where(np.isfinite(magnitude), MAG_PER_RELATIVE * error / positive, np.nan)
+    columns[f"mag_err_{name}"] = np.where(np.isfinite(magnitude), MAG_PER_RELATIVE_ERROR * error / positive, np.nan)
     return columns
 
 
 def column_units(columns: Mapping[str, Any]) -> dict[str, str]:
-    """Return the units of the catalogue's columns by name, as FITS writes them."""
+    """Return the units of the catalogue columns by name, in FITS notation."""
     units = {"ra": "deg", "dec": "deg", "x": "pix", "y": "pix", "area": "pix2", "r_e_arcsec": "arcsec", "pa": "deg"}
     for name in columns:
         if name.endswith("_ujy"):
@@ -75,9 +85,10 @@ def column_units(columns: Mapping[str, Any]) -> dict[str, str]:
 
 
 def sed_columns(catalogue: Mapping[str, np.ndarray], filters: Mapping[str, str]) -> dict[str, np.ndarray]:
-    """Return id and, per band with a zero point, F and E in microjansky (AB zero point 23.9); −99 where not observed.
+    """Return id and, for each band with a zero point, F and E in microjansky (AB zero point 23.9).
 
-    `filters` gives the name of each band in the SED code: a number makes `F205`, a word `F_word`.
+    `filters` gives the name of each band in the SED code: a number becomes `F205`, a word `F_word`. A flux that was not
+    measured is −99.
     """
     columns: dict[str, np.ndarray] = {"id": catalogue["id"]}
     for band, name in filters.items():

@@ -1,9 +1,9 @@
-"""Correlated noise: its autocorrelation R, measured on the residual, and the flux errors that honour it.
+"""Correlated noise: its autocorrelation R, measured on the residual, and the flux errors that account for it.
 
-The model: noise × √weight is a stationary field of autocorrelation R(dy, dx), R(0, 0) = 1. Then the amplitudes of the
-white-noise fit scatter by F⁻¹ (Tᵀ W½ R W½ T) F⁻¹, with F⁻¹ the fit's own inverse.
+The model is that noise × √weight is a stationary field of autocorrelation R(dy, dx), with R(0, 0) = 1. The covariance
+of the amplitudes of the white-noise fit is then F⁻¹ (Tᵀ W½ R W½ T) F⁻¹, where F⁻¹ is the inverse normal matrix.
 
-R is an array (2L + 1, 2L + 1), centre at [L, L]; the array [[1]] means white noise.
+R is an array (2L + 1, 2L + 1) with its centre at [L, L]; the array [[1]] means white noise.
 """
 
 from __future__ import annotations
@@ -23,55 +23,55 @@ if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
 MIN_LAG = 5
-"""Pixels: kept whenever the noise is correlated; the resampling kernels in use reach 3 to 5 pixels."""
+"""Lags that are always kept when the noise is correlated, in pixels: common resampling kernels reach 3 to 5 pixels."""
 
 MAX_LAG = 15
-"""Pixels: what is correlated further is background, not noise, and belongs to the background option."""
+"""Largest lag in pixels: correlation on larger scales is background, and is removed by the background option."""
 
-CLIP = 4.0
-"""Sigma beyond which a residual pixel is a misfit, not noise (1 in 16 000 of a Gaussian)."""
+CLIP_SIGMA = 4.0
+"""Residual pixels beyond this many sigma are taken as misfit, not noise (1 in 16 000 pixels of Gaussian noise)."""
 
 MIN_PIXELS = 2000
-"""Source-free pixels below which all usable pixels are taken; their R at one lag is good to 0.02."""
+"""With fewer source-free pixels all usable pixels are measured. R at one lag is then known to 0.02."""
 
-ENOUGH_PIXELS = 1_000_000
-"""Pixels of drawn noise after which what R loses is known to 0.001."""
+SIMULATED_PIXELS = 1_000_000
+"""Number of simulated noise pixels: the correlation that the fit absorbs is then known to 0.001."""
 
-MIN_ERROR = 0.1
-"""Least ratio of correlated to white error: below it anticorrelation is more likely a flaw of the measured R."""
+MIN_ERROR_RATIO = 0.1
+"""Smallest accepted ratio of correlated to white error: a lower one is more likely an error of the measured R."""
 
 
 def autocorrelation(
     residual: np.ndarray, weight: np.ndarray, exclude: np.ndarray | None = None, *, max_lag: int = MAX_LAG
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Measure the autocorrelation of residual × √weight, and the number of pixel pairs behind each lag.
+    """Measure the autocorrelation of residual × √weight and the number of pixel pairs at each lag.
 
     Parameters
     ----------
     residual, weight : arrays (ny, nx)
         Pixels with zero or non-finite weight, or a non-finite residual, are ignored.
     exclude : array (ny, nx) of bool, optional
-        True near sources: ignored, unless less than `MIN_PIXELS` would be left.
+        True near sources: these pixels are ignored unless fewer than `MIN_PIXELS` would remain.
     max_lag : int
-        Pixels, along each axis.
+        Largest lag along each axis, in pixels.
 
     Returns
     -------
     correlation, pairs : arrays (2 max_lag + 1, 2 max_lag + 1)
-        `correlation` is 1 at the centre; its scatter for white noise is 1 / √pairs.
+        `correlation` is 1 at the centre; for white noise its scatter is 1 / √pairs.
 
     Raises
     ------
     InputError
-        When fewer than 10 usable pixels vary.
+        If there are fewer than 10 usable pixels, or their scatter is zero.
     """
     normalised, good = _normalised(residual, weight, exclude)
     rms = noise_rms(normalised, ~good)
-    good &= np.abs(normalised) <= CLIP * rms
+    good &= np.abs(normalised) <= CLIP_SIGMA * rms
     if good.sum() < 10 or not rms > 0:
         raise InputError(
-            f"The noise's autocorrelation needs residual pixels that scatter, found {int(good.sum())} "
-            f"usable ones of rms {rms:g}: check the band's masks and weights."
+            f"The autocorrelation of the noise needs at least 10 residual pixels with non-zero scatter, found "
+            f"{int(good.sum())} usable ones of rms {rms:g}. Check the band's masks and weights."
         )
     covariance, pairs = _covariance(normalised, good, max_lag)
     return covariance / covariance[max_lag, max_lag], pairs
@@ -87,46 +87,51 @@ def debiased_autocorrelation(
     draws: int | None = None,
     rounds: int = 2,
 ) -> np.ndarray:
-    """Return R of the noise itself: of the residual, with what the fit absorbed added back.
+    """Return the autocorrelation R of the noise: that of the residual, corrected for the noise that the fit absorbed.
 
-    The fit takes noise up at the sources, which lowers the residual's correlation. Noise drawn with R is fitted with
-    the same inverse; what its autocorrelation loses is what the measured one has lost. The lags reach `MIN_LAG`
-    pixels, and further while a ring of lags is significant.
+    The templates fit part of the noise at the sources, which lowers the correlation of the residual. To correct for
+    this, noise is simulated with R and fitted in the same way, and the loss of its autocorrelation is added back. Lags
+    reach `MIN_LAG` pixels, and further as long as a ring of lags is significant.
 
     Parameters
     ----------
-    solution, templates, weight
-        As fitted: templates in the order of the solution.
+    solution : LinearSolution
+    templates : sequence of Template
+        As fitted, in the order of the solution.
+    weight : array (ny, nx)
+        As fitted.
     exclude : array (ny, nx) of bool, optional
         True near sources.
     rng : Generator
-        Draws the noise.
-    draws, rounds : int
-        Fields per round (by default 8, fewer for large images); rounds of measuring what R loses.
+        Random numbers for the simulated noise.
+    draws : int, optional
+        Number of simulated fields per round; by default 8, fewer for large images.
+    rounds : int
+        Number of rounds of simulation and correction.
 
     Returns
     -------
     array (2L + 1, 2L + 1)
-        Positive definite; [[1]] where the noise is consistent with white.
+        Positive definite; [[1]] where the noise is consistent with white noise.
     """
     measured, pairs = autocorrelation(solution.residual, weight, exclude)
     if _is_white(measured, pairs):
         return np.ones((1, 1))
-    measured, pairs = _cut(measured, pairs, _reach(measured, pairs))
+    measured, pairs = _central_lags(measured, pairs, _largest_lag(measured, pairs))
     lag = len(measured) // 2
     estimate = positive_definite(measured)
     _, good = _normalised(solution.residual, weight, exclude)
     if draws is None:
-        draws = int(np.clip(ENOUGH_PIXELS // good.sum(), 1, 8))
+        draws = int(np.clip(SIMULATED_PIXELS // good.sum(), 1, 8))
     for _ in range(rounds):
-        lost = np.zeros_like(measured)
+        absorbed = np.zeros_like(measured)
         for _ in range(draws):
-            drawn = draw_noise(estimate, solution.residual.shape, rng)
-            left = drawn - _fitted(drawn, solution, templates, weight)
-            lost += _covariance(drawn, good, lag)[0] - _covariance(left, good, lag)[0]
-        lost /= draws
-        # the measured R is normalised to what is left of the variance, 1 - lost(0)
-        corrected = measured * (1.0 - lost[lag, lag]) + lost
+            noise = draw_noise(estimate, solution.residual.shape, rng)
+            residual = noise - _fitted_noise(noise, solution, templates, weight)
+            absorbed += _covariance(noise, good, lag)[0] - _covariance(residual, good, lag)[0]
+        absorbed /= draws
+        # the measured R is normalised to the variance of the residual, 1 - absorbed(0)
+        corrected = measured * (1.0 - absorbed[lag, lag]) + absorbed
         estimate = positive_definite(corrected)
     return np.ones((1, 1)) if _is_white(corrected, pairs) else estimate
 
@@ -134,30 +139,46 @@ def debiased_autocorrelation(
 def correlated_errors(
     solution: LinearSolution, templates: Sequence[Template], weight: np.ndarray, correlation: np.ndarray
 ) -> tuple[np.ndarray, float]:
-    """Return the errors of all fluxes, shape (n,), and of the constant, for noise of autocorrelation `correlation`.
+    """Return the errors of all fluxes and of the background level for correlated noise.
 
-    The square roots of the diagonal of F⁻¹ (Tᵀ W½ R W½ T) F⁻¹, the constant being a column of T. NaN where the flux
-    is. `templates` and `weight` as fitted.
+    They are the square roots of the diagonal of F⁻¹ (Tᵀ W½ R W½ T) F⁻¹, where the background level is a column of T.
+
+    Parameters
+    ----------
+    solution : LinearSolution
+    templates : sequence of Template
+        As fitted, in the order of the solution.
+    weight : array (ny, nx)
+        As fitted.
+    correlation : array (2L + 1, 2L + 1)
+        Autocorrelation of the noise.
+
+    Returns
+    -------
+    errors : array (n,)
+        Image units; NaN where the flux is NaN.
+    background_err : float
+        Image units.
     """
     if np.size(correlation) == 1:
         return solution.err.copy(), solution.background_err
     root = _root_weight(weight, solution.residual)
     active = [templates[k] for k in solution.active]
-    middle = _middle(active, root, correlation)
+    products = _noise_products(active, root, correlation)
     m = len(active)
     variance, white = np.empty(m + 1), np.empty(m + 1)
     with single_thread():
         for index, rows in solution.row_blocks():
-            variance[index] = np.einsum("ki,ki->k", rows, (middle @ rows.T).T)
+            variance[index] = np.einsum("ki,ki->k", rows, (products @ rows.T).T)
             white[index] = rows[np.arange(len(index)), index]
-    total = np.sqrt(np.maximum(variance, MIN_ERROR**2 * white))
+    total = np.sqrt(np.maximum(variance, MIN_ERROR_RATIO**2 * white))
     err = np.full(len(solution.ids), np.nan)
     err[solution.active] = total[:m]
     return err, float(total[m])
 
 
 def positive_definite(correlation: np.ndarray) -> np.ndarray:
-    """Return the autocorrelation with the negative part of its power spectrum removed, 1 at the centre again."""
+    """Return the autocorrelation without the negative part of its power spectrum, normalised to 1 at the centre."""
     from scipy.fft import irfft2
 
     lag = len(correlation) // 2
@@ -168,7 +189,14 @@ def positive_definite(correlation: np.ndarray) -> np.ndarray:
 
 
 def draw_noise(correlation: np.ndarray, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
-    """Return a Gaussian field of unit variance and the given autocorrelation, shape (ny, nx)."""
+    """Return a Gaussian random field of unit variance and the given autocorrelation.
+
+    Parameters
+    ----------
+    correlation : array (2L + 1, 2L + 1)
+    shape : (ny, nx)
+    rng : Generator
+    """
     from scipy.fft import irfft2, next_fast_len, rfft2
 
     lag = len(correlation) // 2
@@ -180,13 +208,13 @@ def draw_noise(correlation: np.ndarray, shape: tuple[int, ...], rng: np.random.G
 
 
 def _power(correlation: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """Return the power spectrum, clipped at zero, on the half plane of a periodic grid."""
+    """Return the power spectrum, clipped at zero, on the half plane of frequencies of a periodic grid."""
     from scipy.fft import rfft2
 
     lag = len(correlation) // 2
     grid = np.zeros(shape)
     lags = np.arange(-lag, lag + 1)
-    # lags beyond a small grid fold onto it
+    # lags larger than a small grid wrap around
     np.add.at(grid, (lags[:, None] % shape[0], lags[None, :] % shape[1]), correlation)
     return np.maximum(rfft2(grid).real, 0.0)
 
@@ -198,7 +226,7 @@ def _root_weight(weight: np.ndarray, residual: np.ndarray) -> np.ndarray:
 
 
 def _normalised(residual: np.ndarray, weight: np.ndarray, exclude: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
-    """Return residual × √weight (0 where unusable) and the pixels to measure on."""
+    """Return residual × √weight (0 where unusable) and the pixels on which noise is measured."""
     root = _root_weight(weight, residual)
     usable = root > 0
     good = usable if exclude is None else usable & ~np.asarray(exclude, dtype=bool)
@@ -208,12 +236,13 @@ def _normalised(residual: np.ndarray, weight: np.ndarray, exclude: np.ndarray | 
 
 
 def _covariance(field: np.ndarray, good: np.ndarray, lag: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the mean product of `good` pixels at each lag, their mean removed, and the number of pairs."""
+    """Return the covariance of the `good` pixels at each lag, and the number of pairs."""
     from scipy.fft import irfft2, next_fast_len, rfft2
 
     shape = tuple(next_fast_len(n + lag, real=True) for n in field.shape)
 
     def correlate(values: np.ndarray) -> np.ndarray:
+        """Return the sum of products at each lag."""
         product = irfft2(np.abs(rfft2(values, s=shape)) ** 2, s=shape)
         return np.roll(product, (lag, lag), axis=(0, 1))[: 2 * lag + 1, : 2 * lag + 1]
 
@@ -223,41 +252,42 @@ def _covariance(field: np.ndarray, good: np.ndarray, lag: int) -> tuple[np.ndarr
 
 
 def _is_white(correlation: np.ndarray, pairs: np.ndarray) -> bool:
-    """Whether lags up to `MIN_LAG` are what white noise gives: chi2 and nearest lags both within 3.5 sigma."""
-    correlation, pairs = _cut(correlation, pairs, min(MIN_LAG, len(correlation) // 2))
+    """Return whether lags up to `MIN_LAG` agree with white noise: chi2 and the nearest lags both within 3.5 sigma."""
+    correlation, pairs = _central_lags(correlation, pairs, min(MIN_LAG, len(correlation) // 2))
     lag = len(correlation) // 2
     z = correlation * np.sqrt(pairs)
-    count = z.size // 2  # each lag and its opposite are one number
+    count = z.size // 2  # each lag and its opposite have the same value
     chi2 = float((np.sum(z**2) - z[lag, lag] ** 2) / 2.0)
     nearest = (z[lag, lag + 1] + z[lag + 1, lag]) / np.sqrt(2.0)
     return chi2 < count + 3.5 * np.sqrt(2.0 * count) and abs(nearest) < 3.5
 
 
-def _reach(correlation: np.ndarray, pairs: np.ndarray) -> int:
-    """Return the lag out to which R is kept: `MIN_LAG`, and on until a ring's mean is below 3 sigma or 0.01."""
+def _largest_lag(correlation: np.ndarray, pairs: np.ndarray) -> int:
+    """Return the lag out to which R is kept: at least `MIN_LAG`, then until a ring's mean is below 3 sigma or 0.01."""
     largest = len(correlation) // 2
     distance = np.abs(np.arange(-largest, largest + 1))
     ring = np.maximum(distance[:, None], distance[None, :])
-    # Bartlett: far lags scatter by the sum of R², and as many of their neighbours scatter together
-    spread = float(np.sum(correlation[ring <= MIN_LAG] ** 2))
+    # Bartlett's formula: the variance at large lags is the sum of R², and as many adjacent lags are correlated
+    variance = float(np.sum(correlation[ring <= MIN_LAG] ** 2))
     for lag in range(MIN_LAG + 1, largest + 1):
         here = ring == lag
-        sigma = spread / np.sqrt(pairs[here].mean() * here.sum() / 2.0)
+        sigma = variance / np.sqrt(pairs[here].mean() * here.sum() / 2.0)
         if abs(correlation[here].mean()) < max(3.0 * sigma, 0.01):
             return lag - 1
     return largest
 
 
-def _cut(correlation: np.ndarray, pairs: np.ndarray, lag: int) -> tuple[np.ndarray, np.ndarray]:
+def _central_lags(correlation: np.ndarray, pairs: np.ndarray, lag: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the correlation and the number of pairs for lags up to `lag`."""
     middle = len(correlation) // 2
     window = slice(middle - lag, middle + lag + 1)
     return correlation[window, window], pairs[window, window]
 
 
-def _fitted(
+def _fitted_noise(
     field: np.ndarray, solution: LinearSolution, templates: Sequence[Template], weight: np.ndarray
 ) -> np.ndarray:
-    """Return what the fit makes of noise: √weight × model, for a field of noise × √weight."""
+    """Return √weight × the model that the fit makes of pure noise, for a `field` of noise × √weight."""
     root = _root_weight(weight, solution.residual)
     weighted = field * root
     active = [templates[k] for k in solution.active]
@@ -269,8 +299,8 @@ def _fitted(
     return model * root
 
 
-class _Spreader:
-    """Convolution with R, whose transform is kept for each size of stamp; the result is wider by L on every side."""
+class _NoiseConvolution:
+    """Convolution with R; its transform is cached for each size of stamp. The result is wider by L on every side."""
 
     def __init__(self, correlation: np.ndarray) -> None:
         self.correlation = correlation
@@ -286,21 +316,21 @@ class _Spreader:
         return irfft2(rfft2(stamp, s=size) * self.transforms[size], s=size)[: full[0], : full[1]]
 
 
-def _middle(active: Sequence[Template], root: np.ndarray, correlation: np.ndarray) -> csr_array:
-    """Return Tᵀ W½ R W½ T, sparse, shape (m + 1, m + 1): the constant last."""
+def _noise_products(active: Sequence[Template], root: np.ndarray, correlation: np.ndarray) -> csr_array:
+    """Return Tᵀ W½ R W½ T as a sparse matrix (m + 1, m + 1), with the background level last."""
     from scipy.sparse import coo_array
 
     lag, m = len(correlation) // 2, len(active)
     boxes = box_array(active)
     stamps = [root[template.box.slices] * template.data for template in active]
-    spread = _Spreader(correlation)
-    i, j, value = pair_products(boxes + np.array([-lag, -lag, lag, lag]), lambda k: spread(stamps[k]), boxes, stamps)
-    constant = spread(root)[lag:-lag, lag:-lag]
+    convolve = _NoiseConvolution(correlation)
+    i, j, value = pair_products(boxes + np.array([-lag, -lag, lag, lag]), lambda k: convolve(stamps[k]), boxes, stamps)
+    background = convolve(root)[lag:-lag, lag:-lag]
     column = np.array(
-        [np.sum(constant[template.box.slices] * stamp) for template, stamp in zip(active, stamps, strict=True)]
+        [np.sum(background[template.box.slices] * stamp) for template, stamp in zip(active, stamps, strict=True)]
     )
     off, last, sources = i != j, np.full(m, m), np.arange(m)
     rows = np.concatenate([i, j[off], sources, last, [m]])
     columns = np.concatenate([j, i[off], last, sources, [m]])
-    values = np.concatenate([value, value[off], column, column, [np.sum(constant * root)]])
+    values = np.concatenate([value, value[off], column, column, [np.sum(background * root)]])
     return coo_array((values, (rows, columns)), shape=(m + 1, m + 1)).tocsr()

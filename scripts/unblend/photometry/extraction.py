@@ -1,4 +1,4 @@
-"""The fluxes of a band: weights that agree with the scatter of the data, errors that honour the noise's correlation."""
+"""Fluxes of a band: masking of unmodelled flux, weights rescaled to the residual, errors with correlated noise."""
 
 from __future__ import annotations
 
@@ -15,37 +15,49 @@ from .correlated_noise import correlated_errors, debiased_autocorrelation
 from .linear_system import (
     WEIGHT_TOLERANCE,
     LinearSolution,
+    coverage_flags,
     model_image,
     scatter_ratio,
-    screen,
     solve_fluxes,
     weight_rms,
 )
-from .unmodelled_flux import LightSearch, beside_masks
+from .unmodelled_flux import UnmodelledFluxSearch, mask_margins
 
 log = logging.getLogger(__name__)
 
 PARTLY_MASKED = int(Flag.PARTLY_MASKED)
 SOURCE_LIGHT = 0.5
-"""Of the noise: where the models are brighter than this their imperfection would count as noise."""
-ROUNDS = 6
-"""Of leaving out what no model explains: the constant moves, and with it what is significant; 2 to 5 settle it."""
-AT_REST = 0.1
-"""Of its error: a constant that moves by less is settled. More rounds move fluxes by 0.01 of their errors, one in
-fifty by 0.1 to 0.5: of sources beside light that is now significant, now not."""
-A_LOT = 0.4
-"""Fraction of pixels left out that deserves a warning."""
+"""Pixels where the models are brighter than this, in units of the noise, are near a source: residuals of the models
+would count as noise there."""
+MAX_ITERATIONS = 6
+"""Maximum number of iterations of masking unmodelled flux. The background level changes with the mask, and the mask
+with the background level; 2 to 5 iterations converge."""
+CONVERGED_SIGMA = 0.1
+"""The background level has converged when it changes by less than this fraction of its error. More iterations change
+fluxes by 0.01 of their errors, and one in fifty by 0.1 to 0.5: sources next to marginally significant flux."""
+MASKED_FRACTION_WARNING = 0.4
+"""Fraction of the pixels masked as unmodelled flux above which a warning is logged."""
 NOISE_SEED = 20190613
-"""Seed of the noise drawn to de-bias the autocorrelation: fixed, so that a field gives one answer."""
+"""Seed of the noise simulated to correct the autocorrelation: fixed, so that results are reproducible."""
 
 
 @dataclass(frozen=True)
 class RescaledSolution:
-    """A solution with weights that agree with the data.
+    """A solution whose weights agree with the scatter of the data.
 
-    `weight` is 0 also where light that no model explains was left out, a fraction `left_out` of the usable pixels.
-    `scale` is measured over claimed scatter (1 where the claimed noise was kept), `rms` the median noise of a usable
-    pixel, `near_source` (ny, nx) is True where models shine.
+    Parameters
+    ----------
+    solution : LinearSolution
+    weight : array (ny, nx)
+        Inverse variance; 0 where masked, also as unmodelled flux.
+    scale : float
+        Measured over claimed noise; 1 where the claimed noise was kept.
+    rms : float
+        Median noise of a usable pixel, image units.
+    near_source : array (ny, nx) of bool
+        True where the models are brighter than `SOURCE_LIGHT` times the noise.
+    masked_fraction : float
+        Fraction of the usable pixels that was masked as unmodelled flux.
     """
 
     solution: LinearSolution
@@ -53,12 +65,24 @@ class RescaledSolution:
     scale: float
     rms: float
     near_source: np.ndarray
-    left_out: float
+    masked_fraction: float
 
 
 @dataclass(frozen=True)
 class Noise:
-    """Errors that honour correlated noise; `correlation` is R, `lag_one` its mean over the four nearest pixels."""
+    """The noise of a band and the errors that follow from it.
+
+    Parameters
+    ----------
+    err : array (n,)
+        Flux errors with correlated noise, image units.
+    background_err : float
+        Error of the background level, image units.
+    correlation : array (2L + 1, 2L + 1)
+        Autocorrelation of the noise.
+    lag_one : float
+        Its mean over the four nearest pixels.
+    """
 
     err: np.ndarray
     background_err: float
@@ -75,115 +99,169 @@ def rescale_weights(
     noise_origin: NoiseOrigin,
     name: str,
 ) -> RescaledSolution:
-    """Solve, leave out light that no model explains, hold the weights against the residual's scatter.
+    """Fit the fluxes, mask unmodelled flux, and compare the weights with the scatter of the residual.
 
     Parameters
     ----------
     image, weight : arrays (ny, nx)
-        Weight is the inverse variance, 0 where ignored.
+        Weight is the inverse variance, 0 where masked.
     templates : sequence of Template
     fwhm : float
-        Of the band's PSF, pixels.
+        FWHM of the band's PSF in pixels.
     noise_origin : {"value", "map", "image"}
-        Where the weights come from. A value is kept, and a warning says what was measured; a map that contradicts the
-        scatter is scaled, with a warning; the scatter of an image, sources and all, is scaled without one.
+        Where the weights come from. A value is kept, with a warning if the scatter disagrees; a map that disagrees with
+        the scatter is rescaled, with a warning; weights from the scatter of the whole image are rescaled silently.
     name : str
-        Of the band, for messages.
+        Name of the band, for log messages.
     """
     usable = np.isfinite(image) & (weight > 0)
     given = np.where(usable, weight, 0.0)
-    search = LightSearch(given, templates, fwhm)
-    beside = left_out = beside_masks(given, templates, fwhm)
-    constant = np.inf
-    for _ in range(ROUNDS):
-        weight = np.where(left_out, 0.0, given)
+    search = UnmodelledFluxSearch(given, templates, fwhm)
+    margins = unmodelled = mask_margins(given, templates, fwhm)
+    background = np.inf
+    for _ in range(MAX_ITERATIONS):
+        weight = np.where(unmodelled, 0.0, given)
         solution = solve_fluxes(image, weight, templates)
-        near, measured = _near(solution, templates, weight)
-        if abs(solution.background - constant) < AT_REST * measured * solution.background_err:
+        near, measured = _near_sources_rescaled(solution, templates, weight)
+        if abs(solution.background - background) < CONVERGED_SIGMA * measured * solution.background_err:
             break
-        constant = solution.background
-        left_out = beside | search.find(solution.residual, near, left_out)
-    lost = float(1.0 - np.count_nonzero(weight > 0) / np.count_nonzero(given > 0))
-    if lost > A_LOT:
-        log.warning("%s: light that no model explains may be in %.0f %% of the pixels, which are left out: "
-                    "detect fainter sources, or set background", name, 100 * lost)  # fmt: skip
-    elif lost > 0:
-        log.info("%s: light that no model explains may be in %.1f %% of the pixels: left out", name, 100 * lost)
+        background = solution.background
+        unmodelled = margins | search.find(solution.residual, near, unmodelled)
+    masked_fraction = float(1.0 - np.count_nonzero(weight > 0) / np.count_nonzero(given > 0))
+    _log_masked_fraction(masked_fraction, name)
     measured = scatter_ratio(weight, solution.residual, near)
-    scale = _scale(measured, int(np.count_nonzero((weight > 0) & ~near)), noise_origin, name)
+    scale = _noise_scale(measured, int(np.count_nonzero((weight > 0) & ~near)), noise_origin, name)
     if scale != 1.0:
         weight = weight / scale**2
         solution = solution.scaled(scale)
         near = near_sources(solution, templates, weight)
-    return RescaledSolution(_flagged(solution, usable, templates), weight, scale, weight_rms(weight), near, lost)
+    solution = _with_mask_flags(solution, usable, templates)
+    return RescaledSolution(solution, weight, scale, weight_rms(weight), near, masked_fraction)
+
+
+def _log_masked_fraction(fraction: float, name: str) -> None:
+    if fraction > MASKED_FRACTION_WARNING:
+        log.warning("%s: %.0f %% of the pixels may contain unmodelled flux and are masked. "
+                    "Detect fainter sources, or set background", name, 100 * fraction)  # fmt: skip
+    elif fraction > 0:
+        log.info(
+            "%s: %.1f %% of the pixels may contain unmodelled flux and are masked in the fit", name, 100 * fraction
+        )
 
 
 def adopt_weights(
     image: np.ndarray, weight: np.ndarray, mask: np.ndarray, templates: Sequence[Template]
 ) -> RescaledSolution:
-    """Solve with weights that `rescale_weights` has left; `mask` is True where it was not given any."""
+    """Fit the fluxes with the final weights of `rescale_weights`.
+
+    Parameters
+    ----------
+    image, weight : arrays (ny, nx)
+        Weight is the final inverse variance, 0 where masked, also as unmodelled flux.
+    mask : array (ny, nx) of bool
+        True where `rescale_weights` was given no weight.
+    templates : sequence of Template
+    """
     solution = solve_fluxes(image, weight, templates)
     near = near_sources(solution, templates, weight)
-    solution = _flagged(solution, np.isfinite(image) & ~mask, templates)
+    solution = _with_mask_flags(solution, np.isfinite(image) & ~mask, templates)
     return RescaledSolution(solution, weight, 1.0, weight_rms(weight), near, 0.0)
 
 
-def _flagged(solution: LinearSolution, usable: np.ndarray, templates: Sequence[Template]) -> LinearSolution:
-    """Return the solution with partly masked sources marked.
+def _with_mask_flags(solution: LinearSolution, usable: np.ndarray, templates: Sequence[Template]) -> LinearSolution:
+    """Return the solution with PARTLY_MASKED set from the pixels that were usable before masking unmodelled flux.
 
-    The user's masks may cost a source its light; what is left out here is light of others.
+    The user's masks may hide part of a source; pixels masked as unmodelled flux contain the flux of other objects.
     """
-    masked = screen(templates, usable) & PARTLY_MASKED
+    masked = coverage_flags(templates, usable) & PARTLY_MASKED
     return replace(solution, flags=solution.flags & ~PARTLY_MASKED | masked)
 
 
-def _near(solution: LinearSolution, templates: Sequence[Template], weight: np.ndarray) -> tuple[np.ndarray, float]:
-    """Return `near_sources` as it is with the measured noise, whatever the weights claim, and measured over claimed."""
+def _near_sources_rescaled(
+    solution: LinearSolution, templates: Sequence[Template], weight: np.ndarray
+) -> tuple[np.ndarray, float]:
+    """Return `near_sources` for the measured noise instead of the claimed one, and the ratio of the two."""
     signal = _signal(solution, templates, weight)
     measured = scatter_ratio(weight, solution.residual, signal > SOURCE_LIGHT)
     measured = measured if measured > 0 else 1.0
     return signal > SOURCE_LIGHT * measured, measured
 
 
-def _scale(measured: float, pixels: int, noise_origin: NoiseOrigin, name: str) -> float:
-    """Return the factor on the claimed noise, measured on so many pixels: 1 where it is kept."""
+def _noise_scale(measured: float, pixels: int, noise_origin: NoiseOrigin, name: str) -> float:
+    """Return the factor on the claimed noise, 1 where it is kept; `measured` is from this number of `pixels`."""
     if not (np.isfinite(measured) and measured > 0):
         return 1.0
     if noise_origin == "image":
         return measured
     if abs(measured - 1.0) <= max(WEIGHT_TOLERANCE, 3.0 * ROBUST_SIGMA_ERROR / np.sqrt(pixels)):
         return 1.0
-    action = "the value given is kept" if noise_origin == "value" else "weights are scaled to agree"
-    log.warning("%s: source-free pixels scatter %.3f times what their weights say: %s", name, measured, action)
+    action = "the value given is kept" if noise_origin == "value" else "the weights are rescaled"
+    log.warning("%s: the scatter of source-free pixels is %.3f times that of their weights; %s", name, measured, action)
     return 1.0 if noise_origin == "value" else measured
 
 
 def near_sources(solution: LinearSolution, templates: Sequence[Template], weight: np.ndarray) -> np.ndarray:
-    """Return True where the models are brighter than SOURCE_LIGHT times the noise, shape (ny, nx)."""
+    """Return True where the models are brighter than `SOURCE_LIGHT` times the noise.
+
+    Parameters
+    ----------
+    solution : LinearSolution
+    templates : sequence of Template
+        As fitted, in the order of the solution.
+    weight : array (ny, nx)
+        Inverse variance, 0 where masked.
+
+    Returns
+    -------
+    array (ny, nx) of bool
+    """
     return _signal(solution, templates, weight) > SOURCE_LIGHT
 
 
 def _signal(solution: LinearSolution, templates: Sequence[Template], weight: np.ndarray) -> np.ndarray:
-    """Return the brightness of the models over the noise, shape (ny, nx)."""
+    """Return the brightness of the models in units of the noise, shape (ny, nx)."""
     return np.abs(model_image(templates, solution.flux, weight.shape)) * np.sqrt(weight)
 
 
-def measure_noise(settled: RescaledSolution, templates: Sequence[Template], *, name: str) -> Noise:
-    """Measure the noise's autocorrelation on the residual, what the fit absorbed added back, and the errors with it."""
-    solution, weight = settled.solution, settled.weight
-    correlation = noise_correlation(settled, templates)
+def measure_noise(rescaled: RescaledSolution, templates: Sequence[Template], *, name: str) -> Noise:
+    """Measure the autocorrelation of the noise on the residual, and the flux errors that follow from it.
+
+    Parameters
+    ----------
+    rescaled : RescaledSolution
+    templates : sequence of Template
+        As fitted, in the order of the solution.
+    name : str
+        Name of the band, for log messages.
+    """
+    solution, weight = rescaled.solution, rescaled.weight
+    correlation = noise_correlation(rescaled, templates)
     err, background_err = correlated_errors(solution, templates, weight, correlation)
     lag_one = 0.0
     if correlation.size > 1:
         middle = len(correlation) // 2
         lag_one = float((correlation[middle, middle + 1] + correlation[middle + 1, middle]) / 2.0)
-    log.info("%s: rms %.4g, correlation of neighbouring pixels %.2f", name, settled.rms, lag_one)
+    log.info("%s: rms %.4g, correlation of neighbouring pixels %.2f", name, rescaled.rms, lag_one)
     return Noise(err, background_err, correlation, lag_one)
 
 
-def noise_correlation(settled: RescaledSolution, templates: Sequence[Template], *, rounds: int = 2) -> np.ndarray:
-    """Return the autocorrelation of the noise, measured on the residual away from the sources."""
+def noise_correlation(rescaled: RescaledSolution, templates: Sequence[Template], *, rounds: int = 2) -> np.ndarray:
+    """Return the autocorrelation of the noise, measured on the residual away from sources.
+
+    Parameters
+    ----------
+    rescaled : RescaledSolution
+    templates : sequence of Template
+        As fitted, in the order of the solution.
+    rounds : int
+        Rounds of correcting for the noise that the fit absorbed.
+
+    Returns
+    -------
+    array (2L + 1, 2L + 1)
+        [[1]] for white noise.
+    """
     rng = np.random.default_rng(NOISE_SEED)
     return debiased_autocorrelation(
-        settled.solution, templates, settled.weight, settled.near_source, rng=rng, rounds=rounds
+        rescaled.solution, templates, rescaled.weight, rescaled.near_source, rng=rng, rounds=rounds
     )

@@ -1,4 +1,4 @@
-"""The fluxes of a band: weighted linear least squares of all templates and a constant, errors and flags."""
+"""Fluxes of a band: weighted linear least squares of all templates and a background level, with errors and flags."""
 
 from __future__ import annotations
 
@@ -24,40 +24,40 @@ from .normal_matrix import (
 )
 
 DENSE_LIMIT = 5000
-"""Sources above which the inverse is local: a dense one of 5000 takes 200 MB and some seconds on one core."""
+"""Number of sources above which the inverse is local: a dense one of 5000 takes 200 MB and some seconds on one core."""
 
 MIN_LIGHT = 1e-3
-"""Fraction of a source's light that must fall on usable pixels for its flux to be measured at all."""
+"""Fraction of a source's light that must fall on usable pixels for its flux to be measured."""
 
 NEIGHBOUR_CORRELATION = 0.01
-"""Correlation below which a neighbour is not worth naming: it adds less than 1e-4 to an error."""
+"""Smallest correlation for which the most correlated neighbour is listed: below it adds less than 1e-4 to an error."""
 
 WEIGHT_TOLERANCE = 0.05
-"""Deviation of measured over claimed scatter from 1 that is left alone: the precision asked of errors themselves."""
+"""Weights are kept if measured over claimed noise deviates from 1 by less than this, the accuracy needed for errors."""
 
 
 @dataclass(frozen=True)
 class LinearSolution:
-    """Fluxes and their errors, in the order of the templates given; NaN where nothing was measured.
+    """Fluxes and their errors, in the order of the given templates; NaN where nothing was measured.
 
     Parameters
     ----------
     ids, flux, err : arrays (n,)
-        `err` is formal (white noise), from the full inverse: neighbours and the constant are free.
+        Image units. `err` is the formal error for white noise, with all neighbours and the background level free.
     err_isolated : array (n,)
-        The error if every other source and the constant were known.
+        The error if all other sources and the background level were known.
     worst_neighbour, correlation : arrays (n,)
-        ID of the source whose flux is most correlated with this one's (0: none above 0.01), and that correlation.
+        ID of the source whose flux is most correlated with this one (0: none above 0.01), and the correlation.
     flags : array (n,) int64
         Bits of `Flag`.
     background, background_err : float
-        The constant, in image units.
+        Background level and its error, image units.
     inverse : array (m + 1, m + 1) or LocalInverse
-        Covariance for white noise of the `m` active fluxes and, last, the constant.
+        Covariance for white noise of the `m` active fluxes and, last, the background level.
     active : array (m,)
-        Index in `ids` of each row of `inverse` but the last.
+        Index in `ids` of each row of `inverse` except the last.
     residual : array (ny, nx)
-        Image minus all models and the constant; NaN where the image is not finite.
+        Image minus all models and the background level; NaN where the image is not finite.
     """
 
     ids: np.ndarray
@@ -74,7 +74,7 @@ class LinearSolution:
     residual: np.ndarray
 
     def scaled(self, factor: float) -> LinearSolution:
-        """Return the solution with noise `factor` times as large everywhere: weights divided by its square."""
+        """Return the solution for noise larger by `factor`, that is for weights divided by `factor` squared."""
         return replace(
             self,
             err=self.err * factor,
@@ -84,17 +84,17 @@ class LinearSolution:
         )
 
     def inverse_rows(self, index: np.ndarray) -> np.ndarray:
-        """Return rows of the inverse (positions in `active`; m for the constant), shape (len(index), m + 1)."""
+        """Return rows of the inverse (positions in `active`; m for the background), shape (len(index), m + 1)."""
         return inverse_rows(self.inverse, np.asarray(index, dtype=int))
 
     def row_blocks(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Yield (index, rows of the inverse) over all rows, the constant's included, a few at a time."""
+        """Yield (index, rows of the inverse) for all rows, the background level's included, in blocks."""
         for start in range(0, len(self.active) + 1, ROWS):
             index = np.arange(start, min(start + ROWS, len(self.active) + 1))
             yield index, self.inverse_rows(index)
 
     def apply_inverse(self, right: np.ndarray) -> np.ndarray:
-        """Return the inverse times `right`, shape (m + 1,) or (m + 1, k): the amplitudes that fit it."""
+        """Return the inverse times `right`, shape (m + 1,) or (m + 1, k): the best-fitting amplitudes."""
         with single_thread():
             return np.concatenate([rows @ right for _, rows in self.row_blocks()])
 
@@ -102,27 +102,27 @@ class LinearSolution:
 def solve_fluxes(
     image: np.ndarray, weight: np.ndarray, templates: Sequence[Template], *, dense_limit: int = DENSE_LIMIT
 ) -> LinearSolution:
-    """Fit all templates and a constant to the usable pixels, without bounds on the fluxes.
+    """Fit all templates and a background level to the usable pixels, without bounds on the fluxes.
 
     Parameters
     ----------
     image, weight : arrays (ny, nx)
-        Weight is the inverse variance; 0, or not finite, where a pixel is ignored. Non-finite pixels are ignored.
+        Weight is the inverse variance; 0 or not finite where a pixel is ignored. Non-finite pixels are ignored.
     templates : sequence of Template
-        One per source, of unit flux, clipped to the image. A template without light on usable pixels gets NaN and
-        NO_PIXELS, one with non-finite data NaN and NO_MODEL.
+        One per source, of unit flux, clipped to the image. A source without light on usable pixels gets a flux of NaN
+        and the flag NO_PIXELS, one with non-finite template data NaN and NO_MODEL.
     dense_limit : int
-        Sources above which the inverse is local: fluxes stay exact, errors are good to about 1e-6.
+        Number of sources above which the inverse is local: fluxes remain exact, errors are good to about 1e-6.
 
     Returns
     -------
     LinearSolution
-        The same to the last bit for any order of the templates and any number of cores.
+        Identical to the last bit for any order of the templates and any number of cores.
 
     Raises
     ------
     InputError
-        When shapes disagree, IDs repeat, a box leaves the image, or no pixel is usable.
+        If shapes disagree, IDs repeat, a template reaches off the image, or no pixel is usable.
     """
     image, weight = np.asarray(image, dtype=float), np.asarray(weight, dtype=float)
     ids = np.array([template.id for template in templates], dtype=np.int64)
@@ -131,15 +131,15 @@ def solve_fluxes(
     usable = np.isfinite(image) & np.isfinite(weight) & (weight > 0)
     if not usable.any():
         raise InputError(
-            "The fit found no pixel of finite value and positive weight: check the band's masks and weights."
+            "No pixel of the band has a finite value and a positive weight. Check the band's masks and weights."
         )
     weight = np.where(usable, weight, 0.0)
-    # a large pedestal would cost digits: it is put back at the end
+    # a large pedestal would cost precision: it is subtracted here and added again below
     pedestal = float(np.average(image[usable], weights=weight[usable]))
     data = np.where(usable, image, pedestal) - pedestal
 
     ordered = [templates[k] for k in order]
-    flags = screen(ordered, usable)
+    flags = coverage_flags(ordered, usable)
     active = np.flatnonzero((flags & (Flag.NO_PIXELS | Flag.NO_MODEL)) == 0)
     system = _build_system(data, weight, [ordered[k] for k in active])
     with single_thread():
@@ -150,14 +150,24 @@ def solve_fluxes(
 
 
 def box_array(templates: Sequence[Template]) -> np.ndarray:
-    """Return the boxes of the templates as an array (n, 4) of y0, x0, y1, x1."""
+    """Return the boxes of the templates as an array (n, 4) with columns y0, x0, y1, x1."""
     return np.array([(t.box.y0, t.box.x0, t.box.y1, t.box.x1) for t in templates], dtype=int).reshape(-1, 4)
 
 
 def model_image(
     templates: Sequence[Template], flux: np.ndarray, shape: tuple[int, ...], background: float = 0.0
 ) -> np.ndarray:
-    """Return the sum of flux × template and the constant; a NaN flux adds nothing."""
+    """Return the sum of flux × template, plus the background level.
+
+    Parameters
+    ----------
+    templates : sequence of Template
+    flux : array (n,)
+        In the order of the templates, image units; NaN adds nothing.
+    shape : (ny, nx)
+    background : float
+        Background level, image units.
+    """
     model = np.full(shape, float(background))
     for k in np.argsort([template.id for template in templates]):
         if np.isfinite(flux[k]) and not templates[k].box.is_empty:
@@ -166,10 +176,25 @@ def model_image(
 
 
 def neighbours_removed(image: np.ndarray, templates: Sequence[Template], flux: np.ndarray, keep_id: int) -> np.ndarray:
-    """Return the image minus the models of all sources but `keep_id`; the background stays."""
+    """Return the image minus the models of all sources except `keep_id`. The background level is not subtracted.
+
+    Parameters
+    ----------
+    image : array (ny, nx)
+    templates : sequence of Template
+    flux : array (n,)
+        In the order of the templates, image units; NaN subtracts nothing.
+    keep_id : int
+        ID of the source that remains in the image.
+
+    Raises
+    ------
+    InputError
+        If no template has this ID.
+    """
     if keep_id not in {template.id for template in templates}:
         raise InputError(
-            f"Source {keep_id}, to be kept while its neighbours are removed, is not in the list of sources."
+            f"Source {keep_id} does not exist: its neighbours cannot be subtracted. Give the ID of a detected source."
         )
     others = np.array([0.0 if template.id == keep_id else flux[k] for k, template in enumerate(templates)])
     return np.asarray(image, dtype=float) - model_image(templates, others, np.shape(image))
@@ -178,10 +203,26 @@ def neighbours_removed(image: np.ndarray, templates: Sequence[Template], flux: n
 def influence(
     row: np.ndarray, active: Sequence[Template], boxes: np.ndarray, weight: np.ndarray, box: Box
 ) -> np.ndarray:
-    """Return the change of one flux per unit of light in each pixel of `box`, which lies inside the image.
+    """Return the change of one flux per unit of light in each pixel of a box.
 
-    g = W Σ_j C_ij T_j, the constant included: `row` is the source's row of the inverse, `active` the templates in its
-    order, `boxes` those of `box_array(active)`, `weight` as fitted (0 where ignored).
+    The influence is g = W Σ_j C_ij T_j, where the sum includes the background level.
+
+    Parameters
+    ----------
+    row : array (m + 1,)
+        The source's row of the inverse.
+    active : sequence of Template
+        In the order of the inverse.
+    boxes : array (m, 4)
+        Their boxes, `box_array(active)`.
+    weight : array (ny, nx)
+        As fitted, 0 where ignored.
+    box : Box
+        Must lie inside the image.
+
+    Returns
+    -------
+    array of the box's shape
     """
     meets = (boxes[:, 0] < box.y1) & (boxes[:, 2] > box.y0) & (boxes[:, 1] < box.x1) & (boxes[:, 3] > box.x0)
     response = np.full(box.shape, row[-1])
@@ -197,10 +238,21 @@ def weight_rms(weight: np.ndarray) -> float:
 
 
 def scatter_ratio(weight: np.ndarray, residual: np.ndarray, mask: np.ndarray) -> float:
-    """Return measured over claimed scatter: the robust sigma of residual × √weight where `mask` (sources) is False.
+    """Return the ratio of measured to claimed noise: the robust sigma of residual × √weight.
 
-    1 where the weight map is right; weight / factor² is the weight that agrees with the data. Outside
-    `WEIGHT_TOLERANCE` the caller rescales and warns. NaN without usable pixels.
+    It is 1 for correct weights; weight / ratio² agrees with the data.
+
+    Parameters
+    ----------
+    weight, residual : arrays (ny, nx)
+        Pixels with zero or non-finite weight are ignored.
+    mask : array (ny, nx) of bool
+        True on sources, which are ignored.
+
+    Returns
+    -------
+    float
+        NaN without usable pixels.
     """
     weight = np.where(np.isfinite(weight) & (np.asarray(weight) > 0), weight, 0.0)
     return noise_rms(np.asarray(residual) * np.sqrt(weight), np.asarray(mask, dtype=bool) | (weight == 0))
@@ -209,12 +261,13 @@ def scatter_ratio(weight: np.ndarray, residual: np.ndarray, mask: np.ndarray) ->
 def _check(image: np.ndarray, weight: np.ndarray, templates: Sequence[Template], ids: np.ndarray) -> None:
     if image.ndim != 2 or image.shape != weight.shape:
         raise InputError(
-            f"The fit needs an image and weights of one shape (ny, nx), found {image.shape} and {weight.shape}."
+            f"The image and the weights of a band must have the same shape (ny, nx), found {image.shape} and "
+            f"{weight.shape}."
         )
     unique, counts = np.unique(ids, return_counts=True)
     if (counts > 1).any():
         raise InputError(
-            f"The fit needs one template per source, found {counts.max()} of ID {unique[counts.argmax()]}."
+            f"The fit needs one template per source, found {counts.max()} with ID {unique[counts.argmax()]}."
         )
     whole = Box.of_shape(image.shape)
     for template in templates:
@@ -222,17 +275,17 @@ def _check(image: np.ndarray, weight: np.ndarray, templates: Sequence[Template],
             continue
         if template.box not in whole or np.shape(template.data) != template.box.shape:
             raise InputError(
-                f"The template of source {template.id} must lie inside the image of shape {image.shape}, with data "
-                f"of its box's shape, found {template.box} and data of shape {np.shape(template.data)}."
+                f"The template of source {template.id} must lie inside the image of shape {image.shape} and its data "
+                f"must have the shape of its box, found {template.box} and data of shape {np.shape(template.data)}."
             )
 
 
-def screen(templates: Sequence[Template], usable: np.ndarray) -> np.ndarray:
-    """Return the flags that each template's light on the usable pixels calls for, shape (n,), int64."""
-    return np.array([_screen_one(template, usable) for template in templates], dtype=np.int64)
+def coverage_flags(templates: Sequence[Template], usable: np.ndarray) -> np.ndarray:
+    """Return the flags for the fraction of each template's light on usable pixels, shape (n,), int64."""
+    return np.array([_coverage_flag(template, usable) for template in templates], dtype=np.int64)
 
 
-def _screen_one(template: Template, usable: np.ndarray) -> int:
+def _coverage_flag(template: Template, usable: np.ndarray) -> int:
     if template.box.is_empty:
         return int(Flag.NO_PIXELS)
     light = np.abs(np.asarray(template.data, dtype=float))
@@ -246,13 +299,14 @@ def _screen_one(template: Template, usable: np.ndarray) -> int:
 
 
 def _build_system(data: np.ndarray, weight: np.ndarray, templates: Sequence[Template]) -> NormalEquations:
+    """Return the normal equations of the templates and the background level."""
     boxes = box_array(templates)
     stamps = [np.asarray(template.data, dtype=float) for template in templates]
     i, j, value = pair_products(boxes, lambda k: weight[templates[k].box.slices] * stamps[k], boxes, stamps)
-    pulled = weight * data
-    right = [np.sum(stamp * pulled[template.box.slices]) for template, stamp in zip(templates, stamps, strict=True)]
+    weighted = weight * data
+    right = [np.sum(stamp * weighted[template.box.slices]) for template, stamp in zip(templates, stamps, strict=True)]
     column = [np.sum(stamp * weight[template.box.slices]) for template, stamp in zip(templates, stamps, strict=True)]
-    right.append(np.sum(pulled))
+    right.append(np.sum(weighted))
     return NormalEquations(boxes, i, j, value, np.array(column), float(weight.sum()), np.array(right))
 
 
@@ -266,7 +320,7 @@ def _assemble(
     amplitudes: np.ndarray,
     inverse: Inverse,
 ) -> LinearSolution:
-    """Fill the columns, in ID order, and bring them back to the caller's `order`."""
+    """Return the solution: its columns are computed in ID order and sorted back into the caller's `order`."""
     n, m = len(ordered), len(active)
     ids = np.array([template.id for template in ordered], dtype=np.int64)
     flux, err, isolated, correlation = np.full((4, n), np.nan)
@@ -297,7 +351,7 @@ def _assemble(
 
 
 def _neighbours(inverse: Inverse, m: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the variances (m + 1,), and for each of `m` sources the most correlated other one and that correlation."""
+    """Return the variances (m + 1,), and for each of `m` sources its most correlated neighbour and the correlation."""
     blocks = [np.arange(start, min(start + ROWS, m + 1)) for start in range(0, m + 1, ROWS)]
     variance = np.concatenate([inverse_rows(inverse, index)[np.arange(len(index)), index] for index in blocks])
     worst, rho = np.zeros(m, dtype=int), np.zeros(m)

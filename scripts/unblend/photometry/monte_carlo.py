@@ -1,7 +1,8 @@
-"""Monte Carlo errors: the residual's pixels of empty circles, moved onto a source and added, fitted again.
+"""Monte Carlo errors: the residual in empty circles is added at the position of a source, and the flux is fitted again.
 
-The fit is linear and its matrix does not change, so a flux changes by the product of the patch and the source's
-*influence* g = W Σ_j C_ij T_j (C the inverse, the constant included): one product of small arrays replaces a fit.
+The fit is linear and its matrix does not change. The flux therefore changes by the product of the patch of residual and
+the *influence* of the source, g = W Σ_j C_ij T_j (C is the inverse, including the background level): one product of
+small arrays replaces a fit.
 """
 
 from __future__ import annotations
@@ -22,29 +23,35 @@ Circle = tuple[float, float, float]
 """(y, x, radius) in pixels."""
 
 MAX_UNUSABLE = 0.05
-"""Fraction of unusable pixels a circle may hold (they count as zero): costs less than 3 % of the scatter."""
+"""Largest fraction of unusable pixels in a circle. They count as zero, which lowers the scatter by less than 3 %."""
 
 MIN_REALIZATIONS = 5
-"""Below it the scatter is not known to better than 40 %: none is given."""
+"""Smallest number of realizations for a scatter: with fewer it is not known to better than 40 %."""
 
 WANTED, ENOUGH = 100, 15
-"""Circles placed where the field allows: 100 give the scatter to 7 %; below 15 circles shrink."""
+"""Number of circles to place, and the number below which circles shrink: 100 circles give the scatter to 7 %."""
 
 
 PLACEMENT_SEED = 4
-"""Of the order in which equally good places are tried: fixed, so that a field gives one answer."""
+"""Seed of the order in which equally good positions are tried: fixed, so that results are reproducible."""
 
 
 @dataclass(frozen=True)
 class Placement:
-    """Circles placed automatically, cleanest first, and what was given up to fit them in.
+    """Circles that were placed automatically.
 
-    `radius` in pixels; `wanted_radius` is the one asked for; `on_segments` counts the circles that touch a segment.
+    Parameters
+    ----------
+    circles : list of Circle
+        Those with the least model light first.
+    radius : float
+        Radius of all circles in pixels; smaller than requested where the field is crowded.
+    on_segments : int
+        Number of circles that touch a segment.
     """
 
     circles: list[Circle]
     radius: float
-    wanted_radius: float
     on_segments: int
 
 
@@ -58,26 +65,29 @@ def monte_carlo(
     *,
     positions: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Return the change of every flux when each circle's residual is moved onto the source and added.
+    """Return the change of each flux when the residual in each circle is added at the position of the source.
 
     Parameters
     ----------
     residual : array (ny, nx)
-        Image minus models and constant.
+        Image minus models and background level.
     mask : array (ny, nx) of bool
-        True: unusable as noise, besides pixels of zero weight or non-finite residual.
-    templates, solution, weight
+        True where the residual cannot be used as noise, besides pixels of zero weight or non-finite residual.
+    templates : sequence of Template
+        As fitted, in the order of the solution.
+    solution : LinearSolution
+    weight : array (ny, nx)
         As fitted.
     circles : sequence of (y, x, radius)
-        Pixels. Moves are by whole pixels.
+        Pixels. Patches are moved by whole pixels.
     positions : array (n, 2), optional
-        Where patches land, (y, x); by default the centroid of each template's light.
+        Positions (y, x) at which patches are added; by default the centroid of each template.
 
     Returns
     -------
     array (n, len(circles))
-        In image units. NaN for sources without a flux, and for circles with more than 5 % of their pixels unusable or
-        off the image.
+        Image units. NaN for sources without a flux, and for circles with more than 5 % of their pixels unusable or off
+        the image.
     """
     weight = np.where(np.isfinite(weight) & (weight > 0) & np.isfinite(residual), weight, 0.0)
     changes = np.full((len(templates), len(circles)), np.nan)
@@ -101,7 +111,7 @@ def monte_carlo(
 
 
 def realization_scatter(realizations: np.ndarray) -> np.ndarray:
-    """Return the standard deviation (ddof = 1) of the finite realizations of each source; NaN below 5 of them."""
+    """Return the standard deviation (ddof = 1) of the finite realizations of each source; NaN if fewer than 5."""
     errors = np.full(len(realizations), np.nan)
     for k, row in enumerate(realizations):
         finite = row[np.isfinite(row)]
@@ -111,10 +121,10 @@ def realization_scatter(realizations: np.ndarray) -> np.ndarray:
 
 
 def pooled_ratio(realizations: np.ndarray, err: np.ndarray) -> tuple[float, float]:
-    """Return the ratio of Monte Carlo to formal errors, pooled over sources, and its error.
+    """Return the ratio of Monte Carlo to formal errors of a band, and its error; NaN without any finite ratio.
 
-    The median over sources of variance ratios: a few misfits do not decide for a band. All sources share the same M
-    patches, so that the error does not fall with the number of sources: ratio / √(2 (M − 1)). NaN without any.
+    It is the root of the median variance ratio of all sources, which a few misfits do not affect. All sources share the
+    same M patches. The error therefore does not fall with the number of sources: it is ratio / √(2 (M − 1)).
     """
     ratio = realization_scatter(realizations) / err
     good = np.isfinite(ratio)
@@ -126,7 +136,7 @@ def pooled_ratio(realizations: np.ndarray, err: np.ndarray) -> tuple[float, floa
 
 
 def adopted_scale(ratio: float, ratio_err: float) -> float:
-    """Return the factor on a band's formal errors: `ratio` where it exceeds 1 by more than 2 sigma, else 1."""
+    """Return the factor on the formal errors of a band: `ratio` if it exceeds 1 by more than 2 sigma, else 1."""
     return ratio if np.isfinite(ratio) and ratio - 1.0 > 2.0 * ratio_err else 1.0
 
 
@@ -139,82 +149,84 @@ def place_circles(
     fwhm: float,
     wanted: int = WANTED,
     enough: int = ENOUGH,
-    quiet: float = 0.0,
-    loud: float = np.inf,
+    faint_level: float = 0.0,
+    bright_level: float = np.inf,
 ) -> Placement:
-    """Place circles that do not overlap, in the image, off masked pixels and segments, where models have least light.
+    """Place circles without overlap inside the image where the models are faintest, off masked pixels and segments.
 
-    Where fewer than `enough` fit, circles shrink by steps of a tenth to no less than 2 FWHM; then louder places are
-    allowed, then segments, still in order of light; then it is what there is, perhaps nothing.
+    If fewer than `enough` circles fit, they shrink in steps of a tenth to no less than 2 FWHM. If this is not
+    sufficient, positions above `bright_level` are used, then positions on segments, both in order of the model light.
+    A crowded field may have fewer circles than `enough`, or none.
 
     Parameters
     ----------
     model_light : array (ny, nx)
-        Sum of all models; its positive part counts.
+        Sum of all models, image units; negative values count as zero.
     mask, segments : arrays (ny, nx)
-        Non-zero: masked pixel; pixel of a source.
+        Non-zero on masked pixels, and on the pixels of sources.
     radius, fwhm : float
-        Pixels. `radius` should be max(3 FWHM, r_e + 1.5 FWHM): 1.5 FWHM alone loses 1–4 % of the realization_scatter.
-
-    quiet : float
-        Light per pixel below which one place is as good as another: among such places circles are strewn over the whole
-        field, so that they sample all of its noise. A tenth of the noise, say.
-    loud : float
-        Light per pixel above which a place only helps to reach `enough`: there the misfit of the models, some per cent
-        of their light on real galaxies, would count as noise. The noise itself, say.
+        Pixels. `radius` should be max(3 FWHM, r_e + 1.5 FWHM): 1.5 FWHM alone loses 1–4 % of the scatter.
+    wanted, enough : int
+        Number of circles to place, and the number below which circles shrink.
+    faint_level : float
+        Model light per pixel below which all positions are equally good, for example a tenth of the noise: circles are
+        placed there at random, so that they sample the noise of the whole field.
+    bright_level : float
+        Model light per pixel above which positions are used only to reach `enough`, for example the noise: the misfit
+        of the models, a few per cent of the light of real galaxies, would count as noise there.
 
     Raises
     ------
     InputError
-        When a radius or the FWHM is not positive.
+        If the radius or the FWHM is not positive.
     """
     if not (radius > 0 and fwhm > 0):
         raise InputError(
-            f"Monte Carlo circles need a positive radius and FWHM in pixels, found {radius:g} and {fwhm:g}."
+            f"Monte Carlo circles need a positive radius and a positive FWHM in pixels, found {radius:g} and {fwhm:g}."
         )
     from scipy.ndimage import gaussian_filter
 
-    # the mean light over a circle, near enough
+    # approximately the mean light over a circle
     light = gaussian_filter(np.maximum(np.nan_to_num(model_light), 0.0), 0.5 * radius)
-    if quiet > 0:
-        strewn = np.random.default_rng(PLACEMENT_SEED).random(light.shape)
-        light = np.maximum(light, quiet) * (1.0 + 1e-3 * strewn)
+    if faint_level > 0:
+        random = np.random.default_rng(PLACEMENT_SEED).random(light.shape)
+        light = np.maximum(light, faint_level) * (1.0 + 1e-3 * random)
     masked, source = np.asarray(mask) != 0, np.asarray(segments) != 0
-    least = min(radius, 2.0 * fwhm)
+    smallest = min(radius, 2.0 * fwhm)
     size = radius
     while True:
-        by_mask, by_source = _within(masked, size), _within(source, size)
-        circles = _greedy(np.where(light <= loud, light, np.inf), by_mask | by_source, size, wanted)
-        if len(circles) >= enough or size <= least:
+        near_mask, near_source = _within(masked, size), _within(source, size)
+        circles = _fill(np.where(light <= bright_level, light, np.inf), near_mask | near_source, size, wanted)
+        if len(circles) >= enough or size <= smallest:
             break
-        size = max(0.9 * size, least)
-    for closed in (by_mask | by_source, by_mask):
+        size = max(0.9 * size, smallest)
+    for excluded in (near_mask | near_source, near_mask):
         if len(circles) < enough:
-            circles = _greedy(light, closed, size, enough, circles)
-    touching = sum(bool(by_source[int(y), int(x)]) for y, x, _ in circles)
-    return Placement(circles, size, radius, touching)
+            circles = _fill(light, excluded, size, enough, circles)
+    touching = sum(bool(near_source[int(y), int(x)]) for y, x, _ in circles)
+    return Placement(circles, size, touching)
 
 
-def _greedy(
-    light: np.ndarray, closed: np.ndarray, radius: float, wanted: int, start: Sequence[Circle] = ()
+def _fill(
+    light: np.ndarray, excluded: np.ndarray, radius: float, wanted: int, start: Sequence[Circle] = ()
 ) -> list[Circle]:
-    """Add circles where `light` is least, among centres that are not `closed`, until `wanted` are placed."""
-    cost = np.where(closed, np.inf, light)
+    """Add circles to `start` in order of increasing light, with centres off `excluded`, until there are `wanted`."""
+    cost = np.where(excluded, np.inf, light)
     circles = list(start)
     for y, x, _ in circles:
-        _close(cost, int(y), int(x), 2.0 * radius)
-    # a circle closes fewer places than its square has
-    for y, x in _cheapest(cost, max(wanted - len(circles), 0) * math.ceil(4.0 * radius + 1.0) ** 2):
+        _exclude_around(cost, int(y), int(x), 2.0 * radius)
+    # a circle excludes fewer positions than the pixels of the square around it
+    for y, x in _lowest(cost, max(wanted - len(circles), 0) * math.ceil(4.0 * radius + 1.0) ** 2):
         if len(circles) >= wanted:
             break
         if np.isfinite(cost[y, x]):
             circles.append((float(y), float(x), radius))
-            _close(cost, y, x, 2.0 * radius)
+            _exclude_around(cost, y, x, 2.0 * radius)
     return circles
 
 
-def _cheapest(cost: np.ndarray, count: int) -> Iterator[tuple[int, int]]:
-    """Yield the places (y, x) of at least `count` lowest values, if there are as many finite ones, lowest first."""
+def _lowest(cost: np.ndarray, count: int) -> Iterator[tuple[int, int]]:
+    """Yield the positions (y, x) of at least the `count` lowest finite values, or of all, in increasing order."""
     values = cost.ravel()
     usable = np.flatnonzero(np.isfinite(values))
     if count < usable.size:
@@ -223,19 +235,20 @@ def _cheapest(cost: np.ndarray, count: int) -> Iterator[tuple[int, int]]:
         yield divmod(index, cost.shape[1])
 
 
-def _close(cost: np.ndarray, y: int, x: int, reach: float) -> None:
-    """Forbid, in place, all centres within `reach` of (y, x)."""
-    window = (Box.around(y, x, reach) & Box.of_shape(cost.shape)).slices
+def _exclude_around(cost: np.ndarray, y: int, x: int, radius: float) -> None:
+    """Set the cost of all positions within `radius` of (y, x) to infinity, in place."""
+    window = (Box.around(y, x, radius) & Box.of_shape(cost.shape)).slices
     rows, columns = np.ogrid[window]
-    cost[window][np.hypot(rows - y, columns - x) <= reach] = np.inf
+    cost[window][np.hypot(rows - y, columns - x) <= radius] = np.inf
 
 
-def _within(bad: np.ndarray, reach: float) -> np.ndarray:
-    """Return True within `reach` pixels of a bad one; outside the image all are bad."""
-    return grow_mask(np.pad(bad, 1, constant_values=True), reach)[1:-1, 1:-1]
+def _within(bad: np.ndarray, radius: float) -> np.ndarray:
+    """Return True within `radius` pixels of a bad pixel; all pixels outside the image are bad."""
+    return grow_mask(np.pad(bad, 1, constant_values=True), radius)[1:-1, 1:-1]
 
 
 def _centroid(template: Template) -> tuple[float, float]:
+    """Return the centroid (y, x) of the absolute light of a template."""
     light = np.abs(np.asarray(template.data, dtype=float))
     total = light.sum()
     rows, columns = np.arange(template.box.y0, template.box.y1), np.arange(template.box.x0, template.box.x1)
@@ -243,12 +256,13 @@ def _centroid(template: Template) -> tuple[float, float]:
 
 
 def _square(y: float, x: float, half: int) -> Box:
+    """Return the square of side 2 half + 1 around the pixel nearest to (y, x)."""
     row, column = int(np.rint(y)), int(np.rint(x))
     return Box(row - half, column - half, row + half + 1, column + half + 1)
 
 
 def _patch(residual: np.ndarray, usable: np.ndarray, circle: Circle, half: int) -> np.ndarray:
-    """Return the circle's pixels in a square of side 2 half + 1, zero elsewhere; NaN where too few are usable."""
+    """Return the circle's pixels in a square of side 2 half + 1, zero elsewhere; all NaN if too few are usable."""
     y, x, radius = circle
     square = _square(y, x, half)
     inside = square & Box.of_shape(residual.shape)
@@ -267,11 +281,11 @@ def _patch(residual: np.ndarray, usable: np.ndarray, circle: Circle, half: int) 
 def _influence(
     row: np.ndarray, active: Sequence[Template], boxes: np.ndarray, weight: np.ndarray, centre: np.ndarray, half: int
 ) -> np.ndarray:
-    """Return the change of one flux per unit of light of each pixel around `centre`; 0 off the image."""
+    """Return the change of one flux per unit of light in each pixel of the square around `centre`; 0 off the image."""
     square = _square(centre[0], centre[1], half)
     inside = square & Box.of_shape(weight.shape)
     influence = np.zeros(square.shape)
     if inside.is_empty:
-        return np.full(square.shape, np.nan)  # nothing lands on the image: no realization, not an error of zero
+        return np.full(square.shape, np.nan)  # the patch falls off the image: no realization, not a change of zero
     influence[inside.within(square)] = linear_system.influence(row, active, boxes, weight, inside)
     return influence

@@ -1,8 +1,7 @@
-"""Normal equations of templates and a constant: sums over overlapping boxes, and the inverse, dense or local.
+"""Normal equations of templates and a background level: sums over overlapping boxes, and a dense or local inverse.
 
-The matrix is scaled to a unit diagonal, given a ridge of 1e-10 and factorised. The ridge, taken after the scaling, is
-invisible unless the data cannot tell templates apart: identical ones then share their light equally, with errors
-inflated by 7e4.
+The matrix is scaled to a unit diagonal, a ridge of 1e-10 is added, and it is factorised. The ridge has no effect unless
+the data cannot distinguish two templates: identical templates then share their flux equally, with errors larger by 7e4.
 """
 
 from __future__ import annotations
@@ -20,18 +19,25 @@ if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
 RIDGE = 1e-10
-"""Added to the unit diagonal: far below any correlation that data can measure, far above rounding (1e-16 n)."""
+"""Ridge on the unit diagonal: far below any correlation that data can measure, far above rounding errors (1e-16 n)."""
 
 ROWS = 256
-"""Rows of the inverse handled at a time, to bound memory (10 MB at 5000 sources)."""
+"""Number of rows of the inverse in a block, which limits the memory (10 MB for 5000 sources)."""
 
 
 @dataclass(frozen=True)
 class LocalInverse:
-    """The inverse of a large normal matrix: `core` inverts the templates' part, the constant is exact.
+    """The inverse of a large normal matrix: approximate for the templates, exact for the background level.
 
-    Each row of `core` is from the dense inverse of the sources around it (two steps along overlapping boxes);
-    `coupling` is that inverse times the constant's column, `schur` the constant's weight once all templates are free.
+    Parameters
+    ----------
+    core : sparse array (n, n)
+        Inverse of the templates' part. Each row is taken from the dense inverse of the sources around it (two steps
+        along overlapping boxes).
+    coupling : array (n,)
+        That inverse times the column of the background level.
+    schur : float
+        Inverse variance of the background level with all templates free.
     """
 
     core: csr_array
@@ -39,7 +45,7 @@ class LocalInverse:
     schur: float
 
     def rows(self, index: np.ndarray) -> np.ndarray:
-        """Return rows of the whole inverse, shape (len(index), n + 1), the constant last."""
+        """Return rows of the whole inverse, shape (len(index), n + 1), with the background level last."""
         u = np.append(self.coupling, -1.0)
         block = np.outer(u[index], u) / self.schur
         inside = index < len(self.coupling)
@@ -57,10 +63,20 @@ class LocalInverse:
 
 @dataclass(frozen=True)
 class NormalEquations:
-    """Templates' matrix as elements value[k] at (i[k], j[k]), i <= j, every (k, k) included; the constant apart.
+    """The normal equations: a sparse matrix for the templates, and a column for the background level.
 
-    `column` is the sum of weight × template, the constant's column; `right` the right-hand side, the constant last;
-    `boxes` (n, 4) the templates' boxes.
+    Parameters
+    ----------
+    boxes : array (n, 4)
+        Boxes of the templates: y0, x0, y1, x1.
+    i, j, value : arrays
+        Elements of the templates' matrix, i <= j; every diagonal element is included.
+    column : array (n,)
+        Column of the background level: sums of weight × template.
+    total_weight : float
+        Diagonal element of the background level.
+    right : array (n + 1,)
+        Right-hand side, with the background level last.
     """
 
     boxes: np.ndarray
@@ -78,7 +94,7 @@ class NormalEquations:
 
     @property
     def diagonal(self) -> np.ndarray:
-        """Each template's weighted square sum, shape (n,): the inverse variance of its flux were it alone."""
+        """Weighted square sum of each template, shape (n,): the inverse variance of the flux of an isolated source."""
         same = self.i == self.j
         diagonal = np.zeros(self.n)
         diagonal[self.i[same]] = self.value[same]
@@ -91,10 +107,15 @@ Inverse = np.ndarray | LocalInverse
 def pair_products(
     boxes_a: np.ndarray, make_a: Callable[[int], np.ndarray], boxes_b: np.ndarray, b: Sequence[np.ndarray]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return (i, j, value), i <= j: the sum of make_a(i) × b[j] over common pixels, for pairs whose boxes `a` overlap.
+    """Return (i, j, value) with i <= j: the sums of a_i × b_j over common pixels, for pairs whose `boxes_a` overlap.
 
-    Boxes are arrays (n, 4) of y0, x0, y1, x1, not empty; each box of `b` lies inside its box of `a`. `make_a` is called
-    once per source, so that only one of its arrays is in memory.
+    Parameters
+    ----------
+    boxes_a, boxes_b : arrays (n, 4)
+        Not empty, columns y0, x0, y1, x1; each box of `b` lies inside its box of `a`.
+    make_a : callable
+        Index -> array of the shape of its box. Called once per source, so that one such array is in memory at a time.
+    b : sequence of arrays
     """
     i, j = overlapping_pairs(boxes_a)
     bounds = np.searchsorted(i, np.arange(len(boxes_a) + 1))
@@ -102,7 +123,7 @@ def pair_products(
     for k in range(len(boxes_a)):
         run = slice(bounds[k], bounds[k + 1])
         others, a = j[run], make_a(k)
-        # plain integers from here: a Box per pair would cost more than the product of its pixels
+        # plain integers: a Box for each pair would take longer than the product of its pixels
         start = np.maximum(boxes_a[k, :2], boxes_b[others, :2])
         stop = np.maximum(start, np.minimum(boxes_a[k, 2:], boxes_b[others, 2:]))
         in_a = np.hstack([start, stop]) - np.tile(boxes_a[k, :2], 2)
@@ -117,9 +138,9 @@ def pair_products(
 
 
 def overlapping_pairs(boxes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return indices (i, j), i <= j, of all pairs of boxes (n, 4) that share a pixel, each box with itself included.
+    """Return indices (i, j), i <= j, of all pairs of boxes (n, 4) that share a pixel, including each box with itself.
 
-    A sweep along Y: each box meets only those that begin before it ends.
+    The boxes are sorted along Y: each box overlaps only boxes that begin before it ends.
     """
     n = len(boxes)
     order = np.argsort(boxes[:, 0], kind="stable")
@@ -138,7 +159,7 @@ def overlapping_pairs(boxes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def single_thread() -> AbstractContextManager[Any]:
-    """Return a context in which BLAS uses one thread: the last bit of its sums depends on the number of threads."""
+    """Return a context in which BLAS uses one thread: with more, the last bit of its sums depends on their number."""
     from threadpoolctl import threadpool_limits
 
     return threadpool_limits(1, user_api="blas")
@@ -147,7 +168,12 @@ def single_thread() -> AbstractContextManager[Any]:
 def scaled_solve(matrix: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return (solution, inverse) of a symmetric positive matrix (n, n), scaled to a unit diagonal with the ridge added.
 
-    `matrix` is overwritten. A zero on the diagonal is an error of the caller.
+    `matrix` is overwritten; its diagonal must be positive.
+
+    Raises
+    ------
+    UnblendError
+        If the matrix is not positive definite.
     """
     from scipy.linalg.lapack import dpotrf, dpotri, dpotrs
 
@@ -155,16 +181,16 @@ def scaled_solve(matrix: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.
     matrix *= scale
     matrix *= scale[:, None]
     matrix[np.diag_indices_from(matrix)] += RIDGE
-    # the transpose of a C array is in LAPACK's order: nothing is copied
+    # the transpose of a C array has the memory order of LAPACK: nothing is copied
     factor, failed = dpotrf(matrix.T, lower=1, clean=0, overwrite_a=1)
     if failed:
         raise UnblendError(
-            f"The normal matrix of {len(matrix)} amplitudes is not positive: expected finite templates and weights; "
-            "check the band's weight map and the models."
+            f"The normal matrix of {len(matrix)} amplitudes is not positive definite. Templates and weights must be "
+            "finite: check the band's weight map and the models."
         )
     solution, _ = dpotrs(factor, right * scale, lower=1)
     inverse, _ = dpotri(factor, lower=1, overwrite_c=1)
-    for start in range(0, len(inverse), ROWS):  # mirror the lower triangle by blocks: no second matrix in memory
+    for start in range(0, len(inverse), ROWS):  # mirror the lower triangle in blocks, without a second matrix in memory
         rows, after = slice(start, start + ROWS), slice(start + ROWS, None)
         lower = np.tril(inverse[rows, rows])
         inverse[rows, rows] = lower + np.tril(lower, -1).T
@@ -175,7 +201,7 @@ def scaled_solve(matrix: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.
 
 
 def solve_dense(system: NormalEquations) -> tuple[np.ndarray, np.ndarray]:
-    """Return the amplitudes, the constant last, and the whole inverse (n + 1, n + 1)."""
+    """Return the amplitudes, with the background level last, and the whole inverse (n + 1, n + 1)."""
     n = system.n
     matrix = np.zeros((n + 1, n + 1))
     matrix[system.i, system.j] = system.value
@@ -186,7 +212,7 @@ def solve_dense(system: NormalEquations) -> tuple[np.ndarray, np.ndarray]:
 
 
 def solve_local(system: NormalEquations) -> tuple[np.ndarray, LocalInverse]:
-    """Solve by the dense inverses of parts of the field, which then precondition the exact solution."""
+    """Return the amplitudes, solved exactly with dense inverses of parts of the field, and the local inverse."""
     from scipy.sparse import coo_array, csr_array, diags_array, vstack
 
     n, off = system.n, system.i != system.j
@@ -204,13 +230,13 @@ def solve_local(system: NormalEquations) -> tuple[np.ndarray, LocalInverse]:
     u, y = _refine(matrix, core, column), _refine(matrix, core, system.right[:-1] * scale)
     schur = system.total_weight - float(column @ u)
     background = (system.right[-1] - float(column @ y)) / schur
-    spread = diags_array(scale)
-    inverse = LocalInverse(csr_array(spread @ core @ spread), u * scale, schur)
+    scaling = diags_array(scale)
+    inverse = LocalInverse(csr_array(scaling @ core @ scaling), u * scale, schur)
     return np.append((y - u * background) * scale, background), inverse
 
 
 def _tiles(centres: np.ndarray, index: np.ndarray, size: int = 1000) -> list[np.ndarray]:
-    """Halve the sources along the longer side until at most `size` are together."""
+    """Split the sources in halves along the longer axis until each part has at most `size` of them."""
     if len(index) <= size:
         return [index]
     axis = int(np.argmax(np.ptp(centres[index], axis=0)))
@@ -220,7 +246,7 @@ def _tiles(centres: np.ndarray, index: np.ndarray, size: int = 1000) -> list[np.
 
 
 def _local_rows(matrix: csr_array, tile: np.ndarray) -> csr_array:
-    """Return the rows `tile` of the inverse of the sources within two overlaps of the tile, shape (len(tile), n)."""
+    """Return the rows `tile` of the inverse of all sources within two overlaps of the tile, shape (len(tile), n)."""
     from scipy.sparse import csr_array
 
     near = np.zeros(matrix.shape[0], dtype=bool)
@@ -236,14 +262,14 @@ def _local_rows(matrix: csr_array, tile: np.ndarray) -> csr_array:
 
 
 def _refine(matrix: csr_array, core: csr_array, right: np.ndarray) -> np.ndarray:
-    """Solve matrix x = right by refinement with the nearly exact inverse `core`, or directly if that stalls."""
+    """Solve matrix x = right by iterative refinement with the nearly exact inverse `core`, or directly if it stalls."""
     from scipy.sparse.linalg import spsolve
 
     x, rest = np.zeros_like(right), right
     for _ in range(50):
         x = x + core @ rest
         rest = right - matrix @ x
-        # 1e-12: below the rounding of the sums that made the matrix
+        # 1e-12 is below the rounding errors of the matrix elements
         if np.linalg.norm(rest) <= 1e-12 * np.linalg.norm(right):
             return x
     return spsolve(matrix.tocsc(), right)
@@ -255,7 +281,7 @@ def inverse_rows(inverse: Inverse, index: np.ndarray) -> np.ndarray:
 
 
 def permuted_inverse(inverse: Inverse, ranked: np.ndarray) -> Inverse:
-    """Return the inverse with its sources in the order `ranked`, the constant last; no copy where none is needed."""
+    """Return the inverse with its sources in the order `ranked`, without a copy where the order does not change."""
     if (ranked == np.arange(len(ranked))).all():
         return inverse
     if isinstance(inverse, LocalInverse):

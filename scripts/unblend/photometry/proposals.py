@@ -1,7 +1,7 @@
-"""Regions that a user may want: sources beyond the detection image, artefacts that no source explains.
+"""Proposed regions of a band: sources beyond the detection image, and artefacts.
 
-Both are found on what the models leave of a band's image, the user's own regions ignored: a proposal stays the same
-when it has been saved under its final name.
+Both are found on the residual of a band, without the user's own regions: a proposal therefore does not change after it
+has been saved under its final name.
 """
 
 from __future__ import annotations
@@ -12,35 +12,42 @@ from ..core.statistics import robust_sigma
 from ..core.units import FWHM_PER_SIGMA
 
 BORDER_SIGMA = 4.0
-"""Of the image smoothed by the PSF: fainter sources beyond the detection image matter to nobody inside."""
+"""Detection threshold for sources beyond the detection image, in sigma of the image smoothed by the PSF: fainter ones
+do not affect the fluxes of sources inside it."""
 ARTEFACT_SIGMA, WINGS_SIGMA = 8.0, 4.0
-"""Peak of an artefact in single pixels, and how far down its outline reaches."""
+"""Smallest peak of an artefact and the level of its outline, both in sigma of a single pixel."""
 MISMATCH = 0.3
-"""Fraction of the models' light that a fit may leave: cores, arms and colours that a Sersic profile does not have."""
-ELONGATED = 3.0
-"""Ratio of axes from which something is a trail and no source."""
+"""Fraction of the model light that a fit may leave as residual: cores, arms and colour gradients that a Sersic profile
+cannot describe."""
+TRAIL_AXIS_RATIO = 3.0
+"""Ratio of major to minor axis above which an object is a trail and not a source."""
 
 FOUND_DTYPE = np.dtype([("y", "f8"), ("x", "f8"), ("a", "f8"), ("b", "f8"), ("theta", "f8"), ("peak", "f8")])
-"""y, x 0-based; semi-axes in pixels, `theta` in degrees from x counter-clockwise; `peak` in sigma."""
+"""Columns of a detection: y, x are 0-based, a and b are semi-axes in pixels, theta is in degrees from x
+counter-clockwise, peak is in sigma."""
 
 
-def border_sources(left: np.ndarray, noise: np.ndarray, inside: np.ndarray, fwhm_pixels: float) -> np.ndarray:
-    """Return the sources whose centre lies beyond the detection image, brightest first, as circles (a = b).
+def border_sources(residual: np.ndarray, noise: np.ndarray, inside: np.ndarray, fwhm_pixels: float) -> np.ndarray:
+    """Return the sources with a centre beyond the detection image as circles (a = b), brightest first.
 
     Parameters
     ----------
-    left : array (ny, nx)
-        The band's image less background and models; NaN where nothing was observed.
+    residual : array (ny, nx)
+        Image of the band minus background and models; NaN where nothing was observed.
     noise : array (ny, nx)
         Rms of its pixels, up to a factor.
     inside : bool array (ny, nx)
         True on the detection image; see `masks.covered`.
     fwhm_pixels : float
-        Of the band's PSF. A circle reaches half of it beyond the pixels above the threshold.
+        FWHM of the band's PSF. A circle extends by half of it beyond the pixels above the threshold.
+
+    Returns
+    -------
+    array of FOUND_DTYPE
     """
     from scipy.ndimage import gaussian_filter
 
-    snr = _in_sigma(gaussian_filter(_in_sigma(left / noise), fwhm_pixels / FWHM_PER_SIGMA), np.isfinite(left))
+    snr = _in_sigma(gaussian_filter(_in_sigma(residual / noise), fwhm_pixels / FWHM_PER_SIGMA), np.isfinite(residual))
     found, area = _clusters(snr, BORDER_SIGMA, max(5, round(0.5 * fwhm_pixels**2)))
     kept = ~inside[_pixels(found)]
     radius = np.sqrt(area[kept] / np.pi) + 0.5 * fwhm_pixels
@@ -50,7 +57,7 @@ def border_sources(left: np.ndarray, noise: np.ndarray, inside: np.ndarray, fwhm
 
 
 def artefacts(
-    left: np.ndarray,
+    residual: np.ndarray,
     noise: np.ndarray,
     model: np.ndarray,
     *,
@@ -58,44 +65,49 @@ def artefacts(
     segments: np.ndarray,
     fwhm_pixels: float,
 ) -> dict[str, np.ndarray]:
-    """Return what no source explains, by kind, strongest first, as ellipses around it.
+    """Return residuals that do not belong to any source as ellipses, by kind, strongest first.
 
-    "hole": negative; "trail": long and thin; "sharp": narrower than the PSF; "source?": none of these, on the detection
-    image, where all sources should have been found. On a segment only trails and sharp ones count: the rest is what a
-    profile leaves of its galaxy.
+    The kinds are "hole" (negative), "trail" (long and thin), "sharp" (narrower than the PSF), and "source?" (anything
+    else on the detection image, where all sources should have been detected). On segments only trails and sharp objects
+    are returned, since other residuals there are misfits of a galaxy's profile.
 
     Parameters
     ----------
-    left, noise, inside, fwhm_pixels
+    residual, noise, inside, fwhm_pixels
         As for `border_sources`.
     model : array (ny, nx)
-        Light of all models: what a fit leaves of it is no artefact, up to MISMATCH.
+        Sum of all models: a residual of less than `MISMATCH` times the model is not an artefact.
     segments : bool array (ny, nx)
         True on the segments of the detection image; see `masks.covered`.
+
+    Returns
+    -------
+    dict of kind to array of FOUND_DTYPE
     """
-    scale = robust_sigma((left / noise)[np.isfinite(left)])
-    snr = np.nan_to_num((left - np.nanmedian(left)) / np.hypot(noise * scale, MISMATCH * model))
+    scale = robust_sigma((residual / noise)[np.isfinite(residual)])
+    snr = np.nan_to_num((residual - np.nanmedian(residual)) / np.hypot(noise * scale, MISMATCH * model))
     holes = _strong(-snr, fwhm_pixels)
     holes["peak"] *= -1.0
     holes = holes[~segments[_pixels(holes)]]
     bumps = _strong(snr, fwhm_pixels)
-    trail = bumps["a"] > ELONGATED * bumps["b"]
+    trail = bumps["a"] > TRAIL_AXIS_RATIO * bumps["b"]
     sharp = ~trail & _sharp(bumps, snr, fwhm_pixels)
     rest = ~trail & ~sharp & inside[_pixels(bumps)] & ~segments[_pixels(bumps)]
     return {"hole": holes, "trail": bumps[trail], "sharp": bumps[sharp], "source?": bumps[rest]}
 
 
 def _strong(snr: np.ndarray, fwhm_pixels: float) -> np.ndarray:
-    found, _ = _clusters(snr, WINGS_SIGMA, 1, contrast=1.0)  # a trail is one thing
+    """Return the detections with a peak above `ARTEFACT_SIGMA`, with ellipses around all of their pixels."""
+    found, _ = _clusters(snr, WINGS_SIGMA, 1, contrast=1.0)  # without deblending: a trail is one object
     found = found[found["peak"] >= ARTEFACT_SIGMA]
-    # An even line of length l has the rms length 0.29 l: twice that from its centre is all of it.
+    # A uniform line of length l has an rms length of 0.29 l: twice that on either side of its centre covers it.
     for axis in ("a", "b"):
         found[axis] = 2.0 * found[axis] + max(1.0, 0.5 * fwhm_pixels)
     return found[np.argsort(-found["peak"], kind="stable")]
 
 
 def _sharp(found: np.ndarray, snr: np.ndarray, fwhm_pixels: float) -> np.ndarray:
-    """Whether smoothing by the PSF takes more from a peak than it takes from a point source (half)."""
+    """Return whether smoothing by the PSF lowers a peak by more than that of a point source (to one half)."""
     from scipy.ndimage import gaussian_filter
 
     sigma = fwhm_pixels / FWHM_PER_SIGMA
@@ -107,7 +119,7 @@ def _sharp(found: np.ndarray, snr: np.ndarray, fwhm_pixels: float) -> np.ndarray
 
 
 def _in_sigma(values: np.ndarray, known: np.ndarray | None = None) -> np.ndarray:
-    """Return values less their median in units of their scatter; 0 where they are not known."""
+    """Return the values minus their median in units of their scatter; 0 where they are not known."""
     known = np.isfinite(values) if known is None else known
     return np.where(known, (values - np.median(values[known])) / robust_sigma(values[known]), 0.0)
 
@@ -115,7 +127,7 @@ def _in_sigma(values: np.ndarray, known: np.ndarray | None = None) -> np.ndarray
 def _clusters(
     snr: np.ndarray, threshold: float, min_area: int, *, contrast: float = 0.005
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return what lies above a threshold and its areas in pixels; `contrast` 1 leaves blends as they are."""
+    """Return the detections above a threshold and their areas in pixels; with a `contrast` of 1 blends stay blended."""
     import sep
 
     sep.set_extract_pixstack(max(snr.size, 10_000))
@@ -129,4 +141,5 @@ def _clusters(
 
 
 def _pixels(found: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the rows and columns of the pixels that contain the centres."""
     return np.rint(found["y"]).astype(int), np.rint(found["x"]).astype(int)

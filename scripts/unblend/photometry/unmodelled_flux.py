@@ -1,8 +1,9 @@
-"""Light that no model explains: sources that detection missed or that lie beyond it, wings of masked ones, artefacts.
+"""Unmodelled flux: undetected sources, sources beyond the detection image, wings of masked sources, artefacts.
 
-It sits in the residual, raises the constant and passes for noise of long correlation. On the simulated example, where
-IRAC sees galaxies beyond the Hubble images, it raised the constant by 0.3 of a pixel's noise, which made faint fluxes
-0.4 sigma too low, and the correlation's sum is 19 where the noise's own is 4.5. Such pixels are left out of the fit.
+Unmodelled flux stays in the residual, raises the background level and looks like noise with a long correlation. In the
+simulated example, where IRAC sees galaxies outside the Hubble images, it raised the background level by 0.3 of the
+noise of a pixel, which made faint fluxes too low by 0.4 sigma, and the sum of the correlation is 19 where that of the
+noise alone is 4.5. Pixels with unmodelled flux are therefore masked in the fit.
 """
 
 from __future__ import annotations
@@ -16,67 +17,80 @@ from ..core.statistics import noise_rms
 from ..core.units import FWHM_PER_SIGMA
 from ..images.masks import grow_mask
 
-SIGMA = 4.0
-"""Of the smoothed residual, either sign: white noise loses 0.4 % of its pixels. At 3, what is left has errors 8 % too
-small; cutting one side alone pulls the constant down."""
-SCALES = (1.0, 2.5)
-"""FWHM of the smoothing over that of the PSF: for sources, and for wings and groups of them."""
-REACH = 2.0
-"""PSF FWHM by which a find grows: the wings of a bright galaxy go on below the threshold."""
-MASKED_REACH = 1.0
-"""PSF FWHM around a masked area: a circle drawn round a source seldom holds its wings. None at all halves the effect of
-the rest on the example's IRAC constants, 2 change little more."""
-CORE = 0.3
-"""Of a template's peak: pixels that its own flux needs, kept whatever they hold."""
-LEAST_COVER = 0.1
-"""Of the smoothing kernel on usable pixels: below it a sum says little. A corner has a quarter."""
-AT_MOST = 0.5
-"""Fraction of the usable pixels that may go: where growing would take more, nothing grows."""
+DETECTION_SIGMA = 4.0
+"""Detection threshold on the smoothed residual, for either sign, in sigma. White noise loses 0.4 % of its pixels. At 3
+sigma the errors of the remaining pixels are 8 % too small; clipping one sign alone would lower the background level."""
+SMOOTHING_SCALES = (1.0, 2.5)
+"""FWHM of the smoothing kernels in units of the PSF's: one for single sources, one for wings and groups of sources."""
+GROWTH_FWHM = 2.0
+"""Radius in PSF FWHM by which detections grow, because the wings of a bright galaxy continue below the threshold."""
+MASK_MARGIN_FWHM = 1.0
+"""Width in PSF FWHM of the margin of masked areas: a region drawn around a source seldom contains its wings. Without
+it half of the effect on the background levels of the example's IRAC bands remains; a width of 2 changes little more."""
+CORE_FRACTION = 0.3
+"""Pixels above this fraction of a template's peak are its core: they measure its flux and are never masked here."""
+MIN_KERNEL_COVERAGE = 0.1
+"""Smallest fraction of the smoothing kernel on usable pixels: below it a smoothed value is not used. In a corner of the
+image the fraction is a quarter."""
+MAX_MASKED_FRACTION = 0.5
+"""Largest fraction of the usable pixels that may be masked: if growing would mask more, the detections do not grow."""
 
 
-def beside_masks(weight: np.ndarray, templates: Sequence[Template], fwhm: float) -> np.ndarray:
-    """Return True, shape (ny, nx), within `MASKED_REACH` of areas where `weight` is 0; templates keep their cores.
+def mask_margins(weight: np.ndarray, templates: Sequence[Template], fwhm: float) -> np.ndarray:
+    """Return True in the margins of masked areas, without the cores of the templates.
 
-    An area counts where it holds a disc as wide as the PSF: single bad pixels and cosmic rays hide no source.
+    Only areas that contain a disc as wide as the PSF have a margin: single bad pixels and cosmic rays hide no source.
+
+    Parameters
+    ----------
+    weight : array (ny, nx)
+        Inverse variance, 0 where masked.
+    templates : sequence of Template
+    fwhm : float
+        FWHM of the band's PSF in pixels.
+
+    Returns
+    -------
+    array (ny, nx) of bool
     """
     usable, half = weight > 0, 0.5 * fwhm
     inner = ~grow_mask(usable, half)
     if not inner.any():
         return inner
-    found = grow_mask(inner, half + MASKED_REACH * fwhm) & usable
-    return _but_cores(found & (found.sum() <= AT_MOST * usable.sum()), templates)
+    margins = grow_mask(inner, half + MASK_MARGIN_FWHM * fwhm) & usable
+    return _without_cores(margins & (margins.sum() <= MAX_MASKED_FRACTION * usable.sum()), templates)
 
 
-class LightSearch:
-    """Looks for light that no model explains in the residuals of one image, as the fit comes to rest.
+class UnmodelledFluxSearch:
+    """Search for unmodelled flux in the residuals of one image, repeated while the fit converges.
 
     Parameters
     ----------
     weight : array (ny, nx)
-        Inverse variance up to a factor, 0 where ignored.
+        Inverse variance up to a factor, 0 where masked.
     templates : sequence of Template
-        Their cores are kept, however faint the source.
+        Their cores are never masked, however faint the source.
     fwhm : float
-        Of the band's PSF, pixels.
+        FWHM of the band's PSF in pixels.
     """
 
     def __init__(self, weight: np.ndarray, templates: Sequence[Template], fwhm: float):
         self.templates, self.fwhm = templates, fwhm
         self.usable, self.root_weight = weight > 0, np.sqrt(weight)
-        sigmas = [scale * fwhm / FWHM_PER_SIGMA for scale in SCALES]
-        self._smoothings = [(sigma, _error(self.usable, sigma)) for sigma in sigmas]
+        sigmas = [scale * fwhm / FWHM_PER_SIGMA for scale in SMOOTHING_SCALES]
+        self._smoothings = [(sigma, _smoothed_error(self.usable, sigma)) for sigma in sigmas]
 
     def find(self, residual: np.ndarray, near: np.ndarray, known: np.ndarray) -> np.ndarray:
-        """Return True where such light is significant, grown, away from the models.
+        """Return True where unmodelled flux is significant, grown, outside the pixels near sources.
 
         Parameters
         ----------
         residual : array (ny, nx)
-            Image minus models and constant, finite where the weight is not 0.
+            Image minus models and background level, finite where the weight is not 0.
         near : array (ny, nx) of bool
-            True where models shine: their misfit is theirs, those pixels are kept.
+            True near the modelled sources, where residuals are misfits of the models: never masked here.
         known : array (ny, nx) of bool
-            True where such light was found before: those pixels say nothing of the noise.
+            True where unmodelled flux was found before: not used to measure the noise.
 
         Returns
         -------
@@ -87,34 +101,35 @@ class LightSearch:
         scaled = np.where(self.usable, residual, 0.0) * self.root_weight
         away = self.usable & ~near
         found = np.zeros(scaled.shape, dtype=bool)
-        quiet = away & ~known
-        if not quiet.any():
+        clean = away & ~known
+        if not clean.any():
             return found
-        scaled -= np.where(self.usable, np.median(scaled[quiet]), 0.0)
+        scaled -= np.where(self.usable, np.median(scaled[clean]), 0.0)
         for sigma, error in self._smoothings:
             significance = gaussian_filter(scaled, sigma, mode="constant") / error
-            found |= away & (np.abs(significance) > SIGMA * noise_rms(significance, ~quiet))
+            found |= away & (np.abs(significance) > DETECTION_SIGMA * noise_rms(significance, ~clean))
         if not found.any():
             return found
-        grown = grow_mask(found, REACH * self.fwhm) & away
-        return _but_cores(grown if grown.sum() <= AT_MOST * self.usable.sum() else found, self.templates)
+        grown = grow_mask(found, GROWTH_FWHM * self.fwhm) & away
+        too_many = grown.sum() > MAX_MASKED_FRACTION * self.usable.sum()
+        return _without_cores(found if too_many else grown, self.templates)
 
 
-def _error(usable: np.ndarray, sigma: float) -> np.ndarray:
-    """Return the error of the Gaussian-weighted sum of usable white noise, up to a factor; infinite on too few pixels.
+def _smoothed_error(usable: np.ndarray, sigma: float) -> np.ndarray:
+    """Return the error of smoothed white noise up to a factor, infinite where too few pixels are usable.
 
-    Its square is the sum of the squared kernel, itself a Gaussian: edges and masks do not look significant.
+    Its square is the sum of the squared kernel, itself a Gaussian. With it edges and masks do not look significant.
     """
     from scipy.ndimage import gaussian_filter
 
     squared = gaussian_filter(usable.astype(float), sigma / np.sqrt(2.0), mode="constant")
-    return np.where(squared > LEAST_COVER, np.sqrt(np.maximum(squared, LEAST_COVER)), np.inf)
+    return np.where(squared > MIN_KERNEL_COVERAGE, np.sqrt(np.maximum(squared, MIN_KERNEL_COVERAGE)), np.inf)
 
 
-def _but_cores(found: np.ndarray, templates: Sequence[Template]) -> np.ndarray:
-    """Take the cores of templates out of `found`, in place."""
+def _without_cores(found: np.ndarray, templates: Sequence[Template]) -> np.ndarray:
+    """Set `found` to False, in place, on the cores of the templates, and return it."""
     for template in templates:
         if not template.box.is_empty:
             light = np.abs(template.data)
-            found[template.box.slices] &= light <= CORE * light.max()
+            found[template.box.slices] &= light <= CORE_FRACTION * light.max()
     return found

@@ -1,5 +1,5 @@
-"""The shift between the models and a band: a grid search, the offsets of bright sources, a recommendation.
+"""The astrometric shift of a band relative to the models: grid search, offsets of bright sources, recommendation.
 
-In: a band's image and weights, models.
-Out: the shift in arcsec with its error, and what astrometry.json says.
+In: the image and weights of a band, and the models of all sources.
+Out: the shift in arcsec with its error, and the content of astrometry.json.
 """

@@ -1,4 +1,4 @@
-"""What astrometry.json says of a search and of the offsets of bright sources: plain numbers, in arcsec."""
+"""The results of a shift search and the offsets of bright sources as the numbers of astrometry.json, in arcsec."""
 
 from __future__ import annotations
 
@@ -8,11 +8,26 @@ import numpy as np
 
 from ..core.errors import ShiftError
 from .band_shift import Registration
-from .shift_search import Offsets, ShiftSearch, common_shift, recommend
+from .offsets import Offsets, common_shift, recommend
+from .shift_search import ShiftSearch
 
 
 def describe_search(band: Registration, found: ShiftSearch, references: list[int]) -> dict[str, Any]:
-    """Return the grid search in arcsec; chi2 has rows along Y, columns along X."""
+    """Return the result of the grid search in arcsec.
+
+    Parameters
+    ----------
+    band : Registration
+    found : ShiftSearch
+        In pixels of the band.
+    references : list of int
+        IDs of the references that were used.
+
+    Returns
+    -------
+    dict
+        Shifts and errors are along X, Y; chi2 has rows along Y and columns along X.
+    """
     return {
         "references": references,
         "best_shift_arcsec": list(band.to_arcsec(found.shift)),
@@ -24,7 +39,21 @@ def describe_search(band: Registration, found: ShiftSearch, references: list[int
 
 
 def describe_offsets(band: Registration, offsets: Offsets | None, present: tuple[float, float]) -> dict[str, Any]:
-    """Return the offsets of the bright sources from their models, in arcsec, and what they recommend."""
+    """Return the offsets of the bright sources from their models in arcsec, their common shift, and a recommendation.
+
+    Parameters
+    ----------
+    band : Registration
+    offsets : Offsets or None
+        None if there is no bright source.
+    present : (x, y)
+        Arcsec: shift at which the offsets were measured.
+
+    Returns
+    -------
+    dict
+        With None for everything that could not be measured.
+    """
     if offsets is None:
         return {"offsets": None, "common": None, "recommendation": None}
     listed = {"id": offsets.ids.tolist(), "snr": offsets.snr.tolist()}

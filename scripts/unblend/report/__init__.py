@@ -1,5 +1,5 @@
-"""What a person looks at: the report's page, pictures of bands and fits, the sheet of all fits.
+"""The report of a field: the HTML page, pictures of bands and fits, the sheet of all fits.
 
-In: products of the field.
-Out: one HTML page, PNG pictures.
+In: the products of a field.
+Out: HTML pages and PNG pictures.
 """

@@ -1,4 +1,4 @@
-"""The figures of docs/adjusting.md: a fit before and after an override, and how well all fits do."""
+"""The figures of docs/adjusting.md: a fit before and after an override, and the reduced chi2 of all fits."""
 
 from __future__ import annotations
 
@@ -13,24 +13,26 @@ from .plots import stretch
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-SIGMAS_SHOWN = 8.0
-COUNTED = (Flag.FIT_RETRIED, Flag.FIT_REPLACED, Flag.FIT_ON_BOUND, Flag.FIT_POOR_CHI2, Flag.CENTRE_ASTRAY)
+MAX_SIGMA = 8.0
+"""Largest absolute value of residual / error that is shown."""
+COUNTED_FLAGS = (Flag.FIT_RETRIED, Flag.FIT_REPLACED, Flag.FIT_ON_BOUND, Flag.FIT_POOR_CHI2, Flag.CENTRE_ASTRAY)
 
 
 def before_and_after(
     data: np.ndarray, error: np.ndarray, mask: np.ndarray, models: Mapping[str, np.ndarray], segment: np.ndarray
 ) -> Figure:
-    """Return a row of data, model and residual for every model of a cutout.
+    """Return a figure with a row of data, model and residual for each model of a cutout.
 
     Parameters
     ----------
     data, error : arrays (ny, nx)
+        Image and its noise.
     mask : bool array (ny, nx)
-        True: ignored, shown in grey.
+        True where masked: shown in grey.
     models : mapping of title to array (ny, nx)
-        Sky included.
+        Models including the sky.
     segment : bool array (ny, nx)
-        The source's own pixels, outlined.
+        True on the source's own pixels, which are outlined.
     """
     from matplotlib.figure import Figure
 
@@ -42,7 +44,7 @@ def before_and_after(
         for panel, image, name in zip(row, (data, model), ("data", f"model: {title}"), strict=False):
             panel.imshow(1.0 - np.nan_to_num(stretch(image, sigma)), cmap="gray", vmin=0, vmax=1, origin="lower")
             panel.set_title(name, fontsize=9)
-        shown = row[2].imshow(residual, cmap="RdBu_r", vmin=-SIGMAS_SHOWN, vmax=SIGMAS_SHOWN, origin="lower")
+        shown = row[2].imshow(residual, cmap="RdBu_r", vmin=-MAX_SIGMA, vmax=MAX_SIGMA, origin="lower")
         row[2].set_facecolor("0.85")
         own = (segment & ~mask).astype(bool)
         chi2 = float(np.mean(residual[own] ** 2))
@@ -56,16 +58,16 @@ def before_and_after(
 
 
 def chi2_figure(chi2: np.ndarray, flags: np.ndarray, limit: float) -> Figure:
-    """Return the distribution of the reduced chi2 over the sources' segments; what lies beyond 1.6 is in the last bin.
+    """Return a histogram of the reduced chi2 over the segments of the sources; the last bin includes all above 1.6.
 
     Parameters
     ----------
-    chi2 : array
-        One value a source, NaN where there is no fit.
-    flags : int array
-        Of the fits.
+    chi2 : array (n,)
+        One value per source, NaN where there is no fit.
+    flags : int array (n,)
+        Flags of the fits.
     limit : float
-        Where a fit counts as poor.
+        Reduced chi2 above which a fit is flagged as poor.
     """
     from matplotlib.figure import Figure
 
@@ -87,7 +89,7 @@ def chi2_figure(chi2: np.ndarray, flags: np.ndarray, limit: float) -> Figure:
 
 
 def summary(chi2: np.ndarray, flags: np.ndarray) -> str:
-    """Return the numbers of the walkthrough: how many fits carry which flag, and the spread of chi2."""
+    """Return a sentence with the number of fits with each flag, and the percentiles of the reduced chi2."""
     low, middle, high = np.nanpercentile(chi2, [16, 50, 84])
-    counts = ", ".join(f"{(flag.name or '').lower()} {int(np.count_nonzero(flags & flag))}" for flag in COUNTED)
+    counts = ", ".join(f"{(flag.name or '').lower()} {int(np.count_nonzero(flags & flag))}" for flag in COUNTED_FLAGS)
     return f"{flags.size} sources: {counts}; reduced chi2 {middle:.2f} (16 to 84 %: {low:.2f} to {high:.2f})"

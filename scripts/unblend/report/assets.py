@@ -1,4 +1,4 @@
-"""The style and the program of the report's page, kept as files of their own languages."""
+"""The CSS and JavaScript files of the report's page."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 FOLDER = Path(__file__).resolve().parent / "page_files"
 STYLE = "style.css"
 PROGRAMS = ("base.js", "plots.js", "overview.js", "cards.js", "table.js", "bands.js", "main.js")
-"""In the order in which the page reads them."""
+"""JavaScript files in the order in which the page executes them."""
 
 
 def read_style() -> str:
@@ -16,5 +16,5 @@ def read_style() -> str:
 
 
 def read_programs() -> list[tuple[str, str]]:
-    """Return the page's JavaScript as (name, text)."""
+    """Return the page's JavaScript files as (name, text)."""
     return [(name, (FOLDER / name).read_text(encoding="utf-8")) for name in PROGRAMS]

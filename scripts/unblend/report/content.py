@@ -1,4 +1,4 @@
-"""Everything that the report shows of a field: numbers for JSON, images as PNG."""
+"""The content of the report of a field: numbers for JSON, images as PNG."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from ..core.flags import Flag
 from ..io.tables import read_table
-from .band_images import add_sources, band_frame, outlines, panels_png, same_grid, stack_frame
+from .band_images import add_sources, outlines, panels_png, read_band_image, read_stack_image, same_grid
 from .pixels import SOFTENING, STEP, ZERO
 from .sections import (
     band_numbers,
@@ -21,38 +21,47 @@ from .sections import (
     time_list,
 )
 
-TROUBLE = Flag.FIT_RETRIED | Flag.FIT_REPLACED | Flag.FIT_ON_BOUND | Flag.FIT_POOR_CHI2 | Flag.FIT_TIMED_OUT
+FIT_PROBLEMS = Flag.FIT_RETRIED | Flag.FIT_REPLACED | Flag.FIT_ON_BOUND | Flag.FIT_POOR_CHI2 | Flag.FIT_TIMED_OUT
 
 
 def read_field(spec: Mapping[str, Any], results: Path) -> tuple[dict[str, Any], dict[str, bytes], dict[str, bytes]]:
-    """Return (numbers, images, pictures) of a field: what `unblend.page.page` puts together, and a PNG file a band.
+    """Return the numbers and images of a field for `page.page`, and a PNG file for each band.
 
     Parameters
     ----------
     spec : mapping
-        The job's: `order` of the bands, `bands` with image and wavelength_um, `target` in degrees.
+        Settings of the report: `order` of the bands, `bands` with image and wavelength_um, `target` in degrees.
     results : Path
         Folder of the products.
+
+    Returns
+    -------
+    content : dict
+        Numbers and words for JSON.
+    pngs : dict of str to bytes
+        Images of the page by name.
+    pictures : dict of str to bytes
+        Image, model and residual of each band side by side.
     """
     bands, catalogue = spec["order"], read_table(results / "catalogue.fits")
-    images = 2 * (len(bands) + 1)
-    stack, target = stack_frame(results, images), target_of(results, bands)
-    frames = {band: band_frame(results, band, spec["bands"][band]["image"], images) for band in bands}
-    sizes = {band: frame.scale / frame.factor for band, frame in frames.items()}
-    sides = card_sides(results, catalogue, stack.scale / stack.factor, sizes)
+    count = 2 * (len(bands) + 1)
+    stack, target = read_stack_image(results, count), target_of(results, bands)
+    images = {band: read_band_image(results, band, spec["bands"][band]["image"], count) for band in bands}
+    pixels_arcsec = {band: image.scale / image.factor for band, image in images.items()}
+    sides = card_sides(results, catalogue, stack.scale / stack.factor, pixels_arcsec)
     wavelengths = {band: spec["bands"][band]["wavelength_um"] for band in bands}
 
     add_sources(stack, results, None, catalogue, sides)
-    pngs = {f"stack:{kind}": content for kind, content in stack.pngs.items()}
+    pngs = {f"stack:{kind}": png for kind, png in stack.pngs.items()}
     pngs["outlines"] = outlines(results, stack)
     listed: list[dict[str, Any]] = []
-    for band, frame in frames.items():
-        add_sources(frame, results, band, catalogue, sides)
-        said = band_numbers(results, band, catalogue, frame, target)
-        listed.append({"name": band, "wavelength": wavelengths[band], **frame.record, **said})
-        pngs |= {f"band:{band}:{kind}": content for kind, content in frame.pngs.items()}
+    for band, image in images.items():
+        add_sources(image, results, band, catalogue, sides)
+        measured = band_numbers(results, band, catalogue, image, target)
+        listed.append({"name": band, "wavelength": wavelengths[band], **image.record, **measured})
+        pngs |= {f"band:{band}:{kind}": png for kind, png in image.pngs.items()}
 
-    chosen = colour_choice({band: same_grid(stack, frame) for band, frame in frames.items()}, wavelengths)
+    chosen = colour_choice({band: same_grid(stack, image) for band, image in images.items()}, wavelengths)
     columns = source_columns(results, catalogue, sides)
     content = {
         "coding": {"softening": SOFTENING, "step": STEP, "zero": ZERO},
@@ -63,7 +72,7 @@ def read_field(spec: Mapping[str, Any], results: Path) -> tuple[dict[str, Any], 
         "colour": {"bands": chosen, "scales": colour_scales(catalogue, chosen)} if chosen else None,
         "sources": columns,
         "flags": flag_list(),
-        "trouble": int(TROUBLE),
+        "fit_problems": int(FIT_PROBLEMS),
         "times": time_list(results, bands),
     }
-    return content, pngs, {band: panels_png(results, band, frame) for band, frame in frames.items()}
+    return content, pngs, {band: panels_png(results, band, image) for band, image in images.items()}

@@ -1,6 +1,6 @@
-"""The picture of a fit group: data, model and residual on one stretch, with what a person must know to judge it.
+"""The picture of a fit group: data, model and residual with one stretch, and the results of the fit below.
 
-Drawn by array operations in a few milliseconds: a plotting library takes longer for a picture than the fit it shows.
+It is drawn by array operations in a few milliseconds; a plotting library would take longer than the fit itself.
 """
 
 from __future__ import annotations
@@ -21,42 +21,47 @@ from ..models.sersic import Sersic
 from .plots import outline, stretch
 
 PANEL = 300
-"""Wanted side of a panel, screen pixels: image pixels are enlarged by a whole factor."""
+"""Approximate side of a panel in screen pixels: image pixels are enlarged by a whole factor."""
 GAP, MARGIN, LINE = 6, 8, 17
+"""Gap between panels, margin of the picture and height of a line of text in screen pixels."""
 SMALL, LARGE, ID_SIZE = 13, 15, 17
-"""Font sizes."""
+"""Font sizes in screen pixels."""
 LEVELS = 112
-"""Shades of a ramp: one grey, one brown for what the fit ignores; the other colours of the palette come behind them."""
+"""Number of shades of a ramp: a grey one for fitted pixels and a brown one for masked pixels. The palette continues
+with the other colours."""
 INK, NEIGHBOUR = 2 * LEVELS, 2 * LEVELS + 1
+"""Indices of the colours of text and of other groups' outlines in the palette."""
 MEMBERS = ("#0b6fb8", "#c2410c", "#15803d", "#a21caf", "#0f766e", "#b45309")
-"""Outlines and IDs of the members, in turn."""
+"""Colours of the outlines and IDs of the members, used in turn."""
 BROWN_DARK, BROWN_LIGHT = (60, 34, 20), (222, 200, 184)
+"""Ends of the brown ramp in red, green, blue."""
 Word = tuple[int, int, str]
+"""Number of the member that gives the colour (-1: black), position x in screen pixels, text."""
 
 
 @dataclass(frozen=True)
 class GroupPicture:
-    """What a picture shows.
+    """The content of a picture.
 
     Parameters
     ----------
     box : Box
-        The cutout on the detection image.
+        Pixels of the cutout on the detection image.
     stack, residual : arrays (ny, nx)
-        The cutout, and what all fitted models and the sky leave of it; not finite where there is no data.
+        The cutout, and the cutout minus all fitted models and the sky; not finite where there is no data.
     segments : int array (ny, nx)
+        Source IDs; 0 on the sky.
     ignored : bool array (ny, nx)
-        True: the fit did not look at the pixel.
+        True where the fit masked the pixel.
     sigma : float
-        Noise per pixel: the stretch is in units of it.
+        Noise of a pixel, the unit of the stretch.
     members : tuple of int
-        IDs, in the order of their colours.
+        IDs in the order of their colours.
     profiles : tuple of Sersic or None
-        Drawn as the ellipse of half the light; positions on the detection image, 0-based.
+        Drawn as half-light ellipses; positions on the detection image, 0-based.
     title : str
-    rows : tuple of rows of (member, x, text)
-        Words under the panels, x from the left edge in screen pixels; the member's number in `members` gives the
-        colour, -1 is black.
+    rows : tuple of rows of Word
+        Text under the panels.
     """
 
     box: Box
@@ -77,7 +82,7 @@ class GroupPicture:
 
 
 def picture_png(picture: GroupPicture, text: dict[str, str] | None = None) -> bytes:
-    """Return the picture as the bytes of a PNG that bears `text`."""
+    """Return the picture as a PNG file with `text` in its metadata."""
     canvas = _canvas(picture)
     image = Image.fromarray(canvas)
     image.putpalette(_palette())
@@ -85,13 +90,13 @@ def picture_png(picture: GroupPicture, text: dict[str, str] | None = None) -> by
     for key, value in (text or {}).items():
         info.add_text(key, value)
     buffer = io.BytesIO()
-    # Level 6 makes the file a sixth smaller and takes 5 ms instead of 2.
+    # Level 6 would make the file a sixth smaller and take 5 ms instead of 2.
     image.save(buffer, format="PNG", pnginfo=info, compress_level=3)
     return buffer.getvalue()
 
 
 def _canvas(picture: GroupPicture) -> np.ndarray:
-    """Return the whole picture as indices of the palette, first row on top."""
+    """Return the whole picture as indices of the palette, with its first row at the top."""
     panels = [_data_panel(picture), _model_panel(picture), _residual_panel(picture)]
     body = np.full((panels[0].shape[0], MARGIN), LEVELS - 1, dtype=np.uint8)
     gap = np.full((panels[0].shape[0], GAP), LEVELS - 1, dtype=np.uint8)
@@ -110,6 +115,7 @@ def _canvas(picture: GroupPicture) -> np.ndarray:
 
 
 def _widened(body: np.ndarray, width: int) -> np.ndarray:
+    """Return the panels with white on the right, up to the given width."""
     right = np.full((body.shape[0], width - body.shape[1]), LEVELS - 1, dtype=np.uint8)
     return np.concatenate([body, right], axis=1)
 
@@ -134,7 +140,7 @@ def _rgb(colour: str) -> tuple[int, int, int]:
 
 
 def _shades(picture: GroupPicture, values: np.ndarray, *, ignored: bool) -> np.ndarray:
-    """Return a panel as indices: light is dark; what the fit ignores is brown; enlarged, north of the array on top."""
+    """Return an enlarged panel as indices, with bright pixels dark, masked pixels brown and the last row at the top."""
     shown = np.nan_to_num(stretch(values, picture.sigma))
     index = np.round((1.0 - shown) * (LEVELS - 1)).astype(np.uint8)
     if ignored:
@@ -143,7 +149,7 @@ def _shades(picture: GroupPicture, values: np.ndarray, *, ignored: bool) -> np.n
 
 
 def _enlarged(array: np.ndarray, zoom: int) -> np.ndarray:
-    """Return the array with every pixel a square of `zoom` pixels, last row first."""
+    """Return the array with each pixel enlarged to a square of `zoom` pixels, and the last row first."""
     return np.repeat(np.repeat(array[::-1], zoom, axis=0), zoom, axis=1)
 
 
@@ -163,7 +169,7 @@ def _data_panel(picture: GroupPicture) -> np.ndarray:
 
 
 def _outlined(picture: GroupPicture, panel: np.ndarray) -> np.ndarray:
-    """Draw the border of every segment: a colour for each member, grey for the others."""
+    """Return the panel with the borders of all segments: a colour for each member, grey for other groups."""
     labels = _enlarged(picture.segments, picture.zoom)
     border = outline(labels)
     colours = np.full(border.shape, NEIGHBOUR, dtype=np.uint8)
@@ -173,7 +179,7 @@ def _outlined(picture: GroupPicture, panel: np.ndarray) -> np.ndarray:
 
 
 def _model_panel(picture: GroupPicture) -> np.ndarray:
-    """Return what was subtracted, with the ellipse that holds half the light of every Sersic profile."""
+    """Return the models that were subtracted, with the half-light ellipse of each Sersic profile."""
     image = Image.fromarray(_shades(picture, picture.stack - picture.residual, ignored=False))
     draw = ImageDraw.Draw(image)
     for number, profile in enumerate(picture.profiles):
@@ -183,23 +189,23 @@ def _model_panel(picture: GroupPicture) -> np.ndarray:
 
 
 def _residual_panel(picture: GroupPicture) -> np.ndarray:
-    """Return what is left, with the borders of the members."""
+    """Return the residual with the borders of all segments."""
     shades = _shades(picture, picture.residual, ignored=True)
     return _outlined(picture, shades)
 
 
 def _screen(picture: GroupPicture, y: float, x: float) -> tuple[float, float]:
-    """Return the place on the panel (right, down) of a position on the detection image."""
+    """Return the position on the panel (to the right, down) of a position on the detection image."""
     zoom, rows = picture.zoom, picture.stack.shape[0]
     return (x - picture.box.x0 + 0.5) * zoom, (rows - (y - picture.box.y0 + 0.5)) * zoom
 
 
 def _ellipse(picture: GroupPicture, profile: Sersic) -> list[tuple[float, float]]:
-    """Return the ellipse of semi-major axis r_e; PA runs from +y towards -x."""
-    angle, turn = np.linspace(0.0, 2.0 * math.pi, 49), math.radians(profile.pa)
+    """Return the ellipse with semi-major axis r_e; the PA is measured from +y towards -x."""
+    angle, pa = np.linspace(0.0, 2.0 * math.pi, 49), math.radians(profile.pa)
     along, across = profile.r_e * np.cos(angle), profile.r_e * (1.0 - profile.ell) * np.sin(angle)
-    y = profile.y + along * math.cos(turn) - across * math.sin(turn)
-    x = profile.x - along * math.sin(turn) - across * math.cos(turn)
+    y = profile.y + along * math.cos(pa) - across * math.sin(pa)
+    x = profile.x - along * math.sin(pa) - across * math.cos(pa)
     return [_screen(picture, *place) for place in zip(y, x, strict=True)]
 
 
@@ -210,7 +216,7 @@ def _font(size: int) -> Any:
 
 @cache
 def _letter(letter: str, size: int) -> tuple[np.ndarray, float]:
-    """Return a letter as a stamp, and how far from it the next one stands: drawn once for all pictures."""
+    """Return a stamp of a letter and the distance to the next letter; cached for all pictures."""
     font = _font(size)
     _, _, right, bottom = font.getbbox(letter)
     stamp = Image.new("L", (math.ceil(right) + 1, math.ceil(bottom) + 1))
@@ -219,7 +225,7 @@ def _letter(letter: str, size: int) -> tuple[np.ndarray, float]:
 
 
 def _write(ink: np.ndarray, x: float, y: int, text: str, size: int) -> int:
-    """Write a word whose upper left corner is given; return where it ends."""
+    """Write a text into `ink` with its upper left corner at (x, y), and return the x where it ends."""
     for letter in text:
         stamp, advance = _letter(letter, size)
         window = ink[y : y + stamp.shape[0], round(x) : round(x) + stamp.shape[1]]
@@ -229,7 +235,7 @@ def _write(ink: np.ndarray, x: float, y: int, text: str, size: int) -> int:
 
 
 def _with_id(image: Image.Image, text: str, corner: tuple[int, int], colour: int) -> Image.Image:
-    """Write an ID at the upper right corner of its segment, with a white rim that keeps it legible on black."""
+    """Write an ID at the upper right corner of its segment, with a white rim so that it is legible on black."""
     font = _font(ID_SIZE)
     left, top, right, bottom = (int(edge) for edge in font.getbbox(text))
     width, height = right - left + 8, bottom - top + 8
@@ -250,7 +256,7 @@ def _solid(stamp: Image.Image, level: int) -> Image.Image:
 
 
 def _text_rows(rows: Sequence[Sequence[tuple[int, int, str]]], width: int, size: int, height: int) -> np.ndarray:
-    """Return rows of text as indices: grey edges for black words, hard ones for words in a colour."""
+    """Return rows of text as indices, with smooth edges for black text and hard edges for coloured text."""
     ink = np.zeros((height * len(rows), width), dtype=np.uint8)
     coloured = []
     for number, pieces in enumerate(rows):

@@ -1,4 +1,4 @@
-"""The sheet of all fit groups: one page, worst first, with the picture of each group loaded when it comes into view."""
+"""The sheet of all fit groups: one page with the worst fits first. Pictures are loaded when they come into view."""
 
 from __future__ import annotations
 
@@ -44,13 +44,15 @@ class Card:
     ----------
     group : str
     members : tuple of int
+        IDs of its sources.
     failed : int
-        1 where no fit succeeded: such groups come first.
+        1 if every fit failed: such groups come first.
     chi2 : float
-        What the others are ordered by.
+        Reduced chi2, by which the other groups are ordered.
     flags : tuple of (source, bits)
+        Flags of each source.
     size : tuple of int or None
-        Width and height of the picture; None where there is none.
+        Width and height of the picture; None if there is no picture.
     """
 
     group: str
@@ -62,21 +64,21 @@ class Card:
 
 
 def sheet(cards: Sequence[Card]) -> str:
-    """Return the page; pictures are `{group}/fit.png` beside it."""
+    """Return the HTML page, which expects the pictures at `{group}/fit.png` next to it."""
     ordered = sorted(cards, key=lambda card: (-card.failed, -card.chi2, int(card.group)))
     sources = sum(len(card.members) for card in cards)
     flagged = sum(any(bits for _, bits in card.flags) for card in cards)
     lead = (
-        f"{len(cards)} groups of {sources} sources, worst first; {flagged} have a flag. Light is dark; brown is what "
-        "the fit ignored; grey outlines are sources of other groups; an ellipse holds half the light of a Sersic "
-        "profile. The model holds the neighbours' light that was subtracted, and the sky. To mend a fit: "
+        f"{len(cards)} groups of {sources} sources, worst first; {flagged} have a flag. Bright pixels are dark and "
+        "masked pixels brown. Grey outlines are sources of other groups. Ellipses contain half the light of a Sersic "
+        "profile. The model includes the sky and the subtracted light of neighbours. To change a fit: "
         "./unblend override ID."
     )
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Fits</title>'
         f'<meta name="viewport" content="width=device-width"><style>{_STYLE}</style></head><body><h1>Fits</h1>'
         f'<p class="lead">{html.escape(lead)}</p><form><label>Find <input id="find" type="search" '
-        'placeholder="ID, or a word of a flag"></label><label>Order <select id="order">'
+        'placeholder="ID or part of a flag"></label><label>Order <select id="order">'
         '<option value="worst">worst first</option><option value="id">by ID</option>'
         '<option value="size">largest groups first</option></select></label>'
         f'<span id="shown"></span></form><main>{"".join(map(_card, ordered))}</main>'
@@ -85,15 +87,15 @@ def sheet(cards: Sequence[Card]) -> str:
 
 
 def _card(card: Card) -> str:
-    """Return the card of a group: its picture, and what its flags mean."""
+    """Return the card of a group: its picture and the descriptions of its flags."""
     ids = " ".join(map(str, card.members))
     words = " ".join(word for _, bits in card.flags for word in flag_words(bits))
-    said = "".join(
+    items = "".join(
         f"<li><b>{source}</b> {html.escape(sentence)}</li>"
         for source, bits in card.flags
         for sentence in describe(bits)
     )
-    picture = '<p class="note">There is no picture: the residual of this fit is gone; run again.</p>'
+    picture = '<p class="note">There is no picture because the residual of this fit is missing. Run again.</p>'
     if card.size is not None:
         width, height = card.size
         name = f"Group {card.group}: data, model and residual of {ids}"
@@ -105,4 +107,4 @@ def _card(card: Card) -> str:
         f'data-group="{card.group}" data-ids="{ids}" data-size="{len(card.members)}" data-flags="{html.escape(words)}"'
     )
     order = f'data-failed="{card.failed}" data-chi2="{card.chi2:.4f}"'
-    return f'<article id="group-{card.group}" {data} {order}>{picture}{f"<ul>{said}</ul>" if said else ""}</article>'
+    return f'<article id="group-{card.group}" {data} {order}>{picture}{f"<ul>{items}</ul>" if items else ""}</article>'

@@ -1,4 +1,4 @@
-"""The report as one self-contained HTML page: numbers as JSON, pixels as PNG, a program that draws them; no network."""
+"""The report as one self-contained HTML page: numbers as JSON, pixels as PNG, and JavaScript that draws them."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ SECTIONS = (
 
 
 def numbers(values: Iterable[Any], digits: int = 5) -> list[float | int | None]:
-    """Return numbers for JSON: whole ones as they are, others with `digits` significant digits, None for NaN."""
+    """Return numbers for JSON: integers unchanged, others with `digits` significant digits, None for NaN."""
     plain = np.asarray(values).tolist()
     return [v if isinstance(v, int) else float(f"{v:.{digits}g}") if math.isfinite(v) else None for v in plain]
 
 
 def decimals(values: Iterable[float], places: int) -> list[float | None]:
-    """Return numbers for JSON with `places` decimals, None for NaN: positions, whose leading digits say little."""
+    """Return numbers for JSON with `places` decimals, None for NaN."""
     return [round(v, places) if math.isfinite(v) else None for v in np.asarray(values, dtype=float).tolist()]
 
 
 def base64_of(content: bytes) -> str:
-    """Return bytes as text that a data address can hold."""
+    """Return bytes as base64 text."""
     return base64.b64encode(content).decode()
 
 
@@ -45,24 +45,24 @@ def page(
     ----------
     title : str
     data : mapping
-        What JSON can hold; NaN is not allowed.
-    images : mapping
-        PNG files by name. They are text until the page needs them.
+        Content of the page for JSON; NaN is not allowed.
+    images : mapping of str to bytes
+        PNG files by name. The page decodes them only when they are shown.
     style : str
         CSS.
     programs : sequence of (name, JavaScript)
-        In their order.
+        In the order of execution.
     """
-    said = html.escape(title)
+    heading_text = html.escape(title)
     links = "".join(f'<a href="#{name}">{html.escape(heading)}</a>' for name, heading in SECTIONS)
     body = "".join(f'<section id="{name}"><h2>{html.escape(heading)}</h2></section>' for name, heading in SECTIONS)
     return "\n".join(
         [
             '<!doctype html><html lang="en"><head><meta charset="utf-8">',
-            # An icon of its own: browsers ask the disk for one otherwise.
-            f'<link rel="icon" href="data:,"><title>{said}</title><style>{style}</style></head><body>',
-            f'<header><h1>{said}</h1><p id="lead"></p><nav>{links}</nav></header>',
-            "<noscript><p>This page draws itself with JavaScript: allow it for this file.</p></noscript>",
+            # With an empty icon browsers do not look for one on disk.
+            f'<link rel="icon" href="data:,"><title>{heading_text}</title><style>{style}</style></head><body>',
+            f'<header><h1>{heading_text}</h1><p id="lead"></p><nav>{links}</nav></header>',
+            "<noscript><p>This page needs JavaScript: allow it for this file.</p></noscript>",
             f"<main>{body}</main>",
             f'<script type="application/json" id="data">{in_script(data)}</script>',
             *(
@@ -77,5 +77,5 @@ def page(
 
 
 def in_script(data: Any) -> str:
-    """Return JSON that nothing in it can end the element it stands in."""
+    """Return JSON that can be placed inside a script element: no text in it can end the element."""
     return json.dumps(data, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")

@@ -1,4 +1,4 @@
-"""Image, model and residual of a band side by side, as one small picture of a few colours."""
+"""Image, model and residual of a band side by side, as one small picture with a palette."""
 
 from __future__ import annotations
 
@@ -9,20 +9,22 @@ import numpy as np
 from .pixels import binned
 from .plots import stretch
 
-WIDEST = 640
-"""Pixels of a panel; wider ones are averaged over squares of pixels."""
-SMALLEST = 300
-"""Pixels of a panel; the pixels of narrower ones are repeated."""
+MAX_WIDTH = 640
+"""Largest width of a panel in pixels; wider images are averaged over squares of pixels."""
+MIN_WIDTH = 300
+"""Smallest width of a panel in pixels; the pixels of narrower images are repeated."""
 GAP = 6
+"""Gap between panels in pixels."""
 GREYS = 96
-"""Shades: more cost space and are not seen in noise."""
-RING, WHITE, MASKED = 253, 254, 255
+"""Number of shades of grey: more are not visible in noise and make the file larger."""
+CIRCLE, WHITE, MASKED = 253, 254, 255
 
 
 def _palette() -> np.ndarray:
+    """Return 256 colours: the greys from white to black, then the colours of circles, gaps and masked pixels."""
     colours = np.zeros((256, 3), dtype=np.uint8)
     colours[:GREYS] = np.rint(np.linspace(255, 0, GREYS))[:, None]
-    colours[RING], colours[WHITE], colours[MASKED] = (208, 138, 23), (255, 255, 255), (203, 170, 150)
+    colours[CIRCLE], colours[WHITE], colours[MASKED] = (208, 138, 23), (255, 255, 255), (203, 170, 150)
     return colours
 
 
@@ -32,24 +34,24 @@ PALETTE = _palette()
 def panels(
     data: np.ndarray, residual: np.ndarray, circles: Sequence[tuple[float, float, float]], *, black: float
 ) -> np.ndarray:
-    """Return the indices into PALETTE of image | model | residual, black is light.
+    """Return image, model and residual side by side as indices of `PALETTE`; bright pixels are black.
 
     Parameters
     ----------
     data, residual : arrays (ny, nx)
         In units of the noise; `residual` is NaN where masked.
     circles : sequence of (y, x, radius)
-        Drawn on the residual.
+        Drawn on the residual, in pixels.
     black : float
-        Units of the noise.
+        Level that is shown black, in units of the noise.
 
     Returns
     -------
     array of uint8
-        First row lowest.
+        The first row is at the bottom.
     """
-    factor = -(-data.shape[1] // WIDEST)
-    repeat = max(1, round(SMALLEST / data.shape[1]))
+    factor = -(-data.shape[1] // MAX_WIDTH)
+    repeat = max(1, round(MIN_WIDTH / data.shape[1]))
     data, residual = binned(data, factor), binned(residual, factor)
     shown = []
     for panel in (np.where(np.isfinite(residual), data, np.nan), data - residual, residual):
@@ -60,7 +62,7 @@ def panels(
     ny, nx = shown[2].shape
     rows, columns = np.ogrid[:ny, :nx]
     for y, x, radius in circles:
-        far = np.hypot(rows + 0.5 - (y + 0.5) * scale, columns + 0.5 - (x + 0.5) * scale)
-        shown[2][np.abs(far - radius * scale) < 0.8] = RING
+        distance = np.hypot(rows + 0.5 - (y + 0.5) * scale, columns + 0.5 - (x + 0.5) * scale)
+        shown[2][np.abs(distance - radius * scale) < 0.8] = CIRCLE
     gap = np.full((ny, GAP), WHITE, dtype=np.uint8)
     return np.hstack([shown[0], gap, shown[1], gap, shown[2]])

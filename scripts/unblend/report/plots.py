@@ -1,4 +1,4 @@
-"""Figures: images on an asinh stretch, borders of segments, a band with its model and residual."""
+"""Figures: images with an asinh stretch, borders of segments, a band with its model and residual."""
 
 from __future__ import annotations
 
@@ -13,18 +13,28 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 NOISE_SHOWN, BRIGHT_SHOWN = 2.0, 30.0
-"""Sigma of the noise below the sky that is black, and above it that is white (asinh between)."""
+"""Levels below and above the sky, in sigma of the noise, that are shown black and white, with asinh between them."""
 MASK_COLOUR = "#5b3b3b"
 
 
 def stretch(image: np.ndarray, sigma: float, level: float = 0.0, bright: float = BRIGHT_SHOWN) -> np.ndarray:
-    """Return the image on 0 … 1, linear in the noise and logarithmic up to `bright` sigma; NaN stays NaN."""
+    """Return the image scaled to 0 … 1, linear in the noise and logarithmic up to `bright` sigma.
+
+    Parameters
+    ----------
+    image : array (ny, nx)
+        NaN stays NaN.
+    sigma, level : float
+        Noise of a pixel and level of the sky, in units of the image.
+    bright : float
+        Level that becomes 1, in sigma above the sky.
+    """
     low, high = np.arcsinh(-NOISE_SHOWN), np.arcsinh(bright)
     return np.clip((np.arcsinh((image - level) / sigma) - low) / (high - low), 0.0, 1.0)
 
 
 def outline(segments: np.ndarray) -> np.ndarray:
-    """Return True on the inner border of every segment, shape (ny, nx)."""
+    """Return True on the pixels of each segment next to other pixels, shape (ny, nx)."""
     border = np.zeros(segments.shape, dtype=bool)
     for axis in (0, 1):
         differs = np.diff(segments, axis=axis) != 0
@@ -45,19 +55,20 @@ def band_figure(
     background: float,
     circles: Sequence[tuple[float, float, float]] = (),
 ) -> Figure:
-    """Return image, model and residual of a band side by side on one stretch.
+    """Return image, model and residual of a band side by side with one stretch.
 
     Parameters
     ----------
     name : str
+        Name of the band.
     image, residual : arrays (ny, nx)
-        `residual` is the image less models and constant, NaN where masked.
+        `residual` is the image minus models and background level, NaN where masked.
     mask : array (ny, nx) of bool
-        Shown in colour.
+        True where masked: shown in colour.
     background : float
-        The fitted constant.
+        The fitted background level.
     circles : sequence of (y, x, radius)
-        The Monte Carlo circles, drawn on the residual.
+        Monte Carlo circles in pixels, drawn on the residual.
     """
     ratio = image.shape[0] / image.shape[1]
     figure = _figure(12.0, 12.0 / 3.0 * ratio + 0.35)

@@ -1,4 +1,4 @@
-"""The numbers of the report, read from the products of a field: sources, bands, fits, times."""
+"""The numbers of the report, read from the products of a field: sources, bands, fits, run times."""
 
 from __future__ import annotations
 
@@ -19,19 +19,20 @@ from .page import decimals, numbers
 
 FITTED = ("n", "r_e_arcsec", "ell", "pa", "n_err", "r_e_err", "ell_err", "pa_err", "chi2_red", "chi2_red_group")
 BIN_SIGMA, HISTOGRAM_SIGMA = 0.25, 5.0
-"""Width of a bin and end of the histogram of the Monte Carlo, in formal errors; what lies beyond is in the last bin."""
-LEAST_SIDE_ARCSEC, MOST_SIDE_ARCSEC = 5.0, 40.0
+"""Bin width and limit of the Monte Carlo histogram in formal errors; the outer bins include everything beyond."""
+MIN_SIDE_ARCSEC, MAX_SIDE_ARCSEC = 5.0, 40.0
+"""Smallest and largest side of a source's stamps in arcsec, unless the broadest PSF needs more."""
 COLOUR_SNR = 10.0
-"""Sources whose median colour becomes white in the colour image."""
+"""Smallest signal-to-noise ratio of the sources whose median colour is white in the colour image."""
 
 
 def flag_list() -> list[dict[str, Any]]:
-    """Return the registry of flags."""
+    """Return bit, name and description of all flags."""
     return [{"bit": int(flag), "name": names(int(flag))[0], "sentence": SENTENCES[flag]} for flag in Flag]
 
 
 def target_of(results: Path, bands: Sequence[str]) -> int | None:
-    """Return the target's ID, as the extraction found it."""
+    """Return the ID of the target from the products of the bands; None if there is none."""
     for band in bands:
         header = read_header(str(results / "bands" / band / "neighbours-removed.fits"))
         if "TARGET" in header:
@@ -40,32 +41,49 @@ def target_of(results: Path, bands: Sequence[str]) -> int | None:
 
 
 def card_sides(results: Path, catalogue: np.ndarray, scale_arcsec: float, bands: Mapping[str, float]) -> np.ndarray:
-    """Return the side of every source's stamps in arcsec: wide enough for the source and for the broadest PSF.
+    """Return the side of each source's stamps in arcsec, wide enough for the source and for the broadest PSF.
 
-    `bands` gives the pixel size in arcsec of each band, `scale_arcsec` that of the detection image.
+    Parameters
+    ----------
+    results : Path
+        Folder of the products.
+    catalogue : structured array (n,)
+    scale_arcsec : float
+        Pixel size of the detection image.
+    bands : mapping of str to float
+        Pixel size of each band in arcsec.
     """
     widths = [
         float(read_header(str(results / "bands" / band / "psf.fits"))["FWHM"]) * scale  # type: ignore[arg-type]
         for band, scale in bands.items()
     ]
     radius = np.sqrt(catalogue["area"] / np.pi) * scale_arcsec
-    least = max([LEAST_SIDE_ARCSEC, *(6.0 * width for width in widths if np.isfinite(width))])
-    return np.clip(5.0 * radius, least, max(least, MOST_SIDE_ARCSEC))
+    smallest = max([MIN_SIDE_ARCSEC, *(6.0 * width for width in widths if np.isfinite(width))])
+    return np.clip(5.0 * radius, smallest, max(smallest, MAX_SIDE_ARCSEC))
 
 
 def source_columns(results: Path, catalogue: np.ndarray, sides: np.ndarray) -> dict[str, Any]:
-    """Return what is known of every source besides its fluxes: a list a column, in the catalogue's order."""
+    """Return the properties of all sources except their fluxes as lists by column, in the order of the catalogue.
+
+    Parameters
+    ----------
+    results : Path
+        Folder of the products.
+    catalogue : structured array (n,)
+    sides : array (n,)
+        Side of each source's stamps in arcsec.
+    """
     fits, detected = read_table(results / "imfit/sersic.fits"), read_table(results / "det_cat.fits")
-    fit_rows, found_rows = in_order(fits, catalogue["id"]), in_order(detected, catalogue["id"])
+    fit_rows, detection_rows = in_order(fits, catalogue["id"]), in_order(detected, catalogue["id"])
     columns: dict[str, Any] = {name: numbers(catalogue[name]) for name in ("id", "area", "flag")}
     columns |= {name: decimals(catalogue[name], 6) for name in ("ra", "dec")}
     columns |= {name: numbers(fits[name][fit_rows], 4) for name in FITTED}
-    # The fit's pixels are the stack's: the error of r_e follows in arcsec.
+    # The fit is in pixels of the stack: this is the pixel size in arcsec.
     ratio = fits["r_e_arcsec"][fit_rows] / fits["r_e"][fit_rows]
     columns["r_e_err"] = numbers(fits["r_e_err"][fit_rows] * ratio, 4)
     columns["group"] = numbers(fits["group"][fit_rows])
     columns["functions"] = [_text(name) for name in fits["functions"][fit_rows]]
-    columns |= {name: decimals(detected[name][found_rows], 2) for name in ("a", "b", "theta")}
+    columns |= {name: decimals(detected[name][detection_rows], 2) for name in ("a", "b", "theta")}
     columns["side"] = decimals(sides, 2)
     return columns
 
@@ -81,9 +99,21 @@ def in_order(table: np.ndarray, ids: np.ndarray) -> np.ndarray:
 
 
 def band_numbers(
-    results: Path, band: str, catalogue: np.ndarray, frame: PageImage, target: int | None
+    results: Path, band: str, catalogue: np.ndarray, image: PageImage, target: int | None
 ) -> dict[str, Any]:
-    """Return a band's columns, and what its noise, its Monte Carlo and its shift say."""
+    """Return the fluxes of a band, its noise, and the results of its Monte Carlo and its shift search.
+
+    Parameters
+    ----------
+    results : Path
+        Folder of the products.
+    band : str
+    catalogue : structured array (n,)
+    image : PageImage
+        The band's image on the page.
+    target : int or None
+        ID of the target.
+    """
     folder = results / "bands" / band
     fluxes, header = read_table(folder / "fluxes.fits"), read_table_header(folder / "fluxes.fits")
     rows = in_order(fluxes, catalogue["id"])
@@ -104,30 +134,31 @@ def band_numbers(
     if f"flux_{band}_ujy" in (catalogue.dtype.names or ()):
         columns["ujy"] = numbers(catalogue[f"flux_{band}_ujy"])
         columns["err_ujy"] = numbers(catalogue[f"err_{band}_ujy"], 4)
-    cards = {"rms": "RMS", "lag": "LAG1", "constant": "BACKGR", "left": "LEFTOUT"}
-    noise = {key: _plain(header.get(name)) for key, name in cards.items()}
-    drawn = frame.rings(circles(read_regions(folder / "monte_carlo.reg"), frame.wcs))
+    cards = {"rms": "RMS", "lag": "LAG1", "background": "BACKGR", "masked_fraction": "LEFTOUT"}
+    noise = {key: _finite_number(header.get(name)) for key, name in cards.items()}
+    drawn = image.page_circles(circles(read_regions(folder / "monte_carlo.reg"), image.wcs))
     return {
         "columns": columns,
         "noise": noise,
-        "circles": [decimals(ring, 2) for ring in drawn],
+        "circles": [decimals(circle, 2) for circle in drawn],
         "shift": shift_numbers(read_json(folder / "astrometry.json")),
         "simulated": monte_carlo_numbers(folder, fluxes, target),
     }
 
 
-def _plain(value: object) -> float | None:
+def _finite_number(value: object) -> float | None:
+    """Return a number with five significant digits; None for NaN and for anything that is not a number."""
     return float(f"{value:.5g}") if isinstance(value, int | float) and np.isfinite(value) else None
 
 
 def shift_numbers(found: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what the search for the shift and the bright sources say, in arcsec."""
-    said: dict[str, Any] = {key: found.get(key) for key in ("message", "recommendation")}
-    said["adopted"] = numbers(found["shift_arcsec"])
-    said["grid"], said["offsets"], said["common"] = None, None, None
+    """Return the results of the shift search and the offsets of bright sources, in arcsec."""
+    shift: dict[str, Any] = {key: found.get(key) for key in ("message", "recommendation")}
+    shift["adopted"] = numbers(found["shift_arcsec"])
+    shift["grid"], shift["offsets"], shift["common"] = None, None, None
     if found["grid"]:
         grid = found["grid"]
-        said["grid"] = {
+        shift["grid"] = {
             "offsets": numbers(grid["offsets_arcsec"], 4),
             "chi2": [numbers(row, 7) for row in grid["chi2"]],
             "best": numbers(grid["best_shift_arcsec"], 4),
@@ -136,16 +167,26 @@ def shift_numbers(found: Mapping[str, Any]) -> dict[str, Any]:
     if found["offsets"]:
         listed = found["offsets"]
         keys = {"dx": "dx_arcsec", "dy": "dy_arcsec", "err_dx": "err_dx_arcsec", "err_dy": "err_dy_arcsec"}
-        said["offsets"] = {"id": listed["id"], **{key: numbers(listed[name], 4) for key, name in keys.items()}}
+        shift["offsets"] = {"id": listed["id"], **{key: numbers(listed[name], 4) for key, name in keys.items()}}
     if found.get("common"):
         common = found["common"]
-        said["common"] = {"offset": numbers(common["offset_arcsec"], 3), "error": numbers(common["error_arcsec"], 3),
+        shift["common"] = {"offset": numbers(common["offset_arcsec"], 3), "error": numbers(common["error_arcsec"], 3),
                           "used": common["used"]}  # fmt: skip
-    return said
+    return shift
 
 
 def monte_carlo_numbers(folder: Path, fluxes: np.ndarray, target: int | None) -> dict[str, Any]:
-    """Return the changes of flux that patches of noise have made, over the formal errors: pooled, and the target's."""
+    """Return histograms of the flux changes of the Monte Carlo in formal errors, for all sources and for the target.
+
+    Parameters
+    ----------
+    folder : Path
+        Folder of the band's products.
+    fluxes : structured array (n,)
+        The band's fluxes.fits.
+    target : int or None
+        ID of the target.
+    """
     table, header = read_table(folder / "monte_carlo.fits"), read_table_header(folder / "monte_carlo.fits")
     formal = fluxes["flux_err"][in_order(fluxes, table["id"])]
     realizations = table["realizations"].reshape(len(table), -1)
@@ -154,33 +195,34 @@ def monte_carlo_numbers(folder: Path, fluxes: np.ndarray, target: int | None) ->
     edges = np.arange(-HISTOGRAM_SIGMA, HISTOGRAM_SIGMA + BIN_SIGMA / 2, BIN_SIGMA)
     own = pulls[table["id"] == target].ravel()
 
-    def counted(values: np.ndarray) -> list[int]:
-        held = np.clip(values[np.isfinite(values)], edges[0], edges[-1])
-        return np.histogram(held, edges)[0].tolist()
+    def histogram(values: np.ndarray) -> list[int]:
+        """Return the number of finite values in each bin."""
+        clipped = np.clip(values[np.isfinite(values)], edges[0], edges[-1])
+        return np.histogram(clipped, edges)[0].tolist()
 
     return {
         "circles": int(header.get("NCIRCLES", 0)),  # type: ignore[call-overload]
-        "scale": _plain(header.get("SCALE")),
-        "ratio": _plain(header.get("RATIO")),
-        "ratio_err": _plain(header.get("RATIOERR")),
+        "scale": _finite_number(header.get("SCALE")),
+        "ratio": _finite_number(header.get("RATIO")),
+        "ratio_err": _finite_number(header.get("RATIOERR")),
         "bin": BIN_SIGMA,
         "start": -HISTOGRAM_SIGMA,
-        "pooled": counted(pulls),
-        "target": counted(own),
+        "pooled": histogram(pulls),
+        "target": histogram(own),
     }
 
 
-def colour_choice(frames: Mapping[str, bool], wavelengths: Mapping[str, float | None]) -> list[str]:
-    """Return three bands, blue to red, of those that lie on the stack's grid (`frames`); [] where there are fewer."""
-    fitting = [band for band, fits in frames.items() if fits]
-    known = {band: wavelengths[band] for band in fitting}
+def colour_choice(on_stack_grid: Mapping[str, bool], wavelengths: Mapping[str, float | None]) -> list[str]:
+    """Return three bands on the grid of the stack, from blue to red; empty if there are fewer."""
+    candidates = [band for band, same in on_stack_grid.items() if same]
+    known = {band: wavelengths[band] for band in candidates}
     if all(value is not None for value in known.values()):
-        fitting.sort(key=lambda band: known[band] or 0.0)
-    return [fitting[0], fitting[len(fitting) // 2], fitting[-1]] if len(fitting) >= 3 else []
+        candidates.sort(key=lambda band: known[band] or 0.0)
+    return [candidates[0], candidates[len(candidates) // 2], candidates[-1]] if len(candidates) >= 3 else []
 
 
 def colour_scales(catalogue: np.ndarray, bands: Sequence[str]) -> list[float]:
-    """Return the factors on the bands' fluxes that make the median bright source white: the middle band's is 1."""
+    """Return the factors on the fluxes of the bands that make the median bright source white; the middle one is 1."""
     bright = np.all([catalogue[f"flux_{b}"] > COLOUR_SNR * catalogue[f"err_{b}"] for b in bands], axis=0)
     if not bright.any():
         return [1.0] * len(bands)
@@ -189,10 +231,10 @@ def colour_scales(catalogue: np.ndarray, bands: Sequence[str]) -> list[float]:
 
 
 def time_list(results: Path, bands: Sequence[str]) -> list[dict[str, Any]]:
-    """Return, for every rule, its jobs, seconds by the clock and of the processor, and most memory; longest first.
+    """Return the number of jobs, wall-clock and CPU time in seconds and peak memory in MB of each rule, longest first.
 
-    Snakemake's benchmark files say it, of each job the last time that it ran; those of bands that are gone are left
-    out.
+    They are read from the benchmark files of Snakemake, which describe the last run of each job. Those of bands that no
+    longer exist are ignored.
     """
     found: dict[str, list[list[float]]] = {}
     folder = results / "benchmarks"
@@ -207,13 +249,13 @@ def time_list(results: Path, bands: Sequence[str]) -> list[dict[str, Any]]:
     listed = []
     for rule, jobs in found.items():
         clock, processor, memory = (column.tolist() for column in np.array(jobs).T)
-        told: dict[str, Any] = {"rule": rule, "jobs": len(jobs), "clock": round(sum(clock), 1)}
-        listed.append({**told, "processor": round(sum(processor), 1), "memory": round(max(memory))})
+        times: dict[str, Any] = {"rule": rule, "jobs": len(jobs), "clock": round(sum(clock), 1)}
+        listed.append({**times, "processor": round(sum(processor), 1), "memory": round(max(memory))})
     return sorted(listed, key=lambda row: (-row["clock"], row["rule"]))
 
 
 def _seconds(text: str | None) -> float:
     try:
         return float(text or 0.0)
-    except ValueError:  # a job too short to be measured has a dash
+    except ValueError:  # a job that is too short to be measured has a dash
         return 0.0

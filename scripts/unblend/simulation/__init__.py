@@ -1,5 +1,5 @@
-"""Fields whose truth is known: drawn with GalSim, and compared with a measured catalogue.
+"""Simulated fields with known true fluxes, drawn with GalSim, and their comparison with a measured catalogue.
 
-In: a seed and a description of the bands.
-Out: images, PSFs and the table of true sources; bias and pulls of a catalogue.
+In: a random seed and a description of the bands.
+Out: images, PSFs and the table of true sources; the bias and the pulls of a catalogue.
 """

@@ -1,6 +1,6 @@
-"""The example field: six bands of one square arcminute as an astronomer would meet them, and a user's region files.
+"""The example field: six bands of one square arcminute with realistic properties, and the region files of a user.
 
-f814w, f125w, f160w share one Hubble-like grid; ks, irac-ch1 and irac-ch2 have their own, with astrometric errors.
+f814w, f125w and f160w share one Hubble-like grid; ks, irac-ch1 and irac-ch2 have their own and astrometric errors.
 """
 
 from __future__ import annotations
@@ -20,19 +20,34 @@ if TYPE_CHECKING:
     from astropy.wcs import WCS
 
 CENTRE = (53.0873, -27.84)
+"""RA and Dec of the centre in degrees."""
 REFERENCE = "f160w"
+"""Band of the number counts, of the order of sources and of their pixel positions."""
 DENSITY_ARCMIN2 = 105.0
+"""Number of galaxies per square arcminute down to the magnitude limit."""
 FAINTEST_AB = 26.0
+"""Magnitude limit of the galaxies in the reference band."""
 SIDE_ARCSEC = 90.0
-"""Side of the populated square: the corners of the widest image, 77" turned by 8 degrees, lie inside."""
+"""Side of the populated square, which contains the corners of the largest image (77", rotated by 8 degrees)."""
 N_STARS = 4
+"""Number of stars."""
 TRAIL_ARCSEC = ((-44.0, -8.0), (4.0, -45.0))
 """Ends of the satellite trail in ks, (east, north) of the centre."""
 NAN_BLOCK_ARCSEC = (21.0, 17.0)
+"""Position of the block of pixels without data in ks, (east, north) of the centre."""
 
 
 def hubble_psf(core_fwhm_arcsec: float, wavelength_um: float, roll_deg: float = 20.0) -> tuple[PsfComponent, ...]:
-    """Return a Hubble-like PSF: a core, the light of the diffraction rings, four spikes at a telescope roll."""
+    """Return a Hubble-like PSF: a core, the light of the diffraction rings, and four diffraction spikes.
+
+    Parameters
+    ----------
+    core_fwhm_arcsec : float
+    wavelength_um : float
+        Rings and spikes scale with the wavelength.
+    roll_deg : float
+        Roll angle of the telescope, which rotates the spikes.
+    """
     scale = wavelength_um / 1.54
     return (
         PsfComponent(0.86, core_fwhm_arcsec, beta=4.0),
@@ -43,7 +58,7 @@ def hubble_psf(core_fwhm_arcsec: float, wavelength_um: float, roll_deg: float = 
 
 
 def irac_psf(core_fwhm_arcsec: float, roll_deg: float) -> tuple[PsfComponent, ...]:
-    """Return an IRAC-like PSF: a core, three lobes, a halo; the centroid is its origin."""
+    """Return an IRAC-like PSF with its centroid at the origin: a core, three lobes and a halo."""
     lobes = [np.deg2rad(roll_deg + 120.0 * k) for k in range(3)]
     return (
         PsfComponent(0.74, core_fwhm_arcsec, beta=3.0),
@@ -56,7 +71,7 @@ def irac_psf(core_fwhm_arcsec: float, roll_deg: float) -> tuple[PsfComponent, ..
 
 
 def band_specs() -> tuple[BandSpec, ...]:
-    """Return the six bands; depths are those of deep public surveys."""
+    """Return the six bands, with the depths of deep public surveys."""
     return (
         BandSpec("f814w", 0.81, 0.06, (1000, 1000), hubble_psf(0.097, 0.81), zero_point_ab=25.94, depth_ab=27.6,
                  psf_oversampling=3, psf_shape=(241, 241)),
@@ -75,20 +90,22 @@ def band_specs() -> tuple[BandSpec, ...]:
 
 
 def special_sources(bands: Sequence[BandSpec]) -> tuple[SimulatedSource, ...]:
-    """Return the sources with a story: target and neighbours, clumpy spiral, merging pair, a galaxy Hubble misses."""
+    """Return the special sources: target and neighbours, clumpy spiral, merging pair, a galaxy undetected by Hubble."""
     waves = np.array([b.wavelength_um for b in bands])
 
     def mags(mag: float, z: float, age: float, dust_av: float) -> dict[str, float]:
+        """Return the magnitudes of a galaxy in all bands; `mag` is that at 1.54 um."""
         values = galaxy_magnitudes(waves, mag, reference_um=1.54, z=z, age=age, dust_av=dust_av)
         return dict(zip([b.name for b in bands], map(float, values), strict=True))
 
     def source(east: float, north: float, **shape: object) -> SimulatedSource:
+        """Return a source at an offset in arcsec from the centre."""
         ra, dec = (CENTRE) if east == north == 0 else sky_at(CENTRE, east, north)
         return SimulatedSource(ra, dec, **shape)  # type: ignore[arg-type]
 
     knots = [(0.75, 0.25), (-0.35, 0.65), (-0.7, -0.3), (0.3, -0.72)]
     clumps = tuple(Clump(e, n, 0.10, f) for (e, n), f in zip(knots, (0.06, 0.05, 0.045, 0.04), strict=True))
-    # magnitude 28.9 at 1.54 um, 22.4 at 3.6 um: the dusty galaxies at z = 3 to 5 that only Spitzer sees
+    # magnitude 28.9 at 1.54 um and 22.5 at 3.6 um, as dusty galaxies at z = 3 to 5 that only Spitzer detects
     red = {"f814w": 32.5, "f125w": 30.0, "f160w": 28.9, "ks": 25.6, "irac-ch1": 22.5, "irac-ch2": 22.1}
     return (
         source(0.0, 0.0, mags=mags(22.6, 2.1, 0.6, 0.9), n=1.4, r_e_arcsec=0.32, q=0.62, pa_deg=35.0, kind="target"),
@@ -104,7 +121,7 @@ def special_sources(bands: Sequence[BandSpec]) -> tuple[SimulatedSource, ...]:
 
 
 def example_spec() -> FieldSpec:
-    """Return the whole field, at `DENSITY_ARCMIN2` galaxies brighter than `FAINTEST_AB`."""
+    """Return the specification of the field, with `DENSITY_ARCMIN2` galaxies brighter than `FAINTEST_AB`."""
     bands = band_specs()
     galaxies = round(DENSITY_ARCMIN2 * (SIDE_ARCSEC / 60.0) ** 2)
     return FieldSpec(
@@ -121,7 +138,7 @@ def file_names() -> list[str]:
 
 
 def draw_example(rng: np.random.Generator, spec: FieldSpec | None = None) -> Field:
-    """Draw the example field, the defects of ks included: a satellite trail, a cosmic ray, pixels without data."""
+    """Draw the example field with the defects of ks: a satellite trail, a cosmic ray, and pixels without data."""
     drawn, defects = rng.spawn(2)
     field = draw_field(spec or example_spec(), drawn)
     if "ks" in field.bands:
@@ -131,7 +148,17 @@ def draw_example(rng: np.random.Generator, spec: FieldSpec | None = None) -> Fie
 
 
 def with_defects(image: np.ndarray, wcs: WCS, rms: float, rng: np.random.Generator) -> np.ndarray:
-    """Return `image` with a satellite trail of 12 rms, a cosmic ray of 80 rms, a NaN block and 40 single NaN pixels."""
+    """Return an image with a satellite trail of 12 rms, a cosmic ray of 80 rms, a NaN block and 40 single NaN pixels.
+
+    Parameters
+    ----------
+    image : array (ny, nx)
+    wcs : WCS
+    rms : float
+        Noise of a pixel.
+    rng : Generator
+        Random numbers for the positions of the single pixels.
+    """
     image = image.copy()
     (y0, x0), (y1, x1) = (_pixel(wcs, *end) for end in TRAIL_ARCSEC)
     rows, columns = np.indices(image.shape)
@@ -149,7 +176,7 @@ def with_defects(image: np.ndarray, wcs: WCS, rms: float, rng: np.random.Generat
 
 
 def stack_psf(field: Field, names: Sequence[str] = ("f125w", "f160w")) -> np.ndarray:
-    """Return the PSF of the inverse-variance stack of `names` for a source of equal counts in each: Σ w P / Σ w."""
+    """Return the PSF Σ w P / Σ w of the inverse-variance stack of these bands, for a source of equal counts in each."""
     specs = [field.spec.band(name) for name in names]
     weights = [band_rms(spec, field.bands[spec.name].psf) ** -2 for spec in specs]
     total = sum(w * field.bands[s.name].psf for w, s in zip(weights, specs, strict=True)) / sum(weights)
@@ -157,7 +184,7 @@ def stack_psf(field: Field, names: Sequence[str] = ("f125w", "f160w")) -> np.nda
 
 
 def region_files(field: Field) -> dict[str, str]:
-    """Return the region files of a user who has looked at the field, by name, in DS9's format."""
+    """Return the region files that a user would draw for this field, by name, in DS9 format."""
     truth = field.truth
     clumpy, red = truth[truth["kind"] == "clumpy"][0], truth[truth["kind"] == "red"][0]
     files = {
@@ -176,14 +203,14 @@ def region_files(field: Field) -> dict[str, str]:
 
 
 def _border_circles(truth: np.ndarray) -> list[str]:
-    """Circles on what lies beyond the detection image and is seen in IRAC, wider for the brighter."""
+    """Return circles on IRAC sources beyond the detection image, which are larger for brighter sources."""
     rows = truth[~truth["in_field"] & (np.maximum(truth["snr_irac-ch1"], truth["snr_irac-ch2"]) > 4.0)]
     radii = np.clip(1.8 + 0.5 * (24.5 - rows["mag_irac-ch1"]), 1.8, 4.5)
     return [_circle(row["ra"], row["dec"], radius) for row, radius in zip(rows, radii, strict=True)]
 
 
 def _empty_circles(field: Field, name: str, *, number: int = 20, radius_arcsec: float = 2.4) -> list[str]:
-    """Circle the `number` darkest places of a band that do not touch, inside the detection image."""
+    """Return circles without overlap at the `number` faintest positions of a band inside the detection image."""
     from scipy.ndimage import convolve
 
     band, reference = field.bands[name], field.bands[REFERENCE]
@@ -206,7 +233,7 @@ def _empty_circles(field: Field, name: str, *, number: int = 20, radius_arcsec: 
 
 
 def _trail() -> str:
-    """Draw a polygon 1.4" wide around the satellite trail."""
+    """Return a polygon with a width of 1.4" around the satellite trail."""
     (e0, n0), (e1, n1) = TRAIL_ARCSEC
     length = np.hypot(e1 - e0, n1 - n0)
     e, n = 0.7 * (e1 - e0) / length, 0.7 * (n1 - n0) / length
@@ -220,7 +247,7 @@ def _circle(ra: float, dec: float, radius_arcsec: float) -> str:
 
 
 def _pixel(wcs: WCS, east_arcsec: float, north_arcsec: float) -> tuple[float, float]:
-    """Pixel position (y, x) of an offset from the field's centre."""
+    """Return the pixel position (y, x) of an offset from the centre of the field."""
     ra, dec = sky_at(CENTRE, east_arcsec, north_arcsec)
     y, x = coordinates.sky_to_pixel(wcs, np.array([ra]), np.array([dec]))
     return float(y[0]), float(x[0])

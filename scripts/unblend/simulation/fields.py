@@ -1,7 +1,7 @@
-"""Simulated fields with a known truth, drawn by GalSim from analytic profiles and analytic PSFs.
+"""Simulated fields with known true fluxes, drawn by GalSim from analytic profiles and PSFs.
 
-Independent of the project's own rendering: it shares with it the WCS functions of `geometry` and nothing else. Light is
-sky-oriented: GalSim's world axes are u = west, v = north, in arcsec on the tangent plane.
+They are independent of the rendering of models in this project, with which they share only the WCS functions of
+`core.coordinates`.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import numpy as np
 from ..core import coordinates
 from ..core.nouns import Box
 from ..core.units import UJY_ZERO_POINT_AB
+from .galsim_profiles import galsim_measured_psf, galsim_psf, galsim_source, gsparams, local_wcs
 from .population import SimulatedSource, draw_population
 
 if TYPE_CHECKING:
@@ -21,16 +22,28 @@ if TYPE_CHECKING:
 
     from astropy.wcs import WCS
 
-SNR_PSF_SIGMA = 5.0
-FOOTPRINT_KEEP = 1e-3
-"""A source with less than this fraction of its light on a band's image is not drawn there."""
+DEPTH_SIGMA = 5.0
+"""Signal-to-noise ratio of a point source at the depth of a band."""
+MIN_LIGHT_FRACTION = 1e-3
+"""Sources with less than this fraction of their light on the image of a band are not drawn there."""
 
 
 @dataclass(frozen=True)
 class PsfComponent:
-    """One part of a PSF: a Gaussian (beta None) or a Moffat profile, `fraction` of the light.
+    """One component of a PSF.
 
-    `fwhm_arcsec` along the long axis; axis ratio `q` at position angle `pa_deg` (north to east); offset (east, north).
+    Parameters
+    ----------
+    fraction : float
+        Fraction of the light.
+    fwhm_arcsec : float
+        Along the long axis.
+    beta : float or None
+        Exponent of a Moffat profile; None for a Gaussian.
+    q, pa_deg : float
+        Axis ratio, and position angle from north to east.
+    east_arcsec, north_arcsec : float
+        Offset of the centre.
     """
 
     fraction: float
@@ -44,7 +57,7 @@ class PsfComponent:
 
 @dataclass(frozen=True)
 class BandSpec:
-    """One band: its grid, PSF, noise and astrometric error.
+    """Specification of a band: pixel grid, PSF, noise and astrometric error.
 
     Parameters
     ----------
@@ -53,35 +66,36 @@ class BandSpec:
     pixel_arcsec : float
     shape : (ny, nx)
     psf : tuple of PsfComponent
-        The optical PSF, without the pixel; fractions add up to one.
+        The optical PSF without the pixel response; the fractions add up to one.
     zero_point_ab : float
         AB magnitude of one image unit.
     depth_ab : float
-        Magnitude of a point source at 5 sigma (matched filter): it fixes the noise.
+        Magnitude of a point source at 5 sigma (matched filter), which determines the noise.
     rotation_deg : float
-        Turns the grid: the position angle of image +Y, from north to east.
+        Position angle of image +Y from north to east.
     flipped : bool
-        East to the right.
+        Whether east is to the right.
     phase_pixels : (dy, dx)
-        Where the field centre falls, from the middle of the array.
+        Offset of the field centre from the middle of the array.
     shift_arcsec : (x, y)
-        Added to every position along image X, Y: the astrometric error that a user has to find.
+        Astrometric error that the user has to find: added to all positions along image X, Y.
     noise_sigma_pixels : float
-        Gaussian kernel that correlates the noise; 0: white. The rms per pixel stays that of the depth.
+        Sigma of the Gaussian kernel that correlates the noise, without changing its rms per pixel; 0 for white noise.
     noisy_columns : (first, last, factor) or None
-        A strip of columns with `factor` times the noise.
+        A range of columns with `factor` times the noise.
     background : float
-        Constant level, in units of the pixel rms.
+        Background level in units of the pixel rms.
     psf_oversampling : int
-        PSF pixels per image pixel of the PSF image.
+        Pixels of the PSF image per image pixel.
     psf_shape : (ny, nx)
+        Shape of the PSF image.
     psf_offset_pixels : (dy, dx)
-        Offset of the PSF image's centroid from the middle of its array, in its own pixels.
+        Offset of the centroid of the PSF image from the middle of its array, in its own pixels.
     measured_psf : array (ny, nx) or None
-        An effective PSF from a file, on the axes of the band's image, instead of `psf`; of `psf_shape`, sampled as
-        `psf_oversampling` says.
+        An effective PSF to be used instead of `psf`, on the axes of the band's image, with the shape `psf_shape` and
+        the sampling `psf_oversampling`.
     measured_centre : (y, x) or None
-        Where in `measured_psf` the source lies; None: the middle of the array.
+        Position of the source in `measured_psf`; None for the middle of the array.
     """
 
     name: str
@@ -111,7 +125,23 @@ class BandSpec:
 
 @dataclass(frozen=True)
 class FieldSpec:
-    """A field: where, which bands, how many sources; `reference` is the band of counts, order and pixel positions."""
+    """Specification of a field.
+
+    Parameters
+    ----------
+    centre : (ra, dec)
+        Degrees.
+    bands : tuple of BandSpec
+    reference : str
+        Band of the number counts, of the order of sources and of their pixel positions.
+    side_arcsec : float
+        Side of the populated square.
+    n_galaxies, n_stars : int
+    faintest_ab : float
+        Magnitude limit of the galaxies in the reference band.
+    special : tuple of SimulatedSource
+        Sources with given positions and properties.
+    """
 
     centre: tuple[float, float]
     bands: tuple[BandSpec, ...]
@@ -129,9 +159,18 @@ class FieldSpec:
 
 @dataclass(frozen=True)
 class DrawnBand:
-    """A drawn band: `light` without noise and background, `image` as observed, `rms` of each pixel, all (ny, nx).
+    """A drawn band.
 
-    `psf` is the effective PSF (unit sum, pixel included), `snr` the signal to noise of every source.
+    Parameters
+    ----------
+    spec : BandSpec
+    wcs : WCS
+    light, image, rms : arrays (ny, nx)
+        Sources without noise and background, the image as observed, and the rms of each pixel.
+    psf : array (ny, nx)
+        Effective PSF of unit sum, including the pixel response.
+    snr : array (n,)
+        Signal-to-noise ratio of each source.
     """
 
     spec: BandSpec
@@ -145,7 +184,7 @@ class DrawnBand:
 
 @dataclass(frozen=True)
 class Field:
-    """A drawn field; `truth` is a structured array, one row per source, brightest first, ids 1 … N."""
+    """A drawn field; `truth` is a structured array with one row per source, brightest first, with IDs 1 … N."""
 
     spec: FieldSpec
     sources: list[SimulatedSource]
@@ -154,7 +193,7 @@ class Field:
 
 
 def band_wcs(spec: BandSpec, centre: tuple[float, float]) -> WCS:
-    """Return the tangent-plane WCS of a band whose middle lies at `centre` (ra, dec), moved by the band's phase."""
+    """Return the tangent-plane WCS of a band with its middle at `centre` (ra, dec), moved by the phase of the band."""
     from astropy.wcs import WCS
 
     angle, scale = np.deg2rad(spec.rotation_deg), spec.pixel_arcsec / coordinates.ARCSEC_PER_DEG
@@ -166,7 +205,7 @@ def band_wcs(spec: BandSpec, centre: tuple[float, float]) -> WCS:
     wcs.wcs.cunit = ["deg", "deg"]
     wcs.wcs.crval = list(centre)
     wcs.wcs.crpix = [(spec.shape[1] + 1) / 2.0 + spec.phase_pixels[1], (spec.shape[0] + 1) / 2.0 + spec.phase_pixels[0]]
-    # rounded: a header line keeps the same digits on every machine
+    # rounded, so that the header has the same digits on every machine
     wcs.wcs.cd = np.round(np.column_stack([right, up]) * scale, 14)
     wcs.wcs.radesys = "ICRS"
     wcs.pixel_shape = (spec.shape[1], spec.shape[0])
@@ -174,60 +213,20 @@ def band_wcs(spec: BandSpec, centre: tuple[float, float]) -> WCS:
     return wcs
 
 
-def galsim_psf(components: Sequence[PsfComponent]) -> Any:
-    """Return the optical PSF as a GalSim profile of unit flux."""
-    import galsim
-
-    parts = []
-    for c in components:
-        # a shear keeps the area: the round profile has the mean radius sqrt(a b)
-        fwhm = c.fwhm_arcsec * np.sqrt(c.q)
-        if c.beta is None:
-            part = galsim.Gaussian(fwhm=fwhm, flux=c.fraction)
-        else:
-            part = galsim.Moffat(beta=c.beta, fwhm=fwhm, flux=c.fraction)
-        parts.append(_turned(part, c.q, c.pa_deg).shift(-c.east_arcsec, c.north_arcsec))
-    return galsim.Add(parts) if len(parts) > 1 else parts[0]
-
-
-def galsim_measured_psf(spec: BandSpec, native: Any) -> Any:
-    """Return the band's measured PSF, pixel response included, as a GalSim profile of unit flux.
-
-    `native` is GalSim's local WCS of the band's image.
-    """
-    import galsim
-
-    data = np.asarray(spec.measured_psf, dtype=float)
-    fine = galsim.JacobianWCS(*(native.getMatrix().ravel() / spec.psf_oversampling))
-    offset = galsim.PositionD(0.0, 0.0)
-    if spec.measured_centre is not None:
-        middle = [(side - 1) / 2.0 for side in data.shape]
-        offset = galsim.PositionD(spec.measured_centre[1] - middle[1], spec.measured_centre[0] - middle[0])
-    return galsim.InterpolatedImage(galsim.Image(data), wcs=fine, offset=offset, flux=1.0, gsparams=_gsparams())
-
-
-def galsim_source(source: SimulatedSource) -> Any:
-    """Return the un-convolved source as a GalSim profile of unit flux."""
-    import galsim
-
-    if source.is_star:
-        return galsim.DeltaFunction()
-    # sqrt(a b), as in the PSF
-    radius = source.r_e_arcsec * np.sqrt(source.q)
-    body = _turned(galsim.Sersic(source.n, half_light_radius=radius), source.q, source.pa_deg)
-    if not source.clumps:
-        return body
-    knots = [
-        galsim.Exponential(half_light_radius=c.r_e_arcsec, flux=c.fraction).shift(-c.east_arcsec, c.north_arcsec)
-        for c in source.clumps
-    ]
-    return galsim.Add([body.withFlux(1.0 - sum(c.fraction for c in source.clumps)), *knots])
-
-
 def draw_source(source: SimulatedSource, spec: BandSpec, wcs: WCS, psf: Any | None = None) -> tuple[Box, np.ndarray]:
-    """Return the stamp of a source of unit total flux as the band sees it, pixel response and shift included.
+    """Return the box and the stamp of a source of unit flux in a band, with pixel response and astrometric shift.
 
-    The stamp holds 99.9 % of the light or is as large as the image, whichever is smaller, and may reach off the image.
+    The stamp contains 99.9 % of the light or is as large as the image, whichever is smaller, and may extend off the
+    image.
+
+    Parameters
+    ----------
+    source : SimulatedSource
+    spec : BandSpec
+    wcs : WCS
+        WCS of the band.
+    psf : GalSim profile, optional
+        The optical PSF; by default it is made from `spec`.
     """
     import galsim
 
@@ -236,10 +235,10 @@ def draw_source(source: SimulatedSource, spec: BandSpec, wcs: WCS, psf: Any | No
     y, x = float(ys[0]) + dy, float(xs[0]) + dx
     reach = min(_light_radius_arcsec(source) + _psf_radius_arcsec(spec), 1.0 * max(spec.shape) * spec.pixel_arcsec)
     box = Box.around(y, x, reach / spec.pixel_arcsec)
-    native, measured = _local_wcs(wcs, y, x), spec.measured_psf is not None
+    native, measured = local_wcs(wcs, y, x), spec.measured_psf is not None
     if psf is None or measured:
         psf = galsim_measured_psf(spec, native) if measured else galsim_psf(spec.psf)
-    profile = galsim.Convolve(galsim_source(source), psf, gsparams=_gsparams())
+    profile = galsim.Convolve(galsim_source(source), psf, gsparams=gsparams())
     stamp = galsim.Image(box.shape[1], box.shape[0], dtype=float)
     offset = galsim.PositionD(x - (box.x0 + box.x1 - 1) / 2.0, y - (box.y0 + box.y1 - 1) / 2.0)
     profile.drawImage(image=stamp, wcs=native, offset=offset, method="no_pixel" if measured else "auto")
@@ -247,24 +246,32 @@ def draw_source(source: SimulatedSource, spec: BandSpec, wcs: WCS, psf: Any | No
 
 
 def draw_psf(spec: BandSpec, wcs: WCS) -> np.ndarray:
-    """Return the effective PSF (pixel response included, unit sum) in the orientation of the band's image."""
+    """Return the effective PSF (with pixel response, unit sum) in the orientation of the band's image."""
     import galsim
 
     if spec.measured_psf is not None:
         return np.asarray(spec.measured_psf / np.sum(spec.measured_psf))
     middle = ((spec.shape[0] - 1) / 2.0, (spec.shape[1] - 1) / 2.0)
-    native = _local_wcs(wcs, *middle)
+    native = local_wcs(wcs, *middle)
     fine = galsim.JacobianWCS(*(native.getMatrix().ravel() / spec.psf_oversampling))
     pixel = native.toWorld(galsim.Pixel(1.0))
-    effective = galsim.Convolve(galsim_psf(spec.psf), pixel, gsparams=_gsparams())
+    effective = galsim.Convolve(galsim_psf(spec.psf), pixel, gsparams=gsparams())
     image = galsim.Image(spec.psf_shape[1], spec.psf_shape[0], dtype=float)
     offset = galsim.PositionD(spec.psf_offset_pixels[1], spec.psf_offset_pixels[0])
     effective.drawImage(image=image, wcs=fine, offset=offset, method="no_pixel")
     return image.array / image.array.sum()
 
 
-def correlated_noise(rng: np.random.Generator, shape: tuple[int, int], sigma_pixels: float) -> np.ndarray:
-    """Return Gaussian noise of unit rms, white or smoothed by a Gaussian of `sigma_pixels`."""
+def draw_correlated_noise(rng: np.random.Generator, shape: tuple[int, int], sigma_pixels: float) -> np.ndarray:
+    """Return Gaussian noise of unit rms.
+
+    Parameters
+    ----------
+    rng : Generator
+    shape : (ny, nx)
+    sigma_pixels : float
+        Sigma of the Gaussian kernel that correlates the noise; 0 for white noise.
+    """
     white = rng.standard_normal(shape)
     if sigma_pixels == 0:
         return white
@@ -274,11 +281,24 @@ def correlated_noise(rng: np.random.Generator, shape: tuple[int, int], sigma_pix
 
 
 def flux_sigma(template: np.ndarray, rms: np.ndarray | float, sigma_pixels: float) -> float:
-    """Return the error of the matched-filter flux of an isolated unit-flux `template` in noise of `rms`.
+    """Return the error of the matched-filter flux of an isolated source.
 
-    f = Σ T d / Σ T² with weights 1/rms²; its variance honours the correlation of the noise:
-    Σ (K T/rms)² / (Σ T²/rms²)², K the noise kernel of unit square sum (white noise: 1 / sqrt(Σ T²/rms²)).
-    Infinite where the template holds no light.
+    The flux is f = Σ T d / Σ T² with weights 1/rms². For correlated noise its variance is
+    Σ (K T/rms)² / (Σ T²/rms²)², where K is the noise kernel of unit square sum; for white noise 1 / Σ T²/rms².
+
+    Parameters
+    ----------
+    template : array (ny, nx)
+        The source T with unit flux.
+    rms : array (ny, nx) or float
+        Noise of the pixels.
+    sigma_pixels : float
+        Sigma of the Gaussian kernel that correlates the noise; 0 for white noise.
+
+    Returns
+    -------
+    float
+        Infinite for a template without light.
     """
     scaled = template / rms
     fisher = float(np.sum(scaled**2))
@@ -288,22 +308,32 @@ def flux_sigma(template: np.ndarray, rms: np.ndarray | float, sigma_pixels: floa
         return fisher**-0.5
     from scipy.ndimage import gaussian_filter
 
-    # padded by the reach of the kernel: nothing is lost at the stamp's edge
+    # padded by the size of the kernel, so that nothing is lost at the edge of the stamp
     padded = np.pad(scaled, int(np.ceil(4 * sigma_pixels)) + 1)
     smoothed = gaussian_filter(padded, sigma_pixels, mode="constant") / _kernel_norm(sigma_pixels)
     return float(np.sqrt(np.sum(smoothed**2))) / fisher
 
 
 def band_rms(spec: BandSpec, psf: np.ndarray) -> float:
-    """Return the rms per pixel that gives the band its depth: 5 sigma for a point source centred on a pixel."""
+    """Return the rms per pixel for the depth of a band: 5 sigma for a point source centred on a pixel."""
     native = _bin_psf(psf, spec.psf_oversampling)
-    return spec.flux(spec.depth_ab) / SNR_PSF_SIGMA / flux_sigma(native, 1.0, spec.noise_sigma_pixels)
+    return spec.flux(spec.depth_ab) / DEPTH_SIGMA / flux_sigma(native, 1.0, spec.noise_sigma_pixels)
 
 
 def draw_band(
     spec: BandSpec, sources: Sequence[SimulatedSource], centre: tuple[float, float], rng: np.random.Generator
 ) -> DrawnBand:
-    """Draw every source into one band, then its noise and background."""
+    """Draw all sources of one band, then its noise and background.
+
+    Parameters
+    ----------
+    spec : BandSpec
+    sources : sequence of SimulatedSource
+    centre : (ra, dec)
+        Centre of the field in degrees.
+    rng : Generator
+        Random numbers for the noise.
+    """
     wcs = band_wcs(spec, centre)
     psf = draw_psf(spec, wcs)
     rms = np.full(spec.shape, band_rms(spec, psf))
@@ -311,25 +341,25 @@ def draw_band(
     if spec.noisy_columns is not None:
         first, last, factor = spec.noisy_columns
         rms[:, first:last] *= factor
-    optical, light, frame = galsim_psf(spec.psf), np.zeros(spec.shape), Box.of_shape(spec.shape)
+    optical, light, whole = galsim_psf(spec.psf), np.zeros(spec.shape), Box.of_shape(spec.shape)
     snr = np.zeros(len(sources))
     for i, source in enumerate(sources):
         if not _reaches_image(source, spec, wcs):
             continue
         box, stamp = draw_source(source, spec, wcs, optical)
-        seen = box & frame
-        template = stamp[seen.within(box)]
-        if seen.is_empty or template.sum() < FOOTPRINT_KEEP:
+        inside = box & whole
+        template = stamp[inside.within(box)]
+        if inside.is_empty or template.sum() < MIN_LIGHT_FRACTION:
             continue
         flux = spec.flux(source.mags[spec.name])
-        light[seen.slices] += flux * template
-        snr[i] = flux / flux_sigma(template, rms[seen.slices], spec.noise_sigma_pixels)
-    image = light + level + rms * correlated_noise(rng, spec.shape, spec.noise_sigma_pixels)
+        light[inside.slices] += flux * template
+        snr[i] = flux / flux_sigma(template, rms[inside.slices], spec.noise_sigma_pixels)
+    image = light + level + rms * draw_correlated_noise(rng, spec.shape, spec.noise_sigma_pixels)
     return DrawnBand(spec, wcs, light, image, rms, psf, snr)
 
 
 def draw_field(spec: FieldSpec, rng: np.random.Generator) -> Field:
-    """Draw the population and every band of a field. The noise of a band does not depend on the other bands."""
+    """Draw the population and all bands of a field. The noise of a band does not depend on the other bands."""
     streams = rng.spawn(1 + len(spec.bands))
     sources = draw_population(
         streams[0],
@@ -347,11 +377,22 @@ def draw_field(spec: FieldSpec, rng: np.random.Generator) -> Field:
 
 
 def truth_table(spec: FieldSpec, sources: Sequence[SimulatedSource], bands: dict[str, DrawnBand]) -> np.ndarray:
-    """Return the truth: id, ra, dec, x, y (1-based, FITS, reference band), shape, kind, and per band flux, mag, snr.
+    """Return the table of true sources.
 
-    `in_field` tells whether the centre lies on the reference image, `edge_arcsec` how far from its edge (negative: off
-    it); `neighbour_arcsec` is the distance to the nearest other source; `snr_{band}` the
-    matched-filter S/N of its light on the image, were it alone; 0 off the image.
+    Parameters
+    ----------
+    spec : FieldSpec
+    sources : sequence of SimulatedSource
+        Brightest first.
+    bands : dict of str to DrawnBand
+
+    Returns
+    -------
+    structured array (n,)
+        Columns id, ra, dec, x, y (1-based, on the reference image), shape, kind, and flux, mag, snr of each band.
+        `in_field` is True if the centre lies on the reference image, `edge_arcsec` is its distance from the edge
+        (negative outside), `neighbour_arcsec` the distance to the nearest other source, and `snr_{band}` the
+        matched-filter S/N of its light on the image if it were isolated, 0 off the image.
     """
     columns: list[tuple[str, Any]] = [("id", "i4"), ("ra", "f8"), ("dec", "f8"), ("x", "f8"), ("y", "f8")]
     columns += [("in_field", "?"), ("is_star", "?"), ("kind", "U8"), ("n", "f8"), ("r_e_arcsec", "f8"), ("q", "f8")]
@@ -377,33 +418,8 @@ def truth_table(spec: FieldSpec, sources: Sequence[SimulatedSource], bands: dict
     return table
 
 
-def _gsparams() -> Any:
-    """Accuracy of the drawing: totals to 1e-5, pixels to 1e-3 of the peak (undersampled star) or far better."""
-    import galsim
-
-    return galsim.GSParams(folding_threshold=1e-3, maxk_threshold=1e-4, maximum_fft_size=16384)
-
-
-def _turned(profile: Any, q: float, pa_deg: float) -> Any:
-    """Squeeze a round profile to axis ratio q, its long axis at a position angle from north to east."""
-    import galsim
-
-    if q == 1.0:
-        return profile
-    # beta is counter-clockwise from u (west); east is −u, so north-to-east is counter-clockwise from v
-    return profile.shear(q=q, beta=(pa_deg + 90.0) * galsim.degrees)
-
-
-def _local_wcs(wcs: WCS, y: float, x: float) -> Any:
-    """Return GalSim's linear map (x, y) → (west, north) at a pixel position."""
-    import galsim
-
-    (east_y, east_x), (north_y, north_x) = coordinates.sky_jacobian(wcs, y, x)
-    return galsim.JacobianWCS(-east_x, -east_y, north_x, north_y)
-
-
 def _light_radius_arcsec(source: SimulatedSource) -> float:
-    """Radius that holds 99.9 % of a Sersic profile (the gamma function's inverse), clumps included."""
+    """Return the radius that contains 99.9 % of a Sersic profile (inverse gamma function) and its clumps."""
     if source.is_star:
         return 0.0
     from scipy.special import gammaincinv
@@ -413,12 +429,12 @@ def _light_radius_arcsec(source: SimulatedSource) -> float:
 
 
 def _psf_radius_arcsec(spec: BandSpec) -> float:
-    """Half the side of the PSF image."""
+    """Return half the side of the PSF image."""
     return max(spec.psf_shape) / 2.0 / spec.psf_oversampling * spec.pixel_arcsec
 
 
 def _reaches_image(source: SimulatedSource, spec: BandSpec, wcs: WCS) -> bool:
-    """Whether a source is near enough to a band's image to be worth a drawing."""
+    """Return whether a source is close enough to the image of a band to be drawn."""
     y, x = coordinates.sky_to_pixel(wcs, np.array([source.ra]), np.array([source.dec]))
     margin = (10.0 * source.r_e_arcsec + _psf_radius_arcsec(spec)) / spec.pixel_arcsec
     ny, nx = spec.shape
@@ -426,7 +442,7 @@ def _reaches_image(source: SimulatedSource, spec: BandSpec, wcs: WCS) -> bool:
 
 
 def _bin_psf(psf: np.ndarray, factor: int) -> np.ndarray:
-    """Sample an oversampled effective PSF at the image's pixels through its peak, of unit sum again."""
+    """Return an oversampled effective PSF sampled at the image pixels through its peak, normalised to unit sum."""
     if factor == 1:
         return psf
     row, column = np.unravel_index(np.argmax(psf), psf.shape)
@@ -435,7 +451,7 @@ def _bin_psf(psf: np.ndarray, factor: int) -> np.ndarray:
 
 
 def _kernel_norm(sigma_pixels: float) -> float:
-    """Root of the square sum of the Gaussian kernel of `scipy.ndimage.gaussian_filter`."""
+    """Return the root of the square sum of the Gaussian kernel of `scipy.ndimage.gaussian_filter`."""
     from scipy.ndimage import gaussian_filter
 
     side = 2 * int(np.ceil(4 * sigma_pixels)) + 3
@@ -445,7 +461,7 @@ def _kernel_norm(sigma_pixels: float) -> float:
 
 
 def _nearest_arcsec(ra: np.ndarray, dec: np.ndarray, centre: tuple[float, float]) -> np.ndarray:
-    """Distance of every position to its nearest neighbour; infinite for a single one."""
+    """Return the distance of each position to its nearest neighbour; infinite for a single one."""
     from scipy.spatial import cKDTree
 
     east, north = coordinates.offset_arcsec(ra, dec, *centre)

@@ -1,6 +1,6 @@
-"""A population of galaxies and stars as a deep extragalactic field has it: counts, sizes, shapes, colours, positions.
+"""A population of galaxies and stars of a deep extragalactic field: counts, sizes, shapes, colours, positions.
 
-Nothing here draws a pixel. Positions on the sky, magnitudes AB, sizes in arcsec, position angles from north to east.
+Magnitudes are AB, sizes in arcsec, position angles from north to east.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 SED_WAVELENGTH_UM = np.array([0.09, 0.15, 0.25, 0.36, 0.42, 0.60, 1.0, 1.6, 2.5, 4.5, 8.0])
 SED_YOUNG_AB = np.array([2.5, 0.8, 0.8, 0.8, 0.35, 0.2, 0.05, 0.0, 0.4, 0.8, 1.2])
 SED_OLD_AB = np.array([8.0, 6.5, 5.0, 3.4, 1.8, 1.0, 0.35, 0.0, 0.45, 1.0, 1.6])
-"""Rest-frame AB magnitudes relative to 1.6 um of a star-forming and of a passive galaxy: flat ultraviolet or deep
-4000 A break, the bump of the H- opacity minimum, the falling tail of starlight. Shapes as in Bruzual & Charlot (2003),
-read by eye: colours have to be plausible and correlated, not calibrated."""
+"""Rest-frame AB magnitudes relative to 1.6 um of a star-forming and of a passive galaxy, with a flat ultraviolet
+continuum or a strong 4000 A break, the bump at the H- opacity minimum and the decline of starlight beyond it. They were
+read by eye from Bruzual & Charlot (2003): colours are plausible and correlated, but not calibrated."""
 
 STAR_WAVELENGTH_UM = np.array([0.4, 0.6, 0.81, 1.25, 1.54, 2.15, 3.6, 4.5, 8.0])
 STAR_AB = np.array([4.0, 2.2, 1.0, 0.05, 0.0, 0.35, 1.15, 1.65, 2.8])
@@ -29,7 +29,7 @@ STAR_AB = np.array([4.0, 2.2, 1.0, 0.05, 0.0, 0.35, 1.15, 1.65, 2.8])
 
 @dataclass(frozen=True)
 class Clump:
-    """A round exponential knot of a galaxy: offset and half-light radius in arcsec, fraction of the light."""
+    """A round exponential clump of a galaxy: offset and half-light radius in arcsec, fraction of the light."""
 
     east_arcsec: float
     north_arcsec: float
@@ -39,20 +39,19 @@ class Clump:
 
 @dataclass(frozen=True)
 class SimulatedSource:
-    """One source of the sky. `r_e_arcsec` is the half-light semi-major axis; a star has r_e 0.
+    """One simulated source, with the same profile in all bands.
 
     Parameters
     ----------
     ra, dec : float
         Degrees, ICRS.
     mags : mapping of band name to AB magnitude
-        The profile is the same in every band.
     n, r_e_arcsec, q, pa_deg : float
-        Sersic index, semi-major axis, axis ratio, position angle from north to east.
+        Sersic index, half-light semi-major axis (0 for a star), axis ratio, position angle from north to east.
     kind : {"galaxy", "star", "clumpy", "red", "target"}
-        Why the source is in the field.
+        Role of the source in the field.
     clumps : tuple of Clump
-        Knots of a clumpy galaxy; the rest of the light is the Sersic profile.
+        Clumps of a clumpy galaxy; the rest of its light is the Sersic profile.
     """
 
     ra: float
@@ -74,22 +73,40 @@ class SimulatedSource:
 def galaxy_magnitudes(
     wavelength_um: np.ndarray, mag: float, *, reference_um: float, z: float, age: float, dust_av: float
 ) -> np.ndarray:
-    """Return AB magnitudes at observed wavelengths of a galaxy of magnitude `mag` at `reference_um`.
+    """Return AB magnitudes of a galaxy at observed wavelengths.
 
-    `age` runs from 0 (star-forming) to 1 (passive); dust dims by dust_av (0.55 um / rest wavelength)^1.1.
+    Parameters
+    ----------
+    wavelength_um : array (n,)
+    mag, reference_um : float
+        Magnitude of the galaxy at the reference wavelength.
+    z : float
+        Redshift.
+    age : float
+        From 0 (star-forming) to 1 (passive).
+    dust_av : float
+        The attenuation is dust_av (0.55 um / rest wavelength)^1.1 magnitudes.
     """
 
-    def rest(observed_um: np.ndarray | float) -> np.ndarray:
+    def rest_mag(observed_um: np.ndarray | float) -> np.ndarray:
+        """Return the relative magnitude at the rest wavelength of an observed one."""
         wave = np.asarray(observed_um, dtype=float) / (1.0 + z)
         young = np.interp(np.log(wave), np.log(SED_WAVELENGTH_UM), SED_YOUNG_AB)
         old = np.interp(np.log(wave), np.log(SED_WAVELENGTH_UM), SED_OLD_AB)
         return (1.0 - age) * young + age * old + dust_av * (0.55 / wave) ** 1.1
 
-    return mag + rest(wavelength_um) - rest(reference_um)
+    return mag + rest_mag(wavelength_um) - rest_mag(reference_um)
 
 
 def star_magnitudes(wavelength_um: np.ndarray, mag: float, *, reference_um: float) -> np.ndarray:
-    """Return AB magnitudes at observed wavelengths of an M dwarf of magnitude `mag` at `reference_um`."""
+    """Return AB magnitudes of an M dwarf at observed wavelengths.
+
+    Parameters
+    ----------
+    wavelength_um : array (n,)
+    mag, reference_um : float
+        Magnitude of the star at the reference wavelength.
+    """
     colour = np.interp(wavelength_um, STAR_WAVELENGTH_UM, STAR_AB)
     return mag + colour - np.interp(reference_um, STAR_WAVELENGTH_UM, STAR_AB)
 
@@ -97,9 +114,18 @@ def star_magnitudes(wavelength_um: np.ndarray, mag: float, *, reference_um: floa
 def draw_count_magnitudes(
     rng: np.random.Generator, number: int, faintest: float, brightest: float = 20.0
 ) -> np.ndarray:
-    """Draw magnitudes from log N(m) = 0.36 (m − 20) − 0.0125 (m − 20)².
+    """Draw magnitudes from number counts with log N(m) = 0.36 (m − 20) − 0.0125 (m − 20)².
 
-    Close to the near-infrared counts of deep fields: steep at the bright end, slope 0.21 at magnitude 26.
+    This is close to the near-infrared counts of deep fields, which are steep at the bright end and have a slope of 0.21
+    at magnitude 26.
+
+    Parameters
+    ----------
+    rng : Generator
+    number : int
+        Number of magnitudes.
+    faintest, brightest : float
+        Limits of the magnitudes.
     """
     grid = np.linspace(brightest, faintest, 400)
     step = grid - 20.0
@@ -108,10 +134,11 @@ def draw_count_magnitudes(
 
 
 def draw_shape(rng: np.random.Generator, mag: float) -> tuple[float, float, float, float]:
-    """Draw (n, r_e semi-major in arcsec, q, pa) of a galaxy: seven in ten are discs, early types are small and round.
+    """Draw (n, r_e along the major axis in arcsec, q, pa) of a galaxy.
 
-    Median r_e 0.27" at magnitude 24, 0.12 dex smaller per magnitude, scatter 0.18 dex. n is rounded to 0.1: the look-up
-    tables of the drawing are made once per n.
+    Seven in ten galaxies are discs; early types are small and round. The median r_e is 0.27" at magnitude 24 and
+    decreases by 0.12 dex per magnitude, with a scatter of 0.18 dex. n is rounded to 0.1, because GalSim makes a look-up
+    table for each n.
     """
     kind = rng.random()
     if kind < 0.70:
@@ -123,7 +150,7 @@ def draw_shape(rng: np.random.Generator, mag: float) -> tuple[float, float, floa
     early = n > 2.5
     size_dex = np.log10(0.27) - 0.12 * (mag - 24.0) - (0.15 if early else 0.0) + rng.normal(0.0, 0.18)
     r_e = float(np.clip(10**size_dex, 0.05, 1.2))
-    # a disc of thickness 0.2 is seen at a random inclination
+    # a disc of thickness 0.2 at a random inclination
     q = rng.uniform(0.55, 1.0) if early else np.sqrt(0.04 + 0.96 * rng.random() ** 2)
     return round(n, 1), r_e, float(q), float(rng.uniform(0.0, 180.0))
 
@@ -131,7 +158,17 @@ def draw_shape(rng: np.random.Generator, mag: float) -> tuple[float, float, floa
 def draw_galaxy(
     rng: np.random.Generator, mag: float, wavelengths_um: Mapping[str, float], reference: str
 ) -> SimulatedSource:
-    """Draw a galaxy of magnitude `mag` in the band `reference`; its position is left at (0, 0)."""
+    """Draw a galaxy with a position of (0, 0).
+
+    Parameters
+    ----------
+    rng : Generator
+    mag : float
+        Magnitude in the reference band.
+    wavelengths_um : mapping of band name to float
+    reference : str
+        Name of the reference band.
+    """
     n, r_e, q, pa = draw_shape(rng, mag)
     z = float(np.clip((0.6 + 0.22 * (mag - 21.0)) * 10 ** rng.normal(0.0, 0.2), 0.15, 4.0))
     age = float(rng.uniform(0.6, 1.0) if n > 2.5 and z < 2.5 else rng.beta(1.5, 4.0))
@@ -144,7 +181,15 @@ def draw_galaxy(
 
 
 def sky_at(centre: tuple[float, float], east_arcsec: float, north_arcsec: float) -> tuple[float, float]:
-    """Return (ra, dec) of a tangent-plane offset from `centre` (ra, dec): the inverse gnomonic projection."""
+    """Return (ra, dec) in degrees of an offset in the tangent plane (inverse gnomonic projection).
+
+    Parameters
+    ----------
+    centre : (ra, dec)
+        Degrees.
+    east_arcsec, north_arcsec : float
+        Offset from the centre.
+    """
     ra0, dec0 = np.deg2rad(centre)
     x, y = np.deg2rad(east_arcsec / ARCSEC_PER_DEG), np.deg2rad(north_arcsec / ARCSEC_PER_DEG)
     below = np.cos(dec0) - y * np.sin(dec0)
@@ -153,7 +198,7 @@ def sky_at(centre: tuple[float, float], east_arcsec: float, north_arcsec: float)
     return float(np.rad2deg(ra)), float(np.rad2deg(dec))
 
 
-def place(
+def place_source(
     rng: np.random.Generator,
     source: SimulatedSource,
     placed: Sequence[SimulatedSource],
@@ -163,10 +208,30 @@ def place(
     clustered: float = 0.3,
     gap_arcsec: float = 0.6,
 ) -> SimulatedSource:
-    """Return `source` at a random position of the square of `side_arcsec`, clear of those `placed`.
+    """Return a source at a random position that does not overlap the sources placed before.
 
-    It stays `gap_arcsec` plus 0.8 of both r_e from all others: closer pairs are one source to any detection. A fraction
-    `clustered` lies near an earlier source, at an exponential distance of scale 2.5": pairs and small groups.
+    The distance to other sources is at least `gap_arcsec` plus 0.8 of both r_e: no detection would separate closer
+    pairs.
+
+    Parameters
+    ----------
+    rng : Generator
+    source : SimulatedSource
+    placed : sequence of SimulatedSource
+        Sources placed before.
+    centre : (ra, dec)
+        Centre of the populated square in degrees.
+    side_arcsec : float
+        Side of this square.
+    clustered : float
+        Fraction of sources that are placed near an earlier one, at an exponential distance of scale 2.5", which makes
+        pairs and small groups.
+    gap_arcsec : float
+
+    Raises
+    ------
+    ValueError
+        If no free position is found.
     """
     half = side_arcsec / 2.0
     east, north = (np.zeros(0), np.zeros(0))
@@ -184,15 +249,18 @@ def place(
         if max(abs(e), abs(n)) <= half and bool(np.all(np.hypot(east - e, north - n) >= free)):
             ra, dec = sky_at(centre, e, n)
             return replace(source, ra=ra, dec=dec)
-    raise ValueError(f"no room for another source in {side_arcsec} arcsec with {len(placed)} sources: ask for fewer")
+    raise ValueError(
+        f"There is no room for another source in a square of {side_arcsec:g} arcsec with {len(placed)} sources: "
+        "reduce the number of sources."
+    )
 
 
 def _clearance_arcsec(placed: SimulatedSource, source: SimulatedSource, gap_arcsec: float) -> float:
-    """Least distance of a new source from a placed one."""
+    """Return the smallest allowed distance of a new source from a placed one."""
     if placed.kind == "clumpy":
-        return 4.0  # its merge region, of 1.1", must touch nothing else
+        return 4.0  # its merge region with a radius of 1.1" must not touch another source
     if placed.kind == "red":
-        return 1.5 + 3.0 * source.r_e_arcsec  # the segment of a neighbour, about 3 r_e, must not reach it
+        return 1.5 + 3.0 * source.r_e_arcsec  # the segment of a neighbour, about 3 r_e, must not touch it
     return gap_arcsec + 0.8 * (placed.r_e_arcsec + source.r_e_arcsec)
 
 
@@ -208,9 +276,26 @@ def draw_population(
     faintest: float = 26.0,
     special: Sequence[SimulatedSource] = (),
 ) -> list[SimulatedSource]:
-    """Return the `special` sources with stars and galaxies around them, brightest first in `reference`.
+    """Return the special sources with stars and galaxies around them, brightest first in the reference band.
 
-    Stars, of magnitude 19 to 22.5, stay within the inner 0.6 of the side: the detection images show them all.
+    Stars have magnitudes from 19 to 22.5 and are placed within the inner 0.6 of the side, where all detection images
+    contain them.
+
+    Parameters
+    ----------
+    rng : Generator
+    wavelengths_um : mapping of band name to float
+    reference : str
+        Name of the reference band.
+    centre : (ra, dec)
+        Centre of the populated square in degrees.
+    side_arcsec : float
+        Side of this square.
+    n_galaxies, n_stars : int
+        Number of sources besides the special ones.
+    faintest : float
+        Magnitude limit of the galaxies.
+    special : sequence of SimulatedSource
     """
     placed = list(special)
     waves = np.array(list(wavelengths_um.values()))
@@ -218,9 +303,9 @@ def draw_population(
         mags = star_magnitudes(waves, float(rng.uniform(19.0, 22.5)), reference_um=wavelengths_um[reference])
         star = SimulatedSource(0.0, 0.0, dict(zip(wavelengths_um, map(float, mags), strict=True)), kind="star")
         placed.append(
-            place(rng, star, placed, centre=centre, side_arcsec=0.6 * side_arcsec, clustered=0.0, gap_arcsec=1.5)
+            place_source(rng, star, placed, centre=centre, side_arcsec=0.6 * side_arcsec, clustered=0.0, gap_arcsec=1.5)
         )
     for mag in draw_count_magnitudes(rng, n_galaxies, faintest):
         galaxy = draw_galaxy(rng, float(mag), wavelengths_um, reference)
-        placed.append(place(rng, galaxy, placed, centre=centre, side_arcsec=side_arcsec))
+        placed.append(place_source(rng, galaxy, placed, centre=centre, side_arcsec=side_arcsec))
     return sorted(placed, key=lambda s: s.mags[reference])

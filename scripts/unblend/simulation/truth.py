@@ -1,4 +1,4 @@
-"""A measured catalogue against a known truth: who is who, what was missed, are fluxes and errors right."""
+"""Comparison of a measured catalogue with the true sources: matching, completeness, bias and pulls of fluxes."""
 
 from __future__ import annotations
 
@@ -12,20 +12,33 @@ from ..core.flags import Flag
 from ..core.statistics import ROBUST_SIGMA_ERROR, robust_sigma
 
 NOT_COUNTED = Flag.NO_PIXELS | Flag.PARTLY_MASKED | Flag.ON_EDGE | Flag.NO_MODEL
-"""A flux with one of these flags says itself that it is not the whole source."""
+"""Fluxes with one of these flags are not compared: they do not include the whole source."""
 
 SNR_EDGES = (0.0, 3.0, 10.0, 20.0, 50.0, 100.0, np.inf)
+"""Edges of the bins in true flux over measured error."""
 SNR_BRIGHT = 20.0
-MAG_CAP = 3.0
-"""A flux that is wrong, negative or NaN counts as this many magnitudes off: position decides then."""
+"""True flux over error above which a source is bright."""
+MAX_MAG_DIFFERENCE = 3.0
+"""Largest magnitude difference of a match; a negative or NaN flux has this difference, so that position decides."""
 
 MEDIAN_ERROR = 1.2533
-"""Error of a median over that of a mean, Gaussian: sqrt(pi/2)."""
+"""Ratio of the error of a median to that of a mean for a Gaussian: sqrt(pi/2)."""
 
 
 @dataclass(frozen=True)
 class Deviations:
-    """Deviations of `number` fluxes: `bias` = median (f − t)/t with its error, pulls (f − t)/err; NaN for no flux."""
+    """Deviations of measured from true fluxes.
+
+    Parameters
+    ----------
+    number : int
+        Number of fluxes; if it is 0 everything else is NaN.
+    bias, bias_err : float
+        Median of (f − t) / t and its error.
+    pull_sigma, pull_sigma_err : float
+        Robust sigma of the pulls (f − t) / err and its error.
+    pull_rms : float
+    """
 
     number: int
     bias: float
@@ -37,10 +50,23 @@ class Deviations:
 
 @dataclass(frozen=True)
 class BandCheck:
-    """One band: all counted fluxes, those of true flux over error above 20, S/N bins; arrays per counted flux."""
+    """Comparison of the fluxes of one band.
+
+    Parameters
+    ----------
+    band : str
+    not_counted : int
+        Number of matched sources without a usable flux.
+    overall, bright : Deviations
+        All fluxes, and those with true flux over error above 20.
+    bins : tuple of (low, high, Deviations)
+        Fluxes in bins of true flux over error.
+    index, snr, deviation, pull : arrays (n,)
+        Row of the truth, true flux over error, (f − t) / t and (f − t) / err of each flux.
+    """
 
     band: str
-    left_out: int
+    not_counted: int
     overall: Deviations
     bright: Deviations
     bins: tuple[tuple[float, float, Deviations], ...]
@@ -56,11 +82,17 @@ def match_positions(
     *,
     radius_arcsec: float = 0.3,
 ) -> np.ndarray:
-    """Return for each true source the index of its measured one, −1 for none; nobody is taken twice.
+    """Return the index of the measured source for each true source, or −1; each measured source is used once.
 
-    Both are (ra, dec, flux). Of all pairs within the radius, the one of least
-    (distance / 0.1")² + (magnitude difference / 0.5)² is taken first: a faint neighbour does
-    not steal a bright galaxy by being 0.05" nearer.
+    Of all pairs within the radius those with the smallest (distance / 0.1")² + (magnitude difference / 0.5)² are
+    matched first, so that a bright galaxy is not matched with a faint neighbour that is slightly closer.
+
+    Parameters
+    ----------
+    truth, measured : tuples of arrays (ra, dec, flux)
+        Degrees; fluxes in the same unit.
+    radius_arcsec : float
+        Largest distance of a match.
     """
     from scipy.spatial import cKDTree
 
@@ -74,7 +106,8 @@ def match_positions(
         (i, j) for i, near in enumerate(cKDTree(there).query_ball_point(here, radius_arcsec)) for j in sorted(near)
     ]
     scores = [
-        np.sum((here[i] - there[j]) ** 2) / 0.01 + _mag_gap(truth[2][i], measured[2][j]) ** 2 / 0.25 for i, j in pairs
+        np.sum((here[i] - there[j]) ** 2) / 0.01 + _mag_offset(truth[2][i], measured[2][j]) ** 2 / 0.25
+        for i, j in pairs
     ]
     taken: set[int] = set()
     for k in np.argsort(scores, kind="stable"):
@@ -86,17 +119,31 @@ def match_positions(
 
 
 def is_expected(truth: np.ndarray, reference: str, snr: float = SNR_BRIGHT) -> np.ndarray:
-    """Return which rows of the truth a detection must find: galaxies on the reference image above `snr`.
+    """Return True for true galaxies on the reference image that must be detected.
 
-    A galaxy cut by the edge has no position of its own: the centre must lie one r_e and 0.3", the radius of the match,
-    inside.
+    The centre must be inside the image by at least one r_e and by the matching radius of 0.3", since the position of a
+    galaxy that is cut by the edge cannot be measured.
+
+    Parameters
+    ----------
+    truth : structured array (n,)
+    reference : str
+        Name of the reference band.
+    snr : float
+        Lower limit of the true signal-to-noise ratio.
     """
     whole = truth["edge_arcsec"] > np.maximum(truth["r_e_arcsec"], 0.3)
     return whole & ~truth["is_star"] & (truth[f"snr_{reference}"] > snr)
 
 
-def scatter(flux: np.ndarray, err: np.ndarray, true_flux: np.ndarray) -> Deviations:
-    """Return bias and pulls of measured fluxes; all NaN for an empty set, widths NaN below three."""
+def flux_deviations(flux: np.ndarray, err: np.ndarray, true_flux: np.ndarray) -> Deviations:
+    """Return bias and pulls of measured fluxes.
+
+    Parameters
+    ----------
+    flux, err, true_flux : arrays (n,)
+        Same unit. Without fluxes all results are NaN, with fewer than three the widths are NaN.
+    """
     number = len(flux)
     if number == 0:
         return Deviations(0, *[float("nan")] * 5)
@@ -113,10 +160,17 @@ def scatter(flux: np.ndarray, err: np.ndarray, true_flux: np.ndarray) -> Deviati
 
 
 def check_band(truth: np.ndarray, catalogue: np.ndarray, matched: np.ndarray, band: str) -> BandCheck:
-    """Compare one band's fluxes of the matched sources with the truth.
+    """Compare the fluxes of the matched sources in one band with the true fluxes.
 
-    S/N is the true flux over the measured error: binning in the measured flux would select on the deviation itself.
-    Fluxes that are NaN, have no positive error, or a flag of `NOT_COUNTED`, are left out and counted.
+    S/N is the true flux divided by the measured error: bins in the measured flux would select by the deviation. Fluxes
+    that are NaN, have no positive error, or have a flag of `NOT_COUNTED` are not compared.
+
+    Parameters
+    ----------
+    truth, catalogue : structured arrays
+    matched : array (n,)
+        Row of the catalogue for each true source, −1 for none.
+    band : str
     """
     rows = np.flatnonzero(matched >= 0)
     measured = catalogue[matched[rows]]
@@ -128,12 +182,13 @@ def check_band(truth: np.ndarray, catalogue: np.ndarray, matched: np.ndarray, ba
     snr = true_flux / err
 
     def part(chosen: np.ndarray) -> Deviations:
-        return scatter(flux[chosen], err[chosen], true_flux[chosen])
+        """Return the deviations of some of the fluxes."""
+        return flux_deviations(flux[chosen], err[chosen], true_flux[chosen])
 
     edges = pairwise(SNR_EDGES)
     return BandCheck(
         band=band,
-        left_out=int(np.sum(~good)),
+        not_counted=int(np.sum(~good)),
         overall=part(snr >= 0),
         bright=part(snr > SNR_BRIGHT),
         bins=tuple((low, high, part((snr >= low) & (snr < high))) for low, high in edges),
@@ -145,15 +200,23 @@ def check_band(truth: np.ndarray, catalogue: np.ndarray, matched: np.ndarray, ba
 
 
 def band_names(columns: tuple[str, ...], truth_columns: tuple[str, ...]) -> list[str]:
-    """Return the bands that both tables hold, in the order of the truth."""
+    """Return the bands in both tables, in the order of the truth."""
     names = [c.removeprefix("flux_") for c in truth_columns if c.startswith("flux_")]
     return [n for n in names if all(f"{kind}_{n}" in columns for kind in ("flux", "err", "flag"))]
 
 
 def report_lines(check: BandCheck, truth: np.ndarray, *, worst: int = 3) -> list[str]:
-    """Return the lines of text that sum up one band, the `worst` pulls last."""
+    """Return lines of text that summarise one band.
+
+    Parameters
+    ----------
+    check : BandCheck
+    truth : structured array (n,)
+    worst : int
+        Number of sources with the largest pulls, which are listed at the end.
+    """
     lines = [
-        f"{check.band}: {check.overall.number} fluxes ({check.left_out} not counted: masked, cut or missing)",
+        f"{check.band}: {check.overall.number} fluxes ({check.not_counted} not counted: masked, cut or missing)",
         f"  {'true S/N':>12} {'N':>4} {'median (f-t)/t':>18} {'pull sigma':>14} {'pull rms':>9}",
     ]
     parts = [(f"{low:g}-{high:g}", part) for low, high, part in check.bins]
@@ -167,12 +230,12 @@ def report_lines(check: BandCheck, truth: np.ndarray, *, worst: int = 3) -> list
     named = [
         f"{row['id']} ({row['kind']}) {pull:+.1f}" for row, pull in zip(worst_rows, check.pull[order], strict=True)
     ]
-    lines.append(f"  worst pulls, by the truth's id: {', '.join(named)}")
+    lines.append(f"  largest pulls, by ID of the true source: {', '.join(named)}")
     return lines
 
 
-def _mag_gap(true_flux: float, flux: float) -> float:
-    """Magnitude difference, at most `MAG_CAP`."""
+def _mag_offset(true_flux: float, flux: float) -> float:
+    """Return the absolute magnitude difference, at most `MAX_MAG_DIFFERENCE`."""
     if not (np.isfinite(flux) and flux > 0 and true_flux > 0):
-        return MAG_CAP
-    return min(abs(2.5 * np.log10(flux / true_flux)), MAG_CAP)
+        return MAX_MAG_DIFFERENCE
+    return min(abs(2.5 * np.log10(flux / true_flux)), MAX_MAG_DIFFERENCE)

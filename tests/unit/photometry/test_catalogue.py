@@ -24,11 +24,11 @@ def test_errors_add_in_quadrature():
     )
 
 
-def test_the_monte_carlo_scales_the_formal_error_alone():
+def test_the_monte_carlo_scales_only_the_formal_error():
     assert adopted_error(*(np.array([v]) for v in (1.0, 3.0, 8.0)), scale=2.0, error_floor=0.0) == pytest.approx([10.0])
 
 
-def test_an_unknown_shape_error_counts_as_nothing():
+def test_an_unknown_shape_error_counts_as_zero():
     found = adopted_error(FLUXES["flux"], FLUXES["flux_err"], FLUXES["flux_err_shape"], scale=1.0, error_floor=0.5)
     assert found[1] == pytest.approx(np.hypot(3.0, 2.0)) and np.isnan(found[2])
 
@@ -72,6 +72,6 @@ def test_the_sed_codes_get_microjansky_and_minus_99():
     assert list(sed_columns(catalogue, {"k": "vista_k"})) == ["id", "F_vista_k", "E_vista_k"]
 
 
-def test_an_error_of_nought_is_no_measurement():
+def test_a_flux_without_a_positive_error_counts_as_not_measured():
     catalogue = {"id": np.array([1]), "flux_k_ujy": np.array([5.0]), "err_k_ujy": np.array([0.0])}
     assert sed_columns(catalogue, {"k": "k"})["F_k"].tolist() == [-99.0]

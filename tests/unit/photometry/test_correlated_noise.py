@@ -21,7 +21,7 @@ def gaussian_correlation(sigma: float, lag: int = 7) -> np.ndarray:
     return positive_definite(np.exp(-(rows**2 + columns**2) / (4 * sigma**2)))
 
 
-def test_drawn_noise_has_the_correlation_asked_for():
+def test_simulated_noise_has_the_given_correlation():
     truth = gaussian_correlation(0.7)
     noise = draw_noise(truth, (400, 401), np.random.default_rng(1))
     measured, pairs = autocorrelation(noise, np.ones(noise.shape), max_lag=7)
@@ -61,7 +61,7 @@ def test_white_noise_gives_a_delta_and_the_formal_errors():
     assert background_err == answer.background_err
 
 
-def test_sandwich_of_white_noise_is_the_inverse():
+def test_errors_for_white_noise_are_those_of_the_inverse():
     rng = np.random.default_rng(4)
     templates, truth = gaussian_field(25, 50, rng)
     weight = rng.uniform(0.5, 2.0, (50, 50)) * (rng.random((50, 50)) > 0.1)
@@ -76,7 +76,7 @@ def test_sandwich_of_white_noise_is_the_inverse():
     assert background_err == pytest.approx(answer.background_err, rel=1e-6)
 
 
-def test_sandwich_agrees_with_dense_matrices():
+def test_errors_agree_with_dense_matrices():
     rng = np.random.default_rng(5)
     side, lag = 24, 3
     templates, _ = gaussian_field(6, side, rng, half=5)
@@ -99,7 +99,7 @@ def test_sandwich_agrees_with_dense_matrices():
 
 
 @pytest.mark.parametrize("sigma", [0.6, 0.8])
-def test_errors_honour_correlated_noise_in_a_crowded_field(sigma):
+def test_pulls_with_correlated_noise_in_a_crowded_field(sigma):
     rng = np.random.default_rng(6)
     truth_r = gaussian_correlation(sigma)
     templates, truth = gaussian_field(150, 120, rng, sigma=1.3, half=7)
@@ -108,7 +108,7 @@ def test_errors_honour_correlated_noise_in_a_crowded_field(sigma):
     pulls, white = [], []
     for trial in range(12):
         answer = solve_fluxes(clean + 2.0 * draw_noise(truth_r, clean.shape, rng), weight, templates)
-        if trial < 3:  # the errors of one realization serve the others: R is what is being tested
+        if trial < 3:  # later realizations use the errors of the third
             r = debiased_autocorrelation(answer, templates, weight, rng=rng)
             err, _ = correlated_errors(answer, templates, weight, r)
         pulls.append((answer.flux - truth) / err)
@@ -118,7 +118,7 @@ def test_errors_honour_correlated_noise_in_a_crowded_field(sigma):
     assert np.std(white) > 1.5
 
 
-def test_debiasing_brings_back_what_the_fit_absorbs():
+def test_debiasing_corrects_for_the_noise_that_the_fit_absorbs():
     rng = np.random.default_rng(7)
     truth_r = gaussian_correlation(0.8)
     templates, truth = gaussian_field(500, 150, rng, sigma=1.3, half=7)
@@ -132,11 +132,11 @@ def test_debiasing_brings_back_what_the_fit_absorbs():
         middle = len(r) // 2
         debiased.append(r[middle, middle + 1 : middle + 3])
     expected = truth_r[7, 8:10]
-    lost = np.abs(np.mean(raw, axis=0) - expected)
-    left = np.abs(np.mean(debiased, axis=0) - expected)
+    bias = np.abs(np.mean(raw, axis=0) - expected)
+    corrected_bias = np.abs(np.mean(debiased, axis=0) - expected)
     # four fields of 22 500 pixels: 0.01
-    assert (lost > 0.03).all()
-    assert (left < 0.02).all()
+    assert (bias > 0.03).all()
+    assert (corrected_bias < 0.02).all()
 
 
 def test_the_same_seed_gives_the_same_correlation():
@@ -156,7 +156,7 @@ def test_lags_reach_as_far_as_the_correlation():
     wide = gaussian_correlation(2.5, 15)
     noise = draw_noise(wide, (300, 300), rng)
     answer = solve_fluxes(noise, np.ones(noise.shape), [])
-    # exp(-r²/25) falls below 0.01 at 10.7 pixels; a ring's mean, corners included, earlier
+    # exp(-r²/25) falls below 0.01 at 10.7 pixels; the mean of a square ring, with its corners, earlier
     assert 13 <= len(debiased_autocorrelation(answer, [], np.ones(noise.shape), rng=rng)) <= 25
 
 
@@ -170,5 +170,5 @@ def test_positive_definite_clips_the_spectrum_only_where_needed():
 
 
 def test_constant_residual_is_an_error():
-    with pytest.raises(InputError, match="residual pixels that scatter"):
+    with pytest.raises(InputError, match="residual pixels with non-zero scatter"):
         autocorrelation(np.zeros((60, 60)), np.ones((60, 60)))

@@ -8,13 +8,13 @@ from unblend.core.flags import Flag
 from unblend.core.nouns import Box, Template
 from unblend.core.statistics import noise_rms
 from unblend.photometry.linear_system import model_image, neighbours_removed, scatter_ratio, solve_fluxes
-from unblend.photometry.normal_matrix import LocalInverse, overlapping_pairs, scaled_solve
+from unblend.photometry.normal_matrix import LocalInverse
 
 SHAPE = (40, 50)
 
 
 def dense_answer(image, weight, templates):
-    """Return amplitudes and covariance by the textbook's design matrix, the constant last."""
+    """Return the amplitudes and their covariance from the full design matrix, with the background level last."""
     design = np.ones((image.size, len(templates) + 1))
     for k, template in enumerate(templates):
         canvas = np.zeros(image.shape)
@@ -25,7 +25,7 @@ def dense_answer(image, weight, templates):
 
 
 def test_the_flux_of_two_pixels_by_hand():
-    # a template of one pixel, one usable pixel beside it for the constant: 7 = flux + 3
+    # a template of one pixel and one usable pixel next to it for the background level: 7 = flux + 3
     template = Template(4, Box(0, 0, 1, 1), np.ones((1, 1)))
     answer = solve_fluxes(np.array([[7.0, 3.0]]), np.array([[1.0, 4.0]]), [template])
     # relative ridge: 1e-10
@@ -37,12 +37,12 @@ def test_the_flux_of_two_pixels_by_hand():
     assert answer.worst_neighbour[0] == 0 and answer.correlation[0] == 0.0
 
 
-def test_noiseless_fluxes_come_back_negative_ones_and_a_pedestal_included():
+def test_noiseless_fluxes_are_recovered_with_negative_ones_and_a_pedestal():
     templates = [gaussian(1, 12, 14, SHAPE), gaussian(2, 14.3, 16.2, SHAPE), gaussian(3, 30, 40, SHAPE)]
     truth = np.array([100.0, -20.0, 3.0])
     image = model_image(templates, truth, SHAPE, background=1e5)
     answer = solve_fluxes(image, np.full(SHAPE, 0.25), templates)
-    # the pedestal of 1e5 leaves 1e-11 of rounding in each pixel
+    # with a pedestal of 1e5 the rounding error of a pixel is 1e-11
     np.testing.assert_allclose(answer.flux, truth, atol=1e-6)
     assert answer.background == pytest.approx(1e5, abs=1e-8)
     np.testing.assert_allclose(answer.residual, 0.0, atol=1e-7)
@@ -68,7 +68,7 @@ def test_agrees_with_a_dense_design_matrix():
     np.testing.assert_allclose(answer.correlation, rho[np.arange(30), worst], rtol=1e-6)
 
 
-def test_the_order_of_sources_changes_no_bit():
+def test_the_order_of_sources_does_not_change_the_result():
     rng = np.random.default_rng(2)
     templates, truth = gaussian_field(40, 60, rng)
     image = model_image(templates, truth, (60, 60)) + rng.normal(size=(60, 60))
@@ -94,7 +94,7 @@ def test_pulls_have_unit_scatter():
     assert abs(np.mean(pulls)) < 0.1
 
 
-def test_identical_templates_share_their_light_and_leave_others_alone():
+def test_identical_templates_share_their_flux_without_affecting_others():
     pair = [gaussian(1, 20, 20, SHAPE), gaussian(2, 20, 20, SHAPE)]
     other = gaussian(3, 20, 24, SHAPE)
     rng = np.random.default_rng(4)
@@ -112,7 +112,7 @@ def test_identical_templates_share_their_light_and_leave_others_alone():
     assert both.correlation[0] == pytest.approx(-1.0, abs=1e-6)
 
 
-def test_sources_without_pixels_are_left_out_and_flagged():
+def test_sources_without_pixels_are_not_fitted_and_are_flagged():
     weight = np.ones(SHAPE)
     weight[:, :15] = 0.0
     templates = [
@@ -138,7 +138,7 @@ def test_sources_without_pixels_are_left_out_and_flagged():
     assert np.isnan(answer.residual[20, 3]) and np.isfinite(answer.residual[20, 30])
 
 
-def test_a_partly_masked_source_is_unbiased_and_less_sure():
+def test_a_partly_masked_source_is_unbiased_and_has_a_larger_error():
     rng = np.random.default_rng(12)
     template, weight = gaussian(1, 20, 20, SHAPE), np.ones(SHAPE)
     whole = solve_fluxes(np.zeros(SHAPE), weight, [template])
@@ -147,10 +147,10 @@ def test_a_partly_masked_source_is_unbiased_and_less_sure():
     pulls = []
     for _ in range(60):
         seen = image + rng.normal(size=SHAPE)
-        seen[:, :20] = 1e6  # what lies under the mask does not matter
+        seen[:, :20] = 1e6  # masked pixels do not matter
         answer = solve_fluxes(seen, weight, [template])
         pulls.append((answer.flux[0] - 50.0) / answer.err[0])
-    # 40 % of the light is left, the middle column among it: half of Σ T² and more
+    # 40 % of the light remains, with the middle column: more than half of Σ T²
     assert 1.2 < answer.err[0] / whole.err[0] < 1.6 and answer.flags[0] == Flag.PARTLY_MASKED
     # 60 pulls: 0.13 for their mean, 9 % for their scatter
     assert abs(np.mean(pulls)) < 0.4 and np.std(pulls) == pytest.approx(1.0, abs=0.28)
@@ -169,7 +169,7 @@ def test_local_inverse_agrees_with_the_dense_one():
     dense, local = solve_fluxes(image, weight, shuffled), solve_fluxes(image, weight, shuffled, dense_limit=100)
     assert isinstance(local.inverse, LocalInverse)
     plain = np.isin(dense.ids, [2000, 2001], invert=True)
-    # what lies beyond two overlaps: measured 1e-8
+    # the effect of sources beyond two overlaps, measured to be 1e-8
     np.testing.assert_allclose(((local.flux - dense.flux) / dense.err)[plain], 0.0, atol=1e-6)
     np.testing.assert_allclose(local.err[plain], dense.err[plain], rtol=1e-5)
     np.testing.assert_allclose(local.correlation[plain], dense.correlation[plain], atol=1e-5)
@@ -192,28 +192,9 @@ def test_apply_inverse_gives_the_amplitudes():
     np.testing.assert_allclose(amplitudes, [*answer.flux, answer.background], rtol=1e-6, atol=1e-6)
 
 
-def test_no_templates_measures_the_constant():
+def test_a_fit_without_templates_measures_the_background_level():
     answer = solve_fluxes(np.full((3, 4), 2.5), np.ones((3, 4)), [])
     assert answer.background == pytest.approx(2.5) and len(answer.flux) == 0
-
-
-def test_pairs_are_all_overlaps():
-    rng = np.random.default_rng(7)
-    start = rng.integers(0, 60, (80, 2))
-    boxes = np.hstack([start, start + rng.integers(1, 15, (80, 2))])
-    expected = [(i, j) for i in range(80) for j in range(i, 80) if Box(*boxes[i]).overlaps(Box(*boxes[j]))]
-    assert list(zip(*overlapping_pairs(boxes), strict=True)) == expected
-
-
-def test_scaled_solve_mirrors_a_matrix_larger_than_a_block():
-    rng = np.random.default_rng(8)
-    half = rng.normal(size=(600, 900))
-    matrix = half @ half.T
-    right = rng.normal(size=600)
-    solution, inverse = scaled_solve(matrix.copy(), right)
-    # ridge 1e-10 times the condition number, below 1e3
-    np.testing.assert_allclose(inverse @ matrix, np.eye(600), atol=1e-6)
-    np.testing.assert_allclose(matrix @ solution, right, atol=1e-6)
 
 
 def test_neighbours_removed_keeps_one_source_and_the_background():
@@ -241,7 +222,7 @@ def test_noise_rms_ignores_sources_and_masked_pixels():
 
 
 @pytest.mark.parametrize("dense_limit", [0, 5000])
-def test_a_scaled_solution_is_that_of_scaled_weights(dense_limit):
+def test_a_scaled_solution_equals_that_of_scaled_weights(dense_limit):
     rng = np.random.default_rng(4)
     templates, flux = gaussian_field(12, 60, rng)
     image = model_image(templates, flux, (60, 60), 2.0) + rng.normal(size=(60, 60))
@@ -254,18 +235,18 @@ def test_a_scaled_solution_is_that_of_scaled_weights(dense_limit):
     np.testing.assert_allclose(scaled.inverse_rows(every), again.inverse_rows(every), rtol=1e-8, atol=1e-14)
 
 
-def test_the_scatter_of_many_pixels_is_that_of_some():
+def test_the_rms_of_a_large_image_is_measured_on_a_sample():
     image = np.random.default_rng(5).normal(scale=3.0, size=(1500, 1500))
-    # columns of their own: a sample at even steps could see one kind alone
+    # noisier columns: a sample in regular steps could contain only one kind
     image[:, ::3] *= 1.1
     values = image.ravel()
     whole = noise_rms(np.where(np.arange(values.size) % 2, values, np.nan), np.zeros(values.shape, dtype=bool))
-    # 500 000 of 2 250 000 pixels: 0.12 %, as the half that is the reference
+    # 500 000 of 2 250 000 pixels: 0.12 %, as for the half that is the reference
     assert noise_rms(image, np.zeros(image.shape, dtype=bool)) == pytest.approx(whole, rel=0.006)
     assert noise_rms(image, np.zeros(image.shape, dtype=bool)) == noise_rms(image, np.zeros(image.shape, dtype=bool))
 
 
-def test_rescale_weight_gives_the_factor_on_the_errors():
+def test_scatter_ratio_is_the_factor_on_the_errors():
     rng = np.random.default_rng(10)
     residual = rng.normal(size=(100, 100)) * 2.0
     weight = np.full((100, 100), 1.0)
@@ -278,14 +259,14 @@ def test_rescale_weight_gives_the_factor_on_the_errors():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"weight": np.ones((3, 3))}, "one shape"),
-        ({"weight": np.zeros(SHAPE)}, "no pixel of finite value"),
-        ({"templates": [gaussian(3, 9, 9, SHAPE)] * 2}, "found 2 of ID 3"),
+        ({"weight": np.ones((3, 3))}, "the same shape"),
+        ({"weight": np.zeros(SHAPE)}, "No pixel of the band has a finite value"),
+        ({"templates": [gaussian(3, 9, 9, SHAPE)] * 2}, "found 2 with ID 3"),
         ({"templates": [Template(3, Box(-1, 0, 2, 3), np.ones((3, 3)))]}, "source 3 must lie inside"),
         ({"templates": [Template(3, Box(0, 0, 2, 3), np.ones((3, 3)))]}, r"data of shape \(3, 3\)"),
     ],
 )
-def test_bad_input_is_named(change, message):
+def test_bad_input_is_an_error(change, message):
     given = {"image": np.ones(SHAPE), "weight": np.ones(SHAPE), "templates": [gaussian(1, 9, 9, SHAPE)]} | change
     with pytest.raises(InputError, match=message):
         solve_fluxes(**given)

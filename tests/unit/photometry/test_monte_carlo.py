@@ -10,7 +10,7 @@ from unblend.photometry.monte_carlo import adopted_scale, monte_carlo, place_cir
 
 
 def brute_force(image, weight, templates, circle, source):
-    """Return the change of every flux when the circle's residual is really added at `source` and fitted again."""
+    """Return the change of each flux when the residual in the circle is added at `source` and the image is refitted."""
     before = solve_fluxes(image, weight, templates)
     y, x, radius = circle
     rows, columns = np.indices(image.shape)
@@ -23,7 +23,7 @@ def brute_force(image, weight, templates, circle, source):
 
 
 @pytest.mark.parametrize("dense_limit", [5000, 5])
-def test_equals_a_fit_of_the_changed_image(dense_limit):
+def test_changes_equal_those_of_a_fit_of_the_changed_image(dense_limit):
     rng = np.random.default_rng(1)
     shape = (60, 70)
     places = {1: (20.2, 22.4), 2: (22.1, 26.3), 3: (24.0, 20.7), 7: (45.6, 50.1), 9: (30.0, 30.0), 10: (18.0, 50.0)}
@@ -40,11 +40,11 @@ def test_equals_a_fit_of_the_changed_image(dense_limit):
     for k in (0, 1, 3):
         for m, circle in enumerate(circles):
             truth = brute_force(image, weight, templates, circle, positions[k])[k]
-            # two fits, each good to the ridge of 1e-10
+            # two fits, each with a ridge of 1e-10
             assert changes[k, m] == pytest.approx(truth, rel=1e-6, abs=1e-7)
 
 
-def test_patches_land_on_the_light_by_default():
+def test_patches_are_added_at_the_centroid_by_default():
     shape = (50, 50)
     templates = [gaussian(1, 20, 25, shape)]
     answer = solve_fluxes(np.random.default_rng(2).normal(size=shape), np.ones(shape), templates)
@@ -54,7 +54,7 @@ def test_patches_land_on_the_light_by_default():
     assert by_light[0, 0] != 0
 
 
-def test_circles_without_pixels_give_nan_not_zero():
+def test_circles_without_usable_pixels_give_nan_instead_of_zero():
     shape = (50, 50)
     rng = np.random.default_rng(3)
     templates = [gaussian(1, 25, 25, shape), Template(2, Box(0, 0, 0, 0), np.zeros((0, 0)), 0.0)]
@@ -89,8 +89,8 @@ def test_scatter_of_white_noise_is_the_formal_error():
 
 
 @pytest.mark.parametrize(("number", "expected"), [(10, 0.25), (20, 0.17), (50, 0.10)])
-def test_the_error_of_the_error(number, expected):
-    # a source of its own image; patches of pure noise that share no pixel, in sets of `number`
+def test_the_uncertainty_of_the_monte_carlo_error(number, expected):
+    # one source on its own image; patches of pure noise that share no pixel, in sets of `number`
     sets, step = 3000 // number, 11
     rows, columns = (v.ravel() for v in np.meshgrid(np.arange(50), np.arange(60), indexing="ij"))
     circles = [(8.0 + step * y, 8.0 + step * x, 5.0) for y, x in zip(rows, columns, strict=True)]
@@ -100,9 +100,9 @@ def test_the_error_of_the_error(number, expected):
     answer = solve_fluxes(np.zeros(shape), np.ones(shape), [template])
     changes = monte_carlo(noise, np.zeros(shape, dtype=bool), [template], answer, np.ones(shape), circles)
     errors = realization_scatter(changes.reshape(sets, number))
-    # 1/√(2(M − 1)) is 0.24, 0.16, 0.10: the manual rounds; the realization_scatter of 60 values is good to 9 %
+    # 1/√(2(M − 1)) is 0.24, 0.16, 0.10, which the manual rounds; the scatter of 60 values is known to 9 %
     assert np.std(errors) / np.mean(errors) == pytest.approx(expected, rel=0.25)
-    # 5 pixels hold all but 0.4 % of the light, and 1/√6000 of the realization_scatter is 1.3 %
+    # 5 pixels contain all but 0.4 % of the light, and 1/√6000 of the scatter is 1.3 %
     assert np.sqrt(np.mean(errors**2)) == pytest.approx(answer.err[0], rel=0.04)
 
 
@@ -115,9 +115,9 @@ def test_scatter_needs_five_realizations():
 def test_pooled_ratio_and_adopted_scale():
     rng = np.random.default_rng(5)
     changes = 1.5 * rng.normal(size=(400, 51)) * np.linspace(1, 9, 400)[:, None]
-    changes[::20] *= 100.0  # misfits do not decide
+    changes[::20] *= 100.0  # misfits do not affect the median
     ratio, error = pooled_ratio(changes, np.linspace(1, 9, 400))
-    # 5 % of misfits move the median of ratios that realization_scatter by 0.1 by 0.7 %
+    # 5 % of misfits change the median of ratios with a scatter of 0.1 by 0.7 %
     assert ratio == pytest.approx(1.5, abs=0.04)
     assert error == pytest.approx(0.15, abs=0.01)
     assert adopted_scale(ratio, error) == ratio
@@ -132,7 +132,7 @@ def overlaps(circles) -> bool:
     return bool((distance[np.triu_indices(len(spots), 1)] <= 2 * spots[0, 2]).any())
 
 
-def test_circles_are_placed_in_the_clean_half_and_never_overlap():
+def test_circles_are_placed_where_models_are_faint_and_never_overlap():
     shape = (120, 240)
     segments = np.zeros(shape, dtype=int)
     segments[::15, :120:15] = 7
@@ -140,9 +140,9 @@ def test_circles_are_placed_in_the_clean_half_and_never_overlap():
     mask[:30, 200:] = True
     light = np.zeros(shape)
     light[:, 180:] = 1.0
-    light[:, 120:180] = -5.0  # negative models do not attract
+    light[:, 120:180] = -5.0  # negative models count as zero
     placed = place_circles(light, mask, segments, radius=9.0, fwhm=3.0, wanted=12, enough=5)
-    assert placed.radius == placed.wanted_radius == 9.0 and len(placed.circles) == 12
+    assert placed.radius == 9.0 and len(placed.circles) == 12
     assert placed.on_segments == 0 and not overlaps(placed.circles)
     rows, columns = np.indices(shape)
     for y, x, radius in placed.circles:
@@ -153,7 +153,7 @@ def test_circles_are_placed_in_the_clean_half_and_never_overlap():
     assert placed == place_circles(light, mask, segments, radius=9.0, fwhm=3.0, wanted=12, enough=5)
 
 
-def test_circles_shrink_then_cross_segments_then_are_few():
+def test_circles_shrink_then_touch_segments_then_are_fewer():
     shape = (100, 100)
     none = np.zeros(shape, dtype=bool)
     light = np.zeros(shape)
@@ -169,18 +169,20 @@ def test_circles_shrink_then_cross_segments_then_are_few():
     assert nothing.circles == []
 
 
-def test_loud_places_are_only_a_stopgap():
+def test_bright_positions_are_used_only_to_reach_the_minimum_number():
     light, none = np.zeros((100, 200)), np.zeros((100, 200), dtype=bool)
     light[:, 100:] = 3.0
     everywhere = place_circles(light, none, none, radius=8.0, fwhm=4.0)
     assert max(x for _, x, _ in everywhere.circles) > 150
-    quiet = place_circles(light, none, none, radius=8.0, fwhm=4.0, loud=1.0)
-    assert len(quiet.circles) >= 15 and max(x for _, x, _ in quiet.circles) < 100
-    # eight circles of this size find no room where it is quiet, 40 × 60 pixels
-    filled = place_circles(light[:40, 40:], none[:40, 40:], none[:40, 40:], radius=8.0, fwhm=4.0, enough=8, loud=1.0)
+    faint = place_circles(light, none, none, radius=8.0, fwhm=4.0, bright_level=1.0)
+    assert len(faint.circles) >= 15 and max(x for _, x, _ in faint.circles) < 100
+    # the faint area of 40 × 60 pixels has no room for eight circles of this size
+    filled = place_circles(
+        light[:40, 40:], none[:40, 40:], none[:40, 40:], radius=8.0, fwhm=4.0, enough=8, bright_level=1.0
+    )
     assert len(filled.circles) == 8 and sum(x > 60 for _, x, _ in filled.circles) == 1
 
 
 def test_radius_must_be_positive():
-    with pytest.raises(InputError, match="positive radius and FWHM"):
+    with pytest.raises(InputError, match="positive radius and a positive FWHM"):
         place_circles(np.zeros((5, 5)), np.zeros((5, 5)), np.zeros((5, 5)), radius=0.0, fwhm=1.0)

@@ -1,4 +1,4 @@
-"""Sources beyond the detection image and artefacts: what is put into an image is proposed, and nothing else."""
+"""Proposals contain the sources beyond the detection image and the artefacts of a simulated image, and nothing else."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ def places(found: np.ndarray) -> list[tuple[int, int]]:
     return sorted((round(y), round(x)) for y, x in zip(found["y"], found["x"], strict=True))
 
 
-def strange(left: np.ndarray, model: np.ndarray | None = None, segments: np.ndarray | None = None) -> dict:
+def artefacts_in(residual: np.ndarray, model: np.ndarray | None = None, segments: np.ndarray | None = None) -> dict:
     nothing = np.zeros(SHAPE)
     return artefacts(
-        left,
+        residual,
         np.ones(SHAPE),
         nothing if model is None else model,
         inside=INSIDE,
@@ -40,57 +40,57 @@ def strange(left: np.ndarray, model: np.ndarray | None = None, segments: np.ndar
 
 
 def test_sources_beyond_the_detection_image_brightest_first():
-    left = scene((8, 30, 10.0), (110, 70, 30.0), (60, 60, 30.0))
-    found = border_sources(left, np.ones(SHAPE), INSIDE, FWHM)
+    residual = scene((8, 30, 10.0), (110, 70, 30.0), (60, 60, 30.0))
+    found = border_sources(residual, np.ones(SHAPE), INSIDE, FWHM)
     assert [(round(s["y"]), round(s["x"])) for s in found] == [(110, 70), (8, 30)]
     # above 4 sigma of the smoothed image and half a FWHM more
     assert FWHM < found["a"][1] < found["a"][0] < 3 * FWHM and np.array_equal(found["a"], found["b"])
 
 
-def test_noise_that_is_not_even_is_weighed():
-    left, noise = scene(), np.ones(SHAPE)
+def test_the_noise_map_is_used():
+    residual, noise = scene(), np.ones(SHAPE)
     noise[:, :15] = 10.0
-    left[:, :15] *= 10.0
-    assert len(border_sources(left, noise, INSIDE, FWHM)) == 0
+    residual[:, :15] *= 10.0
+    assert len(border_sources(residual, noise, INSIDE, FWHM)) == 0
     flat = {"inside": INSIDE, "segments": ~INSIDE & INSIDE, "fwhm_pixels": FWHM}
-    assert sum(map(len, artefacts(left, noise, np.zeros(SHAPE), **flat).values())) == 0
+    assert sum(map(len, artefacts(residual, noise, np.zeros(SHAPE), **flat).values())) == 0
 
 
-def test_unobserved_pixels_are_no_sources():
-    left = scene((8, 30, 20.0))
-    left[100:] = np.nan
-    assert places(border_sources(left, np.ones(SHAPE), INSIDE, FWHM)) == [(8, 30)]
+def test_unobserved_pixels_are_not_sources():
+    residual = scene((8, 30, 20.0))
+    residual[100:] = np.nan
+    assert places(border_sources(residual, np.ones(SHAPE), INSIDE, FWHM)) == [(8, 30)]
 
 
 def test_each_kind_of_artefact():
-    left = scene((50, 50, 30.0), (8, 30, 30.0), (80, 40, -20.0))
-    left[70, 100] += 60.0  # a hot pixel
+    residual = scene((50, 50, 30.0), (8, 30, 30.0), (80, 40, -20.0))
+    residual[70, 100] += 60.0  # a hot pixel
     for k in range(50):
-        left[5 + k // 2, 60 + k] += 30.0  # a trail
-    found = strange(left)
+        residual[5 + k // 2, 60 + k] += 30.0  # a trail
+    found = artefacts_in(residual)
     assert {kind: len(entries) for kind, entries in found.items()} == {"hole": 1, "trail": 1, "sharp": 1, "source?": 1}
     assert places(found["hole"]) == [(80, 40)] and found["hole"]["peak"][0] < -8
     assert places(found["sharp"]) == [(70, 100)]
-    assert places(found["source?"]) == [(50, 50)]  # that of the border is not an artefact
+    assert places(found["source?"]) == [(50, 50)]  # the source beyond the detection image is not an artefact
     (trail,) = found["trail"]
     assert trail["a"] > 25 and trail["b"] < 5  # all of its 56 pixels
     assert trail["theta"] == pytest.approx(np.rad2deg(np.arctan(0.5)), abs=2.0)  # steps of a pixel in 50
 
 
-def test_what_a_fit_leaves_of_a_galaxy_is_no_artefact():
+def test_the_residual_of_a_galaxy_is_not_an_artefact():
     galaxy = scene((50, 50, 100.0)) - scene()
-    left = scene() + 0.2 * galaxy
-    assert len(strange(left)["source?"]) == 1
-    assert sum(map(len, strange(left, model=galaxy).values())) == 0
+    residual = scene() + 0.2 * galaxy
+    assert len(artefacts_in(residual)["source?"]) == 1
+    assert sum(map(len, artefacts_in(residual, model=galaxy).values())) == 0
     segments = np.zeros(SHAPE, dtype=bool)
     segments[45:56, 45:56] = True
-    assert sum(map(len, strange(left, segments=segments).values())) == 0
-    assert sum(map(len, strange(-left, segments=segments).values())) == 0
+    assert sum(map(len, artefacts_in(residual, segments=segments).values())) == 0
+    assert sum(map(len, artefacts_in(-residual, segments=segments).values())) == 0
 
 
 def test_nothing_in_noise_alone():
     assert len(border_sources(scene(), np.ones(SHAPE), INSIDE, FWHM)) == 0
-    assert sum(map(len, strange(scene()).values())) == 0
+    assert sum(map(len, artefacts_in(scene()).values())) == 0
 
 
 def tan(scale: float, crpix: tuple[float, float]) -> WCS:

@@ -84,17 +84,17 @@ def test_a_source_on_the_edge():
     model = model_at(120.0, 0.0)
     g = np.ones(engine.shape)
     ends = [np.sum(image_of(engine, model_at(120.0 + dy, 0.0))) for dy in (0.02, -0.02)]
-    # what leaves the image is lost: second-order differences
+    # light off the image is lost: second-order differences
     assert response_of(engine, model, g)[0] == pytest.approx((ends[0] - ends[1]) / 0.04, rel=0.01)
 
 
 def matched(engine, model):
-    """Influence of each pixel on the flux of one source alone in white noise of sigma 1: T / sum T²."""
+    """Return the influence of each pixel on the flux of an isolated source in white noise of sigma 1: T / sum T²."""
     image = image_of(engine, model)
     return image / np.sum(image**2)
 
 
-def test_an_error_of_r_e_is_what_a_wrong_r_e_does():
+def test_an_error_of_r_e_gives_the_flux_error_of_a_wrong_r_e():
     engine, model = engine_of(), model_at()
     covariance = np.zeros((6, 6))
     covariance[5, 5] = 0.1**2
@@ -106,11 +106,11 @@ def test_an_error_of_r_e_is_what_a_wrong_r_e_does():
     assert found > 0.003
 
 
-def test_a_wrong_position_costs_nothing_in_first_order():
+def test_a_wrong_position_does_not_change_the_flux_to_first_order():
     engine, model = engine_of(), model_at()
     covariance = np.diag([0.1**2, 0.1**2, 0.0, 0.0, 0.0, 0.0])
     found = error_of(response_of(engine, model, matched(engine, model)), covariance)
-    # the flux of a matched template is at its maximum; what is left is light outside the square of the response
+    # the flux of a matched template is at its maximum; the rest is light outside the square of the response
     assert found < 1e-5
 
 
@@ -144,13 +144,13 @@ def test_all_errors_in_the_order_of_the_solution():
     assert solution.ids.tolist() == [4, 9, 2, 7] and errors.shape == (4,)
     # 9 has no covariance, 7 is off the image
     assert np.isfinite(errors[[0, 2]]).all() and np.isnan(errors[[1, 3]]).all()
-    # the same profile, far from each other: the same error, to what the neighbours and the constant take
+    # the same profile, far from each other: the same error, except for the neighbours and the background level
     assert errors[0] == pytest.approx(errors[2], rel=0.1)
     alone = error_of(response_of(engine, models[4], matched(engine, models[4])), covariance)
     assert errors[0] == pytest.approx(100.0 * alone, rel=0.2)
 
 
-def test_a_neighbours_shape_counts_as_far_as_it_moves_the_flux():
+def test_the_shape_error_of_a_neighbour_is_included():
     engine = engine_of(Grid(scale=0.15, side=61))
     models = {1: model_at(), 2: model_at(4.0, 14.0)}
     templates = [engine.template(i, model) for i, model in models.items()]
@@ -164,13 +164,13 @@ def test_a_neighbours_shape_counts_as_far_as_it_moves_the_flux():
     moved = np.abs(solve_fluxes(image, weight, wrong).flux - solution.flux)
     # first order: r_e wrong by 2 %
     assert errors == pytest.approx(moved, rel=0.05) and moved[1] > 0.3
-    # what is known of a neighbour that has no covariance is nothing; its own error is not known
+    # a neighbour without covariance adds nothing; its own error is not known
     rows["covariance"][0] = np.nan
     np.testing.assert_array_equal(all_shape_errors(engine, models, rows, solution, templates, weight), [np.nan, 0.0])
 
 
-def test_an_angle_of_which_nothing_is_known_does_not_drown_the_rest():
-    # a round profile: its angle changes nothing, and the fit's variance of it is huge
+def test_an_unconstrained_angle_does_not_affect_the_other_parameters():
+    # a round profile: its angle has no effect, and a huge variance
     engine = engine_of(Grid(scale=0.15, side=61))
     model = model_at(ell=0.0)
     templates = [engine.template(1, model)]

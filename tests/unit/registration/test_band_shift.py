@@ -5,8 +5,9 @@ import logging
 import numpy as np
 import pytest
 from template_battery import SKY, Blur, Grid, psf_of, wcs_of
+from unblend.core.errors import ShiftError
 from unblend.models.rendering import sersic_model
-from unblend.registration.band_shift import FAR_PIXELS, Registration
+from unblend.registration.band_shift import MAX_PHASE_SHIFT_PIXELS, Registration
 
 STACK = np.array([[0.0, -0.06], [0.06, 0.0]])
 GRID = Grid(scale=0.15, side=61, rotation=20.0)
@@ -29,30 +30,30 @@ def drawn(template):
 
 
 @pytest.mark.parametrize("shift", [(0.05, -0.11), (0.9, 0.0)])
-def test_templates_at_a_shift_are_those_of_an_engine_with_that_shift(shift):
+def test_templates_at_a_shift_equal_those_of_an_engine_with_that_shift(shift):
     band = registration()
     band.templates((0.0, 0.0))
     found = band.templates(shift)
     assert [template.id for template in found] == [3, 7]
     for template in found:
         expected = band.engine(shift).template(template.id, band.models[template.id])
-        # a stamp that is cut one pixel on: 1e-4 of the peak
+        # the stamp is cut one pixel further: 1e-4 of the peak
         assert np.abs(drawn(template) - drawn(expected)).max() < 2e-4 * expected.data.max()
 
 
-def test_transforms_are_made_once_for_shifts_that_are_close():
+def test_transforms_are_computed_once_for_small_shifts():
     band = registration()
-    first = band.shifted((0.0, 0.0))[0]
-    assert band.shifted((0.1, -0.1))[0] is first
-    assert band.shifted((0.15 * (FAR_PIXELS + 1.0), 0.0))[0] is not first
+    first = band.template_maker((0.0, 0.0))[0]
+    assert band.template_maker((0.1, -0.1))[0] is first
+    assert band.template_maker((0.15 * (MAX_PHASE_SHIFT_PIXELS + 1.0), 0.0))[0] is not first
 
 
 SETTINGS = {"references": "auto", "radius": 1.2, "step": 0.06, "max_shift": 0.45}
 TRUE_SHIFT = (0.12, -0.06)
 
 
-def field_with_a_misplaced_source(rng):
-    """Seven galaxies; the light of number 1, the brightest, lies 0.2 arcsec off: an undetected neighbour, say."""
+def field_with_one_offset_source(rng):
+    """Return seven galaxies, of which the brightest is offset by another 0.2 arcsec, as by an undetected neighbour."""
     grid = Grid(scale=0.15, side=161)
     places = [(0.0, 0.0), (6.0, 5.0), (-7.0, 4.0), (5.0, -6.5), (-5.0, -6.0), (0.5, 8.5), (0.0, -8.5)]
     models = {
@@ -67,25 +68,58 @@ def field_with_a_misplaced_source(rng):
     band = Registration(np.zeros(shape), np.ones(shape), wcs_of(grid), psf_of(Blur(3.0)), models, sizes)
     image = rng.normal(size=shape)
     for shift, ids in ((TRUE_SHIFT, [2, 3, 4, 5, 6, 7]), ((TRUE_SHIFT[0] + 0.2, TRUE_SHIFT[1]), [1])):
-        for template in band.shifted(shift)[0](ids, band.shifted(shift)[1]):
+        for template in band.template_maker(shift)[0](ids, band.template_maker(shift)[1]):
             image[template.box.slices] += (3000.0 if template.id == 1 else 1500.0) * template.data
     band.image = image
     return band
 
 
-def test_a_reference_that_no_other_source_agrees_with_is_dropped(caplog):
-    band = field_with_a_misplaced_source(np.random.default_rng(2))
+def test_a_reference_that_disagrees_with_the_other_sources_is_dropped(caplog):
+    band = field_with_one_offset_source(np.random.default_rng(2))
     _, solution = band.solved((0.0, 0.0))
     with caplog.at_level(logging.INFO, logger="unblend"):
         found, used, refined = band.find_shift(SETTINGS, [1, 2, 3], solution)
-    assert used == [2, 3] and refined.message is None and "references 1 lie off" in caplog.text
+    assert used == [2, 3] and refined.message is None and "references 1 disagree" in caplog.text
     # 1500 at a noise of 1 and a FWHM of 3 pixels: 0.01 arcsec a source
     assert refined.shift == pytest.approx(TRUE_SHIFT, abs=0.015)
     assert band.to_arcsec(found.shift) == pytest.approx(TRUE_SHIFT, abs=0.03)
 
 
-def test_references_that_the_user_names_are_not_questioned():
-    band = field_with_a_misplaced_source(np.random.default_rng(2))
+def test_references_named_by_the_user_are_kept():
+    band = field_with_one_offset_source(np.random.default_rng(2))
     _, solution = band.solved((0.0, 0.0))
     _, used, refined = band.find_shift(SETTINGS | {"references": [1]}, [1], solution)
     assert used == [1] and "choose other references" in refined.message
+
+
+def test_flagged_fits_are_references_only_if_there_are_too_few_others():
+    band = field_with_one_offset_source(np.random.default_rng(2))
+    _, solution = band.solved((0.0, 0.0))
+    everything = band.references("auto", 1.2, solution)
+    assert sorted(everything) == [1, 2, 3, 4, 5, 6, 7] and everything[0] == 1
+    band.flagged = frozenset({1, 2, 3, 4})
+    assert sorted(band.references("auto", 1.2, solution)) == [5, 6, 7]
+    # two good fits are not enough
+    band.flagged = frozenset({1, 2, 3, 4, 5})
+    assert band.references("auto", 1.2, solution) == everything
+
+
+def test_fewer_references_than_wanted_are_used():
+    band = field_with_one_offset_source(np.random.default_rng(2))
+    _, solution = band.solved((0.0, 0.0))
+    band.r_e_arcsec = {1: 0.3, 2: 0.3}
+    assert band.references("auto", 1.2, solution) == [1, 2]
+    # of the selections only those with flagged fits find any
+    band.flagged = frozenset({1, 2})
+    assert band.references("auto", 1.2, solution) == [1, 2]
+
+
+def test_errors_of_references():
+    band = field_with_one_offset_source(np.random.default_rng(2))
+    _, solution = band.solved((0.0, 0.0))
+    assert band.references([7, 2], 1.2, solution) == [7, 2]
+    with pytest.raises(ShiftError, match=r"Source 99 in astrometry\.references does not exist: IDs run from 1 to 7"):
+        band.references([2, 99], 1.2, solution)
+    band.r_e_arcsec = {}
+    with pytest.raises(ShiftError, match=r"No source can be an astrometric reference: none is isolated, has S/N > 20"):
+        band.references("auto", 1.2, solution)

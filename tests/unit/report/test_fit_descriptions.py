@@ -30,9 +30,9 @@ def words(table):
     return [[text for _, _, text in row] for row in table]
 
 
-def test_the_head_of_a_group():
-    said = title("7", (7, 9), fit(member(7), member(9)))
-    assert said.split("    ") == [
+def test_the_heading_of_a_group():
+    heading = title("7", (7, 9), fit(member(7), member(9)))
+    assert heading.split("    ") == [
         "Group 7 (2 sources)",
         "chi2 110 for 108 pixels and 8 free parameters",
         "reduced 1.100",
@@ -45,7 +45,7 @@ def test_the_head_of_a_group():
 def test_parameters_with_two_digits_of_their_errors():
     head, row = words(rows((7,), fit(member(7)), 0.1))
     assert head == ["id", "model", "n", 'r_e ["]', "ell", "PA [°]", "flux", "chi2"]
-    # PA turns by half turns; r_e in arcsec
+    # the PA is reduced to 180 degrees; r_e is in arcsec
     assert row[0] == "7" and row[1] == "Sersic" and row[-1] == "1.00"
     assert {"2.00 ± 0.12", "0.500 ± 0.050", "0.25", "10"} <= set(row)
 
@@ -63,7 +63,7 @@ def test_fixed_values_flags_and_other_functions():
     assert table[4] == ["fit on bound, shape uncertain"]
 
 
-def test_members_bear_the_colour_of_their_place_and_own_models_are_named():
+def test_members_have_their_colours_and_user_models_are_labelled():
     table = rows((9, 7), fit(member(7)), 0.1)
     assert [row[0][0] for row in table[1:]] == [0, 1]
     assert words(table)[1] == ["9", "the user's own image"]

@@ -14,7 +14,7 @@ ZOOM = PANEL // SIDE
 
 
 def group(**changes):
-    """A noiseless group: source 7 in the middle, 3 of another group in a corner, one row ignored."""
+    """Return a noiseless group: source 7 in the middle, source 3 of another group in a corner, one row masked."""
     segments = np.zeros((SIDE, SIDE), dtype=int)
     segments[8:12, 8:12], segments[0:3, 0:3] = 7, 3
     ignored = np.zeros((SIDE, SIDE), dtype=bool)
@@ -57,13 +57,13 @@ def is_grey(colour):
 def test_data_model_and_residual_share_one_stretch():
     _, (data, model, residual) = drawn(group())
     sky = pixel(residual, 15, 15)
-    # light is dark: 1000 sigma is black, 0 sigma is the same grey in all three
+    # bright pixels are dark: 1000 sigma is black, and 0 sigma is the same grey in all three panels
     assert pixel(data, 9, 9) == pixel(model, 9, 9) == (0, 0, 0)
     assert is_grey(sky) and 100 < sky[0] < 250
     assert pixel(data, 15, 15) == pixel(model, 15, 15) == sky == pixel(residual, 9, 9)
 
 
-def test_what_the_fit_ignores_is_brown():
+def test_masked_pixels_are_brown():
     _, (data, model, residual) = drawn(group())
     for panel in (data, residual):
         red, green, blue = pixel(panel, SIDE - 1, 5)
@@ -80,28 +80,28 @@ def test_outlines_of_members_and_of_neighbours():
     assert all(is_grey(c) for c in model[left_edge])
 
 
-def test_the_ellipse_holds_half_the_light():
-    """PA 0 is along +y: 6 pixels up, 3 to the side of the centre."""
+def test_the_ellipse_has_the_half_light_radius_and_axis_ratio():
+    """A PA of 0 is along +y: the ellipse extends 6 pixels along y and 3 pixels along x from its centre."""
     _, (_, model, _) = drawn(group(stack=np.zeros((SIDE, SIDE))))
     rows, columns = np.nonzero((model == (11, 111, 184)).all(axis=2))
     assert (rows.max() - rows.min()) / ZOOM == pytest.approx(12.0, abs=1.5 / ZOOM)  # lines are a screen pixel wide
     assert (columns.max() - columns.min()) / ZOOM == pytest.approx(6.0, abs=1.5 / ZOOM)
 
 
-def test_the_id_stands_in_the_data_in_the_colour_of_its_outline():
+def test_the_id_is_in_the_data_panel_in_the_colour_of_its_outline():
     _, (data, _, residual) = drawn(group())
     beside = np.s_[(SIDE - 14) * ZOOM : (SIDE - 12) * ZOOM, 12 * ZOOM : 14 * ZOOM]
     assert (data[beside] == (11, 111, 184)).all(axis=2).sum() > 10  # the strokes of a 7
     assert not (residual[beside] == (11, 111, 184)).all(axis=2).any()
 
 
-def test_words_make_the_picture_longer():
+def test_more_rows_of_text_make_the_picture_longer():
     rgb, _ = drawn(group())
     longer, _ = drawn(group(rows=group().rows * 2))
     assert longer.shape[0] == rgb.shape[0] + 2 * 17 and longer.shape[1] == rgb.shape[1]
 
 
-def test_a_png_bears_text_and_is_always_the_same():
+def test_a_png_has_metadata_and_is_reproducible():
     png = picture_png(group(), {"key": "abc"})
     assert png == picture_png(group(), {"key": "abc"})
     assert Image.open(io.BytesIO(png)).info["key"] == "abc"

@@ -16,24 +16,24 @@ def test_failed_groups_come_first_then_the_worst_chi2():
     assert re.findall(r'<article id="group-(\d+)"', page) == ["3", "2", "4", "1"]
 
 
-def test_pictures_lie_beside_the_page_and_are_loaded_when_seen():
+def test_pictures_are_next_to_the_page_and_loaded_when_visible():
     page = sheet([card("12", 1.0)])
     assert '<img loading="lazy" width="900" height="400"' in page and 'src="12/fit.png"' in page
     assert "http" not in page and "file:" not in page
 
 
-def test_flags_in_sentences_with_the_source():
+def test_flags_are_described_with_their_source():
     page = sheet([card("5", 1.0, bits=Flag.FIT_ON_BOUND, members=(5, 8))])
     assert page.count("<b>8</b> A parameter of the fit ended on its bound.") == 1
     assert 'data-ids="5 8"' in page and "fit on bound" in page
     assert "1 groups of 2 sources" in page and "1 have a flag" in page
 
 
-def test_a_group_without_a_picture_says_so():
+def test_a_group_without_a_picture_has_a_note():
     page = sheet([card("5", 1.0, size=None)])
     assert "<img" not in page and "There is no picture" in page
 
 
-def test_a_thousand_groups_make_a_light_page():
-    # the text alone: pictures are loaded when they come into view
+def test_the_page_of_a_thousand_groups_is_small():
+    # only the text: pictures are loaded when they come into view
     assert len(sheet([card(str(i), 1.0) for i in range(1, 1001)])) < 600_000

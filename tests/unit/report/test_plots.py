@@ -11,7 +11,7 @@ SHAPE = (30, 45)
 
 
 def drawn(figure):
-    """Draw a figure to its end: mistakes come out when it is drawn."""
+    """Return a figure as a PNG file: some errors occur only when it is drawn."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=40)
     return buffer.getvalue()

@@ -15,7 +15,7 @@ from unblend.simulation.fields import Field
 
 @pytest.fixture(scope="module")
 def small() -> Field:
-    """The example without f814w and with a sixth of its galaxies."""
+    """Return the example without f814w and with a sixth of its galaxies."""
     return example_field.draw_example(np.random.default_rng(4), small_spec())
 
 
@@ -25,7 +25,7 @@ def small_spec():
 
 
 def circles(text: str) -> np.ndarray:
-    """Rows of ra, dec, radius of the circles of a region file."""
+    """Return rows of ra, dec, radius of the circles of a region file."""
     return np.array([[float(v) for v in m] for m in re.findall(r"circle\(([\d.]+),(-[\d.]+),([\d.]+)\"\)", text)])
 
 
@@ -33,7 +33,7 @@ def distance(truth: np.ndarray, ra: float, dec: float) -> np.ndarray:
     return np.hypot(*coordinates.offset_arcsec(truth["ra"], truth["dec"], ra, dec))
 
 
-def test_the_bands_are_on_the_grids_of_the_contract():
+def test_the_bands_have_the_expected_grids():
     bands = {b.name: b for b in example_field.band_specs()}
     assert list(bands) == ["f814w", "f125w", "f160w", "ks", "irac-ch1", "irac-ch2"]
     assert [b.pixel_arcsec for b in bands.values()] == [0.06, 0.06, 0.06, 0.15, 0.6, 0.6]
@@ -41,13 +41,13 @@ def test_the_bands_are_on_the_grids_of_the_contract():
     assert all(sum(c.fraction for c in b.psf) == pytest.approx(1.0) for b in bands.values())
 
 
-def test_the_target_is_where_the_config_says(small):
+def test_the_target_is_at_the_centre_of_the_field(small):
     target = small.truth[small.truth["kind"] == "target"][0]
     assert (target["ra"], target["dec"]) == example_field.CENTRE
     assert target["neighbour_arcsec"] < 1.7  # within one FWHM of IRAC
 
 
-def test_the_manual_circle_is_a_source_that_only_the_blurred_bands_show(small):
+def test_the_manual_circle_is_a_source_that_is_detected_only_in_the_infrared_bands(small):
     (ra, dec, radius), = circles(example_field.region_files(small)["det_manual.reg"])  # fmt: skip
     red = small.truth[distance(small.truth, ra, dec) < radius]
     assert list(red["kind"]) == ["red"]
@@ -60,7 +60,7 @@ def test_the_merge_circle_touches_one_galaxy_only(small):
     assert np.min(distance(others, ra, dec) - others["r_e_arcsec"]) > radius + 1.0
 
 
-def test_border_circles_cover_what_is_seen_beyond_the_detection_image(small):
+def test_border_circles_cover_the_sources_beyond_the_detection_image(small):
     found = circles(example_field.region_files(small)["mask_border.reg"])
     outside = small.truth[~small.truth["in_field"] & (small.truth["snr_irac-ch1"] > 10.0)]
     assert len(outside) >= 3
@@ -68,7 +68,7 @@ def test_border_circles_cover_what_is_seen_beyond_the_detection_image(small):
         assert np.min(np.hypot(*coordinates.offset_arcsec(found[:, 0], found[:, 1], row["ra"], row["dec"]))) < 1e-2
 
 
-def test_simulation_circles_are_dark_and_apart(small):
+def test_empty_circles_are_faint_and_do_not_overlap(small):
     found = circles(example_field.region_files(small)["irac-ch1-sim.reg"])
     assert len(found) == 20
     east, north = coordinates.offset_arcsec(found[:, 0], found[:, 1], *example_field.CENTRE)
@@ -91,7 +91,7 @@ def test_defects_are_under_the_bad_regions(small):
     trail = Path(np.column_stack(coordinates.offset_arcsec(ra, dec, cra, cdec)))
     east, north = coordinates.offset_arcsec(*sky, cra, cdec)
     covered = trail.contains_points(np.column_stack([east, north])) | (np.hypot(east, north) < radius)
-    # 9 rms are 5.6 sigma in the noisier strip: none in 33 000 pixels, so every hit is a defect
+    # 9 rms are 5.6 sigma in the noisier columns, where none of 33 000 pixels exceeds it by chance
     assert len(rows) > 300 and covered.all()
     assert np.isnan(band.image).sum() >= 24 + 35
 
@@ -103,7 +103,7 @@ def test_stack_psf_has_unit_sum_and_lies_between(small):
     assert peaks[0] < stack.max() < peaks[1]
 
 
-def test_script_writes_the_same_bytes_and_keeps_a_users_regions(tmp_path, monkeypatch):
+def test_the_script_is_reproducible_and_keeps_existing_regions(tmp_path, monkeypatch):
     specs = {"f125w": (140, 140), "f160w": (140, 140), "ks": (460, 460), "irac-ch1": (128, 128), "irac-ch2": (128, 128)}
     spec = small_spec()
     bands = tuple(replace(b, shape=specs[b.name]) for b in spec.bands)

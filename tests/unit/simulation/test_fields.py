@@ -41,7 +41,7 @@ def galaxy(**shape: float) -> SimulatedSource:
 
 
 def moments(stamp: np.ndarray) -> tuple[float, float, float, float, float]:
-    """Centroid (y, x) and second moments yy, xx, yx of a stamp."""
+    """Return the centroid (y, x) and the second moments yy, xx, yx of a stamp."""
     y, x = np.indices(stamp.shape)
     total = stamp.sum()
     cy, cx = (y * stamp).sum() / total, (x * stamp).sum() / total
@@ -57,14 +57,14 @@ def moments(stamp: np.ndarray) -> tuple[float, float, float, float, float]:
         (90.0, False, (1, 0), (0, 1)),  # +Y points east
     ],
 )
-def test_band_wcs_turns_and_flips(rotation, flipped, up, right):
+def test_band_wcs_is_rotated_and_flipped(rotation, flipped, up, right):
     wcs = fields.band_wcs(replace(SHARP, rotation_deg=rotation, flipped=flipped), CENTRE)
     jacobian = coordinates.sky_jacobian(wcs, 100.0, 100.0) / 0.06
     assert jacobian[:, 0] == pytest.approx(up, abs=1e-6)
     assert jacobian[:, 1] == pytest.approx(right, abs=1e-6)
 
 
-def test_band_wcs_puts_the_phase_into_the_centre():
+def test_band_wcs_moves_the_centre_by_the_phase():
     y, x = coordinates.sky_to_pixel(fields.band_wcs(BLURRED, CENTRE), *[np.array([c]) for c in CENTRE])
     assert (y[0], x[0]) == pytest.approx((20.3, 20.8), abs=1e-8)
 
@@ -72,10 +72,10 @@ def test_band_wcs_puts_the_phase_into_the_centre():
 @pytest.mark.parametrize(
     "shape", [{"n": 0.5, "r_e_arcsec": 0.3}, {"n": 4.0, "r_e_arcsec": 0.2, "q": 0.6, "pa_deg": 30.0}]
 )
-def test_a_bright_source_holds_its_light(shape):
+def test_the_stamp_of_a_source_contains_its_light(shape):
     spec = replace(SHARP, shape=(601, 601))
     _, stamp = fields.draw_source(galaxy(**shape), spec, fields.band_wcs(spec, CENTRE))
-    # the stamp ends where 99.9 % of the profile is held
+    # the stamp contains 99.9 % of the profile
     assert stamp.sum() == pytest.approx(1.0, abs=1.0e-3)
 
 
@@ -87,7 +87,7 @@ def test_light_lands_at_the_sky_position_plus_the_shift(spec):
     y, x = coordinates.sky_to_pixel(wcs, np.array([source.ra]), np.array([source.dec]))
     cy, cx = moments(stamp)[:2]
     expected = y[0] + spec.shift_arcsec[1] / spec.pixel_arcsec, x[0] + spec.shift_arcsec[0] / spec.pixel_arcsec
-    assert (cy + box.y0, cx + box.x0) == pytest.approx(expected, abs=1e-4)  # Gaussian PSF: the stamp cuts nothing
+    assert (cy + box.y0, cx + box.x0) == pytest.approx(expected, abs=1e-4)  # the stamp contains the whole PSF
 
 
 def test_position_angle_runs_from_north_to_east():
@@ -103,7 +103,7 @@ def test_half_of_the_light_is_inside_the_ellipse_of_semi_major_r_e():
     spec = replace(SHARP, pixel_arcsec=0.03, psf=(PsfComponent(1.0, 0.03),))
     _, stamp = fields.draw_source(galaxy(n=1.0, r_e_arcsec=0.6, q=0.5, pa_deg=0.0), spec, fields.band_wcs(spec, CENTRE))
     y, x = (np.indices(stamp.shape).T - (np.array(stamp.shape) - 1) / 2).T * 0.03
-    # PSF and pixel, a twentieth of r_e, move light over the ellipse's edge by less than a hundredth
+    # PSF and pixel are a twentieth of r_e and move less than a hundredth of the light out of the ellipse
     assert stamp[y**2 + (x / 0.5) ** 2 < 0.6**2].sum() == pytest.approx(0.5, abs=0.01)
 
 
@@ -127,11 +127,11 @@ def test_the_psf_image_is_a_star_on_a_pixel(spec):
     half = psf.shape[0] // 2
     middle = (stamp.shape[0] - 1) // 2
     cut = stamp[middle - half : middle + half + 1, middle - half : middle + half + 1]
-    # the PSF image is normalised to its own sum; what lies outside is below 3e-3 of this Moffat's light
+    # the PSF image is normalised to its sum; less than 3e-3 of the light of this Moffat profile is outside
     assert psf == pytest.approx(cut / cut.sum(), abs=1e-5 * psf.max() + 1e-6)
 
 
-def test_oversampled_psf_holds_the_native_pixel():
+def test_oversampled_psf_includes_the_native_pixel():
     spec = replace(SHARP, psf_oversampling=3, psf_shape=(91, 91))
     wcs = fields.band_wcs(spec, CENTRE)
     fine, native = fields.draw_psf(spec, wcs), fields.draw_psf(SHARP, wcs)
@@ -145,8 +145,8 @@ def test_psf_offset_moves_the_centroid_of_an_even_array():
     assert (cy, cx) == pytest.approx((15.8, 15.3), abs=1e-4)
 
 
-def test_noise_keeps_its_rms_when_correlated():
-    noise = fields.correlated_noise(np.random.default_rng(5), (400, 400), 0.6)
+def test_correlated_noise_has_unit_rms():
+    noise = fields.draw_correlated_noise(np.random.default_rng(5), (400, 400), 0.6)
     assert noise.std() == pytest.approx(1.0, abs=0.01)  # 160 000 pixels: 0.003
     assert 0.40 < np.mean(noise[:, 1:] * noise[:, :-1]) < 0.50
 
@@ -157,9 +157,9 @@ def test_flux_sigma_is_the_scatter_of_matched_filter_fluxes(sigma_pixels):
     template = np.exp(-0.5 * (y**2 + x**2) / 2.0**2)
     template /= template.sum()
     rng = np.random.default_rng(6)
-    draws = [2.0 * fields.correlated_noise(rng, template.shape, sigma_pixels) for _ in range(1500)]
+    draws = [2.0 * fields.draw_correlated_noise(rng, template.shape, sigma_pixels) for _ in range(1500)]
     fluxes = [np.sum(template * d) / np.sum(template**2) for d in draws]
-    # the error of a scatter of 1500 draws is 1.8 %
+    # the scatter of 1500 realizations is known to 1.8 %
     assert fields.flux_sigma(template, 2.0, sigma_pixels) == pytest.approx(np.std(fluxes), rel=0.06)
 
 
@@ -198,7 +198,7 @@ def test_draw_field_is_repeatable_and_its_bands_independent():
     assert not np.array_equal(first.bands["blurred"].image, changed.bands["blurred"].image)
 
 
-def test_truth_table_says_what_was_drawn():
+def test_truth_table_describes_what_was_drawn():
     spec = FieldSpec(CENTRE, (SHARP, BLURRED), "sharp", 30.0, n_galaxies=0, special=(star(), star(9.0, 0.0, mag=23.0)))
     truth = fields.draw_field(spec, np.random.default_rng(8)).truth
     assert list(truth["id"]) == [1, 2] and list(truth["is_star"]) == [True, True]
@@ -210,7 +210,7 @@ def test_truth_table_says_what_was_drawn():
     assert truth["snr_sharp"][1] == 0.0 < truth["snr_blurred"][1]
 
 
-def test_a_measured_psf_draws_what_its_analytic_twin_draws():
+def test_a_measured_psf_gives_the_same_image_as_its_analytic_profile():
     fine = replace(SHARP, psf_oversampling=4, psf_shape=(120, 122), psf_offset_pixels=(1.3, -2.6), rotation_deg=20.0)
     wcs = fields.band_wcs(fine, CENTRE)
     centre = (119 / 2 + 1.3, 121 / 2 - 2.6)

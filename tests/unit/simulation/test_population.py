@@ -24,7 +24,7 @@ def test_passive_and_dusty_galaxies_are_redder():
     assert colour(0.0, 1.0) > colour(0.0, 0.0) + 0.5
 
 
-def test_stars_are_faint_in_irac():
+def test_stars_are_fainter_in_irac():
     mags = sources.star_magnitudes(np.array([1.54, 3.6]), 20.0, reference_um=1.54)
     assert mags == pytest.approx([20.0, 21.15])
 
@@ -35,7 +35,7 @@ def test_counts_are_steeper_at_the_bright_end():
     slopes = np.diff(np.log10(counts))
     assert mags.min() >= 20.0 and mags.max() <= 26.0
     # slope of log N between 20.5 and 21.5: 0.36 - 0.0125 * 2; between 24.5 and 25.5: 0.36 - 0.0125 * 10
-    assert slopes[0] == pytest.approx(0.335, abs=0.03)  # 3000 counts in the first bin: 0.01 dex of noise
+    assert slopes[0] == pytest.approx(0.335, abs=0.03)  # 3000 galaxies in the first bin: 0.01 dex of noise
     assert slopes[-1] == pytest.approx(0.235, abs=0.02)
 
 
@@ -80,5 +80,5 @@ def test_population_keeps_its_distances_and_its_order():
 
 def test_a_crowded_square_has_no_room():
     big = sources.SimulatedSource(*CENTRE, r_e_arcsec=10.0)
-    with pytest.raises(ValueError, match="no room for another source in 4"):
-        sources.place(np.random.default_rng(3), big, [big], centre=CENTRE, side_arcsec=4.0)
+    with pytest.raises(ValueError, match="no room for another source in a square of 4 arcsec"):
+        sources.place_source(np.random.default_rng(3), big, [big], centre=CENTRE, side_arcsec=4.0)

@@ -39,18 +39,18 @@ def true_table(flux: np.ndarray, band: str = "irac-ch1") -> np.ndarray:
     return table
 
 
-def test_the_nearest_within_the_radius_is_taken_once():
+def test_the_nearest_source_within_the_radius_is_matched_once():
     matched = truth.match_positions(sky((0, 0, 1), (5, 0, 1), (9, 0, 1)), sky((5.1, 0, 1), (0, 0.05, 1), (9, 0.4, 1)))
     assert list(matched) == [1, 0, -1]
 
 
-def test_a_faint_neighbour_does_not_steal_a_bright_galaxy():
+def test_a_bright_galaxy_is_not_matched_with_a_faint_neighbour():
     # one detection at 0.12" from a bright galaxy and 0.08" from one a hundred times fainter
     matched = truth.match_positions(sky((0, 0, 100), (0.2, 0, 1)), sky((0.12, 0, 100)))
     assert list(matched) == [0, -1]
 
 
-def test_a_flux_that_is_nan_or_negative_still_matches():
+def test_a_source_with_a_nan_or_negative_flux_is_matched():
     matched = truth.match_positions(sky((0, 0, 5), (9, 0, 5)), sky((0, 0.1, np.nan), (9, 0, -1)))
     assert list(matched) == [0, 1]
 
@@ -69,22 +69,22 @@ def test_expected_are_bright_galaxies_on_the_image():
     assert list(truth.is_expected(table, "h")) == [True, False, False, False, False]
 
 
-def test_scatter_of_known_deviations():
+def test_deviations_by_hand():
     # deviations -2 … +2 per cent of 100, errors 1: pulls -2 … +2, median absolute deviation 1
-    found = truth.scatter(np.array([98.0, 99, 100, 101, 102]), np.ones(5), np.full(5, 100.0))
+    found = truth.flux_deviations(np.array([98.0, 99, 100, 101, 102]), np.ones(5), np.full(5, 100.0))
     assert (found.number, found.bias) == (5, 0.0)
     assert found.pull_sigma == pytest.approx(1.4826)
     assert found.pull_rms == pytest.approx(np.sqrt(2.0))
     assert found.bias_err == pytest.approx(1.2533 * 0.014826 / np.sqrt(5))
 
 
-def test_scatter_of_nothing_is_nan():
-    found = truth.scatter(np.zeros(0), np.zeros(0), np.zeros(0))
+def test_deviations_without_fluxes_are_nan():
+    found = truth.flux_deviations(np.zeros(0), np.zeros(0), np.zeros(0))
     assert found.number == 0 and np.isnan([found.bias, found.pull_sigma, found.pull_rms]).all()
 
 
 def test_two_fluxes_have_no_width():
-    found = truth.scatter(np.array([9.0, 11.0]), np.ones(2), np.full(2, 10.0))
+    found = truth.flux_deviations(np.array([9.0, 11.0]), np.ones(2), np.full(2, 10.0))
     assert found.bias == 0.0 and found.pull_rms == 1.0
     assert np.isnan([found.bias_err, found.pull_sigma]).all()
 
@@ -104,19 +104,19 @@ def test_gaussian_errors_give_unit_pulls_and_no_bias():
 def test_bins_follow_the_true_flux_over_the_error():
     true = np.array([5.0, 30.0, 200.0])
     found = catalogue(3)
-    found["flux_irac-ch1"] = [90.0, 30.0, 200.0]  # the first scatters up by far: it stays in its bin
+    found["flux_irac-ch1"] = [90.0, 30.0, 200.0]  # the first flux is far too high but stays in its bin
     numbers = [part.number for _, _, part in truth.check_band(true_table(true), found, np.arange(3), "irac-ch1").bins]
     assert numbers == [0, 1, 0, 1, 0, 1]
 
 
-def test_what_says_itself_that_it_is_not_whole_is_left_out():
+def test_flagged_and_missing_fluxes_are_not_counted():
     found = catalogue(5)
     found["flux_irac-ch1"] = [10, np.nan, 10, 10, 10]
     found["flag_irac-ch1"] = [Flag.FIT_RETRIED, Flag.NO_PIXELS, Flag.PARTLY_MASKED, 0, 0]
     found["err_irac-ch1"][3] = np.nan
     check = truth.check_band(true_table(np.full(6, 10.0)), found, np.array([0, 1, 2, 3, 4, -1]), "irac-ch1")
     assert list(check.index) == [0, 4]
-    assert check.left_out == 3
+    assert check.not_counted == 3
 
 
 def test_bands_are_those_of_both_tables():
@@ -124,7 +124,7 @@ def test_bands_are_those_of_both_tables():
     assert truth.band_names(names, ("id", "flux_irac-ch1", "flux_x", "flux_ks")) == ["irac-ch1", "ks"]
 
 
-def test_report_names_the_worst():
+def test_the_report_lists_the_largest_pulls():
     found = catalogue(3)
     found["flux_irac-ch1"] = [25, 31.0, 142.0]
     true = true_table(np.array([25.0, 30.0, 100.0]))

@@ -1,63 +1,63 @@
-// Every band: image, model, residual; the search for its shift; its Monte Carlo. And the fits, and the time.
+// The sections of the bands (image, model, residual, shift search, Monte Carlo), of the fits, and of the run time.
 "use strict";
-const DRAWN = []; // what must be drawn again when the stretch changes
+const DRAWN = []; // functions that draw the panels again when the stretch changes
 
 function panels(panel, circles) {
   const canvases = ["image", "model", "image − model"].map(() => html("canvas"));
-  const rings = svg("svg", { viewBox: `0 0 ${panel.width} ${panel.height}`, class: "marks rings" },
+  const circleMarks = svg("svg", { viewBox: `0 0 ${panel.width} ${panel.height}`, class: "marks rings" },
     circles.map(([y, x, r]) => svg("circle", { cx: x + 0.5, cy: panel.height - y - 0.5, r })));
-  const seek = (event) => {
+  const openNearest = (event) => {
     const box = event.currentTarget.getBoundingClientRect();
     const x = (event.clientX - box.left) / box.width * panel.width, y = panel.height * (1 - (event.clientY - box.top) / box.height);
-    let best = null, least = Infinity;
+    let nearest = null, least = Infinity;
     DATA.sources.id.forEach((id, row) => {
-      const far = known(panel.x[row]) && known(panel.y[row]) ? Math.hypot(panel.x[row] + 0.5 - x, panel.y[row] + 0.5 - y) : Infinity;
-      if (far < least) [best, least] = [id, far];
+      const distance = known(panel.x[row]) && known(panel.y[row]) ? Math.hypot(panel.x[row] + 0.5 - x, panel.y[row] + 0.5 - y) : Infinity;
+      if (distance < least) [nearest, least] = [id, distance];
     });
-    if (least * panel.scale < 3) location.hash = `source-${best}`;
+    if (least * panel.scale < 3) location.hash = `source-${nearest}`;
   };
-  const shown = ["image", "model", "image − model"].map((said, k) => html("figure", {}, html("figcaption", {}, said),
-    html("div", { class: "field", style: `aspect-ratio: ${panel.width} / ${panel.height}`, onclick: seek }, canvases[k], k === 2 ? rings : null)));
+  const shown = ["image", "model", "image − model"].map((name, k) => html("figure", {}, html("figcaption", {}, name),
+    html("div", { class: "field", style: `aspect-ratio: ${panel.width} / ${panel.height}`, onclick: openNearest }, canvases[k], k === 2 ? circleMarks : null)));
   const row = html("div", { class: "panels" }, shown);
   const draw = async () => {
     const { image, residual } = await panelLevels(panel), factor = Math.max(1, Math.ceil(panel.width / WIDEST));
     const layers = [image, residual], paint = painterOf(panel);
-    // A masked pixel keeps its light in the image, tinted; nothing is known of it in the others.
+    // The image shows masked pixels with a tint; in the model and the residual they have no value.
     drawSquares(canvases[0], panel, factor, layers, (bytes, at, [data], masked) => paint(bytes, at, data, masked));
-    drawSquares(canvases[1], panel, factor, layers, (bytes, at, [data, left]) => paint(bytes, at, data - left, false));
-    drawSquares(canvases[2], panel, factor, layers, (bytes, at, [, left]) => paint(bytes, at, left, false));
+    drawSquares(canvases[1], panel, factor, layers, (bytes, at, [data, rest]) => paint(bytes, at, data - rest, false));
+    drawSquares(canvases[2], panel, factor, layers, (bytes, at, [, rest]) => paint(bytes, at, rest, false));
   };
   whenSeen(row, () => { DRAWN.push(draw); draw(); });
   return row;
 }
 
 function bandSummary() {
-  const head = ["band", "pixel [″]", "noise", "correlation", "Monte Carlo / formal", "adopted factor", "shift X, Y [″]", "constant", "left out [%]", "above 5 σ"];
+  const head = ["band", "pixel [″]", "noise", "correlation", "Monte Carlo / formal", "adopted factor", "shift X, Y [″]", "background level", "masked as unmodelled flux [%]", "above 5 σ"];
   const rows = DATA.bands.map((band) => {
     const { simulated, noise, shift } = band, bright = band.columns.snr.filter((s) => s > 5).length;
     return html("tr", {}, html("th", {}, html("a", { href: `#band-${band.name}` }, band.name)), html("td", {}, digits(band.scale / band.binned)),
       html("td", {}, digits(noise.rms)), html("td", {}, fixed(noise.lag, 2)),
       html("td", {}, withError(simulated.ratio, simulated.ratio_err, 2)), html("td", {}, fixed(simulated.scale, 2)),
-      html("td", {}, `${fixed(shift.adopted[0], 3)}, ${fixed(shift.adopted[1], 3)}`), html("td", {}, digits(noise.constant)),
-      html("td", {}, noise.left === null ? "" : fixed(100 * noise.left, 1)),
+      html("td", {}, `${fixed(shift.adopted[0], 3)}, ${fixed(shift.adopted[1], 3)}`), html("td", {}, digits(noise.background)),
+      html("td", {}, noise.masked_fraction === null ? "" : fixed(100 * noise.masked_fraction, 1)),
       html("td", {}, `${bright} of ${DATA.sources.id.length}`));
   });
-  return html("div", { class: "wide" }, html("table", { class: "numbers" }, html("thead", {}, html("tr", {}, head.map((said) => html("th", {}, said)))), html("tbody", {}, rows)));
+  return html("div", { class: "wide" }, html("table", { class: "numbers" }, html("thead", {}, html("tr", {}, head.map((name) => html("th", {}, name)))), html("tbody", {}, rows)));
 }
 
-function shiftWords(shift) {
-  const said = [];
+function shiftResults(shift) {
+  const sentences = [];
   if (shift.grid) {
     const [dx, dy] = shift.grid.best, references = shift.grid.references;
-    said.push(`Search: least χ² at ${fixed(dx, 3)}, ${fixed(dy, 3)} arcsec (references ${references.slice(0, 8).join(", ")}${references.length > 8 ? " …" : ""}).`);
+    sentences.push(`Shift search: minimum of χ² at ${fixed(dx, 3)}, ${fixed(dy, 3)} arcsec (references ${references.slice(0, 8).join(", ")}${references.length > 8 ? " …" : ""}).`);
   }
   if (shift.common) {
     const [[dx, dy], [ex, ey]] = [shift.common.offset, shift.common.error];
-    said.push(`Bright sources (${shift.common.used}): ${fixed(dx, 3)} ± ${fixed(ex, 3)}, ${fixed(dy, 3)} ± ${fixed(ey, 3)} arcsec left at the adopted shift.`);
+    sentences.push(`Mean offset of ${shift.common.used} bright sources at the adopted shift: ${fixed(dx, 3)} ± ${fixed(ex, 3)}, ${fixed(dy, 3)} ± ${fixed(ey, 3)} arcsec.`);
   }
-  const loud = [shift.message, shift.recommendation].filter(Boolean);
-  if (!loud.length && shift.common) said.push("No other shift is recommended.");
-  return [loud.map((text) => html("p", { class: "warn" }, text)), said.length ? html("p", {}, said.join(" ")) : null];
+  const warnings = [shift.message, shift.recommendation].filter(Boolean);
+  if (!warnings.length && shift.common) sentences.push("No other shift is recommended.");
+  return [warnings.map((text) => html("p", { class: "warn" }, text)), sentences.length ? html("p", {}, sentences.join(" ")) : null];
 }
 
 function buildBands(section) {
@@ -71,42 +71,42 @@ function buildBands(section) {
   const large = html("input", { type: "checkbox", onchange: (event) => document.body.classList.toggle("large", event.target.checked) });
   document.querySelector("nav").append(html("label", { class: "stretch" }, "black at ", choice), html("label", {}, large, " large panels"));
   section.append(bandSummary(),
-    html("p", { class: "soft" }, "Noise and constant in image units; correlation of neighbouring pixels; the adopted factor multiplies the formal errors; left out are pixels that may hold light of no modelled source. All images of a band are on one stretch, black is light; brown is masked; yellow circles are where the Monte Carlo takes its noise. A click on a source opens its card."));
+    html("p", { class: "soft" }, "Noise and background level are in image units. The correlation is that of neighbouring pixels. The adopted factor multiplies the formal errors. Pixels that may contain flux of sources without a model are masked as unmodelled flux. All images of a band have the same stretch: bright pixels are black, masked pixels brown. Yellow circles show where the Monte Carlo takes its noise. Click on a source to open its card."));
   for (const band of DATA.bands) {
     const found = band.shift, { ratio, ratio_err: error, circles } = band.simulated;
-    section.append(html("div", { class: "band", id: `band-${band.name}` }, html("h3", {}, band.name, html("span", { class: "soft" }, ` black at ${digits(band.high, 2)} σ of the noise${band.binned > 1 ? `, ${band.binned} × ${band.binned} pixels averaged` : ""}`)), panels(band, band.circles), shiftWords(found),
-      html("div", { class: "row" }, found.grid ? chi2Plot(found.grid) : null, found.offsets ? html("figure", {}, offsetsPlot(band), html("figcaption", {}, "From a linear fit to each source. Red: the scale; pale: less sure than the red arrow is long.")) : null,
+    section.append(html("div", { class: "band", id: `band-${band.name}` }, html("h3", {}, band.name, html("span", { class: "soft" }, ` black at ${digits(band.high, 2)} σ of the noise${band.binned > 1 ? `, ${band.binned} × ${band.binned} pixels averaged` : ""}`)), panels(band, band.circles), shiftResults(found),
+      html("div", { class: "row" }, found.grid ? chi2Plot(found.grid) : null, found.offsets ? html("figure", {}, offsetsPlot(band), html("figcaption", {}, "Offsets from a linear fit to each source. Red arrow: scale. Pale arrows: offsets with errors larger than the red arrow.")) : null,
         html("figure", {}, monteCarloPlot(band.simulated), html("figcaption", {}, known(ratio)
-          ? `${circles} circles; ratio of Monte Carlo to formal errors ${fixed(ratio, 2)} ± ${fixed(error, 2)}. Blue: all sources; red: the target; dashed: a Gaussian of unit width.`
-          : `${circles} circles: too few for a ratio.`)), errorsPlot(band))));
+          ? `${circles} circles. Ratio of Monte Carlo to formal errors: ${fixed(ratio, 2)} ± ${fixed(error, 2)}. Blue: all sources; red: the target; dashed: a Gaussian of unit width.`
+          : `${circles} circles, which are too few for a ratio.`)), errorsPlot(band))));
   }
 }
 
 function buildFits(section) {
   const s = DATA.sources, order = s.id.map((_, row) => row).filter((row) => known(s.chi2_red[row])).sort((a, b) => s.chi2_red[b] - s.chi2_red[a]);
-  const troubled = order.filter((row) => s.flag[row] & DATA.trouble), few = Math.max(20, troubled.length);
-  const listed = order.slice(0, few).concat(troubled.filter((row) => order.indexOf(row) >= few));
+  const problems = order.filter((row) => s.flag[row] & DATA.fit_problems), count = Math.max(20, problems.length);
+  const listed = order.slice(0, count).concat(problems.filter((row) => order.indexOf(row) >= count));
   const rows = listed.map((row) => html("tr", { onclick: () => { location.hash = `source-${s.id[row]}`; } },
     html("td", {}, sourceLink(s.id[row])), html("td", {}, html("a", { href: fitPicture(s.group[row]) }, String(s.group[row]))),
     html("td", {}, fixed(s.chi2_red[row], 2)), html("td", {}, fixed(s.n[row], 2)), html("td", {}, fixed(s.r_e_arcsec[row], 3)), html("td", {}, fixed(s.ell[row], 2)),
     html("td", { class: "words" }, flagNames(s.flag[row]).join(", "))));
-  const flagged = s.id.filter((_, row) => s.flag[row] & DATA.trouble).length;
-  section.append(html("p", {}, `${flagged} of ${s.id.length} fits are flagged as retried, replaced, on a bound, poor or out of time. `,
-    "Every fit with its residual: ", html("a", { href: "../imfit/sheet.html" }, "imfit/sheet.html"), "."),
-    panels(DATA.stack, []), html("p", { class: "soft" }, "The stack of the detection images, the fitted models, what is left. Below, the fits with the worst χ² of a source's own segment first; groups are the folders in imfit."),
+  const flagged = s.id.filter((_, row) => s.flag[row] & DATA.fit_problems).length;
+  section.append(html("p", {}, `${flagged} of ${s.id.length} fits are flagged as retried, replaced, on a bound, poor or timed out. `,
+    "All fits with their residuals: ", html("a", { href: "../imfit/sheet.html" }, "imfit/sheet.html"), "."),
+    panels(DATA.stack, []), html("p", { class: "soft" }, "The stack of the detection images, the fitted models, and the residual. The table lists the fits with the worst χ² of a source's own segment first. Groups are the folders in imfit."),
     html("div", { class: "scroll" }, html("table", { class: "numbers", id: "worst" }, html("thead", {}, html("tr", {},
-      ["ID", "group", "χ²", "n", "r_e [″]", "ell"].map((said) => html("th", {}, said)), html("th", { class: "words" }, "flags"))), html("tbody", {}, rows))));
+      ["ID", "group", "χ²", "n", "r_e [″]", "ell"].map((name) => html("th", {}, name)), html("th", { class: "words" }, "flags"))), html("tbody", {}, rows))));
 }
 
 function buildTime(section) {
-  const times = DATA.times, most = Math.max(1e-9, ...times.map((time) => time.clock)), total = times.reduce((sum, time) => sum + time.processor, 0);
+  const times = DATA.times, longest = Math.max(1e-9, ...times.map((time) => time.clock)), total = times.reduce((sum, time) => sum + time.processor, 0);
   if (!times.length) {
-    section.append(html("p", { class: "soft" }, "No benchmark files."));
+    section.append(html("p", { class: "soft" }, "There are no benchmark files."));
     return;
   }
   const rows = times.map((time) => html("tr", {}, html("th", {}, time.rule), html("td", {}, String(time.jobs)), html("td", {}, fixed(time.clock, 1)),
     html("td", {}, fixed(time.processor, 1)), html("td", {}, fixed(time.memory, 0)),
-    html("td", { class: "words" }, html("span", { class: "bar", style: `width: ${(260 * time.clock / most).toFixed(0)}px` }))));
-  section.append(html("table", { class: "numbers" }, html("thead", {}, html("tr", {}, ["rule", "jobs", "clock [s]", "processor [s]", "most memory [MB]", ""].map((said) => html("th", {}, said)))), html("tbody", {}, rows)),
-    html("p", { class: "soft" }, `${fixed(total, 0)} s of processor in all; of each job, the last time that it ran. Jobs side by side share the clock.`));
+    html("td", { class: "words" }, html("span", { class: "bar", style: `width: ${(260 * time.clock / longest).toFixed(0)}px` }))));
+  section.append(html("table", { class: "numbers" }, html("thead", {}, html("tr", {}, ["rule", "jobs", "wall clock [s]", "CPU time [s]", "peak memory [MB]", ""].map((name) => html("th", {}, name)))), html("tbody", {}, rows)),
+    html("p", { class: "soft" }, `Total CPU time ${fixed(total, 0)} s, from the last run of each job. Wall-clock times of parallel jobs overlap.`));
 }

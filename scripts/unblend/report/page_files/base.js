@@ -1,4 +1,4 @@
-// Elements, numbers, pixels: what every part of the page uses.
+// Elements, numbers and pixels: functions for all parts of the page.
 "use strict";
 const DATA = JSON.parse(document.getElementById("data").textContent);
 const PANELS = [DATA.stack, ...DATA.bands];
@@ -21,7 +21,7 @@ const svg = (tag, attributes, ...children) =>
 const sourceLink = (id) => html("a", { href: `#source-${id}`, class: "source" }, String(id));
 const fitPicture = (group) => `../imfit/sheet.html#group-${group}`;
 
-// Do `work` when `node` first comes near the window: a page with a hundred panels draws those that are looked at.
+// Do `work` when `node` first comes near the window, so that of a hundred panels only visible ones are drawn.
 function whenSeen(node, work) {
   new IntersectionObserver((entries, watcher) => {
     if (!entries.some((entry) => entry.isIntersecting)) return;
@@ -63,7 +63,7 @@ function sexagesimal(ra, dec) {
 }
 
 // Pixels -----------------------------------------------------------------------------------------------------------
-// Levels of 8 bits stand for sigma of the noise (page_pixels.py); level 0 for a pixel that is masked or not known.
+// 8-bit levels stand for values in sigma of the noise (report/pixels.py); level 0 is a masked or unknown pixel.
 
 const SIGMAS = Float32Array.from({ length: 256 }, (_, level) =>
   level === 0 ? NaN : DATA.coding.softening * Math.sinh((level - DATA.coding.zero) * DATA.coding.step));
@@ -78,7 +78,7 @@ async function levelsOf(text) {
   const context = canvas.getContext("2d", { willReadFrequently: true });
   context.drawImage(picture, 0, 0);
   const levels = new Uint8Array(width * height);
-  // The file's first row is the image's last; strips, because four bytes a pixel of a large image are too many at once.
+  // The first row of the file is the last of the image. Strips limit the memory: a pixel takes four bytes here.
   const strip = Math.max(1, Math.floor(4e6 / width));
   for (let top = 0; top < height; top += strip) {
     const rows = Math.min(strip, height - top);
@@ -91,7 +91,7 @@ async function levelsOf(text) {
   return { width, height, levels };
 }
 
-// Return the levels of one of the page's images, decoded once.
+// Return the levels of an image of the page, which is decoded once.
 function imageLevels(name) {
   if (!decoded.has(name)) {
     const element = document.getElementById("png:" + name);
@@ -106,8 +106,8 @@ async function panelLevels(panel) {
   return { image: image.levels, residual: residual.levels };
 }
 
-// One stretch for all images of a band: linear in the noise, logarithmic above, black is light. `high` is the sigma that
-// is black: the reader's choice, else the band's own.
+// The stretch of all images of a band: linear in the noise, logarithmic above, bright pixels black. `high` is the level
+// of black in sigma as chosen on the page, or null for that of each band.
 const STRETCH = { low: -2, high: null };
 function painterOf(panel) {
   const low = Math.asinh(STRETCH.low), range = Math.asinh(STRETCH.high || panel.high) - low;

@@ -1,10 +1,10 @@
-// The card of a source: stamps in every band, shape, fluxes, flags in words, neighbours, spectral energy distribution.
+// The card of a source: stamps in all bands, shape, fluxes, flags, neighbours, spectral energy distribution.
 "use strict";
-const STAMP = 132; // pixels of a stamp's side
+const STAMP = 132; // side of a stamp in pixels
 const OFF_IMAGE = [238, 241, 243, 255];
 const KINDS = [["data", "data"], ["removed", "neighbours removed"], ["residual", "residual"]];
 
-// Return the levels of a source's own model in a band as a function of the band's pixel.
+// Return a function of (y, x) that gives the model of a source in a band, in sigma of the noise.
 async function ownModel(panel, row) {
   const tile = (panel.tiles || [])[row];
   if (!tile) return () => 0;
@@ -12,7 +12,7 @@ async function ownModel(panel, row) {
   return (y, x) => (y < y0 || x < x0 || y >= y0 + height || x >= x0 + width ? 0 : SIGMAS[levels[(y - y0) * width + x - x0]]);
 }
 
-// Call `each(at, pixel, y, x)` for the pixels of a stamp: north is up, east left; pixel −1 is off the image.
+// Call `each(at, pixel, y, x)` for the pixels of a stamp with north up and east left; pixel is −1 off the image.
 function overStamp(panel, row, each) {
   const [[ey, ex], [ny, nx]] = panel.jacobian, determinant = ey * nx - ex * ny;
   const step = DATA.sources.side[row] / STAMP, middle = (STAMP - 1) / 2;
@@ -35,9 +35,9 @@ async function drawStamps(panel, row, canvases) {
     pictures[kind] = contexts[kind].createImageData(STAMP, STAMP);
   }
   overStamp(panel, row, (at, pixel, y, x) => {
-    const [data, left] = pixel < 0 ? [NaN, NaN] : [SIGMAS[image[pixel]], SIGMAS[residual[pixel]]];
-    const masked = Number.isNaN(left);
-    const values = { data, residual: left, removed: left + own(y, x) };
+    const [data, rest] = pixel < 0 ? [NaN, NaN] : [SIGMAS[image[pixel]], SIGMAS[residual[pixel]]];
+    const masked = Number.isNaN(rest);
+    const values = { data, residual: rest, removed: rest + own(y, x) };
     for (const kind of Object.keys(canvases))
       if (pixel < 0) pictures[kind].data.set(OFF_IMAGE, at);
       else paint(pictures[kind].data, at, values[kind], masked);
@@ -55,7 +55,7 @@ async function drawColourStamp(row, canvas) {
   context.putImageData(picture, 0, 0);
 }
 
-// Where the source and its neighbours are, drawn over the stamp.
+// Return marks at the positions of the source and its neighbours, drawn over the stamp.
 function stampMarks(row) {
   const { sources, stack } = DATA, side = sources.side[row], marks = svg("svg", { viewBox: `0 0 ${STAMP} ${STAMP}`, class: "marks" });
   const cosine = Math.cos(sources.dec[row] * Math.PI / 180);
@@ -75,7 +75,7 @@ function stampMarks(row) {
 
 function stampTable(row) {
   const draw = [], head = html("tr", {}, html("th"));
-  const rows = KINDS.map(([, said]) => html("tr", {}, html("th", { class: "kind" }, said)));
+  const rows = KINDS.map(([, name]) => html("tr", {}, html("th", { class: "kind" }, name)));
   const canvas = () => html("canvas", { width: STAMP, height: STAMP });
   if (DATA.colour) {
     const colour = canvas();
@@ -124,18 +124,18 @@ function fluxTable(row) {
       html("td", {}, ROW_OF.has(worst) ? sourceLink(worst) : "–"), html("td", {}, ROW_OF.has(worst) ? fixed(c.correlation[row], 2) : "–"),
       html("td", { class: "words" }, own.join(", ")));
   });
-  return html("table", { class: "numbers" }, html("thead", {}, html("tr", {}, head.filter(known).map((said) => html("th", {}, said)), html("th", { class: "words" }, "the band's own flags"))),
+  return html("table", { class: "numbers" }, html("thead", {}, html("tr", {}, head.filter(known).map((name) => html("th", {}, name)), html("th", { class: "words" }, "flags of the band"))),
     html("tbody", {}, rows));
 }
 
 function flagList(row) {
   const bits = DATA.bands.reduce((all, band) => all | band.columns.flag[row], DATA.sources.flag[row]);
   const own = DATA.sources.flag[row];
-  const said = DATA.flags.filter((flag) => bits & flag.bit).map((flag) => {
+  const items = DATA.flags.filter((flag) => bits & flag.bit).map((flag) => {
     const where = own & flag.bit ? "" : ` (${DATA.bands.filter((band) => band.columns.flag[row] & flag.bit).map((band) => band.name).join(", ")})`;
     return html("li", {}, html("b", {}, flag.name), where, ": ", flag.sentence);
   });
-  return said.length ? html("ul", { class: "flags" }, said) : html("p", { class: "soft" }, "No flags.");
+  return items.length ? html("ul", { class: "flags" }, items) : html("p", { class: "soft" }, "No flags.");
 }
 
 const CARDS = new Map(); // id: {node, draw}
@@ -145,7 +145,7 @@ function makeCard(id) {
   const node = html("article", { class: "card", id: `source-${id}` },
     html("h3", {}, `Source ${id}`, mine ? html("span", { class: "target" }, "target") : null,
       html("span", { class: "soft" }, ` ${fixed(DATA.sources.side[row], 1)}″ wide, north up, east left`), close),
-    stamps, html("div", { class: "row" }, shapeTable(row), sedPlot(row), html("div", { class: "said" }, flagList(row))), html("div", { class: "wide" }, fluxTable(row)));
+    stamps, html("div", { class: "row" }, shapeTable(row), sedPlot(row), html("div", { class: "flagged" }, flagList(row))), html("div", { class: "wide" }, fluxTable(row)));
   return { node, draw };
 }
 
@@ -154,7 +154,7 @@ function openCard(id, scroll = true) {
   if (!CARDS.has(id)) {
     const card = makeCard(id);
     CARDS.set(id, card);
-    // Behind the target's, newest first.
+    // The target's card comes first, then the newest.
     const box = document.getElementById("cards"), first = box.querySelector(".card");
     if (first && id !== DATA.target) first.after(card.node);
     else box.prepend(card.node);

@@ -1,4 +1,4 @@
-// Put the page together: the target's card is open, an address #source-12 opens another.
+// Build the page: the target's card is open, and an address #source-12 opens another card.
 "use strict";
 function start() {
   const section = (name) => document.getElementById(name), [ra, dec] = [DATA.position.ra, DATA.position.dec];
@@ -14,7 +14,7 @@ function start() {
     if (asked) openCard(Number(asked[1]));
   };
   addEventListener("hashchange", follow);
-  // A second click on the same source leaves the address as it is and must scroll all the same.
+  // A second click on the same source does not change the address, but must scroll to the card too.
   addEventListener("click", (event) => { if (event.target.closest("a[href^='#source-']")) setTimeout(follow); });
   follow();
   document.body.dataset.ready = "yes";

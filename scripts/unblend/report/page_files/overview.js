@@ -1,9 +1,9 @@
-// The field: colour image or stack, borders of the segments, an ellipse and an ID for every source.
+// The field: colour image or stack, borders of the segments, an ellipse and an ID for each source.
 "use strict";
-const WIDEST = 1000; // pixels of a canvas: wider images are averaged over squares of pixels
-const LABELS = 250; // IDs written at once; of more sources the brightest have theirs
+const WIDEST = 1000; // largest width of a canvas in pixels: wider images are averaged over squares of pixels
+const LABELS = 250; // largest number of IDs: in larger fields only the brightest sources have one
 
-// Return the mean of `value(pixel)` over squares of `factor` pixels, drawn on a canvas by `put(bytes, at, means, masked)`.
+// Average the `layers` over squares of `factor` pixels, and draw each square by `put(bytes, at, means, masked)`.
 function drawSquares(canvas, panel, factor, layers, put) {
   const [nx, ny] = [Math.floor(panel.width / factor), Math.floor(panel.height / factor)];
   [canvas.width, canvas.height] = [nx, ny];
@@ -25,18 +25,18 @@ function drawSquares(canvas, panel, factor, layers, put) {
   context.putImageData(picture, 0, 0);
 }
 
-// Colours of one brightness each (Lupton et al. 2004): the stretch acts on the sum, hues stay; black is dark.
+// Colours after Lupton et al. (2004): the stretch is applied to the sum of the bands and preserves the hue.
 function luptonPainter(weights) {
   const noise = Math.hypot(...weights) / 3, black = STRETCH.high || 30;
   return (bytes, at, means) => {
     const light = weights.map((weight, k) => means[k] * weight);
     const sum = (light[0] + light[1] + light[2]) / 3;
     const bright = Number.isNaN(sum) ? 0 : Math.max(0, Math.asinh(sum / noise / 2) / Math.asinh(black / 2));
-    // In the noise hues mean nothing: they fade below three sigma.
+    // Hues of noise have no meaning: they fade below three sigma.
     const hue = Math.min(1, Math.max(0, sum / noise / 3)) ** 2;
     const colour = light.map((l) => (sum > 0 ? bright * (hue * l / sum + 1 - hue) : 0));
     const most = Math.max(...colour, 1);
-    // Bands come blue first, pixels red first.
+    // The bands are ordered from blue to red, the bytes of a pixel are red, green, blue.
     for (let k = 0; k < 3; k++) bytes[at + k] = 25 + 230 * Math.max(0, colour[2 - k] / most);
     bytes[at + 3] = 255;
   };
@@ -85,7 +85,7 @@ function sourceMarks() {
   return layer;
 }
 
-// A bar of round length, so that a reader knows the scale; and where north and east are.
+// Return a scale bar of round length and arrows to north and east.
 function compass() {
   const { stack } = DATA, goal = stack.width * stack.scale / 6;
   const length = [1, 2, 5, 10, 20, 30, 60, 120, 300, 600].filter((l) => l <= goal).pop() || 1;
@@ -99,10 +99,10 @@ function compass() {
   const node = svg("svg", { viewBox: "0 0 1000 90", class: "compass", preserveAspectRatio: "xMinYMax meet" });
   const bar = 1000 * length / (stack.width * stack.scale);
   node.append(svg("path", { d: `M20,70h${bar}` }), svg("text", { x: 20 + bar / 2, y: 60, "text-anchor": "middle" }, `${length}″`));
-  for (const [said, east, north] of [["N", 0, 1], ["E", 1, 0]]) {
+  for (const [name, east, north] of [["N", 0, 1], ["E", 1, 0]]) {
     const [dx, dy] = toward(east, north), [x, y] = [20 + bar + 70, 60];
     node.append(svg("path", { d: `M${x},${y}l${30 * dx},${30 * dy}` }),
-      svg("text", { x: x + 42 * dx, y: y + 42 * dy + 5, "text-anchor": "middle" }, said));
+      svg("text", { x: x + 42 * dx, y: y + 42 * dy + 5, "text-anchor": "middle" }, name));
   }
   return node;
 }
@@ -111,13 +111,13 @@ function buildOverview(section) {
   const picture = html("canvas"), borders = html("canvas", { class: "over" }), marks = sourceMarks();
   const box = html("div", { class: `field ${DATA.colour ? "dark" : ""}`, style: `aspect-ratio: ${DATA.stack.width} / ${DATA.stack.height}` },
     picture, borders, marks, compass());
-  const toggle = (said, name) => html("label", {}, html("input", { type: "checkbox", checked: true,
-    onchange: (event) => box.classList.toggle("no-" + name, !event.target.checked) }), " ", said);
-  const seen = DATA.colour
-    ? `Colour image of ${DATA.colour.bands.join(", ")} (blue to red); the median bright source is white.`
-    : "The weighted stack of the detection images; black is light.";
+  const toggle = (label, name) => html("label", {}, html("input", { type: "checkbox", checked: true,
+    onchange: (event) => box.classList.toggle("no-" + name, !event.target.checked) }), " ", label);
+  const caption = DATA.colour
+    ? `Colour image of ${DATA.colour.bands.join(", ")} (blue to red). The median bright source is white.`
+    : "The weighted stack of the detection images. Bright pixels are black.";
   section.append(html("div", { class: "controls" }, toggle("segments", "borders"), toggle("sources and IDs", "marks")), box,
-    html("p", { class: "soft" }, `${seen} Outlined: the segments. Red: the target. A click on a source opens its card.`));
+    html("p", { class: "soft" }, `${caption} Segments are outlined. The target is red. Click on a source to open its card.`));
   drawField(picture);
   drawOutlines(borders);
   return () => { drawField(picture); };

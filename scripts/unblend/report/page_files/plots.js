@@ -30,7 +30,7 @@ function plainPower(value) {
   return (factor === 1 ? "" : factor + "×") + "10" + raised;
 }
 
-// A frame with axes; `to` maps data to the drawing. Ranges are [low, high]; a log axis says so.
+// A plot with axes; the functions x and y convert data to the drawing. Ranges are [low, high].
 class Plot {
   constructor({ width = 270, height = 220, x, y, xlabel, ylabel, xlog = false, ylog = false, xticks, yticks, title, left = 48 }) {
     const box = { left, right: 10, top: title ? 24 : 10, bottom: 38 };
@@ -42,17 +42,17 @@ class Plot {
     this.area = { x: box.left, y: box.top, width: w, height: h };
     this.layer = svg("g");
     this.node = svg("svg", { width, height, viewBox: `0 0 ${width} ${height}`, class: "plot", role: "img" });
-    const text = (at, said, more) => svg("text", { x: at[0], y: at[1], fill: SOFT, ...more }, said);
+    const text = (at, content, more) => svg("text", { x: at[0], y: at[1], fill: SOFT, ...more }, content);
     this.node.append(this.layer, svg("rect", { ...this.area, fill: "none", stroke: SOFT, "stroke-width": 0.8 }));
-    for (const [value, said] of xticks || (xlog ? logTicks(...x) : niceTicks(...x))) {
+    for (const [value, label] of xticks || (xlog ? logTicks(...x) : niceTicks(...x))) {
       const at = this.x(value);
       this.node.append(svg("path", { d: `M${at},${box.top + h}v4`, stroke: SOFT }),
-        text([at, box.top + h + 15], said, { "text-anchor": "middle" }));
+        text([at, box.top + h + 15], label, { "text-anchor": "middle" }));
     }
-    for (const [value, said] of yticks || (ylog ? logTicks(...y) : niceTicks(...y))) {
+    for (const [value, label] of yticks || (ylog ? logTicks(...y) : niceTicks(...y))) {
       const at = this.y(value);
       this.node.append(svg("path", { d: `M${box.left},${at}h-4`, stroke: SOFT }),
-        text([box.left - 6, at + 3.5], said, { "text-anchor": "end" }));
+        text([box.left - 6, at + 3.5], label, { "text-anchor": "end" }));
     }
     const middle = box.top + h / 2;
     this.node.append(text([box.left + w / 2, height - 6], xlabel || "", { "text-anchor": "middle" }),
@@ -66,12 +66,12 @@ class Plot {
   }
 }
 
-// The chi2 map of the search for a shift.
+// Return the chi2 map of the shift search.
 function chi2Plot(grid) {
   const offsets = grid.offsets, half = offsets.length > 1 ? (offsets[1] - offsets[0]) / 2 : 0.5;
   const range = [offsets[0] - half, offsets[offsets.length - 1] + half];
   const plot = new Plot({ x: range, y: range, xlabel: "shift along X [arcsec]", ylabel: "shift along Y [arcsec]",
-    title: "χ² of the search for the shift", width: 250, height: 250 });
+    title: "χ² of the shift search", width: 250, height: 250 });
   const flat = grid.chi2.flat().filter(known), least = Math.min(...flat);
   const value = (chi2) => Math.log10(chi2 - least + 1), most = value(Math.max(...flat)) || 1;
   const side = plot.area.width / offsets.length + 0.3;
@@ -86,13 +86,13 @@ function chi2Plot(grid) {
   return plot.node;
 }
 
-// Offsets of bright sources as arrows on the band's pixels.
+// Return the offsets of bright sources as arrows on the pixels of the band.
 function offsetsPlot(band) {
   const found = band.shift.offsets, width = 250, height = 250, margin = 24;
   const scale = Math.min((width - 8) / band.width, (height - margin - 8) / band.height);
-  const sure = found.id.map((_, k) => k).filter((k) => known(found.dx[k]) && known(found.dy[k])
+  const measured = found.id.map((_, k) => k).filter((k) => known(found.dx[k]) && known(found.dy[k])
     && Math.hypot(found.err_dx[k], found.err_dy[k]) < 0.2 && ROW_OF.has(found.id[k]));
-  const sizes = sure.map((k) => Math.hypot(found.dx[k], found.dy[k])).sort((a, b) => a - b);
+  const sizes = measured.map((k) => Math.hypot(found.dx[k], found.dy[k])).sort((a, b) => a - b);
   const typical = sizes.length ? sizes[Math.floor(0.8 * (sizes.length - 1))] : 0.1;
   const unit = [0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1].find((u) => u >= typical) || 1;
   const pixels = 0.14 * width / unit;
@@ -108,7 +108,7 @@ function offsetsPlot(band) {
   const place = (x, y) => [4 + (x + 0.5) * scale, margin + band.height * scale - (y + 0.5) * scale];
   const frame = `offsets-${band.name}`, inside = svg("g", { "clip-path": `url(#${frame})` });
   node.append(svg("clipPath", { id: frame }, svg("rect", { x: 4, y: margin, width: band.width * scale, height: band.height * scale })), inside);
-  for (const k of sure) {
+  for (const k of measured) {
     const row = ROW_OF.get(found.id[k]), [x, y] = place(band.x[row], band.y[row]);
     const group = svg("a", { href: `#source-${found.id[k]}` }, svg("title", {},
       `${found.id[k]}: ${fixed(found.dx[k], 3)} ± ${fixed(found.err_dx[k], 3)}, ${fixed(found.dy[k], 3)} ± ${fixed(found.err_dy[k], 3)} arcsec`),
@@ -122,7 +122,7 @@ function offsetsPlot(band) {
   return node;
 }
 
-// What patches of real noise do to the fluxes, in formal errors: all sources, the target, a Gaussian of unit width.
+// Return the histogram of flux changes of the Monte Carlo in formal errors, for all sources and for the target.
 function monteCarloPlot(found) {
   const total = found.pooled.reduce((a, b) => a + b, 0), own = found.target.reduce((a, b) => a + b, 0);
   const density = (counts, sum) => counts.map((count) => (sum ? count / sum / found.bin : 0));
@@ -138,7 +138,7 @@ function monteCarloPlot(found) {
   return plot.node;
 }
 
-// Formal against Monte Carlo errors of every source.
+// Return the plot of Monte Carlo against formal errors of all sources.
 function errorsPlot(band) {
   const { formal, sim } = band.columns;
   const rows = formal.map((_, k) => k).filter((k) => formal[k] > 0 && sim[k] > 0);
@@ -156,12 +156,12 @@ function errorsPlot(band) {
   return plot.node;
 }
 
-// Fluxes in microjansky against wavelength where every band's is known, else in the order of the bands.
+// Return the fluxes in microjansky against wavelength, or in the order of the bands if a wavelength is not known.
 function sedPlot(row) {
   const bands = DATA.bands.filter((band) => band.columns.ujy);
   const points = bands.map((band, order) => ({ band, order, flux: band.columns.ujy[row], error: band.columns.err_ujy[row] }))
     .filter((point) => known(point.flux) && point.error > 0);
-  if (!points.length) return html("p", { class: "soft" }, bands.length ? "No flux in any band with a zero point." : "No band has a zero point: no fluxes in microjansky.");
+  if (!points.length) return html("p", { class: "soft" }, bands.length ? "There is no flux in any band with a zero point." : "No band has a zero point: there are no fluxes in microjansky.");
   const waves = bands.every((band) => known(band.wavelength));
   for (const point of points) {
     point.x = waves ? point.band.wavelength : point.order;
@@ -176,8 +176,8 @@ function sedPlot(row) {
     xticks: waves ? undefined : bands.map((band, k) => [k, band.name]), width: 340, height: 250, left: 54 });
   for (const point of points) {
     const [at, high, low] = [plot.x(point.x), plot.y(point.top), plot.y(point.low)];
-    const said = svg("title", {}, `${point.band.name}: ${digits(point.flux, 4)} ± ${digits(point.error)} µJy`);
-    plot.draw(svg("g", { stroke: point.limit ? SOFT : BLUE, fill: BLUE, "stroke-width": 1.3 }, said, point.limit
+    const tooltip = svg("title", {}, `${point.band.name}: ${digits(point.flux, 4)} ± ${digits(point.error)} µJy`);
+    plot.draw(svg("g", { stroke: point.limit ? SOFT : BLUE, fill: BLUE, "stroke-width": 1.3 }, tooltip, point.limit
       ? svg("path", { d: `M${at - 5},${high}h10M${at},${high}V${low}m-3,-5l3,5l3,-5`, fill: "none" })
       : [svg("path", { d: `M${at - 3},${high}h6M${at},${high}V${low}M${at - 3},${low}h6` }),
         svg("circle", { cx: at, cy: plot.y(point.flux), r: 3.4 })]));

@@ -1,10 +1,10 @@
-// The table of all sources: sorted by a click on a column, filtered by words and conditions.
+// The table of all sources, sorted by a click on a column and filtered by words and conditions.
 "use strict";
 const GROUPS = [["snr", "S/N", true], ["flux", "flux and error", false], ["mag", "magnitudes", true], ["shape", "shape", true], ["flags", "flags", true]];
 const COLUMNS = [
-  { key: "id", head: "ID", group: "", value: (row) => DATA.sources.id[row], text: (v) => String(v), what: "number of the source" },
+  { key: "id", head: "ID", group: "", value: (row) => DATA.sources.id[row], text: (v) => String(v), what: "ID of the source" },
   ...DATA.bands.flatMap((band) => [
-    { key: `snr_${band.name}`, head: ["S/N", band.name], group: "snr", value: (row) => band.columns.snr[row], text: (v) => digits(v), what: "flux over its adopted error" }]),
+    { key: `snr_${band.name}`, head: ["S/N", band.name], group: "snr", value: (row) => band.columns.snr[row], text: (v) => digits(v), what: "flux divided by its adopted error" }]),
   ...DATA.bands.flatMap((band) => [
     { key: `flux_${band.name}`, head: ["flux", band.name], group: "flux", value: (row) => band.columns.flux[row], text: (v) => digits(v, 4), what: "total flux in image units" },
     { key: `err_${band.name}`, head: ["error", band.name], group: "flux", value: (row) => band.columns.err[row], text: (v) => digits(v), what: "adopted error in image units" }]),
@@ -13,13 +13,13 @@ const COLUMNS = [
   { key: "n", head: "n", group: "shape", value: (row) => DATA.sources.n[row], text: (v) => fixed(v, 2), what: "Sersic index" },
   { key: "r_e", head: "r_e [″]", group: "shape", value: (row) => DATA.sources.r_e_arcsec[row], text: (v) => fixed(v, 3), what: "half-light radius of the model in arcsec" },
   { key: "chi2", head: "χ²", group: "shape", value: (row) => DATA.sources.chi2_red[row], text: (v) => fixed(v, 2), what: "reduced chi2 of the fit over the source's own segment" },
-  { key: "flags", head: "flags", group: "flags", words: true, value: (row) => flagNames(allFlags(row)).length, text: (_, row) => flagNames(allFlags(row)).join(", "), what: "flags of the fit and of all bands; sorted by their number" },
+  { key: "flags", head: "flags", group: "flags", words: true, value: (row) => flagNames(allFlags(row)).length, text: (_, row) => flagNames(allFlags(row)).join(", "), what: "flags of the fit and of all bands, sorted by their number" },
 ];
 function allFlags(row) {
   return DATA.bands.reduce((all, band) => all | band.columns.flag[row], DATA.sources.flag[row]);
 }
 
-// Return whether a row passes a filter; terms stand side by side and all must hold. Throws what a person should read.
+// Return a function that tells whether a row passes a filter: all terms of `text` must be true. Errors are for the reader.
 function filterOf(text) {
   const tests = text.trim().split(/\s+/).filter(Boolean).map((term) => {
     const condition = term.match(/^([^<>=]+)(<=|>=|<|>|=)(.+)$/);
@@ -30,7 +30,7 @@ function filterOf(text) {
     }
     const [, name, sign, number] = condition, limit = Number(number);
     const column = COLUMNS.find((c) => c.key.toLowerCase() === name.toLowerCase());
-    if (!column) throw new Error(`No column is named ${name}: ${COLUMNS.map((c) => c.key).join(", ")}.`);
+    if (!column) throw new Error(`No column is named ${name}. Columns: ${COLUMNS.map((c) => c.key).join(", ")}.`);
     if (Number.isNaN(limit)) throw new Error(`${number} is not a number.`);
     const holds = { "<": (v) => v < limit, ">": (v) => v > limit, "<=": (v) => v <= limit, ">=": (v) => v >= limit, "=": (v) => v === limit }[sign];
     return (row) => known(column.value(row)) && holds(column.value(row));
@@ -43,7 +43,7 @@ const visibleColumns = () => COLUMNS.filter((column) => !column.group || TABLE.s
 
 function sortedRows(rows, column, down) {
   const values = new Map(rows.map((row) => [row, column.value(row)]));
-  // What is not known comes last, whichever way the others go.
+  // Unknown values come last in either order.
   return rows.sort((a, b) => {
     const [u, v] = [values.get(a), values.get(b)];
     if (!known(u) || !known(v)) return known(v) - known(u);
@@ -52,17 +52,17 @@ function sortedRows(rows, column, down) {
 }
 
 function drawTable() {
-  const head = document.querySelector("#table thead"), body = document.querySelector("#table tbody"), said = document.getElementById("filtered");
+  const head = document.querySelector("#table thead"), body = document.querySelector("#table tbody"), status = document.getElementById("filtered");
   const columns = visibleColumns(), by = COLUMNS.find((column) => column.key === TABLE.sort);
   let rows = DATA.sources.id.map((_, row) => row);
   const total = rows.length;
   try {
     rows = rows.filter(filterOf(TABLE.filter));
-    said.textContent = `${rows.length} of ${total} sources`;
-    said.classList.remove("warn");
+    status.textContent = `${rows.length} of ${total} sources`;
+    status.classList.remove("warn");
   } catch (problem) {
-    said.textContent = problem.message;
-    said.classList.add("warn");
+    status.textContent = problem.message;
+    status.classList.add("warn");
   }
   head.replaceChildren(html("tr", {}, columns.map((column) => html("th", {
     "data-key": column.key, scope: "col", class: column.words ? "words" : "", title: `${column.key}: ${column.what}`,
@@ -84,7 +84,7 @@ function drawTable() {
   markRows();
 }
 function sortBy(column) {
-  // Numbers are looked at from the largest, IDs from the first.
+  // The first click sorts numbers from the largest, IDs from the first.
   TABLE.down = TABLE.sort === column.key ? !TABLE.down : column.key !== "id";
   TABLE.sort = column.key;
   drawTable();
@@ -99,15 +99,15 @@ function markRows() {
 function buildTable(section) {
   const field = html("input", { type: "search", id: "filter", placeholder: "filter: fit_on_bound  chi2>1.3  n<1  !degenerate  12", size: 60,
     oninput: (event) => { TABLE.filter = event.target.value; drawTable(); } });
-  const groups = GROUPS.filter(([name]) => COLUMNS.some((column) => column.group === name)).map(([name, said]) => html("label", {},
+  const groups = GROUPS.filter(([name]) => COLUMNS.some((column) => column.group === name)).map(([name, label]) => html("label", {},
     html("input", { type: "checkbox", checked: TABLE.shown.has(name), "data-group": name,
-      onchange: (event) => { TABLE.shown[event.target.checked ? "add" : "delete"](name); drawTable(); } }), " ", said));
+      onchange: (event) => { TABLE.shown[event.target.checked ? "add" : "delete"](name); drawTable(); } }), " ", label));
   section.append(
     html("div", { class: "controls" }, field, html("span", { id: "filtered", role: "status" }), html("span", { class: "grow" }), groups),
     html("div", { class: "scroll" }, html("table", { id: "table", class: "numbers",
       onclick: (event) => { const line = event.target.closest("tbody tr"); if (line) location.hash = `source-${line.dataset.id}`; } },
       html("thead"), html("tbody"))),
-    html("p", { class: "soft" }, "A click on a column sorts by it, a click on a row opens the source's card below. A filter holds flag names (! before one: without it), IDs, and conditions on columns; all must hold. A column's name is shown when the mouse rests on its head."),
+    html("p", { class: "soft" }, "Click on a column to sort by it, and on a row to open the card of the source below. A filter consists of flag names (!name: without this flag), IDs, and conditions on columns, all of which must be true. The name of a column is shown when the mouse is over its heading."),
     html("div", { id: "cards" }));
   drawTable();
 }

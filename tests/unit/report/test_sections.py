@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from field_products import SCALE, TARGET
+from unblend.core.flags import Flag
+from unblend.io.tables import read_table
+from unblend.report.sections import (
+    card_sides,
+    colour_choice,
+    colour_scales,
+    flag_list,
+    in_order,
+    shift_numbers,
+    target_of,
+    time_list,
+)
+
+
+def test_flags_have_names_and_descriptions():
+    listed = flag_list()
+    assert len(listed) == len(Flag) and listed[0]["bit"] == 1 and listed[0]["name"] == "no_pixels"
+    assert all(flag["sentence"].endswith(".") for flag in listed)
+
+
+def test_rows_in_the_order_of_the_ids():
+    table = np.array([(7,), (3,), (5,)], dtype=[("id", "i4")])
+    assert in_order(table, np.array([3, 5, 7])).tolist() == [1, 2, 0]
+
+
+def test_the_side_of_a_card(made):
+    folder, _, _, _, _ = made
+    catalogue = read_table(folder / "results/catalogue.fits")
+    # the FWHM of the sharp bands is 2.355 × 2.5 pixels of 0.06 arcsec; the smallest side is 5 arcsec
+    assert card_sides(folder / "results", catalogue, SCALE, {"green": SCALE}) == pytest.approx(5.0)
+    # six times the FWHM of a band with pixels three times as large
+    sides = card_sides(folder / "results", catalogue, SCALE, {"green": 3 * SCALE})
+    assert sides == pytest.approx(6 * 2.355 * 2.5 * 3 * SCALE, rel=1e-4)
+    # five times the radius of a source of 80 pixels
+    sides = card_sides(folder / "results", catalogue, 0.3, {"green": SCALE})
+    assert sides == pytest.approx(5.0 * 0.3 * np.sqrt(80 / np.pi))
+
+
+def test_a_shift_without_a_search():
+    nothing = {"shift_arcsec": [0.0, 0.1], "message": "too few", "grid": None, "offsets": None}
+    assert shift_numbers(nothing)["message"] == "too few" and shift_numbers(nothing)["common"] is None
+
+
+def test_three_bands_on_the_grid_of_the_stack_make_the_colour_image():
+    waves = {"a": 1.6, "b": 0.8, "c": 1.2, "d": 2.2}
+    assert colour_choice(dict.fromkeys("abcd", True), waves) == ["b", "a", "d"]
+    assert colour_choice(dict.fromkeys("abcd", True), {**waves, "a": None}) == ["a", "c", "d"]
+    assert colour_choice({"a": True, "b": True, "c": False}, waves) == []
+
+
+def test_the_target_is_read_from_the_products_of_the_bands(made):
+    folder, _, _, _, _ = made
+    assert target_of(folder / "results", ["green"]) == TARGET
+    assert target_of(folder / "results", []) is None
+
+
+def test_the_median_bright_source_is_white():
+    fluxes = np.array([(100.0, 50.0, 200.0), (100.0, 50.0, 200.0), (0.0, 9.0, 1.0)],
+                      dtype=[(f"flux_{b}", float) for b in "abc"])  # fmt: skip
+    catalogue = np.zeros(3, dtype=[*fluxes.dtype.descr, *[(f"err_{b}", float) for b in "abc"]])
+    for name in fluxes.dtype.names:
+        catalogue[name], catalogue[name.replace("flux", "err")] = fluxes[name], 1.0
+    assert colour_scales(catalogue, list("abc")) == [0.5, 1.0, 0.25]
+    catalogue["flux_a"] = 0.0
+    assert colour_scales(catalogue, list("abc")) == [1.0, 1.0, 1.0]
+
+
+def test_times_are_summed_by_rule_without_bands_that_no_longer_exist(made):
+    folder, _, _, _, _ = made
+    assert time_list(folder / "results", ["green"]) == [
+        {"rule": "extract_fluxes", "jobs": 1, "clock": 10.0, "processor": 2.0, "memory": 100},
+        {"rule": "detect_sources", "jobs": 1, "clock": 3.5, "processor": 2.0, "memory": 100},
+    ]
+    assert time_list(folder, []) == []
