@@ -21,7 +21,6 @@ from .provenance import Provenance
 if TYPE_CHECKING:
     from astropy.wcs import WCS
 
-SCHEMA = Path("workflow/schemas/config.schema.yaml")
 DETECTION_GRID_TOLERANCE_PIXELS = 0.05
 """Pixels: world coordinates of detection images that agree this well are those of one grid."""
 Grid = tuple[tuple[int, int], "WCS"]
@@ -37,9 +36,7 @@ def load_field(raw: Mapping[str, Any], scripts: Path, *, in_charge: bool) -> tup
     UnblendError
         With every mistake of the configuration, or of the input files, on a line of its own.
     """
-    import yaml
-
-    config = load_config(raw, yaml.safe_load((scripts.parent / SCHEMA).read_text()))
+    config = load_config(raw)
     results = Path(config.results_dir)
     jobs = Jobs(config, Provenance(scripts, results / "specs", writable=in_charge), results)
     if in_charge:
@@ -68,7 +65,7 @@ def _files(jobs: Jobs) -> Iterator[tuple[str, str]]:
     """Key in the configuration and path of every file that must exist."""
     for band in jobs.config.bands.values():
         named = {"image": band.image, "mosaic": band.mosaic, "psf": band.psf}
-        named["weight"] = band.weight["file"] if band.weight else None
+        named["weight"] = band.weight.file if band.weight else None
         named |= {key: getattr(band, key) for key in ("border_regions", "bad_regions")}
         named["sim_regions"] = band.sim_regions if band.sim_regions != "auto" else None
         for key, name in named.items():
@@ -105,7 +102,7 @@ def _state(jobs: Jobs) -> str:
 
     provenance, bands = jobs.provenance, jobs.config.bands.values()
     images = [jobs.path(band.image) for band in bands if band.image is not None]
-    weights = [jobs.path(band.weight["file"]) for band in bands if band.weight is not None and band.mosaic is None]
+    weights = [jobs.path(band.weight.file) for band in bands if band.weight is not None and band.mosaic is None]
     frames = {path: known(provenance.grid, path) for path in [*images, *weights, *_psfs(jobs).values()]}
     regions = {path: known(provenance.regions, path) for path in _region_files(jobs)}
     overrides = {str(path): provenance.content(str(path)) for path in jobs.override_files()}

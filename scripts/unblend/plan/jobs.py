@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -72,10 +71,10 @@ class Jobs:
         """Return path and kind of a band's weight map, cut out where the image is."""
         if band.weight is None:
             return None
-        path = self.path(band.weight["file"])
+        path = self.path(band.weight.file)
         if band.mosaic is not None:
             path = str(self.results / "bands" / band.name / "cutout-weight.fits")
-        return {"file": path, "kind": band.weight["kind"]}
+        return {"file": path, "kind": band.weight.kind}
 
     def _file(self, path: str) -> dict[str, str | None]:
         return {"file": path, "digest": self.provenance.content(path)}
@@ -128,14 +127,14 @@ class Jobs:
         b = self.config.bands[band]
         return {
             "mosaic": self._file(self.path(b.mosaic or "")),
-            "weight": self._file(self.path(b.weight["file"])) if b.weight else None,
-            "target": asdict(self.config.target),
+            "weight": self._file(self.path(b.weight.file)) if b.weight else None,
+            "target": self.config.target.model_dump(),
             "size_arcsec": b.cutout_size,
         }
 
     def detect_sources(self) -> Spec:
         """Images, bad regions and weights of the detection bands, and the detection section."""
-        detection = asdict(self.config.detection)
+        detection = self.config.detection.model_dump()
         del detection["merge_regions"], detection["manual_regions"]
         bands = [self.config.bands[name] for name in self.config.detection.bands]
         return {
@@ -324,7 +323,7 @@ class Jobs:
         if b.background is None:
             return {"image": self._grid_file(b), "background": None}
         mask_all = self._regions(b.mask_all_regions)
-        return {"image": self._image_file(b), "background": b.background, "mask_all_regions": mask_all}
+        return {"image": self._image_file(b), "background": b.background.model_dump(), "mask_all_regions": mask_all}
 
     def prepare_psf(self, band: str) -> Spec:
         """Return the band's PSF and how it is sampled."""
@@ -343,7 +342,7 @@ class Jobs:
     def measure_shift(self, band: str) -> Spec:
         """Return the band, its shift and the astrometry section."""
         b = self.config.bands[band]
-        return {**self._scene(b), "band": band, "astrometry": b.astrometry}
+        return {**self._scene(b), "band": band, "astrometry": b.astrometry.model_dump() if b.astrometry else None}
 
     def make_templates(self, band: str) -> Spec:
         """Return the band's grid (its image) and its shift."""
@@ -370,7 +369,7 @@ class Jobs:
         }
         names = {kind: self.path(str(name)) for kind, name in names.items()}
         files = {"image": self._image_file(b), "weight": self._weight_file(b)}
-        return {"band": band, **files, "target": asdict(self.config.target), "names": names}
+        return {"band": band, **files, "target": self.config.target.model_dump(), "names": names}
 
     # Results -----------------------------------------------------------------------------------------------------
 
@@ -390,7 +389,7 @@ class Jobs:
                 for b in self.config.bands.values()
             },
             "order": list(self.config.bands),
-            "target": asdict(self.config.target),
+            "target": self.config.target.model_dump(),
             "page": {path.name: self.provenance.content(str(path)) for path in parts},
         }
 

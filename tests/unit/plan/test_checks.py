@@ -5,11 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import yaml
 from astropy.io import fits
 from unblend.core.errors import ConfigError, InputError
 from unblend.io.tables import write_table
-from unblend.plan.checks import SCHEMA, load_field
+from unblend.plan.checks import load_field
 from unblend.plan.config import load_config
 from unblend.plan.example import draw_example
 
@@ -201,7 +200,7 @@ def test_an_example_is_drawn_once_before_the_checks(data, tmp_path, capsys):
     (tmp_path / "program/make_example_field.py").write_text("raise SystemExit('no galsim')")
     raw = {**copy.deepcopy(RAW), "example_seed": 1}
     (data / "a.fits").unlink()
-    config = load_config(raw, yaml.safe_load((SCRIPTS.parent / SCHEMA).read_text()))
+    config = load_config(raw)
     with pytest.raises(InputError, match="could not be drawn: no galsim"):
         draw_example(config, tmp_path / "program")
     assert "Drawing the example field into data/" in capsys.readouterr().err
