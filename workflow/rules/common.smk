@@ -15,9 +15,11 @@ os.environ.update(
 from snakemake.exceptions import WorkflowError
 from unblend.core.errors import UnblendError
 from unblend.plan.checks import load_field
+from unblend.plan.config_text import check_text
 from unblend.io.files import digested_once
 
 try:
+    check_text(workflow.configfiles)
     CONFIG, JOBS = load_field(config, SCRIPTS, in_charge=workflow.is_main_process)
 except UnblendError as error:
     raise WorkflowError(str(error))

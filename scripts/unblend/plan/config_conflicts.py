@@ -14,7 +14,7 @@ BAND_COLUMNS = (
 """The columns of a band in the catalogue; a test compares them with those that photometry.catalogue makes."""
 YTE_KEY = "__use_yte__"
 YTE_REFUSED = (
-    f"{YTE_KEY} is not allowed: Snakemake would run the expressions of the file as Python; write the values themselves."
+    f"{YTE_KEY} is not allowed: Snakemake runs the expressions of such a file as Python; write the values themselves."
 )
 
 

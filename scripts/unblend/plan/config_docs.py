@@ -17,6 +17,7 @@ file against `workflow/schemas/config.schema.yaml` while you type.
 
 Text that YAML would read as something else has to be in quotes: a band called `"24"` or `"on"`, a filter called
 `"205"`, and sexagesimal positions, `ra: "03:32:20.9"` (without quotes YAML reads this as the number 12740.9).
+`1e-3`, which YAML reads as text, is taken as the number it means.
 """
 SECTIONS = {
     "target": "Target",

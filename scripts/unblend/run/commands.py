@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ..core.errors import InputError
 from ..plan.config import Config, load_config
+from ..plan.config_text import check_text
 
 
 def field_parser(name: str, description: str) -> argparse.ArgumentParser:
@@ -38,6 +39,7 @@ def field_of(options: argparse.Namespace) -> Config:
         raw = yaml.safe_load(found.read_text())
     except yaml.YAMLError as error:
         raise InputError(f"{found}: not valid YAML: {' '.join(str(error).split())}; correct the file.") from error
+    check_text([found])
     config, here = load_config(raw), Path(options.directory)
     paths = {"data_dir": str(here / config.data_dir), "results_dir": str(here / config.results_dir)}
     return config.model_copy(update=paths)

@@ -27,7 +27,7 @@ def columns_of(name):
         ([("bands/f125w/mosaic", "m.fits"), ("bands/f125w/cutout_size", 9)], "bands.f125w has both image and mosaic"),
         ([("bands/f125w/image", ...), ("bands/f125w/mosaic", "m.fits")], "bands.f125w.cutout_size is missing: a band"),
         ([("bands/f125w/psf", ...)], "bands.f125w.psf is missing: expected a FITS image of the PSF."),
-        ([("__use_yte__", True)], "__use_yte__ is not allowed: Snakemake would run the expressions of the file as"),
+        ([("__use_yte__", True)], "__use_yte__ is not allowed: Snakemake runs the expressions of such a file as"),
         ([("__use_yte__", False)], "__use_yte__ is not allowed"),
     ],
 )  # fmt: skip
