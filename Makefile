@@ -41,6 +41,9 @@ figures: check-example    ## redraw the figures of the docs from the example's r
 
 docs: $(VENV)/installed   ## regenerate the pages of the docs that are made from the code
 	PYTHONPATH=scripts $(BIN)/python -c "from unblend.core.flags import markdown; print(markdown(), end='')" > docs/flags.md
+	PYTHONPATH=scripts $(BIN)/python -c "from unblend.plan.config_docs import markdown; print(markdown(), end='')" > docs/config.md
+	PYTHONPATH=scripts $(BIN)/python -c "from unblend.plan.config_docs import schema_text; print(schema_text(), end='')" \
+	    > workflow/schemas/config.schema.yaml
 
 bench-overhead: $(VENV)/installed  ## overhead of the workflow besides fits: per source, planning, nothing to do (10 min)
 	$(BIN)/python tests/benchmarks/bench_overhead.py --run 180 1000

@@ -15,6 +15,7 @@ os.environ.update(
 from snakemake.exceptions import WorkflowError
 from unblend.core.errors import UnblendError
 from unblend.plan.checks import load_field
+from unblend.plan.config_text import check_text
 from unblend.plan.example import example_is_missing
 
 
@@ -27,6 +28,7 @@ def purpose():
 
 
 try:
+    check_text(workflow.configfiles)
     CONFIG, JOBS = load_field(config, SCRIPTS, purpose, check=workflow.is_main_process)
 except UnblendError as error:
     raise WorkflowError(str(error))

@@ -22,7 +22,6 @@ from .specs import Purpose, SpecStore
 if TYPE_CHECKING:
     from astropy.wcs import WCS
 
-SCHEMA = Path("workflow/schemas/config.schema.yaml")
 DETECTION_GRID_TOLERANCE_PIXELS = 0.05
 """Pixels: world coordinates of detection images that agree this well are those of one grid."""
 Grid = tuple[tuple[int, int], "WCS"]
@@ -49,9 +48,7 @@ def load_field(
     UnblendError
         With every mistake of the configuration, or of the input files, on a line of its own.
     """
-    import yaml
-
-    config = load_config(raw, yaml.safe_load((scripts.parent / SCHEMA).read_text()))
+    config = load_config(raw)
     jobs = jobs_of(config, scripts, purpose)
     if check and not example_is_missing(config):
         check_inputs(jobs)
@@ -91,7 +88,7 @@ def _files(jobs: Jobs) -> Iterator[tuple[str, str]]:
     """Key in the configuration and path of every file that must exist."""
     for band in jobs.config.bands.values():
         named = {"image": band.image, "mosaic": band.mosaic, "psf": band.psf}
-        named["weight"] = band.weight["file"] if band.weight else None
+        named["weight"] = band.weight.file if band.weight else None
         named |= {key: getattr(band, key) for key in ("border_regions", "bad_regions")}
         named["sim_regions"] = band.sim_regions if band.sim_regions != "auto" else None
         for key, name in named.items():
@@ -133,9 +130,7 @@ def _state(jobs: Jobs) -> str:
 
     provenance, bands = jobs.provenance, jobs.config.bands.values()
     images = [jobs.inputs.path(band.image) for band in bands if band.image is not None]
-    weights = [
-        jobs.inputs.path(band.weight["file"]) for band in bands if band.weight is not None and band.mosaic is None
-    ]
+    weights = [jobs.inputs.path(band.weight.file) for band in bands if band.weight is not None and band.mosaic is None]
     frames = {path: known(provenance.grid, path) for path in [*images, *weights, *_psfs(jobs).values()]}
     regions = {path: known(provenance.regions, path) for path in _region_files(jobs)}
     overrides = {str(path): provenance.content(str(path)) for path in jobs.inputs.override_files()}

@@ -1,81 +1,198 @@
-"""config.yaml as dataclasses: every mistake found at once, the nearest name offered, defaults filled in."""
+"""config.yaml, described once: every key with its type, limits, unit, default and meaning.
+
+The checks, the JSON schema (workflow/schemas/config.schema.yaml) and the documentation of the keys (docs/config.md)
+all come from the classes of this module; `make docs` renews the two files.
+"""
 
 from __future__ import annotations
 
 import copy
-import difflib
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
 
 from ..core.errors import ConfigError
+from .config_conflicts import YTE_KEY, YTE_REFUSED, conflicts
+from .config_errors import describe_mistakes
+from .config_values import (
+    AlsoAccepts,
+    BandName,
+    Declination,
+    FilterName,
+    NaturalNumber,
+    Number,
+    PositiveNumber,
+    PositiveWholeNumber,
+    RightAscension,
+    WholeNumber,
+)
 
-ASTROMETRY_DEFAULTS = {"references": "auto", "radius": 1.5, "step": 0.03, "max_shift": 0.3}
-"""Used where `shift: auto` is asked without a section of its own; a test holds them to the schema."""
-
-
-@dataclass(frozen=True)
-class Target:
-    """The source one cares about: deg, ICRS."""
-
-    ra: float
-    dec: float
-
-
-@dataclass(frozen=True)
-class Detection:
-    """See config.schema.yaml."""
-
-    bands: list[str]
-    flux_band: str
-    conv_fwhm: float
-    threshold: float
-    deblend_levels: int
-    deblend_contrast: float
-    min_area: float
-    min_snr: float
-    merge_regions: str
-    manual_regions: str
+PsfKind = Literal["effective", "optical"]
 
 
-@dataclass(frozen=True)
-class Models:
-    """See config.schema.yaml."""
-
-    psf: str
-    psf_kind: str
-    bad_regions: str
-    overrides_dir: str
-    custom_dir: str
-    gain: float | None
-    oversampling: int
-    timeout: float
-    batch_size: int | str
+def _key(default: Any, description: str, *, unit: str = "", **limits: Any) -> Any:
+    """Return the description of one key; a default of `...` means that the key has to be given."""
+    return Field(default, description=description, json_schema_extra={"unit": unit} if unit else None, **limits)
 
 
-@dataclass(frozen=True)
-class Band:
-    """See config.schema.yaml."""
+class Section(BaseModel):
+    """A section of config.yaml: frozen, without unknown keys, without NaN or infinite numbers."""
 
-    name: str
-    image: str | None
-    mosaic: str | None
-    cutout_size: float | None
-    weight: dict[str, str] | None
-    psf: str | None
-    psf_oversampling: float
-    psf_kind: str
-    rms: float | str
-    shift: list[float] | str
-    background: dict[str, Any] | None
-    mask_all_regions: str
-    border_regions: str | None
-    bad_regions: str | None
-    sim_regions: str
-    astrometry: dict[str, Any] | None
-    zero_point: float | None
-    filter: str | None
-    wavelength: float | None
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, defer_build=True)
+
+
+class Target(Section):
+    """The source of interest: cutouts are centred on it, and its neighbours are removed in neighbours-removed.fits."""
+
+    ra: RightAscension = _key(
+        ..., "Right ascension (ICRS), in degrees or as '03:32:20.9' (hours, in quotes).", unit="deg"
+    )
+    dec: Declination = _key(..., "Declination (ICRS), in degrees or as '-27:50:24' (in quotes).", unit="deg")
+
+
+class DetectionSettings(Section):
+    """Detection of the sources on the stack of the detection bands."""
+
+    bands: Annotated[list[str], Field(min_length=1, json_schema_extra={"uniqueItems": True})] = _key(
+        ..., "Names of the bands to detect on; all on one pixel grid."
+    )
+    flux_band: Annotated[str, AlsoAccepts("null")] = _key(
+        None, "Band on which the detection fluxes and min_snr are measured; null: the last of bands."
+    )
+    conv_fwhm: Number = _key(0.2, "FWHM of the Gaussian applied before detection.", unit="arcsec", ge=0)
+    threshold: Number = _key(1.5, "Detection threshold on the smoothed detection image.", unit="sigma", gt=0)
+    deblend_levels: WholeNumber = _key(32, "Number of deblending thresholds.", ge=1)
+    deblend_contrast: Number = _key(
+        0.005, "Smallest fraction of the flux of a blend that becomes a source of its own.", ge=0, le=1
+    )
+    min_area: WholeNumber = _key(10, "Smallest area of a source.", unit="pixels", ge=1)
+    min_snr: Number = _key(10.0, "Smallest signal-to-noise ratio of a source on flux_band.")
+    merge_regions: str = _key("merged_segments.reg", "DS9 regions: all segments that a region touches become one.")
+    manual_regions: str = _key("det_manual.reg", "DS9 regions: each one is a source.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _last_band_measures_fluxes(cls, data: Any) -> Any:
+        if not isinstance(data, dict) or data.get("flux_band") is not None:
+            return data
+        data = {key: value for key, value in data.items() if key != "flux_band"}
+        bands = data.get("bands")
+        known = isinstance(bands, list) and bands and isinstance(bands[-1], str)
+        return {**data, "flux_band": bands[-1]} if known else data
+
+
+class ModelSettings(Section):
+    """The fits of galaxy models to the detection stack."""
+
+    psf: str = _key(..., "PSF of the detection stack: the name of a band, or a file.")
+    psf_kind: PsfKind = _key("effective", "Kind of a PSF given as a file; that of a band is bands.*.psf_kind.")
+    bad_regions: str = _key("det_stack-bad.reg", "DS9 regions that the fits ignore.")
+    overrides_dir: str = _key("overrides", "Folder of your {id}.dat files: start values and limits in IMFIT's syntax.")
+    custom_dir: str = _key("custom_models", "Folder of your own model images {id}.fits, which are used without a fit.")
+    gain: PositiveNumber | None = _key(
+        None, "Gain of the detection image; null: no photon noise of the sources.", unit="electrons per image unit"
+    )
+    oversampling: WholeNumber = _key(5, "Model pixels per detection pixel, along each axis.", ge=1, le=20)
+    timeout: Number = _key(600.0, "Time limit of the fit of one group.", unit="s", gt=0)
+    batch_size: Literal["auto"] | PositiveWholeNumber = _key("auto", "Fit groups per job; 1: one job per group.")
+
+
+class Weight(Section):
+    """The weight map of a band. The name of a file alone means a map of inverse variance."""
+
+    file: str = _key(..., "FITS image on the pixel grid of the band.")
+    kind: Literal["rms", "variance", "weight"] = _key("weight", "What the map holds; weight is the inverse variance.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _file_alone(cls, data: Any) -> Any:
+        return {"file": data} if isinstance(data, str) else data
+
+
+class Background(Section):
+    """The background level in a moving box, with sources masked."""
+
+    box: PositiveNumber = _key(15.0, "Side of the moving box.", unit="arcsec")
+    statistic: Literal["mean", "median"] = _key("median", "Statistic of the pixels in the box.")
+
+
+class ShiftSearch(Section):
+    """The search for the shift between a band and the detection image."""
+
+    references: Literal["auto"] | Annotated[list[PositiveWholeNumber], Field(min_length=1)] = _key(
+        "auto", "IDs of the reference sources, the anchor first; auto: bright, compact, isolated sources, no stars."
+    )
+    radius: PositiveNumber = _key(1.5, "Radius of the pixels used around the anchor.", unit="arcsec")
+    step: PositiveNumber = _key(0.03, "Step of the grid of shifts.", unit="arcsec")
+    max_shift: PositiveNumber = _key(0.3, "Largest shift along each axis.", unit="arcsec")
+
+    @model_validator(mode="after")
+    def _grid_has_points(self) -> ShiftSearch:
+        if self.step > self.max_shift:
+            raise ValueError(f"step ({self.step:g}) is larger than max_shift ({self.max_shift:g}): make step smaller")
+        return self
+
+
+class Band(Section):
+    """One band: its image, PSF, noise, shift, background and calibration."""
+
+    _name: str = PrivateAttr("")
+
+    image: str | None = _key(None, "FITS image; image.fits[EXT] names an extension. Either image or mosaic is needed.")
+    mosaic: str | None = _key(None, "In place of image: a large file or a URL, cut around the target.")
+    cutout_size: PositiveNumber | None = _key(None, "Side of the cutout from mosaic.", unit="arcsec")
+    weight: Annotated[Weight, AlsoAccepts("string")] | None = _key(
+        None, "Weight map: a file of inverse variance, or {file, kind}; null: the noise of every pixel is rms."
+    )
+    psf: str | None = _key(None, "FITS image of the PSF. Needed.")
+    psf_oversampling: Number = _key(1.0, "PSF pixels per image pixel, along each axis.", gt=0, le=50)
+    psf_kind: PsfKind = _key(
+        "effective", "effective: the PSF includes the pixel response (measured PSFs); optical: it does not."
+    )
+    rms: Literal["auto"] | PositiveNumber = _key(
+        "auto", "Noise of a pixel; auto: robust scatter of source-free pixels.", unit="image units"
+    )
+    shift: Literal["auto"] | Annotated[list[Number], Field(min_length=2, max_length=2)] = _key(
+        [0.0, 0.0],
+        "Shift along image X and Y, added to the positions of the models; auto: the result of the search.",
+        unit="arcsec",
+    )
+    background: Background | None = _key(None, "Moving background to subtract, {box, statistic}; null: none.")
+    mask_all_regions: str = _key("mask_all.reg", "DS9 regions that the background ignores, besides the segments.")
+    border_regions: str | None = _key(
+        None, "DS9 regions to mask; null: {band}-mask-border.reg if it exists, else mask_border.reg."
+    )
+    bad_regions: str | None = _key(
+        None, "DS9 regions to mask; null: {band}-bad.reg if it exists, else {stem of image}-bad.reg."
+    )
+    sim_regions: str = _key(
+        "auto",
+        "DS9 circles of empty sky for the Monte Carlo errors; auto: {band}-sim.reg or {stem of image}-sim.reg if one "
+        "exists, else placed by the workflow.",
+    )
+    astrometry: ShiftSearch | None = _key(
+        None, "Search for the shift, {references, radius, step, max_shift}; null: only if shift is auto."
+    )
+    zero_point: Number | None = _key(None, "AB magnitude of one image unit; null: no magnitudes.", unit="mag")
+    filter: FilterName | None = _key(
+        None, "Name of the filter in the FAST and EAZY files, without white space; null: the band's name."
+    )
+    wavelength: PositiveNumber | None = _key(
+        None, "Wavelength in the plots of the report; null: from the name of the filter or band.", unit="micrometre"
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _shift_auto_needs_a_search(cls, data: Any) -> Any:
+        if isinstance(data, dict) and data.get("shift") == "auto" and data.get("astrometry") is None:
+            return {**data, "astrometry": {}}
+        return data
+
+    @property
+    def name(self) -> str:
+        """The band's name: its key in `bands`."""
+        return self._name
 
     @property
     def stem(self) -> str:
@@ -88,22 +205,47 @@ class Band:
         return name
 
 
-@dataclass(frozen=True)
-class Config:
-    """The whole configuration, checked and complete."""
+class CatalogueSettings(Section):
+    """The final catalogue."""
 
-    data_dir: str
-    results_dir: str
-    example_seed: int | None
-    target: Target
-    detection: Detection
-    models: Models
-    bands: dict[str, Band]
-    error_floor: float
+    error_floor: Number = _key(0.0, "Fraction of the flux that is added to its error in quadrature.", ge=0)
 
 
-def load_config(raw: Mapping[str, Any], schema: Mapping[str, Any]) -> Config:
-    """Return the configuration that `raw` (parsed YAML) describes, held against the JSON `schema`.
+class Config(Section):
+    """Every key of config.yaml. Relative paths are relative to data_dir; a missing optional file is an empty one."""
+
+    data_dir: str = _key(".", "Folder of the inputs, relative to where Snakemake runs.")
+    results_dir: str = _key("results", "Folder of all products, relative to where Snakemake runs.")
+    example_seed: NaturalNumber | None = _key(
+        None, "Seed of the example field, which is then drawn into data_dir; null for your own images."
+    )
+    target: Target = _key(..., "The source of interest.")
+    detection: DetectionSettings = _key(..., "Detection of the sources.")
+    models: ModelSettings = _key(..., "Fits of galaxy models to the detection stack.")
+    band_defaults: Band = Field(
+        default_factory=Band, description="Any key of a band: its value for all bands that do not give their own."
+    )
+    bands: dict[BandName, Band] = Field(
+        description="The bands by name, those of the detection included.",
+        min_length=1,
+        json_schema_extra={"additionalProperties": False},
+    )
+    catalogue: CatalogueSettings = Field(default_factory=CatalogueSettings, description="The final catalogue.")
+
+    @model_validator(mode="after")
+    def _name_bands(self) -> Config:
+        for name, band in self.bands.items():
+            band._name = name
+        return self
+
+    @property
+    def error_floor(self) -> float:
+        """Fraction of the flux that is added to its error in quadrature."""
+        return self.catalogue.error_floor
+
+
+def load_config(raw: Mapping[str, Any]) -> Config:
+    """Return the configuration that `raw` (parsed YAML) describes, with defaults filled in.
 
     Raises
     ------
@@ -111,131 +253,52 @@ def load_config(raw: Mapping[str, Any], schema: Mapping[str, Any]) -> Config:
         With every mistake on a line of its own.
     """
     if not isinstance(raw, Mapping):
-        raise ConfigError(f"config.yaml: the file is {type(raw).__name__}: expected sections (target, detection …).")
-    data = copy.deepcopy(dict(raw))
-    _spread_band_defaults(data)
-    _raise_all(list(_mistakes(data, schema)))
-    data = _filled(data, schema, schema)
-    _raise_all(list(_contradictions(data)))
-    bands = {name: Band(name=name, **_normalised(band)) for name, band in data["bands"].items()}
-    detection = data["detection"]
-    detection["flux_band"] = detection["flux_band"] or detection["bands"][-1]
-    return Config(
-        data_dir=data["data_dir"],
-        results_dir=data["results_dir"],
-        example_seed=data["example_seed"],
-        target=Target(**data["target"]),
-        detection=Detection(**detection),
-        models=Models(**data["models"]),
-        bands=bands,
-        error_floor=data["catalogue"]["error_floor"],
-    )
-
-
-def _raise_all(mistakes: list[str]) -> None:
+        raise ConfigError(f"config.yaml: the file holds {type(raw).__name__}: expected sections (target, detection …).")
+    data = _with_band_defaults({key: copy.deepcopy(value) for key, value in raw.items() if key != YTE_KEY})
+    mistakes = [*([YTE_REFUSED] if YTE_KEY in raw else []), *conflicts(data)]
+    try:
+        config = Config.model_validate(data)
+    except ValidationError as error:
+        mistakes = [*describe_mistakes(error.errors(), data, config_schema(), inherited=_inherited(raw)), *mistakes]
     if mistakes:
         raise ConfigError("config.yaml: " + "\n             ".join(mistakes))
+    return config
 
 
-def _spread_band_defaults(data: dict[str, Any]) -> None:
-    defaults, bands = data.get("band_defaults") or {}, data.get("bands")
+def config_schema() -> dict[str, Any]:
+    """Return the JSON schema of config.yaml, with the unit of a key as `unit`."""
+    schema = _without_titles(Config.model_json_schema())
+    head = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "unblend configuration"}
+    return {**head, **{key: value for key, value in schema.items() if key != "$defs"}, "$defs": schema["$defs"]}
+
+
+def _without_titles(schema: Any) -> Any:
+    """Drop the titles that pydantic makes of the names of keys and classes: they say nothing more."""
+    if isinstance(schema, list):
+        return [_without_titles(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    return {key: _without_titles(value) for key, value in schema.items() if key != "title"}
+
+
+def _with_band_defaults(data: dict[str, Any]) -> dict[str, Any]:
+    """Return the configuration with `band_defaults` in every band, and nothing (null) for an empty section."""
+    for key in ("band_defaults", "catalogue"):
+        if key in data and data[key] is None:
+            data[key] = {}
+    defaults, bands = data.get("band_defaults", {}), data.get("bands")
     if isinstance(defaults, dict) and isinstance(bands, dict):
         data["bands"] = {
             name: {**copy.deepcopy(defaults), **(band or {})} if isinstance(band or {}, dict) else band
             for name, band in bands.items()
         }
-    data["band_defaults"] = {}
+    return data
 
 
-def _mistakes(data: dict[str, Any], schema: Mapping[str, Any]) -> Iterator[str]:
-    from jsonschema import Draft202012Validator
-
-    for error in sorted(Draft202012Validator(schema).iter_errors(data), key=lambda e: list(map(str, e.absolute_path))):
-        yield from _sentences(error)
-
-
-def _sentences(error: Any) -> Iterator[str]:
-    """Say one schema error as a user would: the dotted key, what was found, what was expected."""
-    where = ".".join(str(part) for part in error.absolute_path)
-    if error.validator == "additionalProperties" and error.schema.get("additionalProperties") is False:
-        known = list(error.schema["properties"])
-        for key in sorted(set(error.instance) - set(known)):
-            near = difflib.get_close_matches(str(key), known, n=1, cutoff=0.0)
-            yield f"{where + '.' if where else ''}{key} is not a key: did you mean {near[0]}?"
-    elif error.validator == "oneOf":
-        # The branch that fits the kind of the value says it best: {box: -3} is a wrong box, not "no valid background".
-        inside = ("additionalProperties", "required")
-        deeper = [e for e in error.context or () if len(e.path) or e.validator in inside]
-        if deeper and isinstance(error.instance, dict):
-            yield from _sentences(deeper[0])
-        else:
-            yield f"{where} is {error.instance!r}: expected {_expected(error.schema)}."
-    elif error.validator == "pattern":
-        yield f"{where}.{error.instance} is no name for a band: expected letters, digits and . _ + - only."
-    elif error.validator == "required":
-        missing = [key for key in error.validator_value if key not in error.instance]
-        yield f"{where or 'the file'} lacks {', '.join(missing)}."
-    else:
-        yield f"{where or 'the file'} is {error.instance!r}: expected {_expected(error.schema)}."
-
-
-def _expected(schema: Mapping[str, Any]) -> str:
-    if "enum" in schema:
-        return "one of " + ", ".join(map(str, schema["enum"]))
-    kinds = schema.get("type", [])
-    kinds = [kinds] if isinstance(kinds, str) else list(kinds)
-    words = {"null": "null", "integer": "a whole number", "number": "a number", "string": "text", "array": "a list",
-             "object": "a section", "boolean": "true or false"}  # fmt: skip
-    limits = {"minimum": "at least", "exclusiveMinimum": "above", "maximum": "at most", "exclusiveMaximum": "below"}
-    text = " or ".join(words[kind] for kind in kinds)
-    text += "".join(f", {word} {schema[key]}" for key, word in limits.items() if key in schema)
-    if schema.get("description"):
-        text = f"{text} ({schema['description'].rstrip('.')})" if text else schema["description"].rstrip(".")
-    return text or "something else"
-
-
-def _filled(value: Any, schema: Mapping[str, Any], root: Mapping[str, Any]) -> Any:
-    """Return `value` with the defaults of the schema where it says nothing."""
-    if "$ref" in schema:
-        return _filled(value, root["$defs"][schema["$ref"].rsplit("/", 1)[-1]], root)
-    if "oneOf" in schema and isinstance(value, dict):
-        schema = next(branch for branch in schema["oneOf"] if branch.get("type") == "object")
-    if not isinstance(value, dict):
-        return value
-    properties = schema.get("properties", {})
-    result = {key: copy.deepcopy(sub["default"]) for key, sub in properties.items() if "default" in sub}
-    result.update(value)
-    other = schema.get("additionalProperties")
-    return {
-        key: _filled(item, properties.get(key, other if isinstance(other, dict) else {}), root)
-        for key, item in result.items()
-    }
-
-
-def _normalised(band: dict[str, Any]) -> dict[str, Any]:
-    if isinstance(band["weight"], str):
-        band["weight"] = {"file": band["weight"], "kind": "weight"}
-    if band["shift"] == "auto" and band["astrometry"] is None:
-        band["astrometry"] = dict(ASTROMETRY_DEFAULTS)
-    return band
-
-
-def _contradictions(data: dict[str, Any]) -> Iterator[str]:
-    """Yield what no schema can say: names that must exist, keys that exclude each other."""
-    bands, detection = data["bands"], data["detection"]
-    named = [("detection.bands", name) for name in detection["bands"]]
-    named += [("detection.flux_band", detection["flux_band"])] if detection["flux_band"] else []
-    for key, name in named:
-        if name not in bands:
-            near = difflib.get_close_matches(name, list(bands), n=1, cutoff=0.0)
-            yield f"{key} names {name!r}, which is no band: did you mean {near[0]}?"
-    for name, band in bands.items():
-        if (band["image"] is None) == (band["mosaic"] is None):
-            yield f"bands.{name} needs either image or mosaic."
-        if band["mosaic"] is not None and band["cutout_size"] is None:
-            yield f"bands.{name} has a mosaic and needs cutout_size (arcsec)."
-        if band["psf"] is None:
-            yield f"bands.{name} lacks psf."
-        search = band["astrometry"]
-        if search and search["step"] > search["max_shift"]:
-            yield f"bands.{name}.astrometry.step is larger than max_shift: the grid would hold one point."
+def _inherited(raw: Mapping[str, Any]) -> set[tuple[Any, ...]]:
+    """Return the keys (bands, name, key) whose value comes from `band_defaults`, where its mistakes are reported."""
+    defaults, bands = raw.get("band_defaults"), raw.get("bands")
+    if not isinstance(defaults, dict) or not isinstance(bands, dict):
+        return set()
+    own = {name: band if isinstance(band, dict) else {} for name, band in bands.items()}
+    return {("bands", name, key) for name, band in own.items() for key in defaults if key not in band}

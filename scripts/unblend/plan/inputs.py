@@ -43,10 +43,10 @@ class FieldInputs:
         """Return path and kind of a band's weight map, cut out where the image is; None without one."""
         if band.weight is None:
             return None
-        path = self.path(band.weight["file"])
+        path = self.path(band.weight.file)
         if band.mosaic is not None:
             path = str(self.results / "bands" / band.name / "cutout-weight.fits")
-        return {"file": path, "kind": band.weight["kind"]}
+        return {"file": path, "kind": band.weight.kind}
 
     def record(self, path: str) -> FileRecord:
         """Return a file with the digest of its bytes."""
@@ -54,11 +54,10 @@ class FieldInputs:
 
     def cutout_settings(self, band: Band) -> dict[str, object]:
         """Return what the cutout of a mosaic depends on."""
-        target = self.config.target
         return {
             "mosaic": self.record(self.path(band.mosaic or "")),
-            "weight": self.record(self.path(band.weight["file"])) if band.weight else None,
-            "target": {"ra": target.ra, "dec": target.dec},
+            "weight": self.record(self.path(band.weight.file)) if band.weight else None,
+            "target": self.config.target.model_dump(),
             "size_arcsec": band.cutout_size,
         }
 

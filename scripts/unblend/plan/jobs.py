@@ -7,7 +7,6 @@ of the inputs that Snakemake must not judge by their times; products of other jo
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +64,7 @@ def cut_mosaic(jobs: Jobs, band: str) -> Spec:
 
 def detect_sources(jobs: Jobs) -> Spec:
     """Return the images and bad regions of the detection bands, and the detection section."""
-    inputs, detection = jobs.inputs, asdict_of(jobs.config.detection)
+    inputs, detection = jobs.inputs, jobs.config.detection.model_dump()
     del detection["merge_regions"], detection["manual_regions"]
     bands = [jobs.config.bands[name] for name in jobs.config.detection.bands]
     return {
@@ -182,7 +181,7 @@ def subtract_background(jobs: Jobs, band: str) -> Spec:
     if b.background is None:
         return {"image": inputs.grid_record(b), "background": None}
     mask_all = inputs.regions_record(b.mask_all_regions)
-    return {"image": inputs.image_record(b), "background": b.background, "mask_all_regions": mask_all}
+    return {"image": inputs.image_record(b), "background": b.background.model_dump(), "mask_all_regions": mask_all}
 
 
 def prepare_psf(jobs: Jobs, band: str) -> Spec:
@@ -194,7 +193,8 @@ def prepare_psf(jobs: Jobs, band: str) -> Spec:
 def measure_shift(jobs: Jobs, band: str) -> Spec:
     """Return the band, its shift and the astrometry section."""
     b = jobs.config.bands[band]
-    return {**_band_data(jobs, b), "band": band, "astrometry": b.astrometry}
+    search = b.astrometry.model_dump() if b.astrometry else None
+    return {**_band_data(jobs, b), "band": band, "astrometry": search}
 
 
 def make_templates(jobs: Jobs, band: str) -> Spec:
@@ -226,7 +226,7 @@ def inspect_band(jobs: Jobs, band: str) -> Spec:
     }
     names = {kind: inputs.path(str(name)) for kind, name in names.items()}
     files = {"image": inputs.image_record(b), "weight": inputs.weight_record(b)}
-    return {"band": band, **files, "target": asdict_of(jobs.config.target), "names": names}
+    return {"band": band, **files, "target": jobs.config.target.model_dump(), "names": names}
 
 
 def _band_data(jobs: Jobs, band: Band) -> Spec:
@@ -255,7 +255,7 @@ def write_report(jobs: Jobs) -> Spec:
     return {
         "bands": {b.name: {"image": jobs.inputs.image(b), "wavelength_um": known_wavelength_um(b)} for b in bands},
         "order": list(jobs.config.bands),
-        "target": asdict_of(jobs.config.target),
+        "target": jobs.config.target.model_dump(),
         "page": {path.name: jobs.provenance.content(str(path)) for path in parts},
     }
 
@@ -264,11 +264,6 @@ def known_wavelength_um(band: Band) -> float | None:
     """Return a band's wavelength: from the configuration, else from the name of its filter or its own."""
     names = [name for name in (band.filter, band.name) if name]
     return band.wavelength or next(filter(None, map(wavelength_um, names)), None)
-
-
-def asdict_of(section: Any) -> Spec:
-    """Return a section of the configuration as plain values."""
-    return asdict(section)
 
 
 SETTINGS: dict[str, Callable[..., Spec]] = {

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
 
 from ..core.errors import InputError
 from ..plan.config import Config, load_config
-
-SCHEMA = Path(__file__).resolve().parents[3] / "workflow/schemas/config.schema.yaml"
+from ..plan.config_text import check_text
 
 
 def field_parser(name: str, description: str) -> argparse.ArgumentParser:
@@ -26,7 +24,9 @@ def field_of(options: argparse.Namespace) -> Config:
     Raises
     ------
     InputError
-        There is no such file, or it has mistakes.
+        There is no such file, or it is not YAML.
+    ConfigError
+        The configuration has mistakes.
     """
     import yaml
 
@@ -35,8 +35,11 @@ def field_of(options: argparse.Namespace) -> Config:
     found = next((p for p in (Path(options.directory) / path, path) if p.is_file()), None)
     if found is None:
         raise InputError(f"{path}: no such config; name it with --configfile, or its folder with --directory.")
-    raw: dict[str, Any] = yaml.safe_load(found.read_text())
-    here = Path(options.directory)
-    raw["data_dir"] = str(here / raw.get("data_dir", "."))
-    raw["results_dir"] = str(here / raw.get("results_dir", "results"))
-    return load_config(raw, yaml.safe_load(SCHEMA.read_text()))
+    try:
+        raw = yaml.safe_load(found.read_text())
+    except yaml.YAMLError as error:
+        raise InputError(f"{found}: not valid YAML: {' '.join(str(error).split())}; correct the file.") from error
+    check_text([found])
+    config, here = load_config(raw), Path(options.directory)
+    paths = {"data_dir": str(here / config.data_dir), "results_dir": str(here / config.results_dir)}
+    return config.model_copy(update=paths)

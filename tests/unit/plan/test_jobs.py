@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import yaml
 from astropy.io import fits
 from unblend.io.files import read_json, write_json
 from unblend.plan.checks import jobs_of as plan_jobs
@@ -18,7 +17,6 @@ from unblend.plan.config import load_config
 from unblend.plan.jobs import SETTINGS
 
 ROOT = Path(__file__).resolve().parents[3]
-SCHEMA = yaml.safe_load((ROOT / "workflow" / "schemas" / "config.schema.yaml").read_text())
 RAW = {
     "data_dir": "data",
     "target": {"ra": 53.0, "dec": -27.8},
@@ -65,7 +63,7 @@ def field(tmp_path, monkeypatch):
 
 
 def jobs_of(raw, purpose="plan"):
-    return plan_jobs(load_config(raw, SCHEMA), ROOT / "scripts", lambda: purpose)
+    return plan_jobs(load_config(raw), ROOT / "scripts", lambda: purpose)
 
 
 def specs(raw=None):

@@ -1,0 +1,95 @@
+"""What is wrong between the keys of config.yaml: unknown bands, keys that exclude each other, columns of one name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from .config_errors import nearest
+
+BAND_COLUMNS = (
+    "flux_{}", "err_{}", "flag_{}", "err_formal_{}", "err_sim_{}", "err_shape_{}", "flux_{}_ujy", "err_{}_ujy",
+    "mag_{}", "mag_err_{}",
+)  # fmt: skip
+"""The columns of a band in the catalogue; a test compares them with those that photometry.catalogue makes."""
+YTE_KEY = "__use_yte__"
+YTE_REFUSED = (
+    f"{YTE_KEY} is not allowed: Snakemake runs the expressions of such a file as Python; write the values themselves."
+)
+
+
+def conflicts(data: Mapping[str, Any]) -> Iterator[str]:
+    """Yield a sentence for everything that is wrong between keys.
+
+    Parameters
+    ----------
+    data : mapping
+        The configuration with `band_defaults` spread over the bands. Its values may be of any kind: what is no section
+        or no name is passed over here, because the check of single keys reports it.
+    """
+    found = data.get("bands")
+    bands = {n: b for n, b in found.items() if isinstance(n, str)} if isinstance(found, dict) else {}
+    if bands:
+        yield from _names_of_no_band(data.get("detection"), list(bands))
+    for name, band in bands.items():
+        if isinstance(band, dict):
+            yield from _incomplete(name, band)
+    yield from _equal_columns(list(bands))
+    yield from _equal_filters({name: band for name, band in bands.items() if isinstance(band, dict)})
+
+
+def _names_of_no_band(detection: Any, bands: list[str]) -> Iterator[str]:
+    if not isinstance(detection, dict):
+        return
+    names = detection.get("bands")
+    named = [("detection.bands", name) for name in names] if isinstance(names, list) else []
+    for index, (key, name) in enumerate(named):
+        if isinstance(name, str) and (key, name) in named[:index]:
+            yield f"{key}: {name!r} is listed twice; list each band once."
+    named = list(dict.fromkeys(pair for pair in named if isinstance(pair[1], str)))
+    for key, name in [*named, ("detection.flux_band", detection.get("flux_band"))]:
+        if isinstance(name, str) and name not in bands:
+            yield f"{key}: {name!r} is not a defined band; did you mean {nearest(name, bands)!r}?"
+
+
+def _incomplete(name: str, band: Mapping[str, Any]) -> Iterator[str]:
+    given = [key for key in ("image", "mosaic") if band.get(key) is not None]
+    if not given:
+        yield f"bands.{name} has no image: give image (a file) or mosaic (a large file or URL to cut from)."
+    if len(given) == 2:
+        yield f"bands.{name} has both image and mosaic: give one of them."
+    if band.get("mosaic") is not None and band.get("cutout_size") is None:
+        yield f"bands.{name}.cutout_size is missing: a band with a mosaic needs the side of its cutout (arcsec)."
+    if band.get("psf") is None:
+        yield f"bands.{name}.psf is missing: expected a FITS image of the PSF."
+
+
+def _equal_columns(bands: list[str]) -> Iterator[str]:
+    """Yield a sentence for each pair of bands that share a column: FITS does not tell upper from lower case."""
+    owners: dict[str, str] = {}
+    described = set()
+    for band in bands:
+        for pattern in BAND_COLUMNS:
+            column = pattern.format(band)
+            other = owners.setdefault(column.lower(), band)
+            if other != band and (other, band) not in described:
+                described.add((other, band))
+                yield (
+                    f"bands: {other!r} and {band!r} would both have the column {column} in the catalogue (FITS does "
+                    "not distinguish upper and lower case); rename one of them."
+                )
+
+
+def _equal_filters(bands: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    """Yield a sentence for each pair of bands that would share a column in the files of FAST and EAZY."""
+    owners: dict[str, str] = {}
+    for name, band in bands.items():
+        # Only bands with a zero point are in these files.
+        if band.get("zero_point") is None:
+            continue
+        other = owners.setdefault(str(band.get("filter") or name), name)
+        if other != name:
+            yield (
+                f"bands: {other!r} and {name!r} have the same filter name {band.get('filter') or name!r}, and so the "
+                "same column in the FAST and EAZY files; give each band its own filter."
+            )

@@ -1,0 +1,34 @@
+from __future__ import annotations
+
+import pytest
+import yaml
+from small_config import MINIMAL
+from unblend.core.errors import ConfigError, InputError
+from unblend.run.commands import field_of, field_parser
+
+
+def field(tmp_path, text, *arguments):
+    (tmp_path / "config.yaml").write_text(text)
+    return field_of(field_parser("ds9", "").parse_args(["--directory", str(tmp_path), *arguments]))
+
+
+def test_the_folders_are_relative_to_the_directory_of_the_field(tmp_path):
+    config = field(tmp_path, yaml.safe_dump({**MINIMAL, "data_dir": "data"}))
+    assert (config.data_dir, config.results_dir) == (str(tmp_path / "data"), str(tmp_path / "results"))
+    assert config.bands["f125w"].name == "f125w"
+
+
+def test_a_missing_config(tmp_path):
+    with pytest.raises(InputError, match=r"other.yaml: no such config"):
+        field(tmp_path, "", "--configfile", "other.yaml")
+
+
+def test_a_config_that_is_not_yaml(tmp_path):
+    with pytest.raises(InputError, match=r"config.yaml: not valid YAML: .* line 1, column 9.*; correct the file."):
+        field(tmp_path, "bands: {")
+
+
+@pytest.mark.parametrize("text", ["", "- a", "data_dir: null", "data_dir: 3"])
+def test_a_config_with_mistakes(tmp_path, text):
+    with pytest.raises(ConfigError, match=r"^config.yaml: "):
+        field(tmp_path, text)
