@@ -10,7 +10,8 @@ from unblend.core.errors import InputError
 from unblend.core.nouns import Psf
 from unblend.images.psf import WELL_SAMPLED_FWHM, fwhm, prepare_psf
 from unblend.io.files import read_json
-from unblend.io.images import read_array, read_header, read_shape, read_wcs, write_psf
+from unblend.io.images import read_array, read_header, read_shape, read_wcs
+from unblend.io.psfs import write_psf
 from unblend.run.job_log import record_work, run
 
 log = logging.getLogger("unblend.images.psf")

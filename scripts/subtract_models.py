@@ -8,7 +8,8 @@ from pathlib import Path
 from unblend.core.nouns import Model
 from unblend.fits.fit_psf import as_psf
 from unblend.io.files import read_json
-from unblend.io.images import read_array, read_labels, read_model_header, read_wcs, write_image
+from unblend.io.images import read_array, read_labels, read_wcs, write_image
+from unblend.io.models import read_model_header
 from unblend.models.subtraction import subtract_models
 from unblend.models.templates import TemplateEngine
 from unblend.run.job_log import record_work, run

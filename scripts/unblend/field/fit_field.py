@@ -18,7 +18,8 @@ from ..fits.overrides import Override, parse_override
 from ..fits.passes import evaluate_members
 from ..fits.result import GroupFit
 from ..io.files import read_json, write_json
-from ..io.images import read_array, read_labels, read_model, read_sky_cards, read_wcs
+from ..io.images import read_array, read_labels, read_sky_cards, read_wcs
+from ..io.models import read_model
 from ..models.templates import TemplateEngine
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ import numpy as np
 
 from ..core import coordinates
 from ..core.errors import InputError
-from ..core.nouns import Box, Model, Psf
+from ..core.nouns import Box
 from .files import atomic_path
 
 if TYPE_CHECKING:
@@ -229,109 +229,9 @@ def write_image(
         data = data.astype(np.float32)
     cards = {**(wcs_header(wcs) if wcs is not None else {}), **(header or {})}
     with atomic_path(path) as temporary, fitsio.FITS(str(temporary), "rw", clobber=True) as fits:
-        fits.write(np.ascontiguousarray(data), header=_records(cards))
+        fits.write(np.ascontiguousarray(data), header=header_records(cards))
 
 
-def _records(cards: Mapping[str, object]) -> list[dict[str, object]]:
+def header_records(cards: Mapping[str, object]) -> list[dict[str, object]]:
+    """Return header cards in the form that fitsio writes; cards whose value is None are left out."""
     return [{"name": key, "value": value} for key, value in cards.items() if value is not None]
-
-
-def read_psf(name: str) -> tuple[Psf, dict[str, object]]:
-    """Return a product written by `write_psf`, and its header."""
-    data, header = read_image(name)
-    psf = Psf(
-        data=data,
-        centre=(float(header["CENTRE_Y"]), float(header["CENTRE_X"])),  # type: ignore[arg-type]
-        oversampling=float(header["OVERSAMP"]),  # type: ignore[arg-type]
-        kind=str(header["PSFKIND"]),
-        original_sum=float(header["ORIGSUM"]),  # type: ignore[arg-type]
-    )
-    return psf, header
-
-
-def write_psf(path: str | Path, psf: Psf, header: Mapping[str, object] | None = None) -> None:
-    """Write a prepared PSF as float64 (templates must not inherit a rounding), its facts in the header."""
-    cards = {
-        "CENTRE_Y": psf.centre[0],
-        "CENTRE_X": psf.centre[1],
-        "OVERSAMP": psf.oversampling,
-        "PSFKIND": psf.kind,
-        "ORIGSUM": psf.original_sum,
-        **(header or {}),
-    }
-    with atomic_path(path) as temporary, fitsio.FITS(str(temporary), "rw", clobber=True) as fits:
-        fits.write(np.ascontiguousarray(psf.data, dtype=np.float64), header=_records(cards))
-
-
-def model_header(model: Model) -> dict[str, object]:
-    """Return the cards of a model: a tangent-plane WCS, the light it holds (HELD) and the whole (TOTAL)."""
-    jacobian = model.pixel_to_sky / 3600.0
-    return {
-        "CTYPE1": "RA---TAN",
-        "CTYPE2": "DEC--TAN",
-        "CUNIT1": "deg",
-        "CUNIT2": "deg",
-        "CRPIX1": model.centre[1] + 1.0,
-        "CRPIX2": model.centre[0] + 1.0,
-        "CRVAL1": model.sky[0],
-        "CRVAL2": model.sky[1],
-        "CD1_1": jacobian[0, 1],
-        "CD1_2": jacobian[0, 0],
-        "CD2_1": jacobian[1, 1],
-        "CD2_2": jacobian[1, 0],
-        "RADESYS": "ICRS",
-        "TOTAL": model.total,
-        "HELD": float(model.data.sum()) / model.total,
-        "PIXINT": model.pixel_integrated,
-    }
-
-
-def write_model(path: str | Path, model: Model, header: Mapping[str, object] | None = None) -> None:
-    """Write `models/{id}.fits`: float32 pixels, a WCS, and the light it holds."""
-    write_image(path, model.data, header={**model_header(model), **(header or {})})
-
-
-def read_model(path: str | Path) -> Model:
-    """Return the model in `path`, as `read_model_header` does, alone."""
-    return read_model_header(path)[0]
-
-
-def read_model_header(path: str | Path) -> tuple[Model, dict[str, object]]:
-    """Return the model in `path`, one of ours or a user's image with a valid WCS, and the file's header.
-
-    Of a user's image the reference position is the pixel that the WCS names, the total is the sum of its
-    pixels, and the pixels are taken as integrated (`PIXINT = F` in the header says otherwise).
-
-    Raises
-    ------
-    InputError
-        No WCS, pixels that are not finite, or a sum that is not positive.
-    """
-    data, header = read_image(str(path))
-    if not np.isfinite(data).all():
-        raise InputError(f"{path} holds {int((~np.isfinite(data)).sum())} pixels that are not finite: set them to 0.")
-    if data.sum() <= 0:
-        raise InputError(f"{path} has the sum {data.sum():g}: a model must be positive as a whole.")
-    if "TOTAL" in header and "PIXINT" in header and "HELD" in header:
-        jacobian = 3600.0 * np.array(
-            [[header["CD1_2"], header["CD1_1"]], [header["CD2_2"], header["CD2_1"]]], dtype=float
-        )
-        centre = (float(header["CRPIX2"]) - 1.0, float(header["CRPIX1"]) - 1.0)  # type: ignore[arg-type]
-        sky = (float(header["CRVAL1"]), float(header["CRVAL2"]))  # type: ignore[arg-type]
-        total = float(header["TOTAL"])  # type: ignore[arg-type]
-        return Model(data, centre, sky, jacobian, total, bool(header["PIXINT"])), header
-    wcs = wcs_from_header(header, str(path))
-    # The linear map is taken where the light is, not at the reference pixel, which may lie far off the stamp.
-    y, x = (float(np.average(grid, weights=np.abs(data))) for grid in np.indices(data.shape))
-    y, x = float(round(y)), float(round(x))
-    ra, dec = coordinates.pixel_to_sky(wcs, np.array([y]), np.array([x]))
-    total = float(data.sum())
-    model = Model(
-        data,
-        (y, x),
-        (float(ra[0]), float(dec[0])),
-        coordinates.sky_jacobian(wcs, y, x),
-        total,
-        bool(header.get("PIXINT", True)),
-    )
-    return model, header

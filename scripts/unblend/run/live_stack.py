@@ -8,7 +8,8 @@ from pathlib import Path
 from ..core.nouns import Model
 from ..field.fit_field import FitField
 from ..fits.model_image import model_of
-from ..io.images import read_model, write_image
+from ..io.images import write_image
+from ..io.models import read_model
 from ..models.subtraction import subtract_models
 from ..plan.jobs import Jobs
 from .field_state import missing_fits

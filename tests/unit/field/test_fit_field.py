@@ -9,7 +9,8 @@ from unblend.field.fit_field import FitField
 from unblend.fits.imfit_config import Block, Function, Parameter
 from unblend.fits.result import GroupFit, MemberFit
 from unblend.io.files import write_json
-from unblend.io.images import write_image, write_model
+from unblend.io.images import write_image
+from unblend.io.models import write_model
 
 SHAPE = (40, 50)
 GROUPS = {
