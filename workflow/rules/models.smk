@@ -108,13 +108,15 @@ BARRIER = [
 
 
 rule subtract_models:
-    """Subtract every fitted model from the stack: what the fits have left over."""
+    """Subtract every model from the stack: the residual of the fits."""
     input:
-        spec=spec("subtract_models"),
+        spec=grouped_spec("subtract_models"),
         models=BARRIER,
         table=settled(rules.collect_models.output.table),
         stack=rules.detect_sources.output.stack,
+        error=settled(rules.detect_sources.output.error),
         segments=settled(rules.edit_segments.output.segments),
+        mask=settled(rules.group_sources.output.mask),
         psf=settled(rules.prepare_fit_psf.output.psf),
     output:
         residual=R / "imfit/det_stack-sub.fits",
@@ -131,7 +133,8 @@ rule subtract_models:
         runtime=30,
     shell:
         "python {SCRIPTS}/subtract_models.py --log {log}"
-        " {input.models[0]} {input.stack} {input.segments} {input.psf} {R} {output}"
+        " {input.spec} {input.models[0]} {input.stack} {input.error} {input.segments} {input.mask} {input.psf} {R}"
+        " {output}"
 
 
 rule draw_fits:

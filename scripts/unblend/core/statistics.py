@@ -77,3 +77,20 @@ def noise_rms(image: np.ndarray, mask: np.ndarray) -> float:
     if values.size > 2 * ENOUGH_PIXELS:
         values = values[np.random.default_rng(0).integers(values.size, size=ENOUGH_PIXELS)]
     return clipped_level(values, 4.0)[1]
+
+
+def with_source_noise(error: np.ndarray, image: np.ndarray, gain: float | None) -> np.ndarray:
+    """Return the noise per pixel with the photon noise of the sources added.
+
+    Parameters
+    ----------
+    error : array (ny, nx)
+        Background noise per pixel, in the units of `image`.
+    image : array (ny, nx)
+        Image minus the background level; negative and NaN pixels add no noise.
+    gain : float or None
+        Electrons per unit of `image`; with None `error` is returned as it is.
+    """
+    if gain is None:
+        return error
+    return np.sqrt(error**2 + np.clip(np.nan_to_num(image), 0.0, None) / gain)

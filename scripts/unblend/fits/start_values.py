@@ -77,7 +77,7 @@ def start_values(data: np.ndarray, segment: np.ndarray, psf: np.ndarray) -> Sers
 
 
 def _moments(y: np.ndarray, x: np.ndarray, weights: np.ndarray, psf_variance: float) -> tuple[float, ...]:
-    """Return the centroid (y, x), the angle of the major axis (radians from +x, −π/2 to π/2), the intrinsic axis ratio."""
+    """Return the centroid (y, x), the angle of the major axis (radians from +x, ±π/2) and the intrinsic axis ratio."""
     centre_y, centre_x = float(weights @ y), float(weights @ x)
     dy, dx = y - centre_y, x - centre_x
     # 1/12 is the variance of a uniform distribution over one pixel.

@@ -22,7 +22,8 @@ from .provenance import Provenance
 Spec = dict[str, Any]
 
 TEMPLATES = "unblend/models/templates"
-"""The fits need it for a user's models alone: an edit of it is no reason to fit all others again."""
+SUBTRACTION = "unblend/models/subtraction"
+"""The fits need the two for a user's models alone: an edit of them is no reason to fit all others again."""
 RENDERING = "unblend/run/render_batch"
 """The job of the second pass draws the models, too; what it fits does not depend on that."""
 
@@ -211,7 +212,7 @@ class Jobs:
     @property
     def _common_fit_key(self) -> str:
         settings = {"gain": self.config.models.gain, "timeout": self.config.models.timeout}
-        code = self.provenance.code("fit_first_pass", TEMPLATES)
+        code = self.provenance.code("fit_first_pass", TEMPLATES, SUBTRACTION)
         return digest_of([self._grouping()["psf"], settings, code])
 
     def user_files(self, group: str) -> Spec:
@@ -237,7 +238,7 @@ class Jobs:
             key = [self._common_fit_key, grouping["groups"][group]["digest"], files]
             # A fit lives on pixels; only a user's model is placed by the sky, as a template.
             if any("custom" in kinds for kinds in files.values()):
-                key += [grouping["grid"], self.provenance.code(TEMPLATES)]
+                key += [grouping["grid"], self.provenance.code(SUBTRACTION)]
             self._first_keys[group] = digest_of(key)
         return self._first_keys[group]
 
@@ -246,7 +247,7 @@ class Jobs:
         neighbours = sorted(self.groups[group]["neighbours"])
         keys = [self.first_key(group), *(self.first_key(str(n)) for n in neighbours)]
         smoothing = self._grouping().get("smoothing", 0.0)
-        return digest_of([*keys, smoothing, self.provenance.code("fit_second_pass", TEMPLATES, RENDERING)])
+        return digest_of([*keys, smoothing, self.provenance.code("fit_second_pass", TEMPLATES, SUBTRACTION, RENDERING)])
 
     @property
     def _drawing(self) -> str:
@@ -303,8 +304,9 @@ class Jobs:
         return {"drawing": self.provenance.code("unblend/report/fit_pictures"), "makes": made}
 
     def subtract_models(self) -> Spec:
-        """Nothing but the products of other jobs."""
-        return {}
+        """Return the gain; of each group with a user's model, the key of the pixels to which that is scaled."""
+        groups = [group for group in self.groups if any("custom" in kinds for kinds in self.user_files(group).values())]
+        return {"gain": self.config.models.gain, "scaled": {group: self.first_key(group) for group in groups}}
 
     # Bands -------------------------------------------------------------------------------------------------------
 
