@@ -235,7 +235,11 @@ class _Plane:
         """Return the size of a unit in image pixels, at the centre."""
         if unit == "arcsec":
             return 1.0 / self.arcsec_per_pixel()
-        return float(np.sqrt(abs(np.linalg.det(coordinates.physical(self.wcs)[0])))) if unit == "physical" else 1.0
+        return (
+            float(np.sqrt(abs(np.linalg.det(coordinates.physical_transform(self.wcs)[0]))))
+            if unit == "physical"
+            else 1.0
+        )
 
     def length(self, size: tuple[float, str]) -> float:
         """Return a size in units of the plane: the local scale joins pixels and arcsec where a region mixes them."""
@@ -362,7 +366,11 @@ class _Image:
         """Return a box of the image that holds the region; empty where it lies off the image."""
         if not plane.on_sky:
             (y,), (x,) = plane.to_pixel(np.zeros(1), np.zeros(1))
-            stretch = float(np.linalg.norm(coordinates.physical(self.wcs)[0], 2)) if plane.unit == "physical" else 1.0
+            stretch = (
+                float(np.linalg.norm(coordinates.physical_transform(self.wcs)[0], 2))
+                if plane.unit == "physical"
+                else 1.0
+            )
             return Box.around(float(y), float(x), stretch * plane.reach + 1.0) & Box.of_shape(self.shape)
         if self.lattice is None:
             self.lattice = self._sky_lattice()

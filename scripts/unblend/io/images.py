@@ -213,7 +213,7 @@ def wcs_header(wcs: WCS) -> dict[str, object]:
         header.update({f"CTYPE{i + 1}": f"{c.removesuffix('-SIP')}-SIP" for i, c in enumerate(wcs.wcs.ctype)})
     cards = {key: value for key, value in header.items() if key not in ("DATE-OBS", "MJD-OBS", "MJDREF")}
     if hasattr(wcs, "physical"):  # a region drawn on a product must mean the same as one drawn on the image
-        matrix, offset = coordinates.physical(wcs)
+        matrix, offset = coordinates.physical_transform(wcs)
         cards |= {key: float(matrix[place]) for key, place in _LTM.items()}
         cards |= {key: float(offset[place]) for key, place in _LTV.items()}
     return cards

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from astropy.io import fits
 from astropy.wcs import WCS
-from unblend.core.coordinates import cut_wcs, physical, pixel_scale, pixel_to_sky, sky_to_pixel
+from unblend.core.coordinates import cut_wcs, physical_transform, pixel_scale, pixel_to_sky, sky_to_pixel
 from unblend.core.errors import InputError
 from unblend.core.nouns import Box
 from unblend.io.files import atomic_path
@@ -391,7 +391,7 @@ def test_the_same_content_gives_the_same_bytes(tmp_path):
 def test_physical_coordinates_are_read_and_handed_to_products(write, tmp_path):
     header = tan_header(**CD, LTV1=-100.0, LTM1_1=0.5)
     wcs = read_wcs(write(fits.PrimaryHDU(DATA, header)))
-    matrix, offset = physical(wcs)
+    matrix, offset = physical_transform(wcs)
     assert matrix.tolist() == [[0.5, 0.0], [0.0, 1.0]] and offset.tolist() == [-100.0, 0.0]
     write_image(tmp_path / "product.fits", DATA, wcs=wcs)
     again = read_header(str(tmp_path / "product.fits"))
