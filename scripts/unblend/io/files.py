@@ -1,4 +1,4 @@
-"""Files written whole or not at all; JSON and plain text; digests of what files hold."""
+"""Files that are written complete or not at all; JSON and plain text; digests of the content of files."""
 
 from __future__ import annotations
 
@@ -11,19 +11,20 @@ from pathlib import Path
 from typing import Any
 
 DIGEST_LENGTH = 16
+"""Number of hexadecimal digits of a digest: 64 bits make it practically unique within a field."""
 
 
 def is_url(name: str) -> bool:
-    """Whether `name` is an http(s) or s3 address and not a local file."""
+    """Return whether `name` is an http(s) or s3 address, not a local file."""
     return name.split("://")[0] in ("http", "https", "s3") and "://" in name
 
 
 @contextmanager
 def atomic_path(path: str | Path) -> Iterator[Path]:
-    """Give a temporary path beside `path`, renamed to it when the block ends well, removed when it does not."""
+    """Yield a temporary path in the folder of `path`, which is renamed to `path` on success and removed on an error."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    # The suffix is kept last: some writers choose the format by it.
+    # The suffix stays at the end because some writers choose the format by it.
     temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
     try:
         yield temporary
@@ -34,13 +35,13 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
 
 
 def write_text(path: str | Path, text: str) -> None:
-    """Write `text` beside `path`, then rename."""
+    """Write `text` to a temporary file and rename it to `path`."""
     with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8") as stream:
         stream.write(text)
 
 
 def write_json(path: str | Path, content: Any) -> None:
-    """Write `content` as JSON with sorted keys: the same content gives the same bytes."""
+    """Write `content` as JSON with sorted keys, so that the same content gives the same bytes."""
     write_text(path, json.dumps(content, sort_keys=True, indent=1) + "\n")
 
 
@@ -50,24 +51,24 @@ def read_json(path: str | Path) -> Any:
 
 
 def digested_once(file_digest: Callable[..., Any]) -> Callable[..., Any]:
-    """Return `hashlib.file_digest` with a memory: a file whose place, size and time are the same is not read again."""
-    known: dict[tuple[object, ...], Any] = {}
+    """Return a cached `hashlib.file_digest`, which reads a file again only if its path, size or times have changed."""
+    cache: dict[tuple[object, ...], Any] = {}
 
-    def remembered(stream: Any, digest: Any, /, **options: Any) -> Any:
+    def cached(stream: Any, digest: Any, /, **options: Any) -> Any:
         try:
             stat = os.fstat(stream.fileno())
         except (AttributeError, OSError):
             return file_digest(stream, digest, **options)
         key = stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, digest
-        if key not in known:
-            known[key] = file_digest(stream, digest, **options)
-        return known[key]
+        if key not in cache:
+            cache[key] = file_digest(stream, digest, **options)
+        return cache[key]
 
-    return remembered
+    return cached
 
 
 def digest_of(content: Any) -> str:
-    """Return a short digest of bytes, text, or of anything that JSON can hold."""
+    """Return a short digest of bytes, of text, or of anything that can be written as JSON."""
     if isinstance(content, str):
         content = content.encode()
     elif not isinstance(content, bytes):
@@ -76,6 +77,6 @@ def digest_of(content: Any) -> str:
 
 
 def file_digest(path: str | Path) -> str:
-    """Return a short digest of a file's bytes, read in pieces."""
+    """Return a short digest of the bytes of a file."""
     with Path(path).open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()[:DIGEST_LENGTH]

@@ -1,4 +1,4 @@
-"""Models of sources as FITS images with a WCS: those of the workflow, and those that users supply."""
+"""Model images of sources as FITS files with a WCS: those of the workflow and those of the user."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .images import read_image, wcs_from_header, write_image
 
 
 def model_header(model: Model) -> dict[str, object]:
-    """Return the cards of a model: a tangent-plane WCS, the light it holds (HELD) and the whole (TOTAL)."""
+    """Return the header cards of a model: a tangent-plane WCS, its total flux (TOTAL), the fraction inside (HELD)."""
     jacobian = model.pixel_to_sky / 3600.0
     return {
         "CTYPE1": "RA---TAN",
@@ -37,31 +37,31 @@ def model_header(model: Model) -> dict[str, object]:
 
 
 def write_model(path: str | Path, model: Model, header: Mapping[str, object] | None = None) -> None:
-    """Write `models/{id}.fits`: float32 pixels, a WCS, and the light it holds."""
+    """Write a model as float32 pixels with the cards of `model_header`, and those of `header`."""
     write_image(path, model.data, header={**model_header(model), **(header or {})})
 
 
 def read_model(path: str | Path) -> Model:
-    """Return the model in `path`, as `read_model_header` does, alone."""
+    """Return the model in a file; see `read_model_header`."""
     return read_model_header(path)[0]
 
 
 def read_model_header(path: str | Path) -> tuple[Model, dict[str, object]]:
-    """Return the model in `path`, one of ours or a user's image with a valid WCS, and the file's header.
+    """Return the model in a file and the header of the file.
 
-    Of a user's image the reference position is the pixel that the WCS names, the total is the sum of its
-    pixels, and the pixels are taken as integrated (`PIXINT = F` in the header says otherwise).
+    The file was written by `write_model` or is an image of the user with a valid WCS. The total flux of a user's image
+    is the sum of its pixels, which are taken as integrated over the pixel unless the header has `PIXINT = F`.
 
     Raises
     ------
     InputError
-        No WCS, pixels that are not finite, or a sum that is not positive.
+        The file has no WCS, pixels that are not finite, or a sum that is not positive.
     """
     data, header = read_image(str(path))
     if not np.isfinite(data).all():
-        raise InputError(f"{path} holds {int((~np.isfinite(data)).sum())} pixels that are not finite: set them to 0.")
+        raise InputError(f"{path} has {int((~np.isfinite(data)).sum())} pixels that are not finite. Set them to 0.")
     if data.sum() <= 0:
-        raise InputError(f"{path} has the sum {data.sum():g}: a model must be positive as a whole.")
+        raise InputError(f"The pixels of {path} have the sum {data.sum():g}; the sum of a model must be positive.")
     if "TOTAL" in header and "PIXINT" in header and "HELD" in header:
         jacobian = 3600.0 * np.array(
             [[header["CD1_2"], header["CD1_1"]], [header["CD2_2"], header["CD2_1"]]], dtype=float
@@ -71,7 +71,7 @@ def read_model_header(path: str | Path) -> tuple[Model, dict[str, object]]:
         total = float(header["TOTAL"])  # type: ignore[arg-type]
         return Model(data, centre, sky, jacobian, total, bool(header["PIXINT"])), header
     wcs = wcs_from_header(header, str(path))
-    # The linear map is taken where the light is, not at the reference pixel, which may lie far off the stamp.
+    # The Jacobian is taken at the centroid of the light: the reference pixel may lie far from the stamp.
     y, x = (float(np.average(grid, weights=np.abs(data))) for grid in np.indices(data.shape))
     y, x = float(round(y)), float(round(x))
     ra, dec = coordinates.pixel_to_sky(wcs, np.array([y]), np.array([x]))

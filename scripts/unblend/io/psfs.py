@@ -1,4 +1,4 @@
-"""PSFs as FITS products: unit sum, with their centre and sampling in the header."""
+"""PSFs as FITS files, with their centre and sampling in the header."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .images import header_records, read_image
 
 
 def read_psf(name: str) -> tuple[Psf, dict[str, object]]:
-    """Return a product written by `write_psf`, and its header."""
+    """Return a PSF that was written by `write_psf`, and the header of its file."""
     data, header = read_image(name)
     psf = Psf(
         data=data,

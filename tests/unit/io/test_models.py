@@ -75,9 +75,9 @@ def test_bad_models(tmp_path):
         ("blind", DATA, fits.Header()),
     ):
         fits.PrimaryHDU(pixels, header).writeto(tmp_path / f"{name}.fits")
-    with pytest.raises(InputError, match=r"nan.fits holds 2 pixels that are not finite: set them to 0"):
+    with pytest.raises(InputError, match=r"nan.fits has 2 pixels that are not finite. Set them to 0"):
         read_model(tmp_path / "nan.fits")
-    with pytest.raises(InputError, match=r"zero.fits has the sum 0: a model must be positive"):
+    with pytest.raises(InputError, match=r"zero.fits have the sum 0; the sum of a model must be positive"):
         read_model(tmp_path / "zero.fits")
-    with pytest.raises(InputError, match=r"blind.fits has no world coordinates"):
+    with pytest.raises(InputError, match=r"blind.fits has no celestial WCS"):
         read_model(tmp_path / "blind.fits")

@@ -112,7 +112,7 @@ def test_a_connection_that_breaks_off(server):
     address, handler = server
     with open_mosaic(f"{address}/mosaic.fits") as mosaic:
         handler.content = handler.content[:2_000_000]
-        with pytest.raises(InputError, match=r"mosaic.fits breaks off: .*; is the file whole\?"):
+        with pytest.raises(InputError, match=r"mosaic.fits failed: .*\. Check if it is truncated"):
             mosaic.read(Box(1000, 1000, 1400, 1400))
 
 
@@ -125,7 +125,7 @@ def test_the_cut_wcs_says_what_the_mosaic_says(mosaic_file):
 
 def test_a_url_that_is_wrong(server):
     with (
-        pytest.raises(InputError, match=r"/nothing.fits cannot be opened: .*; is the address right\?") as caught,
+        pytest.raises(InputError, match=r"/nothing.fits cannot be opened: .*\. Check the path") as caught,
         open_mosaic(f"{server[0]}/nothing.fits"),
     ):
         pass
@@ -145,7 +145,7 @@ def test_a_file_that_is_wrong(tmp_path, mosaic_file):
     ):
         pass
     with (
-        pytest.raises(InputError, match=r"no extension 'WHT': it holds PRIMARY, SCI; name one of these"),
+        pytest.raises(InputError, match=r"no extension 'WHT'. It has PRIMARY, SCI. Use one of these"),
         open_mosaic(f"{mosaic_file}[WHT]"),
     ):
         pass
@@ -157,7 +157,7 @@ def test_a_mosaic_without_image_or_world_coordinates(tmp_path):
     table = fits.BinTableHDU.from_columns([fits.Column("a", "J", array=np.arange(3))], name="CAT")
     fits.HDUList([fits.PrimaryHDU(), table]).writeto(tmp_path / "table.fits")
     with (
-        pytest.raises(InputError, match=r"table.fits holds no two-dimensional image"),
+        pytest.raises(InputError, match=r"table.fits has no two-dimensional image"),
         open_mosaic(str(tmp_path / "table.fits")),
     ):
         pass
@@ -168,7 +168,7 @@ def test_a_mosaic_without_image_or_world_coordinates(tmp_path):
         pass
     fits.PrimaryHDU(np.zeros((5, 5))).writeto(tmp_path / "blind.fits")
     with (
-        pytest.raises(InputError, match=r"blind.fits has no world coordinates"),
+        pytest.raises(InputError, match=r"blind.fits has no celestial WCS"),
         open_mosaic(str(tmp_path / "blind.fits")),
     ):
         pass

@@ -55,7 +55,7 @@ def test_catalogues_on_disk_count_pixels_from_one(tmp_path):
 
 
 def test_a_missing_table(tmp_path):
-    with pytest.raises(InputError, match=r"none.fits does not exist: expected a FITS table"):
+    with pytest.raises(InputError, match=r"none.fits does not exist; expected a FITS table"):
         read_table(tmp_path / "none.fits")
 
 
@@ -64,7 +64,7 @@ def test_a_file_that_is_no_table(tmp_path):
     with pytest.raises(InputError, match=r"t.fits cannot be read as a FITS table"):
         read_table(tmp_path / "t.fits")
     fits.PrimaryHDU(np.zeros((3, 3))).writeto(tmp_path / "i.fits")
-    with pytest.raises(InputError, match=r"i.fits holds no table"):
+    with pytest.raises(InputError, match=r"i.fits has no table"):
         read_table(tmp_path / "i.fits")
 
 

@@ -53,7 +53,7 @@ def test_a_store_cut_short_is_an_error(tmp_path):
     whole = (tmp_path / "a.npz").read_bytes()
     for content in (whole[:200], b"", b"words\n" * 100):
         (tmp_path / "a.npz").write_bytes(content)
-        with pytest.raises(OSError, match=r"a.npz is no file of templates"):
+        with pytest.raises(OSError, match=r"a.npz is not a file of templates"):
             read_templates(tmp_path / "a.npz")
     with pytest.raises(FileNotFoundError):
         read_templates(tmp_path / "none.npz")
