@@ -44,7 +44,7 @@ def test_a_merge_of_one_or_no_segment_changes_nothing() -> None:
     edited = merge_segments(segments(), [block(2, 1, 4, 3), block(0, 0, 1, 14, line=5)])
     assert np.array_equal(edited.segments, segments())
     assert edited.flags == {}
-    assert edited.warnings == ["The merge region of line 5 touches no segment: nothing is merged."]
+    assert edited.warnings == ["The merge region in line 5 touches no segment and has no effect."]
 
 
 def test_manual_ids_follow_the_automatic_ones_in_the_order_of_the_file() -> None:
@@ -70,27 +70,25 @@ def test_manual_pixels_win_over_other_segments() -> None:
     assert edited.warnings == []
 
 
-def test_no_source_is_wiped_out() -> None:
+def test_a_manual_region_does_not_remove_a_source() -> None:
     edited = add_manual(segments(), [block(1, 0, 5, 5, "core", line=3)], last_id=4)
     assert np.array_equal(edited.segments == 1, segments() == 1)
     assert np.array_equal(edited.segments == 2, (segments() == 2) & (np.indices((6, 14))[1] == 5))
     assert (edited.segments == 5).sum() == 20 - 4
     (warning,) = edited.warnings
-    assert warning.startswith("The manual region of line 3 (core) covers source 1 wholly, which keeps its pixels")
+    assert warning.startswith("The manual region in line 3 (core) covers all of source 1, which keeps its pixels")
 
 
-def test_a_manual_region_equal_to_a_segment_is_not_made() -> None:
+def test_a_manual_region_equal_to_a_segment_is_not_added() -> None:
     edited = add_manual(segments(), [block(2, 1, 4, 3), block(0, 0, 1, 1)], last_id=4)
     assert np.unique(edited.segments).tolist() == [0, 1, 2, 3, 4, 6]
-    assert "source 5 is not made" in edited.warnings[1]
+    assert "Source 5 is not added" in edited.warnings[1]
 
 
 def test_a_region_off_the_image_uses_up_its_id() -> None:
     edited = add_manual(segments(), [block(20, 20, 25, 25, line=9), block(0, 0, 1, 2)], last_id=4)
     assert edited.flags == {6: MANUAL}
-    assert edited.warnings == [
-        "The manual region of line 9 has no pixel on the image or none of its own: source 5 is not made."
-    ]
+    assert edited.warnings == ["The manual region in line 9 has no free pixel on the image. Source 5 is not added."]
 
 
 def test_merging_the_last_source_away_does_not_move_manual_ids() -> None:

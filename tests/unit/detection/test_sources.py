@@ -62,7 +62,7 @@ def test_noise_level_ignores_sources_and_is_rounded() -> None:
 
 def test_noise_level_needs_noise() -> None:
     for values in (np.full(10, np.nan), np.ones(10), np.array([])):
-        with pytest.raises(UnblendError, match="noise of an image is zero or unknown"):
+        with pytest.raises(UnblendError, match="noise of an image cannot be measured"):
             sources.noise_level(values)
 
 
@@ -93,7 +93,7 @@ def test_images_with_few_usable_pixels_are_skipped() -> None:
     images["b"][:90] = np.nan
     stack = sources.stack_images(images, {})
     assert list(stack.snr) == ["a"]
-    assert stack.warnings == ["Detection image b is skipped: 55% of its pixels are usable, 60% are needed."]
+    assert stack.warnings == ["Detection image b is not used: 55% of its pixels are usable, 60% are required."]
     images["a"][:90] = np.nan
     with pytest.raises(UnblendError, match=r"No detection image is usable \(a, b\).*60%.*bad_regions"):
         sources.stack_images(images, {})
@@ -165,9 +165,9 @@ def test_close_pair_is_deblended_or_not_by_the_contrast() -> None:
 
 def test_nothing_to_find() -> None:
     images = {"a": np.random.default_rng(3).normal(size=SHAPE)}
-    with pytest.raises(UnblendError, match=r"No source is detected: nothing of 10 pixels lies above 8 sigma.*lower"):
+    with pytest.raises(UnblendError, match=r"No source is detected: no 10 connected pixels are above 8 sigma.*lower"):
         run(images, threshold=8.0)
-    with pytest.raises(UnblendError, match=r"candidates lie below S/N 50"):
+    with pytest.raises(UnblendError, match=r"candidates are below S/N 50"):
         run(images, min_snr=50.0)
 
 

@@ -64,7 +64,7 @@ def test_a_small_offset_is_kept_as_a_phase():
 def test_a_large_offset_warns(caplog):
     with caplog.at_level(logging.WARNING, logger="unblend"):
         prepare_psf(gaussian(centre=(22.0, 19.0)), name="k-psf.fits")
-    assert "k-psf.fits: the centroid is at x=20.00 y=23.00 (1-based)" in caplog.text
+    assert "k-psf.fits: the centroid at x=20.00 y=23.00 (1-based) is" in caplog.text
     caplog.clear()
     with caplog.at_level(logging.WARNING, logger="unblend"):
         prepare_psf(gaussian(centre=(20.6, 19.4)))
@@ -79,7 +79,7 @@ def test_nothing_is_cut_when_the_centre_is_off():
 
 @pytest.mark.parametrize("data", [np.zeros((9, 9)), -gaussian(), np.full((9, 9), np.nan), gaussian() - 1.0])
 def test_a_psf_that_is_none(data):
-    with pytest.raises(InputError, match=r"k-psf.fits has the sum .*: expected a positive PSF; give another file"):
+    with pytest.raises(InputError, match=r"k-psf.fits has the sum .*; expected a positive PSF\. Give another file"):
         prepare_psf(data, name="k-psf.fits")
 
 

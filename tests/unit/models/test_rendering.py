@@ -74,7 +74,7 @@ def test_a_half_turn_and_a_mirror_image_are_the_same_galaxy():
 def test_strips_draw_the_same_picture(monkeypatch):
     at = {"n": 4.0, "r_e": 4.0, "ell": 0.5, "pa": 40.0}
     whole = draw_sersic((41, 31), (20.0, 15.0), **at)
-    monkeypatch.setattr(rendering, "_STRIP", 100)
+    monkeypatch.setattr(rendering, "_PIXELS_PER_STRIP", 100)
     # where a strip ends decides which smooth pixels get nine nodes instead of one: 2e-5 of the pixel
     np.testing.assert_allclose(draw_sersic((41, 31), (20.0, 15.0), **at), whole, rtol=1e-4)
 

@@ -204,7 +204,7 @@ def test_a_coarse_model_is_seen_blurred_and_not_as_a_lattice(caplog):
     with caplog.at_level(logging.WARNING, logger="unblend"):
         errors = measure(setup)
     assert errors.pixel < 0.03 and abs(errors.flux) < 0.005 and abs(errors.light) < 1e-3
-    assert "source 1: the pixel of its model is 2.50 of the band's" in caplog.text
+    assert "source 1: the pixels of its model are 2.50 of those of the band" in caplog.text
 
 
 # Invariants ---------------------------------------------------------------------------------------------------------
