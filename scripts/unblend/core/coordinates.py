@@ -57,21 +57,42 @@ def physical_transform(wcs: WCS) -> tuple[np.ndarray, np.ndarray]:
 
 
 def physical_to_pixel(wcs: WCS, y: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the pixel positions (y, x) of physical coordinates, both 0-based."""
+    """Return the pixel positions (y, x) of physical coordinates.
+
+    Parameters
+    ----------
+    wcs : WCS
+    y, x : arrays
+        0-based physical coordinates.
+    """
     matrix, offset = physical_transform(wcs)
     at_x, at_y = matrix @ np.array([x + 1.0, y + 1.0]) + offset[:, None] - 1.0
     return at_y, at_x
 
 
 def pixel_to_physical(wcs: WCS, y: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the physical coordinates (y, x) of pixel positions, both 0-based."""
+    """Return the 0-based physical coordinates (y, x) of pixels.
+
+    Parameters
+    ----------
+    wcs : WCS
+    y, x : arrays
+        0-based pixel positions.
+    """
     matrix, offset = physical_transform(wcs)
     at_x, at_y = np.linalg.solve(matrix, np.array([x + 1.0, y + 1.0]) - offset[:, None]) - 1.0
     return at_y, at_x
 
 
 def pixel_to_sky(wcs: WCS, y: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the sky positions (ra, dec) of pixels, including distortion."""
+    """Return the sky positions (ra, dec) of pixels in degrees, including distortion.
+
+    Parameters
+    ----------
+    wcs : WCS
+    y, x : arrays
+        0-based pixel positions.
+    """
     ra, dec = wcs.all_pix2world(np.atleast_1d(x), np.atleast_1d(y), 0)
     return ra, dec
 
@@ -79,8 +100,17 @@ def pixel_to_sky(wcs: WCS, y: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np
 def sky_to_pixel(wcs: WCS, ra: np.ndarray, dec: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the pixel positions (y, x) of sky positions.
 
-    NaN where the position is on the far side of the sky, or where the inversion of the distortion does not converge
-    (far from the image, where its polynomial diverges).
+    Parameters
+    ----------
+    wcs : WCS
+    ra, dec : arrays
+        Degrees.
+
+    Returns
+    -------
+    y, x : arrays
+        0-based; NaN for positions on the far side of the sky, and where the inversion of the distortion does not
+        converge (far from the image, where its polynomial diverges).
     """
     ra, dec = np.atleast_1d(ra), np.atleast_1d(dec)
     with warnings.catch_warnings():
@@ -133,9 +163,17 @@ def same_grid(wcs: WCS, shape: tuple[int, ...], other: WCS, other_shape: tuple[i
 
 
 def largest_offset(wcs: WCS, other: WCS, shape: tuple[int, ...]) -> float:
-    """Return the largest separation, in pixels, of the same pixel in two images of one `shape` (ny, nx).
+    """Return the largest separation, in pixels, between the same pixels of two images of the same shape.
 
-    NaN if part of the image cannot be projected on the other.
+    Parameters
+    ----------
+    wcs, other : WCS
+    shape : (ny, nx)
+
+    Returns
+    -------
+    float
+        NaN if part of one image cannot be projected on the other.
     """
     return _largest_separation(wcs, other, (0, 0), (shape[0] - 1, shape[1] - 1))
 
@@ -232,7 +270,14 @@ def pixel_scale(wcs: WCS, shape: tuple[int, ...] | None = None) -> float:
 
 
 def axis_scales(wcs: WCS, y: float, x: float) -> tuple[float, float]:
-    """Return the pixel scale in arcsec along image y and x, at the 0-based pixel position (y, x)."""
+    """Return the pixel scale in arcsec along image y and x.
+
+    Parameters
+    ----------
+    wcs : WCS
+    y, x : float
+        0-based pixel position where the pixel scale is taken.
+    """
     jacobian = sky_jacobian(wcs, y, x)
     return float(np.hypot(*jacobian[:, 0])), float(np.hypot(*jacobian[:, 1]))
 

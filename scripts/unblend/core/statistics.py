@@ -32,7 +32,7 @@ def clipped_level(values: np.ndarray, clip: float) -> tuple[float, float]:
     if kept.size == 0:
         return math.nan, math.nan
     for _ in range(20):
-        centre = _middle(kept)
+        centre = _median_of_sorted(kept)
         sigma = SIGMA_PER_MAD * _median_distance(kept, centre)
         first = bisect_left(kept, -clip * sigma, key=lambda value: value - centre)
         last = bisect_right(kept, clip * sigma, key=lambda value: value - centre)
@@ -42,7 +42,7 @@ def clipped_level(values: np.ndarray, clip: float) -> tuple[float, float]:
     return centre, sigma
 
 
-def _middle(ordered: np.ndarray) -> float:
+def _median_of_sorted(ordered: np.ndarray) -> float:
     """Return the median of values in ascending order."""
     half = ordered.size // 2
     return float(ordered[half] if ordered.size % 2 else (ordered[half - 1] + ordered[half]) / 2.0)

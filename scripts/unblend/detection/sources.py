@@ -146,7 +146,7 @@ def stack_images(images: Mapping[str, np.ndarray], masks: Mapping[str, np.ndarra
     if not snr:
         raise UnblendError(
             f"No detection image is usable ({', '.join(images)}): at least {MIN_USABLE_FRACTION:.0%} of the pixels "
-            "must be finite and outside the bad regions. Check the images and their bad regions."
+            "must be finite and outside the bad regions. Check the images and their bad_regions."
         )
     data, error = _weighted_mean(snr, rms)
     return Stack(data, error, snr, background, rms, warnings)

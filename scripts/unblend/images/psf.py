@@ -80,7 +80,14 @@ def centroid(data: np.ndarray, *, iterations: int = 50) -> tuple[float, float]:
 
 
 def psf_half_light_radius(data: np.ndarray, y: float, x: float) -> float:
-    """Return the radius in pixels of the circle around (y, x) that contains half of the sum of `data`."""
+    """Return the radius in pixels of the circle that contains half of the flux of a PSF.
+
+    Parameters
+    ----------
+    data : array (ny, nx)
+    y, x : float
+        Centre of the circle, 0-based.
+    """
     rows, columns = np.indices(data.shape)
     radius = np.hypot(rows - y, columns - x).ravel()
     order = np.argsort(radius, kind="stable")
@@ -89,7 +96,15 @@ def psf_half_light_radius(data: np.ndarray, y: float, x: float) -> float:
 
 
 def fourier_shift(data: np.ndarray, dy: float, dx: float) -> np.ndarray:
-    """Return `data` shifted by (dy, dx) pixels with a Fourier phase, padding the edges with zeros."""
+    """Return an image shifted by a fraction of a pixel with a phase in Fourier space.
+
+    Parameters
+    ----------
+    data : array (ny, nx)
+        Padded with zeros at its edges for the shift.
+    dy, dx : float
+        Shift in pixels.
+    """
     padded = np.pad(data, 8)
     ky, kx = np.fft.fftfreq(padded.shape[0])[:, None], np.fft.fftfreq(padded.shape[1])[None, :]
     phase = np.exp(-2j * np.pi * (ky * dy + kx * dx))

@@ -53,7 +53,15 @@ def sky_ellipse(wcs: WCS, y: float, x: float, axes_pixels: tuple[float, float], 
 
 
 def sky_box(wcs: WCS, box: Box, text: str = "") -> Region:
-    """Return the outline of a box of pixels, labelled with `text`."""
+    """Return the outline of a box of pixels.
+
+    Parameters
+    ----------
+    wcs : WCS
+    box : Box
+    text : str
+        Label of the region.
+    """
     y, x = (box.y0 + box.y1 - 1) / 2.0, (box.x0 + box.x1 - 1) / 2.0
     halves = (box.x1 - box.x0) / 2.0, (box.y1 - box.y0) / 2.0
     sizes, angle = _arcsec_and_angle(wcs, y, x, halves, 0.0)

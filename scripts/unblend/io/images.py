@@ -98,7 +98,13 @@ def read_array(name: str) -> np.ndarray:
 
 
 def read_image(name: str) -> tuple[np.ndarray, dict[str, object]]:
-    """Return the pixels and the header of an image, as `read_array` and `read_header` do, opening the file once."""
+    """Return the pixels and the header of an image, as `read_array` and `read_header` do, opening the file once.
+
+    Raises
+    ------
+    InputError
+        As in `read_array`.
+    """
     with _opened(name) as fits:
         hdu = _find_image(fits, name)
         try:

@@ -37,7 +37,15 @@ def model_header(model: Model) -> dict[str, object]:
 
 
 def write_model(path: str | Path, model: Model, header: Mapping[str, object] | None = None) -> None:
-    """Write a model as float32 pixels with the cards of `model_header`, and those of `header`."""
+    """Write a model as float32 pixels with the cards of `model_header`.
+
+    Parameters
+    ----------
+    path : path
+    model : Model
+    header : mapping, optional
+        Further cards.
+    """
     write_image(path, model.data, header={**model_header(model), **(header or {})})
 
 

@@ -27,7 +27,15 @@ def read_psf(name: str) -> tuple[Psf, dict[str, object]]:
 
 
 def write_psf(path: str | Path, psf: Psf, header: Mapping[str, object] | None = None) -> None:
-    """Write a prepared PSF as float64 (templates must not inherit a rounding), its facts in the header."""
+    """Write a PSF as float64, so that templates are not affected by rounding.
+
+    Parameters
+    ----------
+    path : path
+    psf : Psf
+    header : mapping, optional
+        Further cards, besides those of the centre and the sampling.
+    """
     cards = {
         "CENTRE_Y": psf.centre[0],
         "CENTRE_X": psf.centre[1],

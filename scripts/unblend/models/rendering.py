@@ -192,5 +192,11 @@ def sersic_model(
 
 
 def point_model(flux: float, sky: tuple[float, float], pixel_to_sky: np.ndarray, oversampling: int) -> Model:
-    """Return the model of a point source, a single pixel at its exact position; parameters as in `sersic_model`."""
+    """Return the model of a point source, a single pixel at its exact position.
+
+    Parameters
+    ----------
+    flux, sky, pixel_to_sky, oversampling
+        As in `sersic_model`.
+    """
     return Model(np.array([[flux]]), (0.0, 0.0), sky, pixel_to_sky / oversampling, flux, pixel_integrated=False)
