@@ -21,7 +21,7 @@ def test_robust_sigma_of_a_gaussian_ignores_nan():
 
 
 def test_clipped_level_by_hand():
-    # of 1 2 3 4 100 the 100 goes (3, 1.4826); of 1 2 3 4 nothing does: median 2.5, distances 0.5 0.5 1.5 1.5
+    # 100 is clipped from 1 2 3 4 100 (3 ± 1.4826), and nothing from 1 2 3 4: median 2.5, distances 0.5 0.5 1.5 1.5
     assert clipped_level(np.array([100.0, np.nan, 3.0, 1.0, 4.0, 2.0]), 3.0) == pytest.approx((2.5, 1.4826))
     assert clipped_level(np.array([7.0, 7.0]), 3.0) == (7.0, 0.0)
     assert all(map(math.isnan, clipped_level(np.array([np.inf, np.nan]), 3.0)))

@@ -31,5 +31,5 @@ def test_round_significant(value, digits, rounded):
     assert round_significant(value, digits) == pytest.approx(rounded, rel=1e-12)
 
 
-def test_round_significant_leaves_what_is_no_number():
+def test_round_significant_of_nan_and_infinity():
     assert math.isnan(round_significant(math.nan, 3)) and round_significant(math.inf, 3) == math.inf

@@ -16,7 +16,7 @@ from unblend.io.files import (
 )
 
 
-def test_text_is_written_whole_or_not_at_all(tmp_path):
+def test_text_is_written_complete_or_not_at_all(tmp_path):
     path = tmp_path / "deep" / "a.txt"
     write_text(path, "λ = 1\n")
     assert path.read_text(encoding="utf-8") == "λ = 1\n" and [p.name for p in path.parent.iterdir()] == ["a.txt"]
@@ -25,7 +25,7 @@ def test_text_is_written_whole_or_not_at_all(tmp_path):
     assert path.read_text(encoding="utf-8") == "λ = 1\n" and [p.name for p in path.parent.iterdir()] == ["a.txt"]
 
 
-def test_json_has_one_form(tmp_path):
+def test_the_same_content_gives_the_same_json(tmp_path):
     write_json(tmp_path / "a.json", {"b": 1, "a": [1.5, None, "x"]})
     write_json(tmp_path / "b.json", {"a": [1.5, None, "x"], "b": 1})
     assert (tmp_path / "a.json").read_bytes() == (tmp_path / "b.json").read_bytes()
@@ -38,7 +38,7 @@ def test_floats_survive_json(tmp_path):
     assert read_json(tmp_path / "a.json") == values
 
 
-def test_something_json_cannot_hold_leaves_nothing(tmp_path):
+def test_content_that_json_cannot_store_leaves_no_file(tmp_path):
     with pytest.raises(TypeError):
         write_json(tmp_path / "a.json", {"a": object()})
     assert list(tmp_path.iterdir()) == []
@@ -74,5 +74,5 @@ def test_a_file_is_digested_once_until_it_changes(tmp_path):
     assert digest() == digest() == hashlib.sha256(b"one").hexdigest() and len(asked) == 1
     write_text(path, "two")
     assert digest() == hashlib.sha256(b"two").hexdigest() and len(asked) == 2
-    # what is no file of its own is digested every time
+    # a stream that is not a file is digested every time
     assert digested(io.BytesIO(b"x"), "sha256").hexdigest() == hashlib.sha256(b"x").hexdigest()

@@ -63,7 +63,7 @@ def test_split_extension(name, path, extension):
     assert split_extension(name) == (path, extension)
 
 
-# Ugly pixels --------------------------------------------------------------------------------------------------------
+# Types of pixels ----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("dtype", [">f4", ">f8", ">i2", ">i4", "u1"])
@@ -146,7 +146,7 @@ def table_hdu():
     return fits.BinTableHDU.from_columns([fits.Column("a", "J", array=np.arange(3))], name="CAT")
 
 
-def test_the_first_image_lies_behind_an_empty_primary_a_table_and_a_cube(write):
+def test_the_first_image_may_follow_an_empty_primary_a_table_and_a_cube(write):
     cube = fits.ImageHDU(np.zeros((2, 3, 4)), name="CUBE")
     path = write(
         fits.PrimaryHDU(), table_hdu(), cube, fits.ImageHDU(DATA, name="SCI"), fits.ImageHDU(DATA + 1, name="ERR")
@@ -165,7 +165,7 @@ def test_an_extension_inherits_from_the_primary_header(write):
     assert header["PHOTZP"] == 25.0 and header["CRVAL1"] == 53.0
 
 
-def test_a_missing_extension_names_those_that_exist(write):
+def test_a_missing_extension_lists_those_that_exist(write):
     path = write(fits.PrimaryHDU(), fits.ImageHDU(DATA, name="SCI"))
     with pytest.raises(InputError, match=r"no extension 'WHT'. It has 0, SCI. Use one of these"):
         read_array(f"{path}[WHT]")
@@ -173,7 +173,7 @@ def test_a_missing_extension_names_those_that_exist(write):
         read_array(f"{path}[7]")
 
 
-def test_a_named_extension_that_is_no_image(write):
+def test_a_named_extension_that_is_not_an_image(write):
     path = write(fits.PrimaryHDU(), table_hdu(), fits.ImageHDU(np.zeros((2, 3, 4)), name="CUBE"))
     with pytest.raises(InputError, match=r"\[CAT\] is a table; expected an image"):
         read_array(f"{path}[CAT]")
@@ -188,7 +188,7 @@ def test_a_file_without_an_image(write):
         read_array(write(fits.PrimaryHDU(), table_hdu()))
 
 
-# Files that are none ------------------------------------------------------------------------------------------------
+# Files that are not images -----------------------------------------------------------------------------------------
 
 
 def test_missing_file(tmp_path):
@@ -300,7 +300,7 @@ def test_illegal_cards_do_no_harm(tmp_path):
     path = tmp_path / "odd.fits"
     fits.PrimaryHDU(DATA, header).writeto(path)
     raw = bytearray(path.read_bytes())
-    # cards that FITS does not allow, seen in the wild: lower case, a blank in the name, no value, a bare word, NaN
+    # cards that FITS does not allow, found in some files: lower case, a blank in the name, no value, a bare word, NaN
     odd = [
         b"lower   =                  1.0",
         b"TWO WORD=                    1",
@@ -317,7 +317,7 @@ def test_illegal_cards_do_no_harm(tmp_path):
 
 
 @pytest.mark.parametrize("header", [tan_header(**CD), sip_header()], ids=["plain", "SIP"])
-def test_the_cards_of_the_sky_of_a_cutout_say_the_same_as_its_wcs(tmp_path, write, header):
+def test_the_wcs_cards_of_a_cutout_agree_with_its_wcs(tmp_path, write, header):
     header.update({"CTYPE3": "WAVE", "BUNIT": "nJy"})
     path, box = write(fits.PrimaryHDU(DATA, header)), Box(-5, 12, 30, 60)
     cards = cut_sky_cards(read_sky_cards(path), box)
@@ -355,7 +355,7 @@ def test_header_and_wcs_come_back(tmp_path, write):
     )
 
 
-def test_a_writer_that_raises_leaves_nothing_and_keeps_the_old(tmp_path):
+def test_a_failed_write_leaves_no_temporary_file_and_keeps_the_old_one(tmp_path):
     path = tmp_path / "out.fits"
     path.write_text("old")
     with pytest.raises(RuntimeError, match="disk"), atomic_path(path) as temporary:
@@ -364,7 +364,7 @@ def test_a_writer_that_raises_leaves_nothing_and_keeps_the_old(tmp_path):
     assert path.read_text() == "old" and [p.name for p in tmp_path.iterdir()] == ["out.fits"]
 
 
-def test_image_writer_that_raises_leaves_nothing(tmp_path):
+def test_a_failed_write_of_an_image_leaves_no_file(tmp_path):
     with pytest.raises((TypeError, ValueError, OSError)):
         write_image(tmp_path / "out.fits", np.array([["a"]]))
     assert list(tmp_path.iterdir()) == []
@@ -386,7 +386,7 @@ def test_the_same_content_gives_the_same_bytes(tmp_path):
 # Physical coordinates -----------------------------------------------------------------------------------------------
 
 
-def test_physical_coordinates_are_read_and_handed_to_products(write, tmp_path):
+def test_physical_coordinates_are_read_and_written_to_products(write, tmp_path):
     header = tan_header(**CD, LTV1=-100.0, LTM1_1=0.5)
     wcs = read_wcs(write(fits.PrimaryHDU(DATA, header)))
     matrix, offset = physical_transform(wcs)
@@ -397,6 +397,6 @@ def test_physical_coordinates_are_read_and_handed_to_products(write, tmp_path):
 
 
 @pytest.mark.parametrize("cards", [{}, {"LTM1_1": 0.0}, {"LTV1": "unknown"}])
-def test_no_or_useless_physical_coordinates_are_not_noted(write, cards):
+def test_missing_or_invalid_physical_coordinates_are_ignored(write, cards):
     wcs = read_wcs(write(fits.PrimaryHDU(DATA, tan_header(**CD, **cards))))
     assert not hasattr(wcs, "physical")

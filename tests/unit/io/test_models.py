@@ -37,7 +37,7 @@ def test_model_round_trip(tmp_path, integrated):
     assert read_header(str(tmp_path / "1.fits"))["HELD"] == pytest.approx(66.0 / 80.0)
 
 
-def test_the_wcs_of_our_model_says_the_same_as_its_matrix(tmp_path):
+def test_the_wcs_of_a_model_agrees_with_its_jacobian(tmp_path):
     to_sky = np.array([[0.001, -0.012], [0.012, 0.002]])
     write_model(tmp_path / "1.fits", Model(DATA, (1.0, 2.0), (53.1, -27.8), to_sky, 66.0))
     y, x = sky_to_pixel(read_wcs(str(tmp_path / "1.fits")), 53.1, -27.8)

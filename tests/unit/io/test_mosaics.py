@@ -27,7 +27,7 @@ def mosaic_header():
 
 @pytest.fixture(scope="module")
 def mosaic_file(tmp_path_factory):
-    """A mosaic of 9 MB whose pixels say where they are."""
+    """A mosaic of 9 MB whose pixel values are their positions."""
     path = tmp_path_factory.mktemp("mosaic") / "mosaic.fits"
     data = (np.arange(SIDE)[:, None] * 10000 + np.arange(SIDE)).astype(np.int32)
     sci = fits.ImageHDU(data, mosaic_header(), name="SCI")
@@ -36,7 +36,7 @@ def mosaic_file(tmp_path_factory):
 
 
 class RangeHandler(BaseHTTPRequestHandler):
-    """Serves one file, whole or by byte range, and counts what it has sent."""
+    """Serves one file, complete or by byte range, and counts the bytes sent."""
 
     content = b""
     sent = 0
@@ -67,7 +67,7 @@ class RangeHandler(BaseHTTPRequestHandler):
             self.wfile.write(self.content[start:stop])
 
     def log_message(self, *_):
-        """Say nothing."""
+        """Do not log requests."""
 
 
 @pytest.fixture
@@ -108,7 +108,7 @@ def test_from_a_url_only_what_is_needed_is_fetched(server):
     assert 0 < handler.sent < 0.4 * len(handler.content)
 
 
-def test_a_connection_that_breaks_off(server):
+def test_a_lost_connection(server):
     address, handler = server
     with open_mosaic(f"{address}/mosaic.fits") as mosaic:
         handler.content = handler.content[:2_000_000]
@@ -116,7 +116,7 @@ def test_a_connection_that_breaks_off(server):
             mosaic.read(Box(1000, 1000, 1400, 1400))
 
 
-def test_the_cut_wcs_says_what_the_mosaic_says(mosaic_file):
+def test_the_wcs_of_a_cutout_agrees_with_that_of_the_mosaic(mosaic_file):
     box = Box(100, 200, 150, 280)
     with open_mosaic(str(mosaic_file)) as mosaic:
         cut, whole = mosaic.cut_wcs(box), mosaic.wcs

@@ -70,7 +70,7 @@ def test_physical_coordinates_are_kept_as_such() -> None:
     assert only('image;circle(11p,21p,2")').frame == "physical"
 
 
-def test_no_coordinate_system_is_remarked() -> None:
+def test_a_missing_coordinate_system_gives_a_warning() -> None:
     _, remarks = parse_regions("circle(1,2,3)", "x.reg")
     assert remarks == ["x.reg, line 1: no coordinate system is given; image pixels are assumed, as in DS9."]
 
@@ -106,7 +106,7 @@ def test_sexagesimal_longitude_is_degrees_in_galactic_coordinates_and_hours_on_t
     assert only('icrs;circle(10:30:00,-0:30:00,1")').points[0] == (157.5, -0.5)
 
 
-def test_frame_holds_until_the_next_one_and_statements_share_a_line() -> None:
+def test_a_frame_applies_until_the_next_one_and_statements_can_share_a_line() -> None:
     regions = parse('fk5;circle(1,2,3");box(1,2,3",4",5)\nimage;circle(1,2,3);-circle(4,5,6)\ncircle(7,8,9)')
     assert [region.frame for region in regions] == ["fk5", "fk5", "image", "image", "image"]
     assert [region.include for region in regions] == [True, True, True, False, True]
@@ -185,7 +185,7 @@ def test_composites_give_their_text_and_sign_to_their_members() -> None:
     assert [region.text for region in parse(text)] == ["pair", "pair", ""]
 
 
-def test_comments_and_commented_regions_are_nothing() -> None:
+def test_comments_and_commented_regions_are_ignored() -> None:
     assert (
         parse("# circle(1,2,3)\n#image;circle(1,2,3)\n\n   \n# a comment; circle(1,2,3)\nimage # circle(1,2,3)") == []
     )
@@ -203,7 +203,7 @@ def test_shapes_without_area_are_ignored_with_a_warning(tmp_path: Path, caplog: 
     assert caplog.messages[0] == f"{path}, line 2: a point encloses no area and is ignored."
 
 
-def test_a_bare_size_of_a_degree_is_remarked() -> None:
+def test_a_size_of_a_degree_without_unit_gives_a_warning() -> None:
     _, remarks = parse_regions("fk5;circle(53,-27,1.5)", "x.reg")
     assert remarks == ['x.reg, line 1: the size 1.5 is in degrees on the sky; for arcsec write 1.5".']
 
@@ -246,7 +246,7 @@ def digest(tmp_path: Path, text: str) -> str | None:
     return region_digest(path)
 
 
-def test_digest_is_of_the_meaning(tmp_path: Path) -> None:
+def test_the_digest_depends_only_on_the_regions(tmp_path: Path) -> None:
     reference = digest(tmp_path, 'fk5\ncircle(53.0875,-27.84,1.5") # text={7}')
     assert reference is not None
     for same in (

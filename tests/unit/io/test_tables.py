@@ -68,7 +68,7 @@ def test_a_file_that_is_no_table(tmp_path):
         read_table(tmp_path / "i.fits")
 
 
-def test_a_writer_that_raises_leaves_nothing(tmp_path):
+def test_a_failed_write_leaves_no_file(tmp_path):
     with pytest.raises((TypeError, ValueError, OSError)):
         write_table(tmp_path / "t.fits", np.zeros(2, dtype=[("o", object)]))
     assert list(tmp_path.iterdir()) == []

@@ -28,7 +28,7 @@ def test_b_n_is_the_inverse_of_the_incomplete_gamma_function(n):
         assert b_n(n, share) == pytest.approx(gammaincinv(2.0 * n, share), rel=accuracy)
 
 
-def test_b_n_of_what_is_no_index():
+def test_b_n_of_an_invalid_index():
     assert math.isnan(b_n(0.0)) and math.isnan(b_n(-1.0)) and math.isnan(b_n(math.nan))
 
 
