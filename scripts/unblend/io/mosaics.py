@@ -52,9 +52,8 @@ class Mosaic:
         try:
             return np.asarray(self.hdu.section[box.slices], dtype=np.float64)
         except Exception as error:  # fsspec passes on any exception of its protocols
-            raise InputError(
-                f"Reading {self.name} failed: {type(error).__name__} {_first_line(error)}. Check if it is truncated."
-            ) from error
+            reason = f"{type(error).__name__} {_first_line(error)}"
+            raise InputError(f"{self.name} cannot be read: {reason}. Check if the file is truncated.") from error
 
     def cut_wcs(self, box: Box) -> WCS:
         """Return the WCS of the cutout `box`."""

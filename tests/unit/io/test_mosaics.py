@@ -112,7 +112,7 @@ def test_a_lost_connection(server):
     address, handler = server
     with open_mosaic(f"{address}/mosaic.fits") as mosaic:
         handler.content = handler.content[:2_000_000]
-        with pytest.raises(InputError, match=r"mosaic.fits failed: .*\. Check if it is truncated"):
+        with pytest.raises(InputError, match=r"mosaic.fits cannot be read: .*\. Check if the file is truncated"):
             mosaic.read(Box(1000, 1000, 1400, 1400))
 
 
