@@ -13,10 +13,10 @@ SIGMA_PER_R50 = 1.0 / math.sqrt(2.0 * math.log(2.0))
 
 START_N = 1.5
 """Every fit starts at this Sersic index, between an exponential disc and a de Vaucouleurs profile."""
-PSF_SHARE = 1.3
+PSF_R50_FACTOR = 1.3
 """r50² of the source is reduced by this multiple of r50² of the PSF. It would be 1 for Gaussians; with 1.3 the start
 value of r_e is 1.04 ± 0.11 of the truth above S/N 100, for n = 0.7–4 and r_e = 1.2–5 pixels (with 1: 1.17 ± 0.14)."""
-SEGMENT_LIGHT = 1.1
+TOTAL_TO_SEGMENT_FLUX = 1.1
 """The total flux is taken as this multiple of the flux in the segment, typical of galaxies detected at 1.5 sigma."""
 
 
@@ -62,8 +62,8 @@ def start_values(data: np.ndarray, segment: np.ndarray, psf: np.ndarray) -> Sers
     across = (y - centre_y) * math.cos(theta) - (x - centre_x) * math.sin(theta)
     r50 = _half_light_radius(np.hypot(along * math.sqrt(ratio), across / math.sqrt(ratio)), profile_light)
     floor = 0.3 * psf_r50
-    r_e = math.sqrt(max(r50**2 - PSF_SHARE * psf_r50**2, floor**2)) / math.sqrt(ratio)
-    flux = max(SEGMENT_LIGHT * float(values.sum()), 0.1 * float(np.abs(values).sum())) or 1.0
+    r_e = math.sqrt(max(r50**2 - PSF_R50_FACTOR * psf_r50**2, floor**2)) / math.sqrt(ratio)
+    flux = max(TOTAL_TO_SEGMENT_FLUX * float(values.sum()), 0.1 * float(np.abs(values).sum())) or 1.0
     ell = 1.0 - ratio
     return Sersic(
         centre_y,
