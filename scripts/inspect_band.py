@@ -14,7 +14,7 @@ import numpy as np
 from unblend.core.coordinates import nearest
 from unblend.core.nouns import Template
 from unblend.field.band_data import read_weight
-from unblend.images.masks import circles, covered
+from unblend.images.masks import circles, sample_mask
 from unblend.images.sky_regions import sky_circle, sky_ellipse
 from unblend.io.files import read_json
 from unblend.io.images import read_array, read_header, read_labels, read_wcs, write_image
@@ -46,8 +46,8 @@ def main(spec_path: str, results_dir: str, removed_path: str, sim_path: str, bor
     model = significant_model(templates, fluxes, image.shape)
     left, noise = what_is_left(image - model - background, image == 0, spec)
     detection, usable = read_wcs(str(results / "det_stack.fits")), read_array(str(results / "det_stack.fits"))
-    inside = covered(wcs, left.shape, detection, np.isfinite(usable))
-    segments = covered(wcs, left.shape, detection, read_labels(str(results / "det_seg.fits")) > 0)
+    inside = sample_mask(wcs, left.shape, detection, np.isfinite(usable))
+    segments = sample_mask(wcs, left.shape, detection, read_labels(str(results / "det_seg.fits")) > 0)
     fwhm = float(read_header(str(folder / "psf.fits"))["FWHM"])  # type: ignore[arg-type]
 
     used = circles(read_regions(folder / "monte_carlo.reg"), wcs)

@@ -7,7 +7,9 @@ from pathlib import Path
 
 from unblend.field.band_data import adopted_shift
 from unblend.io.files import digest_of, file_digest, read_json
-from unblend.io.images import read_model, read_psf, read_shape, read_wcs
+from unblend.io.images import read_shape, read_wcs
+from unblend.io.models import read_model
+from unblend.io.psfs import read_psf
 from unblend.io.template_store import read_templates, write_templates
 from unblend.models.templates import TemplateEngine
 from unblend.run.job_log import record_work, run

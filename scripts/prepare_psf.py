@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from unblend.field.prepared_psf import prepared_psf
 from unblend.io.files import read_json
-from unblend.io.images import write_psf
+from unblend.io.psfs import write_psf
 from unblend.run.job_log import record_work, run
 
 

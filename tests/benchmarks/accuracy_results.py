@@ -13,7 +13,8 @@ from accuracy_fields import REFERENCE, Scenario, match, write_true_models
 from unblend.core.coordinates import offset_arcsec
 from unblend.core.nouns import Psf
 from unblend.images.psf import fwhm, prepare_psf
-from unblend.io.images import read_array, read_model, read_wcs
+from unblend.io.images import read_array, read_wcs
+from unblend.io.models import read_model
 from unblend.io.tables import read_table
 from unblend.models.templates import TemplateEngine
 from unblend.photometry.extraction import measure_noise, rescale_weights

@@ -185,7 +185,7 @@ def test_a_click_on_a_row_opens_a_card_and_its_button_closes_it(page):
     click(page, "#table tbody tr[data-id='6'] td:nth-child(3)")
     until(page, "return document.getElementById('source-6') !== null")
     assert [text[:8] for text in texts(page, ".card h3")] == ["Source 2", "Source 6"]
-    assert "A parameter of the fit ended on its bound." in texts(page, "#source-6 .flags li")[0]
+    assert "A fitted parameter is at the limit of its allowed range." in texts(page, "#source-6 .flags li")[0]
     assert "PointSource" in texts(page, "#source-6 .facts td")
     assert grey(page, stamp(5, 1, source=6), 66, 66) < 120
     click(page, "#source-6 .close")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from unblend.io.images import read_model
+from unblend.io.models import read_model
 from unblend.models.rendering import draw_sersic
 from unblend.simulation.population import SimulatedSource
 

@@ -66,5 +66,5 @@ def test_a_bias_shows(tmp_path, capsys):
 
 def test_a_missing_catalogue_is_named(tmp_path):
     write_truth(tmp_path / "truth.fits")
-    with pytest.raises(InputError, match=r"nothing\.fits does not exist: expected a FITS table"):
+    with pytest.raises(InputError, match=r"nothing\.fits does not exist; expected a FITS table"):
         check_example.main(str(tmp_path / "nothing.fits"), str(tmp_path / "truth.fits"))

@@ -111,12 +111,14 @@ BARRIER = [
 
 
 rule subtract_models:
-    """Subtract every fitted model from the stack: what the fits have left over."""
+    """Subtract every model from the stack: the residual of the fits."""
     input:
-        spec=spec("subtract_models"),
+        spec=grouped_spec("subtract_models"),
         models=BARRIER,
         table=ignore_time(rules.collect_models.output.table),
         stack=rules.detect_sources.output.stack,
+        error=ignore_time(rules.detect_sources.output.error),
+        mask=ignore_time(rules.group_sources.output.mask),
         segments=ignore_time(rules.edit_segments.output.segments),
         psf=ignore_time(rules.prepare_fit_psf.output.psf),
     output:
@@ -134,8 +136,8 @@ rule subtract_models:
         runtime=30,
     shell:
         "python {SCRIPTS:q}/subtract_models.py --log {log:q}"
-        " --models {input.models[0]:q} --stack {input.stack:q}"
-        " --segments {input.segments:q} --psf {input.psf:q} --results {R:q}"
+        " --spec {input.spec:q} --models {input.models[0]:q} --stack {input.stack:q} --error {input.error:q}"
+        " --segments {input.segments:q} --mask {input.mask:q} --psf {input.psf:q} --results {R:q}"
         " --residual {output.residual:q} --model {output.model:q}"
 
 

@@ -1,5 +1,5 @@
-"""What every room knows: boxes, PSFs, models, templates, world coordinates, units, statistics, flags, errors.
+"""Basic types and calculations that all parts use: boxes, PSFs, models, coordinates, units, statistics, flags, errors.
 
 In: numbers and arrays.
-Out: the same, named. Nothing here opens a file or knows a stage of the workflow.
+Out: numbers, arrays and frozen dataclasses. Nothing here opens a file or depends on a stage of the workflow.
 """

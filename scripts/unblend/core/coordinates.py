@@ -1,7 +1,7 @@
-"""World coordinates: pixel scales, tangent planes, the map from one pixel grid to another.
+"""World coordinates: pixel scales, tangent planes and the transformation between pixel grids.
 
-Positions are (y, x), 0-based. Sky positions are (ra, dec) in degrees, ICRS. Tangent-plane offsets are
-(east, north) in arcsec. Every map is taken locally, from the full solution (rotation, shear, SIP included).
+Pixel positions are (y, x), 0-based. Sky positions are (ra, dec) in degrees, in the system of the image. Offsets in the
+tangent plane are (east, north) in arcsec. All transformations use the full WCS, including rotation, shear and SIP.
 """
 
 from __future__ import annotations
@@ -19,126 +19,218 @@ if TYPE_CHECKING:
     from .nouns import Box
 
 ARCSEC_PER_DEG = 3600.0
-INVERSION_TOLERANCE = 1e-6
-"""Pixels, of the inversion of a distortion."""
-LOST = 0.01
-"""Pixels: an inversion that misses its position by more has not converged."""
+INVERSION_TOLERANCE_PIXELS = 1e-6
+"""The numerical inversion of a distorted WCS stops at this accuracy."""
+MAX_INVERSION_ERROR_PIXELS = 0.01
+"""The inversion has not converged if its result is off by more than this."""
 GRID_TOLERANCE_PIXELS = 1e-3
-"""Pixels: grids that agree this well all over are one grid, for what counts in whole pixels."""
+"""Two pixel grids are taken as identical if they agree to this everywhere, well below the size of a pixel."""
 
 
 def sky_system(wcs: WCS) -> str:
-    """Return the system in which an image's world coordinates are given: icrs, fk5 or fk4.
+    """Return the celestial system of an image's WCS: icrs, fk5 or fk4.
 
-    Astropy has filled RADESYS from EQUINOX where the header gives that alone.
+    Where the header has only EQUINOX, Astropy has derived RADESYS from it.
     """
     system = wcs.wcs.radesys.strip().lower()
     return system if system in ("fk4", "fk5") else "icrs"
 
 
 def set_physical_coordinates(wcs: WCS, matrix: np.ndarray, offset: np.ndarray) -> None:
-    """Note on `wcs` the image's physical coordinates: 1-based image (x, y) = `matrix` @ physical + `offset`.
+    """Attach the physical coordinates of an image to `wcs`.
 
-    They are IRAF's (LTM, LTV): the pixels of the image that a cutout was taken from. DS9 saves regions in them.
+    They are the pixels of the image from which a cutout was taken (IRAF's LTM and LTV); DS9 saves regions in them.
+
+    Parameters
+    ----------
+    wcs : WCS
+        Changed in place.
+    matrix, offset : arrays (2, 2) and (2,)
+        1-based image (x, y) = `matrix` @ physical (x, y) + `offset`.
     """
     wcs.physical = np.asarray(matrix, dtype=float), np.asarray(offset, dtype=float)
 
 
-def physical(wcs: WCS) -> tuple[np.ndarray, np.ndarray]:
-    """Return (matrix, offset) of `set_physical_coordinates`; unity and zero where nothing is noted."""
+def physical_transform(wcs: WCS) -> tuple[np.ndarray, np.ndarray]:
+    """Return (matrix, offset) as in `set_physical_coordinates`; the identity for an image without them."""
     return getattr(wcs, "physical", (np.eye(2), np.zeros(2)))
 
 
 def physical_to_pixel(wcs: WCS, y: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return (y, x) of physical coordinates, both counted from 0."""
-    matrix, offset = physical(wcs)
+    """Return the pixel positions (y, x) of physical coordinates.
+
+    Parameters
+    ----------
+    wcs : WCS
+    y, x : arrays
+        0-based physical coordinates.
+    """
+    matrix, offset = physical_transform(wcs)
     at_x, at_y = matrix @ np.array([x + 1.0, y + 1.0]) + offset[:, None] - 1.0
     return at_y, at_x
 
 
 def pixel_to_physical(wcs: WCS, y: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the physical coordinates (y, x) of pixel positions, both counted from 0."""
-    matrix, offset = physical(wcs)
+    """Return the 0-based physical coordinates (y, x) of pixels.
+
+    Parameters
+    ----------
+    wcs : WCS
+    y, x : arrays
+        0-based pixel positions.
+    """
+    matrix, offset = physical_transform(wcs)
     at_x, at_y = np.linalg.solve(matrix, np.array([x + 1.0, y + 1.0]) - offset[:, None]) - 1.0
     return at_y, at_x
 
 
 def pixel_to_sky(wcs: WCS, y: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return (ra, dec) of the pixel positions, distortion included."""
+    """Return the sky positions (ra, dec) of pixels in degrees, including distortion.
+
+    Parameters
+    ----------
+    wcs : WCS
+    y, x : arrays
+        0-based pixel positions.
+    """
     ra, dec = wcs.all_pix2world(np.atleast_1d(x), np.atleast_1d(y), 0)
     return ra, dec
 
 
 def sky_to_pixel(wcs: WCS, ra: np.ndarray, dec: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return (y, x) of the sky positions.
+    """Return the pixel positions (y, x) of sky positions.
 
-    NaN where the position is behind the tangent plane, or where the inversion of the distortion does not converge
-    (far off the image, where its polynomial grows without limit).
+    Parameters
+    ----------
+    wcs : WCS
+    ra, dec : arrays
+        Degrees.
+
+    Returns
+    -------
+    y, x : arrays
+        0-based; NaN for positions on the far side of the sky, and where the inversion of the distortion does not
+        converge (far from the image, where its polynomial diverges).
     """
     ra, dec = np.atleast_1d(ra), np.atleast_1d(dec)
     with warnings.catch_warnings():
-        # Astropy warns where all positions are behind the tangent plane; the NaN says it.
+        # Astropy warns if no position can be projected; the returned NaN already tells it.
         warnings.simplefilter("ignore", RuntimeWarning)
-        x, y = wcs.all_world2pix(ra, dec, 0, quiet=True, tolerance=INVERSION_TOLERANCE)
+        x, y = wcs.all_world2pix(ra, dec, 0, quiet=True, tolerance=INVERSION_TOLERANCE_PIXELS)
         if wcs.has_distortion:
-            off = np.hypot(*offset_arcsec(*pixel_to_sky(wcs, y, x), ra, dec))
-            lost = ~(off < LOST * pixel_scale(wcs))
-            x, y = np.where(lost, np.nan, x), np.where(lost, np.nan, y)
+            error_arcsec = np.hypot(*offset_arcsec(*pixel_to_sky(wcs, y, x), ra, dec))
+            failed = ~(error_arcsec < MAX_INVERSION_ERROR_PIXELS * pixel_scale(wcs))
+            x, y = np.where(failed, np.nan, x), np.where(failed, np.nan, y)
     return y, x
 
 
 def to_grid(wcs: WCS, target_wcs: WCS, y: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the positions (y, x) on another image's grid, good to `GRID_TOLERANCE_PIXELS`; NaN as in `sky_to_pixel`.
+    """Return pixel positions on the grid of another image.
 
-    Positions on one grid are returned as they are: millions of pixels take two seconds through the sky.
+    Where both images share one grid, many positions are returned unchanged: transforming millions of pixels through
+    the sky takes two seconds.
+
+    Parameters
+    ----------
+    wcs, target_wcs : WCS
+        WCS of the image of the positions, and of the target.
+    y, x : arrays
+        0-based pixel positions.
+
+    Returns
+    -------
+    y, x : arrays
+        Accurate to `GRID_TOLERANCE_PIXELS`; NaN as in `sky_to_pixel`.
     """
     if (
         y.size > 1000
-        and _apart(wcs, target_wcs, (np.min(y), np.min(x)), (np.max(y), np.max(x))) < GRID_TOLERANCE_PIXELS
+        and _largest_separation(wcs, target_wcs, (np.min(y), np.min(x)), (np.max(y), np.max(x))) < GRID_TOLERANCE_PIXELS
     ):
         return np.asarray(y, dtype=float), np.asarray(x, dtype=float)
     return sky_to_pixel(target_wcs, *pixel_to_sky(wcs, y, x))
 
 
 def same_grid(wcs: WCS, shape: tuple[int, ...], other: WCS, other_shape: tuple[int, ...]) -> bool:
-    """Whether two images have the same pixels, to `GRID_TOLERANCE_PIXELS`."""
+    """Return whether two images share one pixel grid.
+
+    Parameters
+    ----------
+    wcs, other : WCS
+    shape, other_shape : (ny, nx)
+        Their shapes must be equal, and their pixels must agree to `GRID_TOLERANCE_PIXELS`.
+    """
     return tuple(shape) == tuple(other_shape) and largest_offset(wcs, other, shape) < GRID_TOLERANCE_PIXELS
 
 
 def largest_offset(wcs: WCS, other: WCS, shape: tuple[int, ...]) -> float:
-    """Return how far apart, in pixels, two images of one shape have a pixel at most; NaN on other sides of the sky."""
-    return _apart(wcs, other, (0, 0), (shape[0] - 1, shape[1] - 1))
+    """Return the largest separation, in pixels, between the same pixels of two images of the same shape.
+
+    Parameters
+    ----------
+    wcs, other : WCS
+    shape : (ny, nx)
+
+    Returns
+    -------
+    float
+        NaN if part of one image cannot be projected on the other.
+    """
+    return _largest_separation(wcs, other, (0, 0), (shape[0] - 1, shape[1] - 1))
 
 
-def _apart(wcs: WCS, other: WCS, first: tuple[float, float], last: tuple[float, float]) -> float:
-    """Return the largest offset of 21 × 21 positions (y, x) of one image, from `first` to `last`, on another."""
+def _largest_separation(wcs: WCS, other: WCS, first: tuple[float, float], last: tuple[float, float]) -> float:
+    """Return the largest separation, in pixels, over 21 × 21 positions from `first` (y, x) to `last`."""
     lattice = np.meshgrid(*(np.linspace(*ends, 21) for ends in zip(first, last, strict=True)), indexing="ij")
     y, x = (axis.ravel() for axis in lattice)
-    there_y, there_x = sky_to_pixel(other, *pixel_to_sky(wcs, y, x))
-    return float(np.max(np.hypot(there_y - y, there_x - x)))
+    other_y, other_x = sky_to_pixel(other, *pixel_to_sky(wcs, y, x))
+    return float(np.max(np.hypot(other_y - y, other_x - x)))
 
 
 def offset_arcsec(
     ra: np.ndarray, dec: np.ndarray, ra0: float | np.ndarray, dec0: float | np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the gnomonic offset (east, north) in arcsec of (ra, dec) from the tangent point (ra0, dec0)."""
+    """Return the gnomonic offset (east, north), in arcsec, of sky positions from a tangent point.
+
+    Parameters
+    ----------
+    ra, dec : arrays
+        Positions in degrees.
+    ra0, dec0 : float or array
+        Tangent point in degrees.
+    """
     dra = np.deg2rad(np.asarray(ra) - ra0)
     d, d0 = np.deg2rad(dec), np.deg2rad(dec0)
     cos_c = np.sin(d0) * np.sin(d) + np.cos(d0) * np.cos(d) * np.cos(dra)
     east = np.cos(d) * np.sin(dra) / cos_c
-    # cos(d0) sin(d) - sin(d0) cos(d) cos(dra), written without the cancellation of two numbers near one
+    # This is cos(d0) sin(d) - sin(d0) cos(d) cos(dra), in a form that does not subtract nearly equal numbers.
     north = (np.sin(d - d0) + 2.0 * np.sin(d0) * np.cos(d) * np.sin(dra / 2.0) ** 2) / cos_c
     return np.rad2deg(east) * ARCSEC_PER_DEG, np.rad2deg(north) * ARCSEC_PER_DEG
 
 
 def nearest(ra: np.ndarray, dec: np.ndarray, target: Mapping[str, float]) -> int:
-    """Return the index of the position nearest to the target (ra, dec); all in degrees."""
+    """Return the index of the position nearest to a target.
+
+    Parameters
+    ----------
+    ra, dec : arrays
+        Positions in degrees.
+    target : mapping
+        `ra` and `dec` in degrees.
+    """
     east, north = offset_arcsec(ra, dec, target["ra"], target["dec"])
     return int(np.argmin(np.hypot(east, north)))
 
 
 def offset_to_sky(east: np.ndarray, north: np.ndarray, ra0: float, dec0: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return (ra, dec) in degrees of gnomonic offsets (arcsec) from the tangent point: inverse of `offset_arcsec`."""
+    """Return the sky positions (ra, dec) of gnomonic offsets, the inverse of `offset_arcsec`.
+
+    Parameters
+    ----------
+    east, north : arrays
+        Offsets in arcsec.
+    ra0, dec0 : float
+        Tangent point in degrees.
+    """
     xi, eta = np.deg2rad(np.asarray(east) / ARCSEC_PER_DEG), np.deg2rad(np.asarray(north) / ARCSEC_PER_DEG)
     d0 = np.deg2rad(dec0)
     across = np.cos(d0) - eta * np.sin(d0)
@@ -148,9 +240,15 @@ def offset_to_sky(east: np.ndarray, north: np.ndarray, ra0: float, dec0: float) 
 
 
 def sky_jacobian(wcs: WCS, y: float, x: float) -> np.ndarray:
-    """Return the local matrix d(east, north)/d(y, x) in arcsec per pixel at a pixel position, shape (2, 2).
+    """Return the local Jacobian d(east, north)/d(y, x) at a pixel position, in arcsec per pixel, shape (2, 2).
 
-    Central differences over one pixel on the full solution: exact to 1e-8 for linear grids.
+    It is computed by central differences over one pixel, which is accurate to 1e-8 for a WCS without distortion.
+
+    Parameters
+    ----------
+    wcs : WCS
+    y, x : float
+        0-based pixel position.
     """
     ys = y + np.array([0.0, 0.5, -0.5, 0.0, 0.0])
     xs = x + np.array([0.0, 0.0, 0.0, 0.5, -0.5])
@@ -160,9 +258,9 @@ def sky_jacobian(wcs: WCS, y: float, x: float) -> np.ndarray:
 
 
 def pixel_scale(wcs: WCS, shape: tuple[int, ...] | None = None) -> float:
-    """Return the pixel size in arcsec, the square root of a pixel's area, at the centre of the image.
+    """Return the pixel scale in arcsec, the square root of the area of a pixel.
 
-    Without `shape`, at the reference pixel.
+    It is taken at the centre of an image of `shape` (ny, nx), or without a shape at the reference pixel.
     """
     if shape is None:
         x, y = wcs.wcs.crpix - 1.0
@@ -172,19 +270,35 @@ def pixel_scale(wcs: WCS, shape: tuple[int, ...] | None = None) -> float:
 
 
 def axis_scales(wcs: WCS, y: float, x: float) -> tuple[float, float]:
-    """Return the pixel size in arcsec along image Y and X at a pixel position."""
+    """Return the pixel scale in arcsec along image y and x.
+
+    Parameters
+    ----------
+    wcs : WCS
+    y, x : float
+        0-based pixel position where the pixel scale is taken.
+    """
     jacobian = sky_jacobian(wcs, y, x)
     return float(np.hypot(*jacobian[:, 0])), float(np.hypot(*jacobian[:, 1]))
 
 
 def shift_to_pixels(wcs: WCS, shift_arcsec: tuple[float, float], y: float, x: float) -> tuple[float, float]:
-    """Return the shift (along image X, Y in arcsec, the order of the config) as (dy, dx) in pixels."""
+    """Return an astrometric shift as (dy, dx) in pixels.
+
+    Parameters
+    ----------
+    wcs : WCS
+    shift_arcsec : (dx, dy)
+        Shift along image x and y in arcsec, in the order of the configuration.
+    y, x : float
+        0-based pixel position where the pixel scale is taken.
+    """
     scale_y, scale_x = axis_scales(wcs, y, x)
     return shift_arcsec[1] / scale_y, shift_arcsec[0] / scale_x
 
 
 def cut_wcs(wcs: WCS, box: Box) -> WCS:
-    """Return the WCS of the part of the image that `box` covers (it may reach off the image)."""
+    """Return the WCS of the part of an image inside `box`, which may extend beyond the image."""
     cut = wcs.deepcopy()
     cut.wcs.crpix = cut.wcs.crpix - [box.x0, box.y0]
     if cut.sip is not None:
@@ -193,7 +307,7 @@ def cut_wcs(wcs: WCS, box: Box) -> WCS:
         old = cut.sip
         cut.sip = Sip(old.a, old.b, old.ap, old.bp, cut.wcs.crpix)
     if hasattr(wcs, "physical"):
-        matrix, offset = physical(wcs)
+        matrix, offset = physical_transform(wcs)
         set_physical_coordinates(cut, matrix, offset - [box.x0, box.y0])
     cut.pixel_shape = (box.shape[1], box.shape[0])
     return cut

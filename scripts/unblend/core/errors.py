@@ -1,25 +1,25 @@
-"""What a user may have to read: one sentence that says where, what was expected, found, and what to do."""
+"""Errors that a user can fix: each message says where the problem is, what was expected and found, and what to do."""
 
 
 class UnblendError(Exception):
-    """An error that the user can mend. Its text is one clear sentence; no traceback is shown for it."""
+    """An error that the user can fix. Its message is shown without a traceback."""
 
 
 class ConfigError(UnblendError):
-    """config.yaml holds something that the workflow cannot use."""
+    """The configuration has an invalid key or value."""
 
 
 class InputError(UnblendError):
-    """An input file is missing, unreadable, or not what it should be."""
+    """An input file is missing, unreadable or of the wrong kind."""
 
 
 class RegionError(InputError):
-    """A DS9 region file has a line that cannot be understood."""
+    """A DS9 region file has an invalid line."""
 
 
 class OverrideError(InputError):
-    """An overrides/{id}.dat file has a line that cannot be understood."""
+    """An overrides/{id}.dat file has an invalid line."""
 
 
 class ShiftError(UnblendError):
-    """The astrometric search found no minimum inside its grid."""
+    """The search for the astrometric shift found no minimum of chi2 within max_shift."""

@@ -1,4 +1,4 @@
-"""The wavelength of a filter, from its name: for the axis of a plot, not for photometry."""
+"""Approximate wavelengths of filters from their names, for the axes of plots; not precise enough for photometry."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ _HST_OPTICAL = frozenset(
         "850lp",
     )
 )  # fmt: skip
-"""ACS, WFC3/UVIS, WFPC2: the number counts nanometres. Of all other F-filters (WFC3/IR, NICMOS, JWST) hundredths of a
-micrometre. f410m is taken for NIRCam's."""
+"""Filters of ACS, WFC3/UVIS and WFPC2, whose number is in nanometres. In all other F filters (WFC3/IR, NICMOS, JWST) it
+is in hundredths of a micrometre. f410m is taken as the NIRCam filter."""
 
 _UM = {
     "fuv": 0.153, "nuv": 0.231, "u": 0.36, "b": 0.44, "g": 0.48, "v": 0.55, "r": 0.62, "i": 0.76, "z": 0.90, "y": 1.02,
     "j": 1.25, "h": 1.65, "k": 2.20, "ks": 2.15, "irac1": 3.56, "irac2": 4.50, "irac3": 5.74, "irac4": 7.93,
     "ch1": 3.56, "ch2": 4.50, "ch3": 5.74, "ch4": 7.93, "w1": 3.35, "w2": 4.60, "w3": 11.6, "w4": 22.1, "mips24": 23.7,
 }  # fmt: skip
-"""Pivot wavelengths in micrometre, to a few per cent: instruments differ."""
+"""Pivot wavelengths in micrometres, accurate to a few per cent because instruments differ."""
 
 
 def wavelength_um(name: str) -> float | None:
-    """Return the wavelength in micrometre of a filter's or band's name (`hst-f606w`, `irac-ch1`, `Ks`); None: unknown.
+    """Return the wavelength in micrometres of a filter or band (`hst-f606w`, `irac-ch1`, `Ks`), None if it is unknown.
 
-    The whole name is tried first, then its words, the last first.
+    The whole name is looked up first, then its words from the last to the first.
     """
     words = [word for word in re.split(r"[^a-z0-9]+", name.lower()) if word]
     for word in ["".join(words), *reversed(words)]:

@@ -1,10 +1,10 @@
-"""The quality flags: one registry of name, bit and sentence. The documentation is made from it."""
+"""Quality flags: the bit, name and meaning of each. docs/flags.md is generated from this table."""
 
 from enum import IntFlag
 
 
 class Flag(IntFlag):
-    """Bits of the columns `flag_{band}` (fluxes) and `flag` (fits and fluxes). Zero: nothing to say."""
+    """Bits of the columns `flag_{band}` (fluxes) and `flag` (detection and fits); 0 means no flag is set."""
 
     NO_PIXELS = 1 << 0
     PARTLY_MASKED = 1 << 1
@@ -28,45 +28,47 @@ class Flag(IntFlag):
 
 
 SENTENCES: dict[Flag, str] = {
-    Flag.NO_PIXELS: "The band has no usable pixel under the source: flux and error are NaN.",
-    Flag.PARTLY_MASKED: "More than a tenth of the template's light falls on masked pixels.",
-    Flag.DEGENERATE: "The data cannot tell the source from a neighbour: the error has grown, only the sum is sure.",
-    Flag.ON_EDGE: "More than a tenth of the template's light falls off the image.",
+    Flag.NO_PIXELS: "The band has no usable pixel at the source: flux and error are NaN.",
+    Flag.PARTLY_MASKED: "More than 10 % of the template's flux falls on masked pixels.",
+    Flag.DEGENERATE: "The flux is degenerate with that of a neighbour: only their sum is well constrained.",
+    Flag.ON_EDGE: "More than 10 % of the template's flux falls outside the image.",
     Flag.NO_MODEL: "The source has no model: flux and error are NaN.",
-    Flag.FIT_RETRIED: "The first fit was suspicious or failed; a second one from other start values was taken.",
-    Flag.FIT_REPLACED: "Every fit failed: the model is a Sersic profile from the moments of the segment.",
-    Flag.FIT_ON_BOUND: "A parameter of the fit ended on its bound.",
-    Flag.FIT_POOR_CHI2: "The fit's reduced chi2 is above 1.35: often an undetected blend, or a shape no Sersic has.",
-    Flag.SHAPE_UNCERTAIN: "The Sersic index is known to no better than half its value.",
-    Flag.CUSTOM_MODEL: "The model is the user's own image from custom_dir.",
-    Flag.OVERRIDDEN: "The fit honoured the user's file in overrides_dir.",
-    Flag.MANUAL_DETECTION: "The source comes from manual_regions.",
-    Flag.MERGED_SEGMENTS: "The segment was merged by merge_regions.",
+    Flag.FIT_RETRIED: "The first fit failed or was doubtful: a second fit from other start values was adopted.",
+    Flag.FIT_REPLACED: "All fits failed: the model is a Sersic profile from the moments of the segment.",
+    Flag.FIT_ON_BOUND: "A fitted parameter is at the limit of its allowed range.",
+    Flag.FIT_POOR_CHI2: (
+        "Reduced chi2 over the N segment pixels exceeds 1.35 and 1 + 4 sqrt(2/N): often a blend or non-Sersic shape."
+    ),
+    Flag.SHAPE_UNCERTAIN: "The error of the Sersic index is more than half its value.",
+    Flag.CUSTOM_MODEL: "The model is an image supplied by the user in custom_dir.",
+    Flag.OVERRIDDEN: "The fit used the user's override file in overrides_dir.",
+    Flag.MANUAL_DETECTION: "The source was added with manual_regions.",
+    Flag.MERGED_SEGMENTS: "The segment was merged with others by merge_regions.",
     Flag.POINT_SOURCE: "The model is a point source.",
-    Flag.PSF_UNDERSAMPLED: "The band's PSF has a FWHM below 2.5 of its own pixels: bright fluxes may be off by 1 %.",
-    Flag.FIT_TIMED_OUT: "A fit ran out of time (models.timeout).",
-    Flag.SHAPE_FIXED: "Too faint for a free shape: the index is the most probable one under a weak prior about 1.3.",
-    Flag.CENTRE_ASTRAY: "The centre of the model lies on the segment of another source.",
+    Flag.PSF_UNDERSAMPLED: "The FWHM of the band's PSF is below 2.5 PSF pixels: bright fluxes may be wrong by 1 %.",
+    Flag.FIT_TIMED_OUT: "A fit exceeded the time limit models.timeout.",
+    Flag.SHAPE_FIXED: "Too faint to fit the Sersic index freely: a weak prior around n = 1.3 was used.",
+    Flag.CENTRE_ASTRAY: "The fitted centre lies in the segment of another source.",
 }
 
 
 def describe(value: int) -> list[str]:
-    """Return the sentences of all bits set in `value`, lowest bit first."""
+    """Return the meanings of all flags set in `value`, lowest bit first."""
     return [SENTENCES[flag] for flag in Flag if value & flag]
 
 
 def names(value: int) -> list[str]:
-    """Return the lower-case names of all bits set in `value`, lowest bit first."""
+    """Return the lower-case names of all flags set in `value`, lowest bit first."""
     return [flag.name.lower() for flag in Flag if value & flag and flag.name]
 
 
 def markdown() -> str:
-    """Return the page docs/flags.md."""
+    """Return the content of docs/flags.md."""
     lines = [
         "# Quality flags",
         "",
-        "Bits of `flag` (the fit and the detection) and of `flag_{band}` (these and the band's own) in the catalogue; "
-        "0: nothing to say.",
+        "Bits of the catalogue columns `flag` (detection and fit) and `flag_{band}` (the same, and those of the band); "
+        "0 means no flag is set.",
         "",
         "| bit | value | name | meaning |",
         "|---|---|---|---|",

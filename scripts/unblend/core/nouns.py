@@ -1,4 +1,4 @@
-"""The nouns of the project, frozen. Positions are (y, x), 0-based, a pixel's centre on its integer."""
+"""The basic types, all frozen dataclasses. Positions are (y, x), 0-based, with integers at the centres of pixels."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Literal
 import numpy as np
 
 NoiseOrigin = Literal["value", "map", "image"]
-"""Where the noise of a band comes from: a number or a map that the user gave, or the scatter of the image."""
+"""Origin of the noise of a band: an rms or a weight map that the user gave, or the scatter measured on the image."""
 
 
 @dataclass(frozen=True, order=True)
 class Box:
-    """A rectangle of whole pixels, half open: rows y0 … y1−1, columns x0 … x1−1. May reach off the image."""
+    """A rectangle of pixels, rows y0 to y1−1 and columns x0 to x1−1. It may extend beyond the image."""
 
     y0: int
     x0: int
@@ -27,57 +27,76 @@ class Box:
 
     @classmethod
     def around(cls, y: float, x: float, half_size: float) -> Box:
-        """Return the square of odd side that holds `half_size` pixels on each side of the pixel at (y, x)."""
+        """Return a square box around a position.
+
+        Parameters
+        ----------
+        y, x : float
+            Position; the box is centred on its pixel.
+        half_size : float
+            Pixels on each side of the central one, rounded up. The side of the box is odd.
+        """
         half, row, column = int(np.ceil(half_size)), round(y), round(x)
         return cls(row - half, column - half, row + half + 1, column + half + 1)
 
     @property
     def shape(self) -> tuple[int, int]:
-        """Rows and columns; zero where the box is empty."""
+        """Number of rows and columns (ny, nx), zero where the box is empty."""
         return max(self.y1 - self.y0, 0), max(self.x1 - self.x0, 0)
 
     @property
     def is_empty(self) -> bool:
-        """Whether the box holds no pixel."""
+        """Whether the box contains no pixel."""
         return self.y1 <= self.y0 or self.x1 <= self.x0
 
     @property
     def slices(self) -> tuple[slice, slice]:
-        """Index of the box in an image that starts at (0, 0); the box must lie inside it."""
+        """Index of the box in an image whose first pixel is (0, 0). The box must lie inside the image."""
         return slice(self.y0, self.y1), slice(self.x0, self.x1)
 
     def within(self, outer: Box) -> tuple[slice, slice]:
-        """Index of this box in an array whose first pixel is the first pixel of `outer`."""
+        """Return the index of this box in an array that covers the box `outer`."""
         return self.shifted(-outer.y0, -outer.x0).slices
 
     def __and__(self, other: Box) -> Box:
-        """Intersection; empty where the boxes do not meet."""
+        """Return the intersection, which is empty if the boxes do not overlap."""
         y0, x0 = max(self.y0, other.y0), max(self.x0, other.x0)
         return Box(y0, x0, max(min(self.y1, other.y1), y0), max(min(self.x1, other.x1), x0))
 
     def __or__(self, other: Box) -> Box:
-        """Smallest box that holds both."""
+        """Return the smallest box that contains both."""
         return Box(min(self.y0, other.y0), min(self.x0, other.x0), max(self.y1, other.y1), max(self.x1, other.x1))
 
     def __contains__(self, other: Box) -> bool:
-        """Whether `other` lies wholly inside."""
+        """Return whether `other` lies entirely inside this box."""
         return self.y0 <= other.y0 and self.x0 <= other.x0 and other.y1 <= self.y1 and other.x1 <= self.x1
 
     def overlaps(self, other: Box) -> bool:
-        """Whether the boxes share a pixel."""
+        """Return whether the boxes share a pixel."""
         return not (self & other).is_empty
 
     def shifted(self, dy: int, dx: int) -> Box:
-        """Return the box moved by whole pixels."""
+        """Return the box shifted by whole pixels."""
         return Box(self.y0 + dy, self.x0 + dx, self.y1 + dy, self.x1 + dx)
 
     def grown(self, margin: int) -> Box:
-        """Return the box with `margin` pixels more on every side."""
+        """Return the box enlarged by `margin` pixels on every side."""
         return Box(self.y0 - margin, self.x0 - margin, self.y1 + margin, self.x1 + margin)
 
 
 def cut(array: np.ndarray, box: Box, fill: float | bool, *, outer: Box | None = None) -> np.ndarray:
-    """Return the pixels in `box` of an array that covers `outer` (without it: starts at (0, 0)); beyond it `fill`."""
+    """Return the pixels of an array inside a box.
+
+    Parameters
+    ----------
+    array : array (ny, nx)
+    box : Box
+        May extend beyond the array.
+    fill : number
+        Value of the pixels outside the array.
+    outer : Box, optional
+        Box that the array covers. By default its first pixel is (0, 0).
+    """
     outer = Box.of_shape(array.shape) if outer is None else outer
     common = outer & box
     result = np.full(box.shape, fill, dtype=array.dtype)
@@ -87,18 +106,18 @@ def cut(array: np.ndarray, box: Box, fill: float | bool, *, outer: Box | None = 
 
 @dataclass(frozen=True)
 class Psf:
-    """A point-spread function of unit sum.
+    """A point-spread function (PSF) of unit sum.
 
     Parameters
     ----------
     data : array (ny, nx) float64
-        Light per PSF pixel; any size, even or odd.
+        Flux per PSF pixel. The sides may be even or odd.
     centre : (y, x)
-        Position of the centroid in `data`: templates take it as the position of the source.
+        Position of the centroid in `data`, which is placed on the position of a source.
     oversampling : float
-        PSF pixels per image pixel, along each axis.
+        Number of PSF pixels per image pixel along each axis.
     kind : {"effective", "optical"}
-        Whether `data` already holds the response of the image's pixel (measured PSFs do).
+        An effective PSF includes the response of the image pixel, as measured PSFs do; an optical one does not.
     original_sum : float
         Sum before normalisation.
     """
@@ -112,22 +131,22 @@ class Psf:
 
 @dataclass(frozen=True)
 class Model:
-    """An un-convolved picture of one source on fine pixels.
+    """A model image of one source before convolution with a PSF, on fine pixels.
 
     Parameters
     ----------
     data : array (ny, nx) float64
-        Light per model pixel, finite, of positive sum.
+        Flux per model pixel. All values are finite, and their sum is positive.
     centre : (y, x)
-        The pixel position in `data` that lies at `sky`.
+        Position in `data` that lies at `sky`.
     sky : (ra, dec)
-        Degrees, ICRS, of the reference position.
+        Sky position in degrees, ICRS.
     pixel_to_sky : array (2, 2)
-        Arcsec on the tangent plane, rows (east, north), per model pixel, columns (y, x).
+        Jacobian d(east, north)/d(y, x) in the tangent plane, arcsec per model pixel.
     total : float
-        The light of the whole source in the units of `data`: more than `data.sum()` where the stamp cuts wings.
+        Total flux of the source in the units of `data`. It exceeds `data.sum()` if the stamp truncates the wings.
     pixel_integrated : bool
-        Whether `data` is light integrated over each pixel (True) or point masses at pixel centres (a point source).
+        True if `data` is integrated over the pixels, False for point masses at pixel centres (a point source).
     """
 
     data: np.ndarray
@@ -140,9 +159,18 @@ class Model:
 
 @dataclass(frozen=True)
 class Template:
-    """The source `id` as a band sees it, of unit total flux: `data` lies at `box` of the band's image.
+    """The model of a source convolved with the PSF of a band, of unit total flux, on the pixels of the band.
 
-    `box` is clipped to the image; `coverage` is the fraction of the template's light inside it.
+    Parameters
+    ----------
+    id : int
+        ID of the source.
+    box : Box
+        Part of the band's image that `data` covers, clipped to the image.
+    data : array (ny, nx)
+        Flux per pixel.
+    coverage : float
+        Fraction of the flux inside the image.
     """
 
     id: int
@@ -153,9 +181,18 @@ class Template:
 
 @dataclass(frozen=True)
 class FitGroup:
-    """Sources fitted together: `members` (the first, `main`, is the brightest) in the cutout `box`.
+    """Sources that are fitted together.
 
-    `neighbours` are the mains of the groups whose light can reach the cutout.
+    Parameters
+    ----------
+    main : int
+        ID of the main source, the brightest member, after which the group is named.
+    members : tuple of int
+        IDs of the sources, the main source first.
+    box : Box
+        Cutout of the detection image in which they are fitted.
+    neighbours : tuple of int
+        Main sources of the groups whose light can reach the cutout.
     """
 
     main: int
@@ -166,33 +203,33 @@ class FitGroup:
 
 @dataclass(frozen=True)
 class Region:
-    """A shape that encloses area, as drawn in DS9; plain numbers, so that reading a file imports nothing heavy.
+    """A shape drawn in DS9 that encloses an area.
 
     Parameters
     ----------
     kind : {"circle", "ellipse", "box", "polygon"}
-        Circles and ellipses with an `inner` size are annuli.
+        A shape with an `inner` size is an annulus.
     frame : str
-        "image", "physical" (the pixels of the image that a cutout was taken from: LTM and LTV in its header), or the
-        name of a sky frame of Astropy (icrs, fk5, fk4, galactic, barycentricmeanecliptic).
+        "image", "physical" (pixels of the image from which a cutout was taken, LTM and LTV in its header), or the name
+        of a sky frame of Astropy (icrs, fk5, fk4, galactic, barycentricmeanecliptic).
     points : tuple of pairs
-        The centre, or the vertices of a polygon: (y, x), 0-based, in the frames "image" and "physical", else
+        The centre, or the vertices of a polygon: 0-based (y, x) in the frames "image" and "physical", otherwise
         (longitude, latitude) in degrees.
     outer : pair of (value, unit), empty for a polygon
-        Semi-axes (half sides of a box) along `angle` and across it; the unit is "pixel", "physical" or
+        Semi-axes (for a box, half its sides) along `angle` and perpendicular to it; the unit is "pixel", "physical" or
         "arcsec".
-    inner : pair of (value, unit), empty where there is no hole
+    inner : pair of (value, unit), empty without a hole
         The same for the hole of an annulus.
     angle : float
-        Degrees, counter-clockwise from the x axis; on the sky from west through north, as DS9 has it.
+        Degrees counter-clockwise from the x axis; on the sky from west through north, as in DS9.
     sector : (start, stop) or None
-        Degrees, the part of a panda, from the same axis; start < stop.
+        Range of angles of a panda in degrees, from the same axis; start < stop.
     include : bool
-        False for a region that takes its area away from the others of its file.
+        False for a region whose area is excluded from all others of its file.
     text : str
-        The label that the user gave.
+        Label given by the user.
     line : int
-        Line number in the file, 1-based; 0 for a region that comes from no file.
+        1-based line number in the file; 0 for a region that was not read from a file.
     """
 
     kind: str
@@ -209,7 +246,16 @@ class Region:
 
 @dataclass(frozen=True)
 class Footprint:
-    """The pixels of one region: `inside` (bool) lies at `box` of the image, which is empty off the image."""
+    """The pixels of one region.
+
+    Parameters
+    ----------
+    region : Region
+    box : Box
+        Part of the image that contains the region; empty if the region lies outside the image.
+    inside : bool array (ny, nx)
+        True for the pixels of `box` inside the region.
+    """
 
     region: Region
     box: Box

@@ -1,4 +1,4 @@
-"""Robust statistics: scatter and level of pixels that hold outliers."""
+"""Robust statistics of pixels with outliers, and the noise of an image."""
 
 from __future__ import annotations
 
@@ -8,15 +8,14 @@ from bisect import bisect_left, bisect_right
 import numpy as np
 
 SIGMA_PER_MAD = 1.4826
-"""Standard deviation of a Gaussian over its median absolute deviation."""
-
+"""Standard deviation of a Gaussian divided by its median absolute deviation (MAD)."""
 
 ROBUST_SIGMA_ERROR = 1.17
-"""Error of a robust sigma (1.4826 MAD), times √N over sigma: its efficiency is 0.37, and 1 / √(2 · 0.37)."""
+"""Error of a robust sigma (1.4826 MAD) of N values, in units of sigma/√N: 1/√(2 · 0.37), as its efficiency is 0.37."""
 
 
 def robust_sigma(values: np.ndarray) -> float:
-    """Return 1.4826 times the median absolute deviation of the finite `values`; NaN when there are none."""
+    """Return 1.4826 times the median absolute deviation of the finite `values`; NaN if there are none."""
     finite = np.asarray(values, dtype=float)
     finite = finite[np.isfinite(finite)]
     if finite.size == 0:
@@ -25,16 +24,15 @@ def robust_sigma(values: np.ndarray) -> float:
 
 
 def clipped_level(values: np.ndarray, clip: float) -> tuple[float, float]:
-    """Return median and 1.4826 MAD of the finite `values` within `clip` sigma, repeated until none is cut.
+    """Return the median and 1.4826 MAD of the finite `values`, clipped at `clip` sigma until no more are clipped.
 
-    NaN twice when there are none. What is kept of ascending values is always a range: they are sorted once, and
-    medians of values and of distances are then looked up.
+    Both are NaN if no value is finite. Clipping sorted values leaves a contiguous range, so they are sorted only once.
     """
     kept = np.sort(np.asarray(values, dtype=float)[np.isfinite(values)])
     if kept.size == 0:
         return math.nan, math.nan
     for _ in range(20):
-        centre = _middle(kept)
+        centre = _median_of_sorted(kept)
         sigma = SIGMA_PER_MAD * _median_distance(kept, centre)
         first = bisect_left(kept, -clip * sigma, key=lambda value: value - centre)
         last = bisect_right(kept, clip * sigma, key=lambda value: value - centre)
@@ -44,17 +42,17 @@ def clipped_level(values: np.ndarray, clip: float) -> tuple[float, float]:
     return centre, sigma
 
 
-def _middle(ordered: np.ndarray) -> float:
-    """Return the median of ascending values."""
+def _median_of_sorted(ordered: np.ndarray) -> float:
+    """Return the median of values in ascending order."""
     half = ordered.size // 2
     return float(ordered[half] if ordered.size % 2 else (ordered[half - 1] + ordered[half]) / 2.0)
 
 
 def _median_distance(ordered: np.ndarray, centre: float) -> float:
-    """Return the median of |value - centre| of ascending values: the nearest half of them is a range."""
+    """Return the median of |value - centre| for values in ascending order, where the nearest half is a range."""
 
     def distance(rank: int) -> float:
-        """Distance of the value that is the `rank`th nearest, from 1."""
+        """Return the distance of the `rank`th nearest value, counted from 1."""
         starts = range(ordered.size - rank)
         first = bisect_left(starts, True, key=lambda i: centre - ordered[i] <= ordered[i + rank] - centre)
         return float(max(centre - ordered[first], ordered[first + rank - 1] - centre))
@@ -63,17 +61,34 @@ def _median_distance(ordered: np.ndarray, centre: float) -> float:
     return distance(half) if ordered.size % 2 else (distance(half) + distance(half + 1)) / 2.0
 
 
-ENOUGH_PIXELS = 500_000
-"""Pixels that know their scatter to 0.12 %: sorting more would cost time for nothing."""
+NOISE_SAMPLE_SIZE = 500_000
+"""Number of pixels on which the noise of a large image is measured: they give it to 0.12 %, more would take time."""
 
 
 def noise_rms(image: np.ndarray, mask: np.ndarray) -> float:
-    """Return the robust scatter of the finite pixels where `mask` (sources, bad pixels) is False; NaN without any.
+    """Return the robust rms of the finite pixels where `mask` (sources, bad pixels) is False; NaN if there are none.
 
-    1.4826 MAD, clipped at 4 sigma until nothing changes: that costs a Gaussian 5e-5 of its sigma, at 3 sigma 4e-3. Of
-    more than `ENOUGH_PIXELS` so many are drawn, always the same.
+    It is 1.4826 MAD, clipped at 4 sigma until nothing changes: clipping a Gaussian lowers its sigma by 5e-5 (at 3 sigma
+    by 4e-3). Images of more than twice `NOISE_SAMPLE_SIZE` pixels are sampled at random, always with the same seed.
     """
     values = np.asarray(image)[~np.asarray(mask, dtype=bool)]
-    if values.size > 2 * ENOUGH_PIXELS:
-        values = values[np.random.default_rng(0).integers(values.size, size=ENOUGH_PIXELS)]
+    if values.size > 2 * NOISE_SAMPLE_SIZE:
+        values = values[np.random.default_rng(0).integers(values.size, size=NOISE_SAMPLE_SIZE)]
     return clipped_level(values, 4.0)[1]
+
+
+def with_source_noise(error: np.ndarray, image: np.ndarray, gain: float | None) -> np.ndarray:
+    """Return the noise per pixel with the photon noise of the sources added.
+
+    Parameters
+    ----------
+    error : array (ny, nx)
+        Background noise per pixel, in the units of `image`.
+    image : array (ny, nx)
+        Image minus the background level; negative and NaN pixels add no noise.
+    gain : float or None
+        Electrons per unit of `image`; with None `error` is returned as it is.
+    """
+    if gain is None:
+        return error
+    return np.sqrt(error**2 + np.clip(np.nan_to_num(image), 0.0, None) / gain)

@@ -1,23 +1,23 @@
-"""Conversions between the units of the project. The unit of a bare number stands in its name."""
+"""Conversions between units. The name of a plain number includes its unit."""
 
 import math
 
 import numpy as np
 
 FWHM_PER_SIGMA = 2.0 * math.sqrt(2.0 * math.log(2.0))
-"""Full width at half maximum of a Gaussian over its standard deviation."""
+"""Full width at half maximum of a Gaussian divided by its standard deviation."""
 
 UJY_ZERO_POINT_AB = 23.9
-"""AB magnitude of one microjansky (Oke & Gunn 1983): 2.5 log10(3631 Jy / 1 uJy), as surveys round it."""
+"""AB magnitude of one microjansky, 2.5 log10(3631 Jy / 1 uJy) (Oke & Gunn 1983), rounded as surveys do."""
 
 
 def flux_to_ujy(flux: np.ndarray, zero_point_ab: float) -> np.ndarray:
-    """Return `flux`, in image units of AB zero point `zero_point_ab`, in microjansky."""
+    """Return a flux in image units, with the AB zero point `zero_point_ab`, in microjanskys."""
     return np.asarray(flux, dtype=float) * 10.0 ** (0.4 * (UJY_ZERO_POINT_AB - zero_point_ab))
 
 
 def flux_to_mag(flux: np.ndarray, zero_point_ab: float) -> np.ndarray:
-    """Return the AB magnitude of `flux` in image units; NaN where the flux is not positive."""
+    """Return the AB magnitude of a flux in image units; NaN where the flux is not positive."""
     flux = np.asarray(flux, dtype=float)
     magnitude = np.full(flux.shape, np.nan)
     positive = flux > 0
@@ -26,7 +26,7 @@ def flux_to_mag(flux: np.ndarray, zero_point_ab: float) -> np.ndarray:
 
 
 def round_significant(value: float, digits: int) -> float:
-    """Return `value` rounded to `digits` significant decimal digits; 0, NaN and infinity unchanged."""
+    """Return `value` rounded to `digits` significant digits; 0, NaN and infinity are returned unchanged."""
     if value == 0 or not math.isfinite(value):
         return value
     return round(value, digits - 1 - math.floor(math.log10(abs(value))))

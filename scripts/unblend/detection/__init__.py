@@ -1,4 +1,4 @@
-"""Find the sources: stack, S/N image, segmentation, catalogue, and the edits that a user draws.
+"""Detection of sources: stack, S/N image, segmentation, catalogue, and edits of the segmentation by the user.
 
 In: detection images with their masks, regions.
 Out: the stack and its error, the segmentation map, a catalogue of sources.

@@ -1,7 +1,7 @@
-"""The user's word over the automatic detection: segments merged, sources added by hand.
+"""Edits of the automatic detection by the user: segments are merged and sources added with DS9 regions.
 
-The automatic pass is not repeated. IDs are stable: a source that no region touches keeps its ID, and manual sources are
-numbered after the largest automatic ID in the order of their file, so that a circle added below renames nothing.
+The automatic detection is not repeated. IDs are stable: a source that no region touches keeps its ID. Manual sources
+are numbered from the largest automatic ID in the order of their file, so that a region added at its end changes no ID.
 """
 
 from __future__ import annotations
@@ -17,7 +17,17 @@ from ..core.nouns import Footprint
 
 @dataclass(frozen=True)
 class EditedSegments:
-    """Segments after the edits, the bits of `flags.Flag` of each edited source, and what a user should read."""
+    """The segmentation after edits.
+
+    Parameters
+    ----------
+    segments : int array (ny, nx)
+        0 = sky.
+    flags : dict of ID to int
+        Bits of `Flag` of the edited sources.
+    warnings : list of str
+        Messages for the user about regions that have no effect.
+    """
 
     segments: np.ndarray
     flags: dict[int, int] = field(default_factory=dict)
@@ -25,16 +35,16 @@ class EditedSegments:
 
 
 def edit_segments(segments: np.ndarray, merge: Iterable[Footprint], manual: Sequence[Footprint]) -> EditedSegments:
-    """Return the automatic segmentation with first the merges, then the manual sources applied.
+    """Return the automatic segmentation after merging segments and then adding manual sources.
 
     Parameters
     ----------
     segments : int array (ny, nx)
-        The automatic pass: 0 = sky.
+        Automatic segmentation, 0 = sky.
     merge : iterable of Footprint
-        Of merge_regions, with partially touched pixels (`touch=True`).
+        Footprints of merge_regions including partially touched pixels (`touch=True`).
     manual : sequence of Footprint
-        Of manual_regions, in the order of the file, small ones kept (`keep_small=True`).
+        Footprints of manual_regions in the order of the file (`keep_small=True`).
     """
     last = int(segments.max())
     merged = merge_segments(segments, merge)
@@ -44,10 +54,10 @@ def edit_segments(segments: np.ndarray, merge: Iterable[Footprint], manual: Sequ
 
 
 def merge_segments(segments: np.ndarray, merge: Iterable[Footprint]) -> EditedSegments:
-    """Return the segments with all those that one region touches made one: the lowest ID stays.
+    """Return the segments after merging, for each region, all those that it touches under the lowest of their IDs.
 
-    Regions that share a segment join all of theirs, in whatever order they come. A region that touches fewer than two
-    segments changes nothing, with a warning where it touches none.
+    Regions that touch a common segment merge all segments of both, whatever their order. A region that touches only one
+    segment has no effect; for one that touches none there is a warning.
     """
     result = segments.copy()
     survivors: set[int] = set()
@@ -56,7 +66,7 @@ def merge_segments(segments: np.ndarray, merge: Iterable[Footprint]) -> EditedSe
         touched = np.unique(result[footprint.box.slices][footprint.inside])
         touched = touched[touched > 0]
         if touched.size == 0:
-            warnings.append(f"The merge region of line {footprint.region.line} touches no segment: nothing is merged.")
+            warnings.append(f"The merge region in line {footprint.region.line} touches no segment and has no effect.")
         if touched.size < 2:
             continue
         result[np.isin(result, touched[1:])] = touched[0]
@@ -66,21 +76,20 @@ def merge_segments(segments: np.ndarray, merge: Iterable[Footprint]) -> EditedSe
 
 
 def add_manual(segments: np.ndarray, manual: Sequence[Footprint], *, last_id: int) -> EditedSegments:
-    """Return the segments with one new source per manual region, regions of the same text being one source.
+    """Return the segments with one new source for each manual region; regions with the same text are one source.
 
-    The source takes all pixels of its regions, also those of other segments: the user's word wins. But no source is
-    wiped out: a segment that would lose its last pixel keeps all it has, with a warning, and the new source is what is
-    left.
+    A new source takes all pixels of its regions, including those of other segments. But it does not remove a source: a
+    segment that would lose all its pixels keeps them, with a warning, and the new source gets the remaining pixels.
 
     Parameters
     ----------
     segments : int array (ny, nx)
         0 = sky.
     manual : sequence of Footprint
-        In the order of the file.
+        Footprints in the order of the file.
     last_id : int
-        Largest ID of the automatic pass: new IDs are last_id + 1, + 2, ... by first appearance of each source in the
-        file. A source without any pixel on the image uses up its ID all the same, so that others keep theirs.
+        Largest ID of the automatic detection. New IDs are last_id + 1, last_id + 2, … in the order in which sources
+        first appear in the file. A source without pixels on the image also uses an ID, so that the others keep theirs.
     """
     result = segments.copy()
     flags: dict[int, int] = {}
@@ -89,16 +98,16 @@ def add_manual(segments: np.ndarray, manual: Sequence[Footprint], *, last_id: in
         mask = np.zeros(result.shape, dtype=bool)
         for footprint in group:
             mask[footprint.box.slices] |= footprint.inside
-        name = _name(group)
-        protected = _wiped_out(result, mask)
+        name = _region_name(group)
+        protected = _fully_covered(result, mask)
         if protected.size:
             listed = ", ".join(str(i) for i in protected)
             warnings.append(
-                f"The {name} covers source {listed} wholly, which keeps its pixels; move or shrink the region."
+                f"The {name} covers all of source {listed}, which keeps its pixels. Move the region or make it smaller."
             )
             mask &= ~np.isin(result, protected)
         if not mask.any():
-            warnings.append(f"The {name} has no pixel on the image or none of its own: source {new_id} is not made.")
+            warnings.append(f"The {name} has no free pixel on the image. Source {new_id} is not added.")
             continue
         result[mask] = new_id
         flags[new_id] = int(Flag.MANUAL_DETECTION)
@@ -106,20 +115,20 @@ def add_manual(segments: np.ndarray, manual: Sequence[Footprint], *, last_id: in
 
 
 def _sources(manual: Sequence[Footprint]) -> list[list[Footprint]]:
-    """Return the footprints of each source, by first appearance; regions without text stand alone."""
+    """Return the footprints of each source in the order of the file; regions without text are separate sources."""
     sources: dict[object, list[Footprint]] = {}
     for number, footprint in enumerate(manual):
         sources.setdefault(footprint.region.text.strip() or number, []).append(footprint)
     return list(sources.values())
 
 
-def _name(group: list[Footprint]) -> str:
+def _region_name(group: list[Footprint]) -> str:
     text = group[0].region.text.strip()
-    return f"manual region of line {group[0].region.line}" + (f" ({text})" if text else "")
+    return f"manual region in line {group[0].region.line}" + (f" ({text})" if text else "")
 
 
-def _wiped_out(segments: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """Return the IDs that have pixels inside the mask and none outside."""
+def _fully_covered(segments: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """Return the IDs of segments that lie entirely inside the mask."""
     inside = np.unique(segments[mask])
     inside = inside[inside > 0]
     if inside.size == 0:

@@ -1,8 +1,8 @@
-"""Find sources: weighted stack, S/N image, segmentation, catalogue.
+"""Detection of sources: weighted stack, S/N image, segmentation, catalogue.
 
-Incremental re-runs compare pixels bit for bit, so a mask drawn around one source must not change the rest of the field.
-Everything that is one number for a whole image (median, rms, threshold) is therefore rounded far below its own error:
-the same numbers come out unless the change is large.
+A source is fitted again whenever one of its pixels changes, so a mask drawn around one source must not change the
+pixels of others. Numbers that hold for a whole image (median, rms, threshold) are therefore rounded, by much less than
+their errors: they change only if the image changes considerably.
 """
 
 from __future__ import annotations
@@ -23,20 +23,21 @@ from ..core.units import FWHM_PER_SIGMA, round_significant
 if TYPE_CHECKING:
     from astropy.wcs import WCS
 
-MIN_USABLE = 0.6
-"""Images with a smaller fraction of usable pixels take no part in the detection."""
+MIN_USABLE_FRACTION = 0.6
+"""Images with a smaller fraction of usable pixels are not used for the detection."""
 
-_REALS = ("y", "x", "ra", "dec", "flux", "flux_err", "snr", "a", "b", "theta")
-CATALOGUE_DTYPE = np.dtype([("id", "i4"), ("area", "i4"), ("flag", "i4"), *((name, "f8") for name in _REALS)])
-"""One row per source: y, x 0-based; ra, dec in degrees; area in pixels; flux in units of the image it was measured on;
-a, b rms lengths in pixels; theta in degrees from x counter-clockwise; flag as in `unblend.flags`."""
+_FLOAT_COLUMNS = ("y", "x", "ra", "dec", "flux", "flux_err", "snr", "a", "b", "theta")
+CATALOGUE_DTYPE = np.dtype([("id", "i4"), ("area", "i4"), ("flag", "i4"), *((name, "f8") for name in _FLOAT_COLUMNS)])
+"""One row per source: 0-based y, x; ra, dec in degrees; area in pixels; flux in units of the image of flux_band; a, b
+are the rms lengths in pixels along the major and minor axis; theta in degrees counter-clockwise from x; flag as in
+`Flag`."""
 
-# Fewer pixels than this give no level of their own to a pattern of usable images: sources would set it.
 _MIN_PATTERN_PIXELS = 1000
-# Below this S/N in the stack the light of a segment says nothing about its position: the middle of the segment does.
+"""Fewest pixels with the same usable images on which their level is measured: in fewer, sources would dominate it."""
 _MIN_SNR_CENTROID = 3.0
-# sep counts sub-objects in 16 bits in places.
+"""S/N of a segment in the stack below which its geometric centre is used instead of the centroid of its light."""
 _MAX_SUB_OBJECTS = 32000
+"""Limit of sub-objects in sep, which counts them in 16 bits."""
 
 
 @dataclass(frozen=True)
@@ -46,15 +47,15 @@ class Stack:
     Parameters
     ----------
     data : array (ny, nx)
-        Background-free weighted mean; NaN where no image is usable.
+        Weighted mean of the images minus their background levels; NaN where no image is usable.
     error : array (ny, nx)
-        Rms of the noise in each pixel of `data`; infinite where no image is usable.
+        Rms noise of each pixel of `data`; infinite where no image is usable.
     snr : dict of arrays
-        S/N image of each image that was used; NaN where it is not usable.
+        S/N of each pixel in each image that was used; NaN where it is not usable.
     background, rms : dict of floats
-        Of each image that was used.
+        Background level and rms noise of each image that was used.
     warnings : list of str
-        A sentence for each image that was skipped.
+        One message for each image that was not used.
     """
 
     data: np.ndarray
@@ -67,10 +68,17 @@ class Stack:
 
 @dataclass(frozen=True)
 class DetectedSources:
-    """Result of the automatic pass.
+    """Result of the automatic detection.
 
-    `segments` (int32, 0 = sky) has the IDs 1…N by decreasing flux; `snr` is the smoothed S/N image in its own sigma;
-    `dropped` counts the sources dropped for each reason.
+    Parameters
+    ----------
+    segments : int32 array (ny, nx)
+        Segmentation map, 0 = sky, with IDs from 1 in order of decreasing flux.
+    catalogue : array of CATALOGUE_DTYPE
+    snr : array (ny, nx)
+        Smoothed S/N image in units of its rms.
+    dropped : dict
+        Number of sources rejected for each reason.
     """
 
     segments: np.ndarray
@@ -80,21 +88,21 @@ class DetectedSources:
 
 
 def noise_level(values: np.ndarray) -> tuple[float, float]:
-    """Return the background and the rms of an image's usable pixels (any shape), sources ignored, both rounded.
+    """Return the background level and the rms of the usable pixels of an image, ignoring sources.
 
-    Median and 1.4826 MAD of the values within 3 sigma, repeated until they stay. Rounded to a thousandth of the rms and
-    to three digits, about their own errors (the median of 1e6 pixels is known to 1.3e-3 rms), and stable (see above).
+    They are the median and 1.4826 MAD after clipping at 3 sigma until convergence. The level is rounded to a thousandth
+    of the rms, and the rms to three digits, which is about their errors (1.3e-3 rms for the median of 1e6 pixels).
 
     Raises
     ------
     UnblendError
-        There is no finite value, or all are equal.
+        No value is finite, or most are equal.
     """
     centre, sigma = clipped_level(values, 3.0)
     if not sigma > 0:
         raise UnblendError(
-            "The noise of an image is zero or unknown: expected finite pixels with noise, found none or mostly equal "
-            "ones; check the image, and mask what was not observed."
+            "The noise of an image cannot be measured: it has no finite pixels, or most of them are equal. Check the "
+            "image, and mask its unobserved parts."
         )
     rms = round_significant(sigma, 3)
     step = 1e-3 * rms
@@ -102,14 +110,14 @@ def noise_level(values: np.ndarray) -> tuple[float, float]:
 
 
 def stack_images(images: Mapping[str, np.ndarray], masks: Mapping[str, np.ndarray]) -> Stack:
-    """Return the inverse-variance weighted stack of images on one grid, each less its median.
+    """Return the inverse-variance weighted mean of images on one pixel grid, each minus its background level.
 
     Parameters
     ----------
     images : mapping of name to array (ny, nx)
-        In one unit; non-finite pixels are not usable.
+        Images in the same unit; non-finite pixels are ignored.
     masks : mapping of name to bool array
-        True = ignored; names may be missing.
+        True = ignored; images may have no mask.
 
     Raises
     ------
@@ -119,7 +127,7 @@ def stack_images(images: Mapping[str, np.ndarray], masks: Mapping[str, np.ndarra
     shapes = {name: image.shape for name, image in images.items()}
     if len(set(shapes.values())) > 1:
         listed = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
-        raise UnblendError(f"Detection images have different shapes ({listed}): expected one pixel grid; re-grid them.")
+        raise UnblendError(f"The detection images have different shapes ({listed}). Resample them to one pixel grid.")
     snr: dict[str, np.ndarray] = {}
     background: dict[str, float] = {}
     rms: dict[str, float] = {}
@@ -129,26 +137,26 @@ def stack_images(images: Mapping[str, np.ndarray], masks: Mapping[str, np.ndarra
         if name in masks:
             usable &= ~masks[name]
         fraction = usable.mean()
-        if fraction < MIN_USABLE:
-            usable_part = f"{fraction:.0%} of its pixels are usable, {MIN_USABLE:.0%} are needed"
-            warnings.append(f"Detection image {name} is skipped: {usable_part}.")
+        if fraction < MIN_USABLE_FRACTION:
+            usable_part = f"{fraction:.0%} of its pixels are usable, {MIN_USABLE_FRACTION:.0%} are required"
+            warnings.append(f"Detection image {name} is not used: {usable_part}.")
             continue
         background[name], rms[name] = noise_level(image[usable])
         snr[name] = np.where(usable, (image - background[name]) / rms[name], np.nan)
     if not snr:
         raise UnblendError(
-            f"No detection image is usable ({', '.join(images)}): at least {MIN_USABLE:.0%} of the pixels must be "
-            "finite and outside the bad regions; check the images and models.bad_regions."
+            f"No detection image is usable ({', '.join(images)}): at least {MIN_USABLE_FRACTION:.0%} of the pixels "
+            "must be finite and outside the bad regions. Check the images and their bad_regions."
         )
     data, error = _weighted_mean(snr, rms)
     return Stack(data, error, snr, background, rms, warnings)
 
 
 def detection_image(stack: Stack, fwhm_pixels: float) -> np.ndarray:
-    """Return the image that is searched for sources, in its own sigma; 0 where no image is usable.
+    """Return the S/N image on which sources are detected, 0 where no image is usable.
 
-    The pixel-wise maximum of the S/N images and of the stack's, less its median, smoothed by a Gaussian of
-    `fwhm_pixels` and divided by its rms, measured on it with the sources clipped. Unusable pixels count as sky.
+    It is the maximum of the S/N of the images and of the stack in each pixel, minus its median, smoothed with a
+    Gaussian of `fwhm_pixels` and divided by its clipped rms. Unusable pixels are smoothed as sky.
     """
     from scipy.ndimage import gaussian_filter
 
@@ -170,17 +178,31 @@ def detection_image(stack: Stack, fwhm_pixels: float) -> np.ndarray:
 def find_segments(
     snr: np.ndarray, mask: np.ndarray, *, threshold: float, min_area: int, deblend_levels: int, deblend_contrast: float
 ) -> np.ndarray:
-    """Return the de-blended segmentation (int32, 0 = sky) of a S/N image above `threshold`, in no particular order.
+    """Return the deblended segmentation of a S/N image (int32, 0 = sky), with IDs in no particular order.
+
+    Parameters
+    ----------
+    snr : array (ny, nx)
+    mask : bool array (ny, nx)
+        True = ignored.
+    threshold : float
+        Detection threshold in units of the noise.
+    min_area : int
+        Smallest number of connected pixels above the threshold.
+    deblend_levels : int
+        Number of thresholds for deblending; below 2 there is none.
+    deblend_contrast : float
+        Smallest fraction of the flux of a blend that is separated as a source; 1 for none.
 
     Raises
     ------
     UnblendError
-        Nothing is found.
+        No source is detected.
     """
     snr, mask = np.ascontiguousarray(snr, dtype=np.float64), np.ascontiguousarray(mask, dtype=bool)
     blobs = _extract(snr, mask, threshold, min_area)
     if not blobs.any():
-        raise _nothing_found(f"nothing of {min_area} pixels lies above {threshold:g} sigma")
+        raise _no_source(f"no {min_area} connected pixels are above {threshold:g} sigma")
     if deblend_levels < 2 or deblend_contrast >= 1.0:
         return blobs
     return _deblend(snr, blobs, threshold, min_area, deblend_levels, deblend_contrast)
@@ -189,7 +211,7 @@ def find_segments(
 def _extract(snr: np.ndarray, mask: np.ndarray, threshold: float, min_area: int, **deblending: float) -> np.ndarray:
     import sep
 
-    # sep stops with "internal pixel buffer full" on crowded fields unless its limits follow the image.
+    # The default limits of sep are too small for crowded fields ("internal pixel buffer full").
     sep.set_extract_pixstack(max(snr.size, 10_000))
     sep.set_sub_object_limit(int(np.clip(snr.size // 16, 1024, _MAX_SUB_OBJECTS)))
     deblending = deblending or {"deblend_cont": 1.0}
@@ -202,10 +224,10 @@ def _extract(snr: np.ndarray, mask: np.ndarray, threshold: float, min_area: int,
 def _deblend(
     snr: np.ndarray, blobs: np.ndarray, threshold: float, min_area: int, levels: int, contrast: float
 ) -> np.ndarray:
-    """Return the segments of each connected blob, de-blended on its own.
+    """Return the segments of all connected areas, each deblended separately.
 
-    sep draws random numbers to share the pixels between blended sources, one sequence for the whole image: in one pass,
-    a change at the top of the image moves pixels between sources at its bottom. A pass per blob starts it anew.
+    sep distributes pixels between blended sources with one sequence of random numbers for the whole image, so that a
+    change at one end of the image would change segments at the other. Each call of sep starts a new sequence.
     """
     from scipy.ndimage import find_objects
 
@@ -226,11 +248,26 @@ def _deblend(
 
 
 def flux_level(image: np.ndarray, mask: np.ndarray, segments: np.ndarray) -> tuple[float, float]:
-    """Return the background and the rms of the usable pixels outside all segments, rounded as in `noise_level`."""
+    """Return the background level and the rms of the usable pixels outside all segments, rounded as in `noise_level`.
+
+    Parameters
+    ----------
+    image : array (ny, nx)
+    mask : bool array (ny, nx)
+        True = ignored.
+    segments : int array (ny, nx)
+        0 = sky.
+
+    Raises
+    ------
+    UnblendError
+        No usable pixel is outside the segments, or their noise cannot be measured.
+    """
     sky = (segments == 0) & ~mask & np.isfinite(image)
     if not sky.any():
         raise UnblendError(
-            "No usable pixel of flux_band lies outside the segments: expected some sky; raise detection.threshold."
+            "No usable pixel of flux_band is outside the segments, where its noise is measured. Raise "
+            "detection.threshold."
         )
     return noise_level(image[sky])
 
@@ -246,20 +283,21 @@ def measure(
     rms: float,
     flags: Mapping[int, int] | None = None,
 ) -> np.ndarray:
-    """Return the catalogue of a segmentation, in order of ID, as an array of `CATALOGUE_DTYPE`.
+    """Return the catalogue of a segmentation as an array of `CATALOGUE_DTYPE`, in order of ID.
 
     Parameters
     ----------
     segments : int array (ny, nx)
-        0 = sky; IDs need not be consecutive.
+        0 = sky; the IDs need not be consecutive.
     stack : Stack
-        Gives positions and moments. A segment without light (S/N below 3, as manual ones may be) has those of its area.
+        Positions and moments are measured on it. Those of segments below S/N 3, as manual ones may be, are geometric.
     image, mask : arrays (ny, nx)
-        Of flux_band: the flux is the sum over the usable pixels of the segment, NaN where there are none.
+        Image and mask (True = ignored) of flux_band. The flux is the sum over the usable pixels, NaN if there are none.
     background, rms : float
-        Of `image`: those of the *automatic* pass (`flux_level`): an edit must not change the flux of other sources.
+        Level and rms of `image` from the *automatic* detection (`flux_level`), so that an edit of the segmentation does
+        not change the fluxes of other sources.
     flags : mapping of id to bits, optional
-        Copied to the column `flag`.
+        Values of the column `flag`.
     """
     y, x = np.nonzero(segments)
     label = segments[y, x]
@@ -281,10 +319,7 @@ def measure(
 
 
 def catalogue_regions(catalogue: np.ndarray, wcs: WCS) -> list[Region]:
-    """Return an ellipse of 3 rms lengths for each source, on the sky, its ID as text: for a DS9 file.
-
-    The system is that of the image.
-    """
+    """Return an ellipse of 3 rms lengths for each source, labelled with its ID, in the sky system of the image."""
     regions = []
     for row in catalogue:
         theta = np.deg2rad(row["theta"])
@@ -317,12 +352,27 @@ def detect(
     deblend_levels: int = 32,
     deblend_contrast: float = 0.005,
 ) -> DetectedSources:
-    """Run the automatic pass on a stack; `image` and `mask` are those of flux_band.
+    """Run the automatic detection on a stack.
+
+    Parameters
+    ----------
+    stack : Stack
+    image : array (ny, nx)
+        Image of flux_band.
+    mask : bool array (ny, nx)
+        True = ignored in `image`.
+    wcs : WCS
+    fwhm_pixels : float
+        FWHM of the Gaussian that smooths the S/N image; 0 for no smoothing.
+    threshold, min_area, deblend_levels, deblend_contrast
+        As in `find_segments`.
+    min_snr : float
+        Sources with a lower S/N in flux_band are rejected.
 
     Raises
     ------
     UnblendError
-        No source is left.
+        No source is detected.
     """
     snr = detection_image(stack, fwhm_pixels)
     segments = find_segments(
@@ -338,9 +388,9 @@ def detect(
     faint = ~small & ~(candidates["snr"] >= min_snr)
     dropped = {"min_area": int(small.sum()), "min_snr": int(faint.sum())}
     if (small | faint).all():
-        raise _nothing_found(f"all {int(faint.sum())} candidates lie below S/N {min_snr:g} on flux_band")
+        raise _no_source(f"all {int(faint.sum())} candidates are below S/N {min_snr:g} in flux_band")
     segments = _renumber(segments, candidates[~small & ~faint])
-    # Again, now with the dropped candidates as part of the sky: noise peaks taken out of it would bias it low.
+    # Measure again with the rejected candidates as part of the sky: without these noise peaks it would be biased low.
     catalogue = _measure_with_level(segments, stack, image, mask, wcs)
     segments = _renumber(segments, catalogue)
     return DetectedSources(segments, _measure_with_level(segments, stack, image, mask, wcs), snr, dropped)
@@ -354,16 +404,16 @@ def _measure_with_level(
 
 
 def _renumber(segments: np.ndarray, catalogue: np.ndarray) -> np.ndarray:
-    """Return the segments of the catalogue only, numbered by decreasing flux; equal fluxes by position."""
+    """Return the segments of the sources in the catalogue, numbered by decreasing flux, at equal flux by position."""
     order = np.lexsort((catalogue["x"], catalogue["y"], -catalogue["flux"]))
     number = np.zeros(int(segments.max()) + 1, dtype=np.int32)
     number[catalogue["id"][order]] = np.arange(1, catalogue.size + 1)
     return number[segments]
 
 
-def _nothing_found(reason: str) -> UnblendError:
+def _no_source(reason: str) -> UnblendError:
     return UnblendError(
-        f"No source is detected: {reason}; check the detection images, or lower detection.threshold, min_area or "
+        f"No source is detected: {reason}. Check the detection images, or lower detection.threshold, min_area or "
         "min_snr."
     )
 
@@ -376,30 +426,31 @@ def _weighted_mean(snr: Mapping[str, np.ndarray], rms: Mapping[str, float]) -> t
 
 
 def _maximum_level(highest: np.ndarray, layers: list[np.ndarray]) -> np.ndarray:
-    """Return the median of the maximum of several noisy images, for each pattern of usable images.
+    """Return the median of the maximum of several noisy images, for each combination of usable images.
 
-    The maximum of several noisy images has a positive median: without this, sky seen by fewer images would lie several
-    sigma of the smoothed image lower. A pattern of few pixels has the level 0 of a single image, or the field's.
+    The maximum of several noisy images has a positive median. If it were not subtracted, the sky covered by fewer
+    images would be several sigma of the smoothed image lower. For combinations of few pixels the level is that of the
+    whole field, or 0 for a single image.
     """
     pattern = sum(np.isfinite(layer).astype(int) << i for i, layer in enumerate(layers))
     common, _ = noise_level(highest[pattern > 0])
     level = np.zeros(highest.shape)
     for value in np.unique(pattern[pattern > 0]):
-        members = pattern == value
-        if np.count_nonzero(members) >= _MIN_PATTERN_PIXELS:
-            level[members], _ = noise_level(highest[members])
+        pixels = pattern == value
+        if np.count_nonzero(pixels) >= _MIN_PATTERN_PIXELS:
+            level[pixels], _ = noise_level(highest[pixels])
         elif int(value).bit_count() > 1:
-            level[members] = common
+            level[pixels] = common
     return level
 
 
 def _add_moments(catalogue: np.ndarray, index: np.ndarray, y: np.ndarray, x: np.ndarray, stack: Stack) -> None:
-    """Fill position, axes and angle: first and second moments of the positive light of the stack in each segment."""
+    """Fill in position, axes and angle from the moments of the positive flux of the stack in each segment."""
     size = catalogue.size
     light, error = np.nan_to_num(stack.data[y, x]), stack.error[y, x]
     noise = np.sqrt(np.bincount(index, np.where(np.isfinite(error), error, 0.0) ** 2, minlength=size))
-    dark = np.bincount(index, light, minlength=size) <= _MIN_SNR_CENTROID * noise
-    weight = np.where(dark[index], 1.0, np.clip(light, 0.0, None))
+    no_flux = np.bincount(index, light, minlength=size) <= _MIN_SNR_CENTROID * noise
+    weight = np.where(no_flux[index], 1.0, np.clip(light, 0.0, None))
     total = np.bincount(index, weight, minlength=size)
 
     def mean(values: np.ndarray) -> np.ndarray:
@@ -407,7 +458,7 @@ def _add_moments(catalogue: np.ndarray, index: np.ndarray, y: np.ndarray, x: np.
 
     catalogue["y"], catalogue["x"] = mean(y), mean(x)
     dy, dx = y - catalogue["y"][index], x - catalogue["x"][index]
-    # 1/12: the variance of a pixel, so that a segment of one row has a width.
+    # 1/12 is the variance of a uniform distribution over one pixel, so that a segment of one row has a width.
     yy, xx, xy = mean(dy**2) + 1.0 / 12.0, mean(dx**2) + 1.0 / 12.0, mean(dy * dx)
     middle, half = (xx + yy) / 2.0, np.hypot((xx - yy) / 2.0, xy)
     catalogue["a"], catalogue["b"] = np.sqrt(middle + half), np.sqrt(np.maximum(middle - half, 1.0 / 12.0))

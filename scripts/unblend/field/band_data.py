@@ -14,7 +14,9 @@ from ..core.errors import InputError
 from ..core.nouns import Model, NoiseOrigin, Psf
 from ..core.statistics import noise_rms
 from ..io.files import read_json
-from ..io.images import read_array, read_labels, read_model, read_psf, read_wcs
+from ..io.images import read_array, read_labels, read_wcs
+from ..io.models import read_model
+from ..io.psfs import read_psf
 
 if TYPE_CHECKING:
     from astropy.wcs import WCS

@@ -12,13 +12,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..core.nouns import Box, cut
+from ..core.statistics import with_source_noise
 from ..fits.fit_psf import as_psf
 from ..fits.group_data import GroupData
 from ..fits.overrides import Override, parse_override
 from ..fits.passes import evaluate_members
 from ..fits.result import GroupFit
 from ..io.files import read_json, write_json
-from ..io.images import read_array, read_labels, read_model, read_sky_cards, read_wcs
+from ..io.images import read_array, read_labels, read_sky_cards, read_wcs
+from ..io.models import read_model
+from ..models.subtraction import flux_in_segment
 from ..models.templates import TemplateEngine
 
 if TYPE_CHECKING:
@@ -72,9 +75,7 @@ class FitField:
     def error(self) -> np.ndarray:
         """Noise of the stack per pixel, that of the sources' own light included where there is a gain."""
         error = read_array(str(self.results / "det_error.fits"))
-        if self.gain is None:
-            return error
-        return np.sqrt(error**2 + np.clip(np.nan_to_num(self.stack), 0.0, None) / self.gain)
+        return with_source_noise(error, self.stack, self.gain)
 
     @cached_property
     def segments(self) -> np.ndarray:
@@ -135,20 +136,8 @@ class FitField:
     def custom_light(self, source: int, path: str, box: Box) -> np.ndarray:
         """Return the light of a user's model in `box`: its template, scaled to the pixels of its own segment."""
         template = self.engine.template(source, read_model(path))
-        light = np.zeros(box.shape)
-        if template.box.is_empty:
-            return light
-        window = template.box.slices
-        error = self.error[window]
-        own = (self.segments[window] == source) & ~self.mask[window] & np.isfinite(error) & (error > 0)
-        weight = np.where(own, np.where(own, error, 1.0) ** -2.0, 0.0)
-        data = np.where(own, self.stack[window], 0.0)
-        norm = np.sum(weight * template.data**2)
-        amplitude = np.sum(weight * template.data * data) / norm if norm > 0 else 0.0
-        common = template.box & box
-        if not common.is_empty:
-            light[common.within(box)] = amplitude * template.data[common.within(template.box)]
-        return light
+        flux = flux_in_segment(template, self.stack, self.error, self.segments, self.mask)
+        return cut(flux * template.data, box, 0.0, outer=template.box)
 
     def less_neighbours(self, data: GroupData, group: str, user_files: Mapping[str, Any]) -> GroupData:
         """Return the pixels of a group with the first-pass models of its neighbours subtracted."""

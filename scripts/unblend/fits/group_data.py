@@ -10,12 +10,13 @@ import numpy as np
 
 from ..core.flags import Flag
 from ..core.nouns import Box
-from ..models.sersic import intensity_from_flux, start_values
+from ..models.sersic import intensity_from_flux
 from .imfit import POINT_SOURCES, Pixels, sky_block
 from .imfit_config import Block
 from .overrides import Override, apply_override
 from .result import MemberFit, function_flux, sersic_block
 from .smoothed_noise import convolve_with_autocorrelation
+from .start_values import start_values
 
 
 @dataclass(frozen=True)

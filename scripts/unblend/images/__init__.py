@@ -1,4 +1,4 @@
-"""Pixels of one image before any source is known: masks, background, cutouts, the PSF, areas drawn on the sky.
+"""Preparation of one image: masks, background, cutouts, the PSF, and DS9 regions of pixels.
 
 In: arrays, a WCS, regions.
 Out: masks, a background image, a centred PSF of unit sum, regions to load in DS9.

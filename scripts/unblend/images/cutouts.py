@@ -1,4 +1,4 @@
-"""Cutouts: the part of a large mosaic around the target."""
+"""Cutouts of a large mosaic around the target."""
 
 from __future__ import annotations
 
@@ -16,7 +16,19 @@ if TYPE_CHECKING:
 def cutout_box(
     wcs: WCS, shape: tuple[int, int], target: Mapping[str, float], size_arcsec: float, name: str = "the mosaic"
 ) -> Box:
-    """Return the box of `size_arcsec` around the target, clipped to the mosaic.
+    """Return the box around the target, clipped to the mosaic.
+
+    Parameters
+    ----------
+    wcs : WCS
+    shape : (ny, nx)
+        Shape of the mosaic.
+    target : mapping
+        `ra` and `dec` in degrees.
+    size_arcsec : float
+        Side of the box.
+    name : str
+        Name of the mosaic for the error message.
 
     Raises
     ------
@@ -26,11 +38,11 @@ def cutout_box(
     ys, xs = sky_to_pixel(wcs, target["ra"], target["dec"])  # type: ignore[arg-type]
     y, x = float(ys[0]), float(xs[0])
     whole = Box.of_shape(shape)
-    # NaN compares false: a target behind the tangent plane is off the mosaic, too.
+    # A comparison with NaN is false, so that a target on the far side of the sky counts as outside.
     if not (-0.5 <= y <= shape[0] - 0.5 and -0.5 <= x <= shape[1] - 0.5):
         raise InputError(
             f"{name} ({shape[1]} x {shape[0]} pixels) does not cover the target ra={target['ra']} dec={target['dec']}, "
-            f"which would be at x={x + 1:.1f} y={y + 1:.1f}; correct target or mosaic."
+            f"which would be at x={x + 1:.1f} y={y + 1:.1f}. Correct the target or the mosaic."
         )
     scale_y, scale_x = axis_scales(wcs, y, x)
     half_y, half_x = size_arcsec / 2.0 / scale_y, size_arcsec / 2.0 / scale_x

@@ -1,7 +1,7 @@
-"""Which pixels a region encloses, and the mask of a band.
+"""Pixels inside regions, and the mask of a band.
 
-A sky shape is tested in the tangent plane around its own centre, with each pixel's position from the full WCS:
-rotation, flips, oblong pixels and distortion need no special case, and the WCS is not inverted to find the inside.
+Whether a pixel is inside a region on the sky is tested in the tangent plane around the centre of the region, with the
+position of each pixel from the full WCS. Rotation, flips, oblong pixels and distortion then need no special case.
 """
 
 from __future__ import annotations
@@ -18,35 +18,35 @@ from ..core.nouns import Box, Footprint, Region
 if TYPE_CHECKING:
     from astropy.wcs import WCS
 
-# Spacing of the lattice of sky positions that tells where in an image a region may lie, in pixels.
 _LATTICE_STEP = 16
-# Spacing of the points on an outline, in pixels: a corner of a pixel cut by less than this may be missed.
+"""Spacing, in pixels, of the lattice of sky positions with which the part of an image near a region is found."""
 _OUTLINE_STEP = 0.05
-# Outlines are drawn this much smaller: an edge that coincides with a pixel's edge does not touch the next pixel.
+"""Spacing, in pixels, of the points on an outline. A pixel whose corner is cut by less than this may be missed."""
 _SHRINK = 1.0 - 1e-9
-# Outlines longer than this many points are drawn more coarsely (a circle of more than 3000 pixels).
+"""Outlines are drawn smaller by this factor, so that an edge along the side of a pixel does not touch the next one."""
 _OUTLINE_POINTS = 400_000
-# Pixels painted per pixel of a mask above which distances of all pixels are cheaper.
-PAINTED = 4
+"""Largest number of points on an outline. Longer ones (circles of more than 3000 pixels) are sampled more coarsely."""
+MAX_PAINTED_PER_PIXEL = 4
+"""If growing a mask would paint more pixels than this per pixel of the image, a distance transform is faster."""
 _PIXELS = {"image": "pixel", "physical": "physical"}
-# Rotation of the axes from ICRS to FK5 at J2000 in radians (Hilton & Hohenkerk 2004: -19.9, 9.1, -22.9 mas).
 _FRAME_BIAS = np.deg2rad(np.array([19.9e-3, 9.1e-3, -22.9e-3]) / 3600.0)
+"""Rotation of the axes from ICRS to FK5 at J2000 in radians (Hilton & Hohenkerk 2004: -19.9, 9.1, -22.9 mas)."""
 
 
 def region_mask(regions: Iterable[Region], wcs: WCS, shape: tuple[int, int], *, touch: bool = False) -> np.ndarray:
-    """Return a bool array, True where a pixel's centre lies inside the union of `regions` less the excluded ones.
+    """Return a bool array, True where the centre of a pixel is inside `regions` and not inside an excluded one.
 
     Parameters
     ----------
     regions : iterable of Region
-        Of one file: its excluded regions (`-circle`) take their area away from all others; alone they enclose nothing.
-        Regions may lie partly or wholly off the image.
+        The regions of one file. The area of excluded regions (`-circle`) is removed from all others. Regions may lie
+        partly or entirely outside the image.
     wcs : WCS
-        Of the image.
+        WCS of the image.
     shape : (ny, nx)
-        Of the image.
+        Shape of the image.
     touch : bool
-        Count pixels that a region touches even partially.
+        Include pixels that a region touches only partially.
     """
     mask = np.zeros(shape, dtype=bool)
     for footprint in footprints(regions, wcs, shape, touch=touch):
@@ -57,11 +57,16 @@ def region_mask(regions: Iterable[Region], wcs: WCS, shape: tuple[int, int], *, 
 def footprints(
     regions: Iterable[Region], wcs: WCS, shape: tuple[int, int], *, touch: bool = False, keep_small: bool = False
 ) -> list[Footprint]:
-    """Return the pixels of every included region, in the order of the file, less the excluded regions.
+    """Return the pixels of every included region, in the order of the file and without the excluded regions.
 
-    `touch` counts pixels touched even partially; `keep_small` does so only for regions that hold no pixel's centre.
+    Parameters
+    ----------
+    regions, wcs, shape, touch
+        As in `region_mask`.
+    keep_small : bool
+        Include partially touched pixels for regions that contain no centre of a pixel.
     """
-    image = _Image(wcs, shape)
+    image = _ImageGrid(wcs, shape)
     regions = list(regions)
     holes = [image.footprint(region, touch=False) for region in regions if not region.include]
     result = []
@@ -78,9 +83,9 @@ def footprints(
 
 
 def circles(regions: Iterable[Region], wcs: WCS) -> list[tuple[float, float, float]]:
-    """Return (y, x, radius) in pixels of each included region; a shape that is no circle gives the circle around it.
+    """Return (y, x, radius) in pixels of a circle around each included region.
 
-    Positions off the tangent plane are NaN.
+    Positions that cannot be projected on the image are NaN.
     """
     result = []
     for region in regions:
@@ -93,7 +98,7 @@ def circles(regions: Iterable[Region], wcs: WCS) -> list[tuple[float, float, flo
 
 
 def grow_mask(mask: np.ndarray, radius_pixels: float) -> np.ndarray:
-    """Return `mask` with every pixel within `radius_pixels` of a masked pixel masked too."""
+    """Return `mask` with all pixels within `radius_pixels` of a masked pixel masked as well."""
     if radius_pixels <= 0 or not mask.any():
         return mask.copy()
     reach = int(radius_pixels)
@@ -104,47 +109,64 @@ def grow_mask(mask: np.ndarray, radius_pixels: float) -> np.ndarray:
     edge = grown.copy()
     edge[1:-1, 1:-1] &= ~(grown[:-2, 1:-1] & grown[2:, 1:-1] & grown[1:-1, :-2] & grown[1:-1, 2:])
     rims = np.flatnonzero(edge)
-    if rims.size * y.size > PAINTED * mask.size:
+    if rims.size * y.size > MAX_PAINTED_PER_PIXEL * mask.size:
         from scipy.ndimage import distance_transform_edt
 
         return distance_transform_edt(~mask) <= radius_pixels
-    # a disc around every pixel on a rim: the pixels inside reach no further
+    # Draw a disc around every pixel at the rim of a masked area; discs around the inner pixels reach no further.
     for step in (y * grown.shape[1] + x).tolist():
         grown.ravel()[rims + step] = True
     return grown[reach + 1 : -reach - 1, reach + 1 : -reach - 1].copy()
 
 
 def project_mask(mask: np.ndarray, wcs: WCS, target_wcs: WCS, target_shape: tuple[int, int]) -> np.ndarray:
-    """Return the mask on another grid.
+    """Return a mask on another pixel grid.
 
-    A pixel is True where the centre of a masked pixel falls in it, or its own centre falls in a masked pixel: nothing
-    is lost between coarse and fine pixels.
+    A pixel is masked if the centre of a masked pixel lies in it, or if its own centre lies in a masked pixel. So no
+    masked area is lost between coarse and fine pixels.
+
+    Parameters
+    ----------
+    mask : bool array (ny, nx)
+    wcs, target_wcs : WCS
+        WCS of the mask and of the target image.
+    target_shape : (ny, nx)
     """
     y, x = np.nonzero(mask)
     if y.size == 0:
         return np.zeros(target_shape, dtype=bool)
-    projected = covered(target_wcs, target_shape, wcs, mask)
-    ty, tx, _ = _onto(wcs, target_wcs, y, x, target_shape)
+    projected = sample_mask(target_wcs, target_shape, wcs, mask)
+    ty, tx, _ = _pixels_on_grid(wcs, target_wcs, y, x, target_shape)
     projected[ty, tx] = True
     return projected
 
 
-def covered(wcs: WCS, shape: tuple[int, int], other_wcs: WCS, other: np.ndarray) -> np.ndarray:
-    """Return True where a pixel's centre falls in a pixel of another image in which `other` is True."""
+def sample_mask(wcs: WCS, shape: tuple[int, int], other_wcs: WCS, other: np.ndarray) -> np.ndarray:
+    """Return the mask of another image at the centres of pixels.
+
+    Parameters
+    ----------
+    wcs : WCS
+    shape : (ny, nx)
+        Shape of the result, on the grid of `wcs`.
+    other_wcs : WCS
+    other : bool array (ny, nx)
+        Mask of the other image. Outside of it the result is False.
+    """
     if coordinates.same_grid(wcs, shape, other_wcs, other.shape):
         return np.array(other, dtype=bool)
     result = np.zeros(shape, dtype=bool)
     y, x = np.indices(shape).reshape(2, -1)
-    at_y, at_x, kept = _onto(wcs, other_wcs, y, x, other.shape)
+    at_y, at_x, kept = _pixels_on_grid(wcs, other_wcs, y, x, other.shape)
     result.ravel()[np.flatnonzero(kept)] = other[at_y, at_x]
     return result
 
 
 def unobserved(image: np.ndarray) -> np.ndarray:
-    """Return True where an image is exactly zero because nothing was observed, as around the field of a mosaic.
+    """Return True where a pixel is exactly zero because it was not observed, as around the field of a mosaic.
 
-    Zeros count where they are more than 1 % of the pixels, the other values are no integers, and more than a tenth of
-    them are negative: noise around zero. So the zero sky of a noiseless simulation and counts stay what they are.
+    It is assumed if more than 1 % of the pixels are zero and the others are background noise: not integers, and more
+    than 10 % of them negative. This keeps the zero sky of a noiseless simulation, and images of counts.
     """
     zero = image == 0
     rest = image[np.isfinite(image) & ~zero]
@@ -161,7 +183,7 @@ def band_mask(
     Parameters
     ----------
     image : array (ny, nx)
-        Non-finite pixels are masked, and zeros where nothing was observed (see `unobserved`).
+        Non-finite and unobserved pixels (see `unobserved`) are masked.
     weight : array (ny, nx), optional
         Inverse variance; pixels of zero, negative or non-finite weight are masked.
     regions : mapping of name to bool array, optional
@@ -171,8 +193,8 @@ def band_mask(
     -------
     mask : array (ny, nx) bool
     counts : dict
-        Pixels for each name of `regions`, then "not finite", "not observed", "zero weight", "masked" (by any reason)
-        and "pixels" (all). A pixel counts for every reason it has.
+        Number of pixels for each name of `regions`, "not finite", "not observed", "zero weight", "masked" (for any
+        reason) and "pixels" (all). A pixel masked for several reasons is counted for each.
     """
     reasons = dict(regions or {})
     reasons["not finite"] = ~np.isfinite(image)
@@ -186,10 +208,10 @@ def band_mask(
     return mask, counts | {"masked": int(np.count_nonzero(mask)), "pixels": mask.size}
 
 
-def _onto(
+def _pixels_on_grid(
     wcs: WCS, target_wcs: WCS, y: np.ndarray, x: np.ndarray, shape: tuple[int, ...]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the pixels (y, x) of the target in which positions fall, and which positions do."""
+    """Return the pixels (y, x) of the target that contain the positions, and which positions are inside it."""
     ty, tx = coordinates.to_grid(wcs, target_wcs, y, x)
     kept = np.isfinite(ty) & np.isfinite(tx)
     kept &= (ty > -0.5) & (ty < shape[0] - 0.5) & (tx > -0.5) & (tx < shape[1] - 0.5)
@@ -198,7 +220,10 @@ def _onto(
 
 @dataclass(frozen=True)
 class _Plane:
-    """The plane (p, q) in which a region is what DS9 says: pixels or physical (x, y), or arcsec (west, north)."""
+    """Coordinates (p, q) in which a region has its nominal shape: pixels or physical (x, y), or arcsec (west, north).
+
+    `turn` is the angle, in degrees, of the north of the frame of the region in the celestial system of the image.
+    """
 
     region: Region
     wcs: WCS
@@ -213,7 +238,7 @@ class _Plane:
             centre = float(first.mean()), float(second.mean())
             return cls(region, wcs, centre, 0.0, (second - centre[1], first - centre[0]))
         ra, dec, turn = _equatorial(region.frame, first, second, coordinates.sky_system(wcs))
-        # Mean of directions, so that a polygon over RA 0 has its centre among its vertices.
+        # The mean of unit vectors is also right for a polygon across RA = 0.
         vectors = _unit_vectors(ra, dec).mean(axis=0)
         centre = (
             float(np.rad2deg(np.arctan2(vectors[1], vectors[0]))),
@@ -228,21 +253,25 @@ class _Plane:
 
     @property
     def unit(self) -> str:
-        """The unit of the plane."""
+        """Unit of (p, q)."""
         return _PIXELS.get(self.region.frame, "arcsec")
 
     def pixels_per(self, unit: str) -> float:
-        """Return the size of a unit in image pixels, at the centre."""
+        """Return the size of a unit in image pixels at the centre."""
         if unit == "arcsec":
             return 1.0 / self.arcsec_per_pixel()
-        return float(np.sqrt(abs(np.linalg.det(coordinates.physical(self.wcs)[0])))) if unit == "physical" else 1.0
+        return (
+            float(np.sqrt(abs(np.linalg.det(coordinates.physical_transform(self.wcs)[0]))))
+            if unit == "physical"
+            else 1.0
+        )
 
     def length(self, size: tuple[float, str]) -> float:
-        """Return a size in units of the plane: the local scale joins pixels and arcsec where a region mixes them."""
+        """Return a size in the unit of (p, q), with the local pixel scale where a region mixes pixels and arcsec."""
         return size[0] if size[1] == self.unit else size[0] * self.pixels_per(size[1]) / self.pixels_per(self.unit)
 
     def arcsec_per_pixel(self) -> float:
-        """Return the scale of the image at the centre, or at its reference pixel where the WCS cannot be inverted."""
+        """Return the pixel scale at the centre, or at the reference pixel if the centre cannot be projected."""
         y, x = self.to_pixel(np.zeros(1), np.zeros(1))
         jacobian = coordinates.sky_jacobian(self.wcs, float(y[0]), float(x[0]))
         scale = float(np.sqrt(abs(np.linalg.det(jacobian))))
@@ -250,14 +279,14 @@ class _Plane:
 
     @property
     def reach(self) -> float:
-        """Greatest distance of the outline from the centre, in units of the plane."""
+        """Largest distance of the outline from the centre, in the unit of (p, q)."""
         if self.region.kind == "polygon":
             return float(np.hypot(*self.vertices).max())
         a, b = (self.length(size) for size in self.region.outer)
         return float(np.hypot(a, b)) if self.region.kind == "box" else max(a, b)
 
     def from_pixel(self, y: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return (p, q) of pixel positions."""
+        """Return (p, q) of pixel positions (y, x)."""
         if not self.on_sky:
             if self.unit == "physical":
                 y, x = coordinates.pixel_to_physical(self.wcs, y, x)
@@ -267,14 +296,14 @@ class _Plane:
         return -east, north
 
     def to_pixel(self, p: np.ndarray, q: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return pixel positions (y, x) of points of the plane; NaN where the WCS cannot be inverted."""
+        """Return the pixel positions (y, x) of points (p, q); NaN where they cannot be projected."""
         if not self.on_sky:
             y, x = q + self.centre[0], p + self.centre[1]
             return coordinates.physical_to_pixel(self.wcs, y, x) if self.unit == "physical" else (y, x)
         return coordinates.sky_to_pixel(self.wcs, *coordinates.offset_to_sky(-p, q, *self.centre))
 
-    def holds(self, p: np.ndarray, q: np.ndarray) -> np.ndarray:
-        """Whether points of the plane lie inside the region."""
+    def contains(self, p: np.ndarray, q: np.ndarray) -> np.ndarray:
+        """Return whether points (p, q) are inside the region."""
         region = self.region
         if region.kind == "polygon":
             return _in_polygon(p, q, *self.vertices)
@@ -298,11 +327,11 @@ class _Plane:
     def _in_sector(self, u: np.ndarray, v: np.ndarray) -> np.ndarray:
         assert self.region.sector is not None
         start, stop = self.region.sector
-        # A circle has no angle of its own, but its sector turns with the frame: `angle` is zero there.
+        # The `angle` of a circle is zero, but its sector is rotated with the frame.
         return (np.rad2deg(np.arctan2(v, u)) - start) % 360.0 <= stop - start
 
     def _cut_by_sector(self, u: np.ndarray, v: np.ndarray, reach: float, step: float) -> tuple[np.ndarray, np.ndarray]:
-        """Return the part of an outline in the sector, with the two straight edges of the sector added."""
+        """Return the part of an outline in the sector, with the two straight edges of the sector."""
         assert self.region.sector is not None
         kept = self._in_sector(u, v)
         edge = np.linspace(0.0, 1.5 * reach, 2 + int(1.5 * reach / step))
@@ -313,19 +342,19 @@ class _Plane:
         return np.concatenate([u[kept], eu[on_edge]]), np.concatenate([v[kept], ev[on_edge]])
 
     def outline(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Yield points (p, q) densely along every line that bounds the region."""
+        """Yield closely spaced points (p, q) along every line that bounds the region."""
         region = self.region
-        # Not the scale at the centre: a distortion polynomial far off the image can make it anything.
+        # The scale at the centre is not used: far from the image a distortion polynomial can give any value.
         step = _OUTLINE_STEP * (coordinates.pixel_scale(self.wcs) if self.on_sky else 1.0 / self.pixels_per(self.unit))
         step = max(step, 8.0 * self.reach / _OUTLINE_POINTS)
         if region.kind == "polygon":
-            yield _along(*self.vertices, step)
+            yield _points_along(*self.vertices, step)
             return
         angle = np.deg2rad(region.angle + self.turn)
         for sizes in filter(None, (region.outer, region.inner)):
             a, b = (self.length(size) * _SHRINK for size in sizes)
             if region.kind == "box":
-                u, v = _along(np.array([a, -a, -a, a]), np.array([b, b, -b, -b]), step)
+                u, v = _points_along(np.array([a, -a, -a, a]), np.array([b, b, -b, -b]), step)
             else:
                 phase = np.linspace(0.0, 2.0 * np.pi, max(16, int(2.0 * np.pi * max(a, b) / step)))
                 u, v = a * np.cos(phase), b * np.sin(phase)
@@ -334,8 +363,8 @@ class _Plane:
             yield u * np.cos(angle) - v * np.sin(angle), u * np.sin(angle) + v * np.cos(angle)
 
 
-class _Image:
-    """An image's grid with a coarse lattice of its sky positions, computed once for all regions."""
+class _ImageGrid:
+    """The pixel grid of an image, with a coarse lattice of sky positions that is computed once for all regions."""
 
     def __init__(self, wcs: WCS, shape: tuple[int, int]) -> None:
         self.wcs, self.shape = wcs, shape
@@ -348,7 +377,7 @@ class _Image:
             return Footprint(region, box, np.zeros(box.shape, dtype=bool))
         y, x = np.mgrid[box.y0 : box.y1, box.x0 : box.x1].astype(float)
         p, q = plane.from_pixel(y.ravel(), x.ravel())
-        inside = plane.holds(p, q).reshape(box.shape)
+        inside = plane.contains(p, q).reshape(box.shape)
         if touch:
             for p, q in plane.outline():
                 y, x = plane.to_pixel(p, q)
@@ -359,16 +388,20 @@ class _Image:
         return Footprint(region, box, inside)
 
     def box_of(self, plane: _Plane) -> Box:
-        """Return a box of the image that holds the region; empty where it lies off the image."""
+        """Return a box of the image that contains the region; empty if the region is outside the image."""
         if not plane.on_sky:
             (y,), (x,) = plane.to_pixel(np.zeros(1), np.zeros(1))
-            stretch = float(np.linalg.norm(coordinates.physical(self.wcs)[0], 2)) if plane.unit == "physical" else 1.0
+            stretch = (
+                float(np.linalg.norm(coordinates.physical_transform(self.wcs)[0], 2))
+                if plane.unit == "physical"
+                else 1.0
+            )
             return Box.around(float(y), float(x), stretch * plane.reach + 1.0) & Box.of_shape(self.shape)
         if self.lattice is None:
             self.lattice = self._sky_lattice()
         rows, columns, vectors, gap = self.lattice
         chord = np.linalg.norm(vectors - _unit_vectors(*plane.centre), axis=-1)
-        # Every pixel lies within `gap` of its nearest node, which is at most half a step away along each axis.
+        # Every pixel is within `gap` of its nearest node, which is at most half a step away along each axis.
         near = chord <= np.deg2rad(plane.reach / coordinates.ARCSEC_PER_DEG) + gap
         if not near.any():
             return Box(0, 0, 0, 0)
@@ -381,7 +414,7 @@ class _Image:
         y, x = (grid.ravel().astype(float) for grid in np.meshgrid(rows, columns, indexing="ij"))
         vectors = _unit_vectors(*coordinates.pixel_to_sky(self.wcs, y, x)).reshape(len(rows), len(columns), 3)
         steps = [np.linalg.norm(np.diff(vectors, axis=axis), axis=-1) for axis in (0, 1)]
-        # Half the diagonal of the largest cell; the pixel is for an image of one row or column, which has no cells.
+        # `gap` is half the diagonal of the largest cell, and one pixel for images of one row or column without cells.
         gap = 0.5 * sum(step.max() for step in steps if step.size)
         pixel = np.deg2rad(coordinates.pixel_scale(self.wcs, self.shape) / coordinates.ARCSEC_PER_DEG)
         return rows, columns, vectors, float(gap + pixel)
@@ -395,20 +428,20 @@ def _unit_vectors(ra: np.ndarray | float, dec: np.ndarray | float) -> np.ndarray
 def _equatorial(
     frame: str, longitude: np.ndarray, latitude: np.ndarray, system: str
 ) -> tuple[np.ndarray, np.ndarray, float]:
-    """Return (ra, dec) in the image's `system`, and the position angle (north through east) of the frame's own north.
+    """Return (ra, dec) in the `system` of the image, and the position angle of the north of `frame`, in degrees.
 
-    In degrees, as DS9 has it: to 2 mas, but 0.02 arcsec for the ecliptic and 0.3 for fk4, where programs differ. The
-    axes of icrs and fk5 are 0.02 arcsec apart: half a pixel of Hubble, and no angle.
+    The result agrees with DS9 to 2 mas, but only to 0.02 arcsec for the ecliptic and 0.3 arcsec for fk4, for which
+    programs differ. icrs and fk5 differ by 0.02 arcsec (half a pixel of Hubble), and their angle is negligible.
     """
     if frame == system:
         return longitude, latitude, 0.0
     ra, dec = _transform(frame, longitude, latitude, system)
     if {frame, system} == {"icrs", "fk5"}:
         return ra, dec, 0.0
-    step = -1.0 if latitude[0] > 0 else 1.0  # away from the pole
+    step = -1.0 if latitude[0] > 0 else 1.0  # arcsec, away from the pole
     near = _transform(frame, longitude[:1], latitude[:1] + step / coordinates.ARCSEC_PER_DEG, system)
     east, north = coordinates.offset_arcsec(*near, float(ra[0]), float(dec[0]))
-    # Position angles grow from north to east, angles in the (west, north) plane the same way: counter-clockwise.
+    # Position angles (north to east) and angles in the (west, north) plane both increase counter-clockwise.
     return ra, dec, float(np.rad2deg(np.arctan2(step * east[0], step * north[0])))
 
 
@@ -424,7 +457,7 @@ def _transform(frame: str, longitude: np.ndarray, latitude: np.ndarray, system: 
 
 
 def _in_polygon(p: np.ndarray, q: np.ndarray, vertices_p: np.ndarray, vertices_q: np.ndarray) -> np.ndarray:
-    """Even-odd rule: count the edges that a ray towards +p crosses."""
+    """Return whether points are inside a polygon, from the number of edges that a ray towards +p crosses."""
     inside = np.zeros(p.shape, dtype=bool)
     for p0, q0, p1, q1 in zip(vertices_p, vertices_q, np.roll(vertices_p, -1), np.roll(vertices_q, -1), strict=True):
         if q0 != q1:
@@ -432,7 +465,7 @@ def _in_polygon(p: np.ndarray, q: np.ndarray, vertices_p: np.ndarray, vertices_q
     return inside
 
 
-def _along(corners_p: np.ndarray, corners_q: np.ndarray, step: float) -> tuple[np.ndarray, np.ndarray]:
+def _points_along(corners_p: np.ndarray, corners_q: np.ndarray, step: float) -> tuple[np.ndarray, np.ndarray]:
     """Return points at most `step` apart along the closed line through the corners."""
     pieces = []
     for p0, q0, p1, q1 in zip(corners_p, corners_q, np.roll(corners_p, -1), np.roll(corners_q, -1), strict=True):

@@ -1,4 +1,4 @@
-"""Point-spread functions: unit sum, measured centre, centred by a Fourier shift, transforms at any frequency."""
+"""Point-spread functions: normalisation, centroid, centring, FWHM and Fourier transform."""
 
 from __future__ import annotations
 
@@ -12,37 +12,48 @@ from ..core.units import FWHM_PER_SIGMA
 
 log = logging.getLogger(__name__)
 
-CENTRED_WITHIN = 0.02
-"""PSF pixels: a centroid closer to a pixel's centre than this is left alone; its offset goes into the phase."""
+CENTRING_TOLERANCE_PIXELS = 0.02
+"""A centroid closer than this to the centre of a PSF pixel is not shifted; templates account for its offset exactly."""
 WELL_SAMPLED_FWHM = 2.5
-"""PSF pixels: below it a point source between pixels is wrong by 1 % of its peak or more (sinc interpolation)."""
+"""FWHM in PSF pixels below which sinc interpolation of a point source is wrong by 1 % of its peak or more."""
 
 
 def prepare_psf(data: np.ndarray, *, oversampling: float = 1.0, kind: str = "effective", name: str = "PSF") -> Psf:
-    """Return `data` (any size, any sum, any centre) as a PSF of unit sum, centred on a pixel of an odd array.
+    """Return a PSF image as a PSF of unit sum, centred on a pixel of an odd array.
+
+    Parameters
+    ----------
+    data : array (ny, nx)
+        PSF of any size, sum and centre; non-finite pixels are set to 0.
+    oversampling : float
+        Number of PSF pixels per image pixel along each axis.
+    kind : {"effective", "optical"}
+        Whether the response of the image pixel is included in the PSF.
+    name : str
+        Name of the PSF for messages.
 
     Raises
     ------
     InputError
-        A sum that is not positive, or no peak: nothing can be convolved with it.
+        The sum or the peak is not positive.
     """
     data = np.where(np.isfinite(data), data, 0.0).astype(np.float64)
     original_sum = float(data.sum())
     if not original_sum > 0 or not data.max() > 0:
-        raise InputError(f"{name} has the sum {original_sum:g}: expected a positive PSF; give another file.")
+        raise InputError(f"{name} has the sum {original_sum:g}; expected a positive PSF. Give another file.")
     data /= original_sum
     centre = centroid(data)
     nearest = tuple(round(c) for c in centre)
     offset = max(abs(centre[0] - nearest[0]), abs(centre[1] - nearest[1]))
     middle = tuple((side - 1) / 2 for side in data.shape)
     if max(abs(centre[0] - middle[0]), abs(centre[1] - middle[1])) > 1.0:
-        log.warning("%s: the centroid is at x=%.2f y=%.2f (1-based), more than a pixel off the middle of the array; "
+        log.warning("%s: the centroid at x=%.2f y=%.2f (1-based) is more than a pixel from the middle of the array; "
                     "it is taken as the position of the source.", name, centre[1] + 1, centre[0] + 1)  # fmt: skip
-    if offset > CENTRED_WITHIN:
+    if offset > CENTRING_TOLERANCE_PIXELS:
         data = fourier_shift(data, nearest[0] - centre[0], nearest[1] - centre[1])
-    data = _odd_around(data, nearest)
+    data = _padded_around(data, nearest)
     middle_pixel = tuple(side // 2 for side in data.shape)
-    if offset <= CENTRED_WITHIN:
+    if offset <= CENTRING_TOLERANCE_PIXELS:
         centred = (middle_pixel[0] + centre[0] - nearest[0], middle_pixel[1] + centre[1] - nearest[1])
     else:
         centred = (float(middle_pixel[0]), float(middle_pixel[1]))
@@ -50,10 +61,10 @@ def prepare_psf(data: np.ndarray, *, oversampling: float = 1.0, kind: str = "eff
 
 
 def centroid(data: np.ndarray, *, iterations: int = 50) -> tuple[float, float]:
-    """Return the windowed centroid (y, x): a Gaussian window of 3 pixels or the half-light radius, iterated.
+    """Return the centroid (y, x) in a Gaussian window, iterated as the windowed position of SExtractor (XWIN_IMAGE).
 
-    The windowed position of SExtractor (Bertin, XWIN_IMAGE). Unlike the plain one it does not follow noise or
-    cut wings.
+    The sigma of the window is the half-light radius or 3 pixels, whichever is larger. Unlike the plain centroid it is
+    not biased by noise or by truncated wings.
     """
     y, x = (float(c) for c in np.unravel_index(np.argmax(data), data.shape))
     sigma = max(3.0, psf_half_light_radius(data, y, x))
@@ -69,7 +80,14 @@ def centroid(data: np.ndarray, *, iterations: int = 50) -> tuple[float, float]:
 
 
 def psf_half_light_radius(data: np.ndarray, y: float, x: float) -> float:
-    """Return the radius in pixels around (y, x) that holds half of the array's sum."""
+    """Return the radius in pixels of the circle that contains half of the flux of a PSF.
+
+    Parameters
+    ----------
+    data : array (ny, nx)
+    y, x : float
+        Centre of the circle, 0-based.
+    """
     rows, columns = np.indices(data.shape)
     radius = np.hypot(rows - y, columns - x).ravel()
     order = np.argsort(radius, kind="stable")
@@ -78,34 +96,42 @@ def psf_half_light_radius(data: np.ndarray, y: float, x: float) -> float:
 
 
 def fourier_shift(data: np.ndarray, dy: float, dx: float) -> np.ndarray:
-    """Return `data` moved by (dy, dx) pixels by a phase in Fourier space, the array's edge padded with zeros."""
+    """Return an image shifted by a fraction of a pixel with a phase in Fourier space.
+
+    Parameters
+    ----------
+    data : array (ny, nx)
+        Padded with zeros at its edges for the shift.
+    dy, dx : float
+        Shift in pixels.
+    """
     padded = np.pad(data, 8)
     ky, kx = np.fft.fftfreq(padded.shape[0])[:, None], np.fft.fftfreq(padded.shape[1])[None, :]
     phase = np.exp(-2j * np.pi * (ky * dy + kx * dx))
     return np.fft.ifft2(np.fft.fft2(padded) * phase).real[8:-8, 8:-8]
 
 
-def _odd_around(data: np.ndarray, centre: tuple[int, ...]) -> np.ndarray:
-    """Pad with zeros so that `centre` is the middle pixel of an odd array; no light is cut."""
+def _padded_around(data: np.ndarray, centre: tuple[int, ...]) -> np.ndarray:
+    """Pad the array with zeros so that its sides are odd and `centre` is the middle pixel."""
     half = [max(c, side - 1 - c) for c, side in zip(centre, data.shape, strict=True)]
     pads = [(h - c, h - (side - 1 - c)) for h, c, side in zip(half, centre, data.shape, strict=True)]
     return np.pad(data, pads)
 
 
 def fwhm(psf: Psf) -> float:
-    """Return the FWHM in PSF pixels: of the circle whose area is that above half of the peak, resampled × 8."""
+    """Return the FWHM in PSF pixels: the diameter of a circle with the area above half of the peak, resampled × 8."""
     half = min(16, min(psf.data.shape) // 2)
     row, column = (round(c) for c in psf.centre)
     core = psf.data[max(row - half, 0) : row + half + 1, max(column - half, 0) : column + half + 1]
     fine = _upsampled(core, 8)
     area = np.count_nonzero(fine > 0.5 * fine.max()) / 64.0
-    if area > 0.5 * core.size:  # broader than the core that was cut: the Gaussian of the same half-light radius
+    if area > 0.5 * core.size:  # broader than the cutout: use a Gaussian of the same half-light radius
         return FWHM_PER_SIGMA * psf_half_light_radius(psf.data, *psf.centre) / np.sqrt(2 * np.log(2))
     return float(2.0 * np.sqrt(area / np.pi))
 
 
 def _upsampled(data: np.ndarray, factor: int) -> np.ndarray:
-    """Band-limited interpolation by a whole factor."""
+    """Return `data` on pixels smaller by an integer factor, by band-limited interpolation."""
     ny, nx = data.shape
     spectrum = np.fft.fftshift(np.fft.fft2(np.pad(data, 4)))
     fine = np.zeros(((ny + 8) * factor, (nx + 8) * factor), dtype=complex)
@@ -115,19 +141,19 @@ def _upsampled(data: np.ndarray, factor: int) -> np.ndarray:
 
 
 def transform(psf: Psf, ky: np.ndarray, kx: np.ndarray) -> np.ndarray:
-    """Return the Fourier transform of the PSF, as an image pixel sees it, about its own centre.
+    """Return the Fourier transform of the PSF, including the pixel of the image, about the centre of the PSF.
 
     Parameters
     ----------
     psf : Psf
     ky, kx : arrays (my,), (mx,)
-        Frequencies in cycles per *image* pixel. Those that the PSF's sampling cannot hold are zero.
+        Frequencies in cycles per *image* pixel.
 
     Returns
     -------
     array (my, mx), complex
-        1 at zero frequency. An optical PSF is multiplied by the transform of the image's square pixel; an
-        effective one holds it already.
+        1 at zero frequency, 0 beyond the Nyquist frequency of the PSF pixels. An optical PSF is multiplied by the
+        transform of the square image pixel, which an effective PSF already includes.
     """
     over = psf.oversampling
     y, x = (np.arange(side) - c for side, c in zip(psf.data.shape, psf.centre, strict=True))
@@ -142,9 +168,10 @@ def transform(psf: Psf, ky: np.ndarray, kx: np.ndarray) -> np.ndarray:
 
 
 def band_limit(psf: Psf, tolerance: float = 1e-4) -> int:
-    """Return how many times the image's Nyquist frequency the PSF reaches: 1 when the image samples it fully.
+    """Return the highest frequency of the PSF in units of the Nyquist frequency of the image, rounded up.
 
-    Light beyond it is aliased by the image's pixels. Frequencies where the transform is below `tolerance` are left out.
+    It is 1 if the image samples the PSF fully; otherwise the pixels of the image alias the higher frequencies. Those
+    where the transform is below `tolerance` are ignored.
     """
     limit = max(1, int(np.ceil(psf.oversampling)))
     if limit == 1:

@@ -1,4 +1,4 @@
-"""Pixels as DS9 regions on the sky: what a person can load over any image of the field."""
+"""Shapes in pixels as DS9 regions on the sky, which can be loaded on any image of the field."""
 
 from __future__ import annotations
 
@@ -15,40 +15,68 @@ if TYPE_CHECKING:
 
 
 def sky_circle(wcs: WCS, y: float, x: float, radius_pixels: float, text: str = "") -> Region:
-    """Return a circle, in arcsec and in the image's own system."""
+    """Return a circle around a pixel position, in arcsec and in the celestial system of the image.
+
+    Parameters
+    ----------
+    wcs : WCS
+    y, x : float
+        0-based pixel position.
+    radius_pixels : float
+    text : str
+        Label of the region.
+    """
     return sky_ellipse(wcs, y, x, (radius_pixels, radius_pixels), 0.0, text)
 
 
 def sky_ellipse(wcs: WCS, y: float, x: float, axes_pixels: tuple[float, float], theta: float, text: str = "") -> Region:
-    """Return an ellipse of these semi-axes, the first at `theta` degrees from image x, counter-clockwise.
+    """Return an ellipse around a pixel position, or a circle of the same area on the sky if its axes are equal.
 
-    A circle where the axes are equal: of the area that it has in the image.
+    Parameters
+    ----------
+    wcs : WCS
+    y, x : float
+        0-based pixel position.
+    axes_pixels : pair of float
+        Semi-axes.
+    theta : float
+        Angle of the first axis in degrees, counter-clockwise from image x.
+    text : str
+        Label of the region.
     """
     if axes_pixels[0] == axes_pixels[1]:
         scale = math.sqrt(abs(np.linalg.det(coordinates.sky_jacobian(wcs, y, x))))
         size = (axes_pixels[0] * scale, "arcsec")
-        return Region("circle", coordinates.sky_system(wcs), _place(wcs, y, x), (size, size), text=text)
-    sizes, angle = _on_sky(wcs, y, x, axes_pixels, theta)
-    return Region("ellipse", coordinates.sky_system(wcs), _place(wcs, y, x), sizes, angle=angle, text=text)
+        return Region("circle", coordinates.sky_system(wcs), _sky_points(wcs, y, x), (size, size), text=text)
+    sizes, angle = _arcsec_and_angle(wcs, y, x, axes_pixels, theta)
+    return Region("ellipse", coordinates.sky_system(wcs), _sky_points(wcs, y, x), sizes, angle=angle, text=text)
 
 
 def sky_box(wcs: WCS, box: Box, text: str = "") -> Region:
-    """Return the outline of a box of pixels."""
+    """Return the outline of a box of pixels.
+
+    Parameters
+    ----------
+    wcs : WCS
+    box : Box
+    text : str
+        Label of the region.
+    """
     y, x = (box.y0 + box.y1 - 1) / 2.0, (box.x0 + box.x1 - 1) / 2.0
     halves = (box.x1 - box.x0) / 2.0, (box.y1 - box.y0) / 2.0
-    sizes, angle = _on_sky(wcs, y, x, halves, 0.0)
-    return Region("box", coordinates.sky_system(wcs), _place(wcs, y, x), sizes, angle=angle, text=text)
+    sizes, angle = _arcsec_and_angle(wcs, y, x, halves, 0.0)
+    return Region("box", coordinates.sky_system(wcs), _sky_points(wcs, y, x), sizes, angle=angle, text=text)
 
 
-def _place(wcs: WCS, y: float, x: float) -> tuple[tuple[float, float], ...]:
+def _sky_points(wcs: WCS, y: float, x: float) -> tuple[tuple[float, float], ...]:
     (ra,), (dec,) = coordinates.pixel_to_sky(wcs, np.array([y]), np.array([x]))
     return ((float(ra), float(dec)),)
 
 
-def _on_sky(
+def _arcsec_and_angle(
     wcs: WCS, y: float, x: float, halves: tuple[float, float], theta: float
 ) -> tuple[tuple[tuple[float, str], ...], float]:
-    """Return lengths in arcsec along `theta` and across it, and the angle from west through north."""
+    """Return the lengths in arcsec along `theta` and perpendicular to it, and the angle from west through north."""
     turn = math.radians(theta)
     along = np.array([[math.sin(turn), math.cos(turn)], [math.cos(turn), -math.sin(turn)]])  # rows of (y, x)
     (east, north), across = along @ coordinates.sky_jacobian(wcs, y, x).T

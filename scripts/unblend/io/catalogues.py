@@ -1,4 +1,4 @@
-"""The catalogue on disk: FITS, ECSV, and the ASCII tables of FAST and EAZY."""
+"""Writing of the catalogue as FITS and ECSV, and as ASCII tables for FAST and EAZY."""
 
 from __future__ import annotations
 
@@ -19,7 +19,18 @@ def write_catalogue(
     units: Mapping[str, str],
     header: Mapping[str, object],
 ) -> None:
-    """Write the same columns, units and header as FITS and as ECSV."""
+    """Write a catalogue both as FITS and as ECSV.
+
+    Parameters
+    ----------
+    fits_path, ecsv_path : path
+    columns : mapping of name to array
+        All columns have the same length.
+    units : mapping of column name to unit
+        Units in the notation of FITS.
+    header : mapping
+        Cards of the FITS header, and the metadata of the ECSV file.
+    """
     from astropy.table import Table
 
     write_table(fits_path, as_table(**columns), units=units, header=header, name="CATALOGUE")
@@ -32,7 +43,18 @@ def write_catalogue(
 
 
 def write_sed(path: str | Path, columns: Mapping[str, np.ndarray], comment: str, *, z_spec: bool) -> None:
-    """Write an ASCII table with a `#` header; `z_spec` adds the column of unknown redshifts that FAST wants."""
+    """Write an ASCII table of fluxes for a program that fits spectral energy distributions.
+
+    Parameters
+    ----------
+    path : path
+    columns : mapping of name to array
+        The first column is the integer `id`. The names form the first line, after a `#`.
+    comment : str
+        Second line of the file.
+    z_spec : bool
+        Add a column `z_spec` of -1, the unknown redshifts that FAST expects.
+    """
     columns = dict(columns)
     if z_spec:
         columns["z_spec"] = np.full(len(columns["id"]), -1.0)

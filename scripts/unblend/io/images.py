@@ -1,4 +1,4 @@
-"""FITS images: read what users have, write what others can read."""
+"""FITS images: pixels, headers and WCS. Reads images of any common kind, writes plain ones."""
 
 from __future__ import annotations
 
@@ -13,33 +13,34 @@ import numpy as np
 
 from ..core import coordinates
 from ..core.errors import InputError
-from ..core.nouns import Box, Model, Psf
+from ..core.nouns import Box
 from .files import atomic_path
 
 if TYPE_CHECKING:
     from astropy.wcs import WCS
 
 _WITH_EXTENSION = re.compile(r"^(?P<path>.*?)(?:\[(?P<extension>[^\[\]]+)\])?$")
-# Keywords that describe the file and not the sky: never copied from an input's header.
+# Keywords that describe the file, not the sky, and are not copied from the header of an input.
 _STRUCTURAL = {"SIMPLE", "XTENSION", "BITPIX", "NAXIS", "NAXIS1", "NAXIS2", "NAXIS3", "EXTEND", "PCOUNT", "GCOUNT"}
 _LTM = {"LTM1_1": (0, 0), "LTM1_2": (0, 1), "LTM2_1": (1, 0), "LTM2_2": (1, 1)}
 _LTV = {"LTV1": 0, "LTV2": 1}
 _TABLES = ("BINARY_TBL", "ASCII_TBL")
-# Keywords of the sky (FITS papers I and II, SIP); those of a third axis are left out.
-_SKY = re.compile(
+# Keywords of a celestial WCS (FITS papers I and II, SIP), without those of a third axis.
+_WCS_CARDS = re.compile(
     r"(WCSNAME|RADESYS|RADECSYS|EQUINOX|EPOCH|LONPOLE|LATPOLE|C(TYPE|UNIT|RPIX|RVAL|DELT|ROTA)[12]"
     r"|(CD|PC)[12]_[12]|PV[12]_\d+|(A|B|AP|BP)_(ORDER|DMAX|\d_\d))"
 )
 
 
 def split_extension(name: str) -> tuple[str, str | None]:
-    """Split `image.fits[SCI]` into the path and the extension; the extension is None where none is named."""
+    """Split `image.fits[SCI]` into the path and the extension, which is None if it is not given."""
     match = _WITH_EXTENSION.match(str(name))
     assert match is not None
     return match["path"], match["extension"]
 
 
 def _find_image(fits: fitsio.FITS, name: str) -> fitsio.hdu.ImageHDU:
+    """Return the extension that `name` gives, or the first two-dimensional image of the file."""
     path, extension = split_extension(name)
     if extension is not None:
         key = int(extension) if extension.isdigit() else extension
@@ -47,16 +48,16 @@ def _find_image(fits: fitsio.FITS, name: str) -> fitsio.hdu.ImageHDU:
             hdu = fits[key]
         except (OSError, KeyError) as error:
             known = ", ".join(hdu.get_extname() or str(i) for i, hdu in enumerate(fits))
-            raise InputError(f"{path} has no extension {extension!r}: it holds {known}; name one of these.") from error
+            raise InputError(f"{path} has no extension {extension!r}. It has {known}. Use one of these.") from error
         if hdu.get_exttype() in _TABLES:
-            raise InputError(f"{name} is a table: expected an image; name another extension.")
+            raise InputError(f"{name} is a table; expected an image. Give another extension.")
         if len(_dimensions(hdu)) != 2:
-            raise InputError(f"{name} has {len(_dimensions(hdu))} dimensions: expected an image of two.")
+            raise InputError(f"{name} has {len(_dimensions(hdu))} dimensions; expected a two-dimensional image.")
         return hdu
     for hdu in fits:
         if hdu.get_exttype() not in _TABLES and len(_dimensions(hdu)) == 2:
             return hdu
-    raise InputError(f"{path} holds no two-dimensional image: expected one; name the extension as {path}[NAME].")
+    raise InputError(f"{path} has no two-dimensional image. Give the extension of the image as {path}[NAME].")
 
 
 def _dimensions(hdu: fitsio.hdu.ImageHDU) -> tuple[int, ...]:
@@ -67,12 +68,12 @@ def _dimensions(hdu: fitsio.hdu.ImageHDU) -> tuple[int, ...]:
 def _opened(name: str) -> Iterator[fitsio.FITS]:
     path, _ = split_extension(name)
     if not Path(path).exists():
-        raise InputError(f"{path} does not exist: expected a FITS file; correct its name in config.yaml.")
+        raise InputError(f"{path} does not exist; expected a FITS file. Correct its name in config.yaml.")
     try:
         fits = fitsio.FITS(path, "r")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(
-            f"{path} cannot be read as FITS: {_first_line(error)}; give an image in FITS format."
+            f"{path} cannot be read as FITS: {_first_line(error)}. Give an image in FITS format."
         ) from error
     try:
         yield fits
@@ -81,23 +82,29 @@ def _opened(name: str) -> Iterator[fitsio.FITS]:
 
 
 def _first_line(error: Exception) -> str:
-    # CFITSIO's message quotes the file, which need not be text
+    # The message of CFITSIO quotes the file, which may be binary.
     return "its header is not text" if isinstance(error, UnicodeDecodeError) else str(error).splitlines()[0].rstrip(".")
 
 
 def read_array(name: str) -> np.ndarray:
-    """Return the image `name` (`file.fits` or `file.fits[EXT]`) as native float64, shape (ny, nx).
+    """Return the image `file.fits` or `file.fits[EXT]` as native float64, shape (ny, nx); blank pixels are NaN.
 
     Raises
     ------
     InputError
-        The file or the extension is missing, unreadable, or holds no two-dimensional image.
+        The file or the extension is missing, unreadable, or has no two-dimensional image.
     """
     return read_image(name)[0]
 
 
 def read_image(name: str) -> tuple[np.ndarray, dict[str, object]]:
-    """Return what `read_array` and `read_header` return, from a file that is opened once."""
+    """Return the pixels and the header of an image, as `read_array` and `read_header` do, opening the file once.
+
+    Raises
+    ------
+    InputError
+        As in `read_array`.
+    """
     with _opened(name) as fits:
         hdu = _find_image(fits, name)
         try:
@@ -105,15 +112,15 @@ def read_image(name: str) -> tuple[np.ndarray, dict[str, object]]:
             own = hdu.read_header()
             header = _merged_header(fits, hdu, own)
         except (OSError, UnicodeDecodeError) as error:
-            raise InputError(f"{name} cannot be read: {_first_line(error)}; is the file cut short?") from error
-    if "BLANK" in own:  # integers have no NaN of their own
+            raise InputError(f"{name} cannot be read: {_first_line(error)}. Check if the file is truncated.") from error
+    if "BLANK" in own:  # marks missing pixels of integer images
         blank = own["BLANK"] * own.get("BSCALE", 1.0) + own.get("BZERO", 0.0)
         data[data == blank] = np.nan
     return data, header
 
 
 def read_labels(name: str) -> np.ndarray:
-    """Return a segmentation map as native int32, shape (ny, nx)."""
+    """Return a segmentation map or a mask as native int32, shape (ny, nx)."""
     with _opened(name) as fits:
         return np.ascontiguousarray(_find_image(fits, name).read(), dtype=np.int32)
 
@@ -126,14 +133,14 @@ def read_shape(name: str) -> tuple[int, int]:
 
 
 def read_header(name: str) -> dict[str, object]:
-    """Return the header of an image as a dictionary; an extension inherits what only the primary header says."""
+    """Return the header of an image as a dictionary, including the cards that only the primary header has."""
     with _opened(name) as fits:
         hdu = _find_image(fits, name)
         return _merged_header(fits, hdu, hdu.read_header())
 
 
 def _merged_header(fits: fitsio.FITS, hdu: fitsio.hdu.ImageHDU, own: fitsio.FITSHDR) -> dict[str, object]:
-    """Return the cards of an image's `own` header, and of the primary one what only that says."""
+    """Return the cards of an image's `own` header, and those that only the primary header has."""
     primary = [fits[0].read_header()] if hdu.get_extnum() else []
     merged: dict[str, object] = {}
     for header in (*primary, own):
@@ -142,17 +149,17 @@ def _merged_header(fits: fitsio.FITS, hdu: fitsio.hdu.ImageHDU, own: fitsio.FITS
 
 
 def read_sky_cards(name: str) -> dict[str, object]:
-    """Return the cards of an image's header that place it on the sky, for products on the same grid.
+    """Return the WCS cards of an image, to be copied to products on the same grid.
 
-    Copied as they are: `read_wcs` costs a job that needs no more 0.7 s for the import of Astropy alone.
+    Unlike `read_wcs` this does not need Astropy, whose import takes 0.7 s.
     """
-    return {key: value for key, value in read_header(name).items() if _SKY.fullmatch(key)}
+    return {key: value for key, value in read_header(name).items() if _WCS_CARDS.fullmatch(key)}
 
 
 def cut_sky_cards(cards: Mapping[str, object], box: Box) -> dict[str, object]:
-    """Return the cards of the part of the image that `box` covers (it may reach off the image)."""
+    """Return the WCS cards of the part of an image inside `box`, which may extend beyond the image."""
     corner = {"CRPIX1": box.x0, "CRPIX2": box.y0}
-    # Without the keyword the reference pixel is 0.
+    # The reference pixel is 0 if the keyword is missing.
     return {**cards, **{key: float(cards.get(key, 0.0)) - first for key, first in corner.items()}}  # type: ignore[arg-type]
 
 
@@ -168,7 +175,13 @@ def read_wcs(name: str) -> WCS:
 
 
 def wcs_from_header(header: Mapping[str, object], name: str) -> WCS:
-    """Return the celestial WCS that `header` describes; `name` is for the message of the error."""
+    """Return the celestial WCS of a header; `name` is the name of the file for error messages.
+
+    Raises
+    ------
+    InputError
+        The header has no celestial world coordinates.
+    """
     import warnings
 
     from astropy.io import fits
@@ -181,18 +194,18 @@ def wcs_from_header(header: Mapping[str, object], name: str) -> WCS:
         try:
             card_header[key] = value
         except ValueError:
-            continue  # a keyword that FITS does not allow (seen in the wild) cannot be part of a WCS
+            continue  # Some files have keywords that FITS does not allow; they cannot belong to a WCS.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FITSFixedWarning)
         wcs = WCS(card_header, naxis=2)
     if not wcs.has_celestial:
-        raise InputError(f"{name} has no world coordinates (CTYPE1, CTYPE2 …): expected RA and Dec; solve it first.")
-    _note_physical(wcs, header)
+        raise InputError(f"{name} has no celestial WCS (CTYPE1, CTYPE2 …). Add an astrometric solution to its header.")
+    _add_physical_coordinates(wcs, header)
     return wcs
 
 
-def _note_physical(wcs: WCS, header: Mapping[str, object]) -> None:
-    """Note LTM and LTV, where the header has any that mean something."""
+def _add_physical_coordinates(wcs: WCS, header: Mapping[str, object]) -> None:
+    """Attach the physical coordinates of LTM and LTV to `wcs`, if the header has valid ones."""
     cards = {key: value for key, value in header.items() if key in _LTM | _LTV and isinstance(value, int | float)}
     if not cards:
         return
@@ -207,13 +220,13 @@ def _note_physical(wcs: WCS, header: Mapping[str, object]) -> None:
 
 
 def wcs_header(wcs: WCS) -> dict[str, object]:
-    """Return the header cards of a WCS, distortion included, as a dictionary."""
+    """Return the header cards of a WCS, including distortion, as a dictionary."""
     header = wcs.to_header(relax=True)
     if wcs.sip is not None:
         header.update({f"CTYPE{i + 1}": f"{c.removesuffix('-SIP')}-SIP" for i, c in enumerate(wcs.wcs.ctype)})
     cards = {key: value for key, value in header.items() if key not in ("DATE-OBS", "MJD-OBS", "MJDREF")}
-    if hasattr(wcs, "physical"):  # a region drawn on a product must mean the same as one drawn on the image
-        matrix, offset = coordinates.physical(wcs)
+    if hasattr(wcs, "physical"):  # regions drawn on a product and on the image must mean the same
+        matrix, offset = coordinates.physical_transform(wcs)
         cards |= {key: float(matrix[place]) for key, place in _LTM.items()}
         cards |= {key: float(offset[place]) for key, place in _LTV.items()}
     return cards
@@ -222,116 +235,27 @@ def wcs_header(wcs: WCS) -> dict[str, object]:
 def write_image(
     path: str | Path, data: np.ndarray, *, wcs: WCS | None = None, header: Mapping[str, object] | None = None
 ) -> None:
-    """Write an image whole or not at all: float32 for floats, int32 or uint8 for labels and masks."""
+    """Write an image, complete or not at all.
+
+    Parameters
+    ----------
+    path : path
+    data : array (ny, nx)
+        Floats are written as float32, bool as uint8 and integers in their own type.
+    wcs : WCS, optional
+        Written to the header.
+    header : mapping, optional
+        Further cards; those whose value is None are left out.
+    """
     if data.dtype == bool:
         data = data.astype(np.uint8)
     elif np.issubdtype(data.dtype, np.floating):
         data = data.astype(np.float32)
     cards = {**(wcs_header(wcs) if wcs is not None else {}), **(header or {})}
     with atomic_path(path) as temporary, fitsio.FITS(str(temporary), "rw", clobber=True) as fits:
-        fits.write(np.ascontiguousarray(data), header=_records(cards))
+        fits.write(np.ascontiguousarray(data), header=header_records(cards))
 
 
-def _records(cards: Mapping[str, object]) -> list[dict[str, object]]:
+def header_records(cards: Mapping[str, object]) -> list[dict[str, object]]:
+    """Return header cards in the form that fitsio writes, without those whose value is None."""
     return [{"name": key, "value": value} for key, value in cards.items() if value is not None]
-
-
-def read_psf(name: str) -> tuple[Psf, dict[str, object]]:
-    """Return a product written by `write_psf`, and its header."""
-    data, header = read_image(name)
-    psf = Psf(
-        data=data,
-        centre=(float(header["CENTRE_Y"]), float(header["CENTRE_X"])),  # type: ignore[arg-type]
-        oversampling=float(header["OVERSAMP"]),  # type: ignore[arg-type]
-        kind=str(header["PSFKIND"]),
-        original_sum=float(header["ORIGSUM"]),  # type: ignore[arg-type]
-    )
-    return psf, header
-
-
-def write_psf(path: str | Path, psf: Psf, header: Mapping[str, object] | None = None) -> None:
-    """Write a prepared PSF as float64 (templates must not inherit a rounding), its facts in the header."""
-    cards = {
-        "CENTRE_Y": psf.centre[0],
-        "CENTRE_X": psf.centre[1],
-        "OVERSAMP": psf.oversampling,
-        "PSFKIND": psf.kind,
-        "ORIGSUM": psf.original_sum,
-        **(header or {}),
-    }
-    with atomic_path(path) as temporary, fitsio.FITS(str(temporary), "rw", clobber=True) as fits:
-        fits.write(np.ascontiguousarray(psf.data, dtype=np.float64), header=_records(cards))
-
-
-def model_header(model: Model) -> dict[str, object]:
-    """Return the cards of a model: a tangent-plane WCS, the light it holds (HELD) and the whole (TOTAL)."""
-    jacobian = model.pixel_to_sky / 3600.0
-    return {
-        "CTYPE1": "RA---TAN",
-        "CTYPE2": "DEC--TAN",
-        "CUNIT1": "deg",
-        "CUNIT2": "deg",
-        "CRPIX1": model.centre[1] + 1.0,
-        "CRPIX2": model.centre[0] + 1.0,
-        "CRVAL1": model.sky[0],
-        "CRVAL2": model.sky[1],
-        "CD1_1": jacobian[0, 1],
-        "CD1_2": jacobian[0, 0],
-        "CD2_1": jacobian[1, 1],
-        "CD2_2": jacobian[1, 0],
-        "RADESYS": "ICRS",
-        "TOTAL": model.total,
-        "HELD": float(model.data.sum()) / model.total,
-        "PIXINT": model.pixel_integrated,
-    }
-
-
-def write_model(path: str | Path, model: Model, header: Mapping[str, object] | None = None) -> None:
-    """Write `models/{id}.fits`: float32 pixels, a WCS, and the light it holds."""
-    write_image(path, model.data, header={**model_header(model), **(header or {})})
-
-
-def read_model(path: str | Path) -> Model:
-    """Return the model in `path`, as `read_model_header` does, alone."""
-    return read_model_header(path)[0]
-
-
-def read_model_header(path: str | Path) -> tuple[Model, dict[str, object]]:
-    """Return the model in `path`, one of ours or a user's image with a valid WCS, and the file's header.
-
-    Of a user's image the reference position is the pixel that the WCS names, the total is the sum of its
-    pixels, and the pixels are taken as integrated (`PIXINT = F` in the header says otherwise).
-
-    Raises
-    ------
-    InputError
-        No WCS, pixels that are not finite, or a sum that is not positive.
-    """
-    data, header = read_image(str(path))
-    if not np.isfinite(data).all():
-        raise InputError(f"{path} holds {int((~np.isfinite(data)).sum())} pixels that are not finite: set them to 0.")
-    if data.sum() <= 0:
-        raise InputError(f"{path} has the sum {data.sum():g}: a model must be positive as a whole.")
-    if "TOTAL" in header and "PIXINT" in header and "HELD" in header:
-        jacobian = 3600.0 * np.array(
-            [[header["CD1_2"], header["CD1_1"]], [header["CD2_2"], header["CD2_1"]]], dtype=float
-        )
-        centre = (float(header["CRPIX2"]) - 1.0, float(header["CRPIX1"]) - 1.0)  # type: ignore[arg-type]
-        sky = (float(header["CRVAL1"]), float(header["CRVAL2"]))  # type: ignore[arg-type]
-        total = float(header["TOTAL"])  # type: ignore[arg-type]
-        return Model(data, centre, sky, jacobian, total, bool(header["PIXINT"])), header
-    wcs = wcs_from_header(header, str(path))
-    # The linear map is taken where the light is, not at the reference pixel, which may lie far off the stamp.
-    y, x = (float(np.average(grid, weights=np.abs(data))) for grid in np.indices(data.shape))
-    y, x = float(round(y)), float(round(x))
-    ra, dec = coordinates.pixel_to_sky(wcs, np.array([y]), np.array([x]))
-    total = float(data.sum())
-    model = Model(
-        data,
-        (y, x),
-        (float(ra[0]), float(dec[0])),
-        coordinates.sky_jacobian(wcs, y, x),
-        total,
-        bool(header.get("PIXINT", True)),
-    )
-    return model, header

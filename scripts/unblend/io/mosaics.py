@@ -1,4 +1,4 @@
-"""Mosaics too large to read: only the pixels of a cutout are fetched, from a file or a URL."""
+"""Mosaics that are too large to read: only the pixels of a cutout are fetched, from a file or a URL."""
 
 from __future__ import annotations
 
@@ -18,13 +18,23 @@ from .images import split_extension, wcs_from_header
 if TYPE_CHECKING:
     from astropy.wcs import WCS
 
-REMOTE = {"block_size": 1_000_000, "cache_type": "bytes"}
-"""How fsspec reads ahead over http: its 5 MB would fetch several times more than a small cutout needs."""
+HTTP_SETTINGS = {"block_size": 1_000_000, "cache_type": "bytes"}
+"""Settings of fsspec for http: its default block of 5 MB is several times more data than a small cutout needs."""
 
 
 @dataclass(frozen=True)
 class Mosaic:
-    """An open mosaic: its grid is known, its pixels are fetched box by box."""
+    """An open mosaic, whose pixels are fetched only for the boxes that are asked for.
+
+    Parameters
+    ----------
+    hdu : HDU
+        Image extension of Astropy.
+    wcs : WCS
+    shape : (ny, nx)
+    name : str
+        Name of the file or URL, for error messages.
+    """
 
     hdu: Any
     wcs: WCS
@@ -37,17 +47,16 @@ class Mosaic:
         Raises
         ------
         InputError
-            The connection or the file breaks off.
+            The connection was lost or the file is truncated.
         """
         try:
             return np.asarray(self.hdu.section[box.slices], dtype=np.float64)
-        except Exception as error:  # fsspec raises whatever its protocol raises
-            raise InputError(
-                f"{self.name} breaks off: {type(error).__name__} {_first_line(error)}; is the file whole?"
-            ) from error
+        except Exception as error:  # fsspec passes on any exception of its protocols
+            reason = f"{type(error).__name__} {_first_line(error)}"
+            raise InputError(f"{self.name} cannot be read: {reason}. Check if the file is truncated.") from error
 
     def cut_wcs(self, box: Box) -> WCS:
-        """Return the WCS of the cutout."""
+        """Return the WCS of the cutout `box`."""
         return cut_wcs(self.wcs, box)
 
 
@@ -58,18 +67,18 @@ def open_mosaic(name: str) -> Iterator[Mosaic]:
     Raises
     ------
     InputError
-        It cannot be opened, has no such extension, or no world coordinates.
+        The file cannot be opened, or does not have the extension or a celestial WCS.
     """
     from astropy.io import fits
 
     path, extension = split_extension(name)
     try:
-        # `section` reads just its rows in any case; a map into memory would refuse BSCALE and BZERO.
-        settings = REMOTE if path.startswith("http") else None
+        # `section` reads only the rows it needs in any case, and memory mapping does not support BSCALE and BZERO.
+        settings = HTTP_SETTINGS if path.startswith("http") else None
         opened = fits.open(path, memmap=False, use_fsspec=is_url(path), fsspec_kwargs=settings)
-    except Exception as error:  # fsspec raises whatever its protocol raises
-        said = f"{type(error).__name__} {_first_line(error)}"
-        raise InputError(f"{path} cannot be opened: {said}; is the address right?") from error
+    except Exception as error:  # fsspec passes on any exception of its protocols
+        reason = f"{type(error).__name__} {_first_line(error)}"
+        raise InputError(f"{path} cannot be opened: {reason}. Check the path or the address.") from error
     with opened as hdus:
         hdu = _image_hdu(hdus, path, extension)
         header = {key: value for key, value in {**dict(hdus[0].header), **dict(hdu.header)}.items() if key}
@@ -86,11 +95,11 @@ def _image_hdu(hdus: Any, path: str, extension: str | None) -> Any:
             named = hdus[int(extension) if extension.isdigit() else extension]
         except (KeyError, IndexError) as error:
             known = ", ".join(hdu.name or str(i) for i, hdu in enumerate(hdus))
-            raise InputError(f"{path} has no extension {extension!r}: it holds {known}; name one of these.") from error
+            raise InputError(f"{path} has no extension {extension!r}. It has {known}. Use one of these.") from error
         if not (named.is_image and named.header.get("NAXIS") == 2):
-            raise InputError(f"{path}[{extension}] is not a two-dimensional image: name another extension.")
+            raise InputError(f"{path}[{extension}] is not a two-dimensional image. Give another extension.")
         return named
     for hdu in hdus:
         if hdu.is_image and hdu.header.get("NAXIS") == 2:
             return hdu
-    raise InputError(f"{path} holds no two-dimensional image: name the extension as {path}[NAME].")
+    raise InputError(f"{path} has no two-dimensional image. Give the extension of the image as {path}[NAME].")

@@ -1,8 +1,8 @@
-"""DS9 region files: read every shape that encloses area in every common coordinate system, and write such files.
+"""DS9 region files: read all shapes that enclose an area in all common coordinate systems, and write such files.
 
-The reader is our own because the one of the `regions` package warns and skips where a user would lose a mask without
-seeing it: `physical` coordinates, pandas, files that name no coordinate system, `circle 1 2 3` without parentheses,
-several shapes on one line.
+The `regions` package is not used because it skips, with only a warning, what would silently remove part of a mask:
+`physical` coordinates, pandas, files without a coordinate system, `circle 1 2 3` without parentheses, several shapes on
+one line.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ _USAGE = {
     "bpanda": "bpanda(x, y, angle, angle, number, inner, inner, outer, outer, number, angle)",
 }
 _NO_AREA = {"point", "line", "vector", "ruler", "text", "compass", "projection", "segment"}
-# Shapes that DS9 writes behind a "# ", because other programs do not know them. All other such lines are comments.
-_HIDDEN = re.compile(
+# Shapes that DS9 writes after a "# " because other programs do not know them. All other such lines are comments.
+_COMMENTED_SHAPE = re.compile(
     r"#\s*([+\-!]?\s*(composite|epanda|bpanda|text|vector|ruler|compass|projection|segment)\s*\(.*)", re.I
 )
 
-# First lines of what DS9 saves in the formats of SAOtng and XML: sizes there are pixels, angles those of the image.
+# First lines of files that DS9 saves in the formats SAOtng and XML, whose sizes are in pixels.
 _OTHER_FORMAT = re.compile(r"#\s*format:\s*\w+\s*\(\w+\)|<\?xml", re.I)
 
 _VALUE = r"""\{[^}]*\}|"[^"]*"|'[^']*'"""
@@ -56,56 +56,64 @@ _SEXAGESIMAL = re.compile(r"""([+-]?)(\d+)([:hd])(\d+)[:m'](?:(\d+\.?\d*)["s]?)?
 _ARCSEC = {'"': 1.0, "''": 1.0, "″": 1.0, "'": 60.0, "′": 60.0, "d": 3600.0, "r": math.degrees(3600.0)}
 _UNITS = {"arcsec": '"', "pixel": "i", "physical": "p"}
 _SUSPICIOUS_ARCSEC = 1800.0
+"""A size without a unit is in degrees; above half a degree the user probably meant arcsec, and a warning says so."""
 _BRACES = str.maketrans("{}", "()")
 
 
 def read_regions(path: str | Path) -> list[Region]:
-    """Return the regions of a DS9 file in their order; an empty list where the file does not exist.
+    """Return the regions of a DS9 file in their order, or an empty list if the file does not exist.
 
-    Shapes without area (points, lines, texts) are left out with a logged warning. A file that names no coordinate
-    system is read in pixels, as DS9 does.
+    Shapes without area (points, lines, texts) are ignored with a logged warning. A file without a coordinate system is
+    read in pixels, as in DS9.
 
     Raises
     ------
     RegionError
-        A line cannot be understood: the message holds the file, the line and what was expected.
+        A line is invalid. The message gives the file, the line and what was expected.
     """
     path = Path(path)
     if not path.is_file():
         return []
-    regions, remarks = parse_regions(path.read_text(encoding="utf-8-sig", errors="replace"), str(path))
-    for remark in remarks:
-        logger.warning(remark)
+    regions, warnings = parse_regions(path.read_text(encoding="utf-8-sig", errors="replace"), str(path))
+    for warning in warnings:
+        logger.warning(warning)
     return regions
 
 
 def region_digest(path: str | Path) -> str | None:
-    """Return a digest of what the file means: shapes, their order, exclusions and texts; None where it holds none.
+    """Return a digest of the regions in a file: their shapes, order, exclusions and texts. None if there are none.
 
-    Comments, colours, tags and blank lines do not count. Positions count to 1e-9 degrees or pixels, sizes to 1e-6.
+    Comments, colours, tags and blank lines do not change it. Positions are rounded to 1e-9 degrees or pixels, sizes to
+    1e-6.
     """
     path = Path(path)
     if not path.is_file():
         return None
     regions, _ = parse_regions(path.read_text(encoding="utf-8-sig", errors="replace"), str(path))
-    return digest_of([_meaning(region) for region in regions]) if regions else None
+    return digest_of([_content(region) for region in regions]) if regions else None
 
 
 def parse_regions(text: str, name: str = "regions") -> tuple[list[Region], list[str]]:
-    """Return the regions in DS9's `text`, and remarks on what was left out or guessed; `name` is for messages.
+    """Return the regions in the text of a DS9 file, and warnings about what was ignored or assumed.
+
+    Parameters
+    ----------
+    text : str
+    name : str
+        Name of the file for warnings and errors.
 
     Raises
     ------
     RegionError
-        A line cannot be understood.
+        A line is invalid.
     """
     reader = _Reader(name)
     for number, line in enumerate(text.splitlines(), start=1):
         reader.read_line(number, line.strip())
-    return reader.regions, reader.remarks
+    return reader.regions, reader.warnings
 
 
-def _meaning(region: Region) -> list[object]:
+def _content(region: Region) -> list[object]:
     def sizes(pair: tuple[tuple[float, str], ...]) -> list[tuple[float, str]]:
         return [(round(value, 6), unit) for value, unit in pair]
 
@@ -115,7 +123,7 @@ def _meaning(region: Region) -> list[object]:
 
 
 class _Reader:
-    """State of a pass over a file: the coordinate system, the global properties, the composite around a shape."""
+    """Reads a file line by line, keeping its coordinate system, global properties and current composite."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -123,21 +131,21 @@ class _Reader:
         self.include = True
         self.composite: dict[str, str] = {}
         self.regions: list[Region] = []
-        self.remarks: list[str] = []
+        self.warnings: list[str] = []
         self.line = 0
         self.statement = ""
 
     def read_line(self, number: int, line: str) -> None:
         self.line, self.statement = number, line
         if _OTHER_FORMAT.match(line):
-            raise self.error("this is not DS9's own format; save the regions again with the format ds9")
-        hidden = _HIDDEN.match(line)
+            raise self.error("the file is not in the format ds9; save the regions again in that format")
+        hidden = _COMMENTED_SHAPE.match(line)
         if hidden and hidden[2].lower() in _NO_AREA:
-            self.remarks.append(self.no_area(hidden[2]))
+            self.warnings.append(self.without_area(hidden[2]))
         if line.startswith("#") and (not hidden or hidden[2].lower() in _NO_AREA):
             return
         if hidden:
-            # The properties of a composite stand behind bars.
+            # The properties of a composite follow after bars (||).
             line = hidden[1].replace("||", "#", 1) if hidden[2].lower() == "composite" else hidden[1]
         for body, properties in _split(line):
             self.statement = body.strip()
@@ -161,7 +169,7 @@ class _Reader:
         elif word in _FRAMES or word in _OTHER_FRAMES:
             self.set_frame(word, rest, properties)
         elif word in _NO_AREA or rest.lower().startswith("point"):
-            self.remarks.append(self.no_area(word))
+            self.warnings.append(self.without_area(word))
         else:
             self.read_shape(sign, word, rest, properties)
         if word != "composite" and not bars:
@@ -169,7 +177,7 @@ class _Reader:
 
     def set_frame(self, word: str, rest: str, properties: dict[str, str]) -> None:
         if word in _OTHER_FRAMES:
-            raise self.error(f"the coordinate system {word} is not known; save the regions in fk5 or image coordinates")
+            raise self.error(f"the coordinate system {word} is not supported; save the regions in fk5 or image")
         self.frame = _FRAMES[word]
         if rest:
             self.read_statement(rest, properties)
@@ -181,7 +189,7 @@ class _Reader:
         properties = self.composite | properties
         if self.frame is None:
             self.frame = "image"
-            self.remarks.append(f"{self.where()}: no coordinate system is named: pixels are assumed, as DS9 does.")
+            self.warnings.append(f"{self.where()}: no coordinate system is given; image pixels are assumed, as in DS9.")
         include = properties.get("include", "1" if self.include or sign == "+" else "0") != "0" and sign not in (
             "-",
             "!",
@@ -191,24 +199,22 @@ class _Reader:
 
     def arguments(self, rest: str) -> list[str]:
         if rest.startswith("(") != rest.endswith(")") or rest.count("(") > 1:
-            raise self.error("expected one shape with its numbers between parentheses")
+            raise self.error("expected one shape with its numbers in parentheses")
         tokens = re.split(r"[,\s]+", re.sub(r"\bn\s*=\s*\d+", "", rest.strip("()")).strip(", \t"))
         return [token for token in tokens if token]
 
-    def no_area(self, word: str) -> str:
+    def without_area(self, word: str) -> str:
         return f"{self.where()}: a {word.lower()} encloses no area and is ignored."
 
     def where(self) -> str:
         return f"{self.name}, line {self.line}"
 
     def error(self, problem: str) -> RegionError:
-        return RegionError(
-            f"{self.where()}: cannot understand `{self.statement}`: {problem}; correct or remove the line."
-        )
+        return RegionError(f"{self.where()}: `{self.statement}` is invalid: {problem}. Correct or remove the line.")
 
 
 class _Shape:
-    """The numbers of one shape, turned into a Region."""
+    """Converts the numbers of one shape to a Region."""
 
     def __init__(self, reader: _Reader, word: str, tokens: list[str]) -> None:
         self.reader, self.word, self.tokens = reader, word, tokens
@@ -238,7 +244,7 @@ class _Shape:
         return Region(kind, self.frame, points, outer, inner, angle, sector, include, text, reader.line)
 
     def extent(self) -> tuple[tuple, tuple, float, tuple[float, float] | None]:
-        """Return the hole, the outline, the angle and the sector; rings inside one another are one ring."""
+        """Return the hole, the outline, the angle and the sector; concentric rings are joined to one."""
         word, numbers = self.word, self.tokens[2:]
         if word == "polygon":
             return (), (), 0.0, None
@@ -276,7 +282,7 @@ class _Shape:
     def pixel(self, token: str) -> float:
         match = _QUANTITY.fullmatch(token)
         if match is None or match[2].lower() not in ("", "p", "i"):
-            problem = f"expected a pixel position, found {token!r} (are these sky coordinates, and is fk5 missing?)"
+            problem = f"expected a pixel position, found {token!r} (for sky coordinates, add a line with fk5)"
             raise self.reader.error(problem)
         return float(match[1])
 
@@ -304,8 +310,8 @@ class _Shape:
         if not unit and self.frame in _PIXELS:
             return value, _PIXELS[self.frame]
         if not unit and value * 3600.0 > _SUSPICIOUS_ARCSEC:
-            meaning = f'the size {token} means degrees on the sky; arcsec are written {token}".'
-            self.reader.remarks.append(f"{self.reader.where()}: {meaning}")
+            advice = f'the size {token} is in degrees on the sky; for arcsec write {token}".'
+            self.reader.warnings.append(f"{self.reader.where()}: {advice}")
         return value * _ARCSEC[unit or "d"], "arcsec"
 
     def angle(self, token: str) -> float:
@@ -316,7 +322,7 @@ class _Shape:
 
 
 def _split(line: str) -> Iterator[tuple[str, str]]:
-    """Yield the shape part and the property part of each statement of a line: `;` ends one, except inside a text."""
+    """Yield the shape and the properties of each statement of a line; statements end with `;`, except inside a text."""
     position = 0
     while position < len(line):
         match = _GLOBAL.match(line, position) or _STATEMENT.match(line, position)
@@ -333,12 +339,22 @@ def _properties(text: str) -> dict[str, str]:
 def write_regions(
     path: str | Path, regions: Iterable[Region], *, color: str = "green", remarks: Iterable[str] = ()
 ) -> None:
-    """Write regions for DS9, whole or not at all, with their texts; sizes keep their units; `remarks` as comments.
+    """Write a DS9 region file, complete or not at all.
+
+    Parameters
+    ----------
+    path : path
+    regions : iterable of Region
+        Written with their texts and in their own units.
+    color : str
+        Colour in which DS9 draws the regions.
+    remarks : iterable of str
+        Comment lines at the top of the file.
 
     Raises
     ------
     ValueError
-        A region is a sector, which this writer does not know.
+        A region is a sector, which is not supported.
     """
     lines = ["# Region file format: DS9 version 4.1", *(f"# {remark}" for remark in remarks), f"global color={color}"]
     frame = None
@@ -352,7 +368,7 @@ def write_regions(
 
 def _format(region: Region) -> str:
     if region.sector is not None:
-        raise ValueError("sectors cannot be written")
+        raise ValueError("sectors cannot be written to a region file")
     if region.frame in _PIXELS:
         numbers = [f"{value:.3f}" for y, x in region.points for value in (x + 1.0, y + 1.0)]
     else:

@@ -1,4 +1,4 @@
-"""FITS tables: structured arrays in, structured arrays out. Small and fast: jobs read and write many."""
+"""FITS tables, read and written as structured arrays."""
 
 from __future__ import annotations
 
@@ -20,7 +20,19 @@ def write_table(
     header: Mapping[str, object] | None = None,
     name: str = "TABLE",
 ) -> None:
-    """Write a structured array as a FITS table, whole or not at all; `units` by column name."""
+    """Write a structured array as a FITS table, complete or not at all.
+
+    Parameters
+    ----------
+    path : path
+    table : structured array
+    units : mapping of column name to unit, optional
+        Columns may be missing.
+    header : mapping, optional
+        Cards of the header; those whose value is None are left out.
+    name : str
+        Name of the extension.
+    """
     column_units = [(units or {}).get(column, "") for column in table.dtype.names or ()]
     records = [{"name": key, "value": value} for key, value in (header or {}).items() if value is not None]
     with atomic_path(path) as temporary, fitsio.FITS(str(temporary), "rw", clobber=True) as fits:
@@ -33,20 +45,20 @@ def read_table(path: str | Path) -> np.ndarray:
     Raises
     ------
     InputError
-        The file is missing, is not FITS, or holds no table.
+        The file is missing, is not a FITS file, or has no table.
     """
     if not Path(path).exists():
-        raise InputError(f"{path} does not exist: expected a FITS table.")
+        raise InputError(f"{path} does not exist; expected a FITS table.")
     try:
         with fitsio.FITS(str(path), "r") as fits:
             if len(fits) < 2 or not hasattr(fits[1], "get_rec_dtype"):
-                raise InputError(f"{path} holds no table in its first extension: expected one.")
+                raise InputError(f"{path} has no table in its first extension; expected a FITS table.")
             table = fits[1].read()
-            if table is None:  # a table without rows
+            if table is None:  # the table has no rows
                 table = np.zeros(0, dtype=fits[1].get_rec_dtype()[0])
     except OSError as error:
-        said = str(error).splitlines()[0]
-        raise InputError(f"{path} cannot be read as a FITS table: {said}; is the file cut short?") from error
+        reason = str(error).splitlines()[0].rstrip(".")
+        raise InputError(f"{path} cannot be read as a FITS table: {reason}. Check if the file is truncated.") from error
     return table.astype(table.dtype.newbyteorder("="))
 
 
@@ -57,7 +69,7 @@ def read_table_header(path: str | Path) -> dict[str, object]:
 
 
 def columns(**arrays: np.ndarray) -> np.ndarray:
-    """Return a structured array of the named columns, all of one length."""
+    """Return a structured array of the named columns, which have the same length."""
     length = len(next(iter(arrays.values())))
     dtype = [(name, array.dtype, array.shape[1:]) for name, array in ((n, np.asarray(a)) for n, a in arrays.items())]
     table = np.zeros(length, dtype=dtype)
@@ -67,7 +79,16 @@ def columns(**arrays: np.ndarray) -> np.ndarray:
 
 
 def write_sources(path: str | Path, sources: np.ndarray, header: Mapping[str, object] | None = None) -> None:
-    """Write a detection catalogue: x, y become 1-based pixels, as FITS and DS9 count them."""
+    """Write a detection catalogue with x and y as 1-based pixels, as in FITS and DS9.
+
+    Parameters
+    ----------
+    path : path
+    sources : structured array
+        Catalogue with 0-based x and y.
+    header : mapping, optional
+        Cards of the header.
+    """
     written = sources.copy()
     written["y"] += 1.0
     written["x"] += 1.0
@@ -76,7 +97,7 @@ def write_sources(path: str | Path, sources: np.ndarray, header: Mapping[str, ob
 
 
 def read_sources(path: str | Path) -> np.ndarray:
-    """Return a detection catalogue with 0-based x, y."""
+    """Return a detection catalogue with 0-based x and y."""
     sources = read_table(path)
     sources["y"] -= 1.0
     sources["x"] -= 1.0

@@ -1,4 +1,4 @@
-"""The templates of a band on disk: stamps with boxes, each under the digest of what it was made from."""
+"""File of the templates of a band: stamps with their boxes, each with a key that identifies its inputs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,15 @@ from .files import atomic_path
 
 
 def write_templates(path: str | Path, templates: Sequence[Template], keys: Mapping[int, str]) -> None:
-    """Write the templates as float32 with `keys` by ID; the file of one input is the same to the last bit."""
+    """Write the templates of a band as float32. The same templates and keys give the same bytes.
+
+    Parameters
+    ----------
+    path : path
+    templates : sequence of Template
+    keys : mapping of ID to str
+        Digest of the inputs of each template, at most 16 characters.
+    """
     data = [np.asarray(template.data, dtype=np.float32).ravel() for template in templates]
     boxes = np.array([(t.box.y0, t.box.x0, t.box.y1, t.box.x1) for t in templates], dtype=np.int64).reshape(-1, 4)
     with atomic_path(path) as temporary, temporary.open("wb") as stream:
@@ -33,13 +41,13 @@ def read_templates(path: str | Path) -> tuple[list[Template], dict[int, str]]:
     Raises
     ------
     OSError
-        The file is missing, cut short or something else.
+        The file is missing, truncated or of another kind.
     """
     try:
         with Path(path).open("rb") as stream, np.load(stream) as store:
             ids, boxes, coverage, keys, data = (store[name] for name in ("ids", "boxes", "coverage", "keys", "data"))
     except (BadZipFile, EOFError, KeyError, ValueError) as error:
-        raise OSError(f"{path} is no file of templates: {error}") from error
+        raise OSError(f"{path} is not a file of templates: {error}") from error
     templates, start = [], 0
     for i, box_row, covered in zip(ids, boxes, coverage, strict=True):
         box = Box(*(int(edge) for edge in box_row))

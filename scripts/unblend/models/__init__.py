@@ -1,5 +1,5 @@
-"""Un-convolved models of sources and what a band sees of them: Sersic profiles, rendering, templates, subtraction.
+"""Model images of sources, and their templates in a band: Sersic profiles, rendering, convolution, subtraction.
 
 In: parameters of a profile or a model image, a PSF, a WCS.
-Out: models on fine pixels, templates of unit flux on a band's pixels.
+Out: models on fine pixels, templates of unit flux on the pixels of a band.
 """

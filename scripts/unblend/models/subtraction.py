@@ -1,4 +1,4 @@
-"""The stack minus the models of its sources: what the fits have left over."""
+"""Subtraction of source models from the detection stack, and the flux of a model that has none of its own."""
 
 from __future__ import annotations
 
@@ -11,32 +11,61 @@ from .templates import TemplateEngine
 
 
 def subtract_models(
-    stack: np.ndarray, segments: np.ndarray, engine: TemplateEngine, models: Iterable[tuple[int, Model, bool]]
+    stack: np.ndarray,
+    engine: TemplateEngine,
+    models: Iterable[tuple[int, Model, bool]],
+    *,
+    error: np.ndarray,
+    segments: np.ndarray,
+    mask: np.ndarray,
 ) -> np.ndarray:
-    """Return the stack less the light of every model, shape (ny, nx); NaN stays NaN.
+    """Return the stack minus all models, shape (ny, nx); NaN stays NaN.
 
     Parameters
     ----------
     stack : array (ny, nx)
-    segments : int array (ny, nx)
-        Segmentation map, 0 for no source.
+        Detection stack.
     engine : TemplateEngine
-        Of the stack, with the PSF of the fits.
+        Makes templates on the grid of the stack, with the PSF of the fits.
     models : iterable of (ID, Model, fitted)
-        The flux of a fitted model is its total; any other is scaled to its own segment.
+        A fitted model is subtracted with its total flux, any other with its flux in its segment (`flux_in_segment`).
+    error, segments, mask : arrays (ny, nx)
+        As in `flux_in_segment`.
     """
     residual = stack.copy()
     for i, model, fitted in models:
         template = engine.template(i, model)
         if not template.box.is_empty:
-            flux = model.total if fitted else flux_in_segment(template, stack, segments)
+            flux = model.total if fitted else flux_in_segment(template, stack, error, segments, mask)
             residual[template.box.slices] -= flux * template.data
     return residual
 
 
-def flux_in_segment(template: Template, stack: np.ndarray, segments: np.ndarray) -> float:
-    """Return the flux that fits a template to the pixels of its own segment; 0 where it has none."""
+def flux_in_segment(
+    template: Template, image: np.ndarray, error: np.ndarray, segments: np.ndarray, mask: np.ndarray
+) -> float:
+    """Return the flux of a template, fitted to the pixels of its own segment with inverse-variance weights.
+
+    Parameters
+    ----------
+    template : Template
+        Template of unit flux; its ID is the label of its segment.
+    image, error : arrays (ny, nx)
+        Flux and noise per pixel. Pixels where either is not finite, or the error is not positive, are ignored.
+    segments : int array (ny, nx)
+        Segmentation map, 0 = sky.
+    mask : bool array (ny, nx)
+        True = ignored.
+
+    Returns
+    -------
+    float
+        0 where the template has no usable pixel in its segment.
+    """
     window = template.box.slices
-    own = (segments[window] == template.id) & np.isfinite(stack[window])
-    light, data = template.data[own], stack[window][own]
-    return float(light @ data / (light @ light)) if np.any(light) else 0.0
+    noise, values = error[window], image[window]
+    usable = (segments[window] == template.id) & ~mask[window]
+    usable &= np.isfinite(values) & np.isfinite(noise) & (noise > 0)
+    weight = np.where(usable, np.where(usable, noise, 1.0) ** -2.0, 0.0)
+    norm = np.sum(weight * template.data**2)
+    return float(np.sum(weight * template.data * np.where(usable, values, 0.0)) / norm) if norm > 0 else 0.0

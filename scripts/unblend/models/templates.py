@@ -1,9 +1,9 @@
-"""Templates: models seen through a band's PSF, on the band's own pixels, at their exact sky positions.
+"""Templates: models convolved with the PSF of a band, on the pixels of the band and at their exact sky positions.
 
-The model's pixels are point masses at their places in the band's pixels (any rotation, shear, parity, scale: the
-local Jacobian of both world coordinates). A non-uniform FFT (FINUFFT) gives their transform at the frequencies of
-the stamp; the model's own square pixel is divided out, the transform of the PSF multiplied in, and an ordinary
-inverse FFT samples the result at the pixels' centres. Nothing is interpolated.
+The pixels of a model are taken as point masses at their positions in the band, from the local Jacobians of both WCS
+(any rotation, shear, parity and scale). A non-uniform FFT (FINUFFT) gives their transform at the frequencies of the
+stamp. It is divided by the transform of the square model pixel and multiplied by that of the PSF. An ordinary inverse
+FFT then samples the result at the centres of the pixels. There is no interpolation.
 """
 
 from __future__ import annotations
@@ -26,29 +26,40 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 NUFFT_TOLERANCE = 1e-7
+"""Relative accuracy of the non-uniform FFT."""
 MODEL_PIXELS_PER_BAND_PIXEL = 12
-"""Finer models are rebinned to this. In bands of 0.6" a source of r_e = 0.05" keeps 1e-4 of the peak; with 5 instead of
-12 it would lose 1.2e-3, without rebinning a template takes 70 ms instead of 15 at n = 4."""
-COARSE_PIXEL = 0.7
-"""Band pixels: with model pixels of that size the pixels of a template are off by 1 % (n = 1) to 5 % (n = 4)."""
+"""Finer models are rebinned to this. In pixels of 0.6" it changes the peak of a source of r_e = 0.05" by 1e-4 (with 5
+instead of 12 by 1.2e-3). Without rebinning a template of n = 4 takes 70 ms instead of 15."""
+COARSE_MODEL_PIXEL = 0.7
+"""Size of a model pixel in band pixels above which a warning is logged: there the pixels of a template are wrong by 1 %
+(n = 1) to 5 % (n = 4)."""
 POINTS_AT_ONCE = 2_000_000
-"""Model pixels transformed together: 30 million at once would take 1.2 GB."""
-# Odd lengths with small factors: odd, so that no frequency lacks its mirror image; few, so that transforms of the
-# PSF can be kept.
+"""Number of model pixels that are transformed together: 30 million at once would need 1.2 GB."""
+# Odd lengths with small factors: odd, so that every frequency has its negative; few, so that transforms of the PSF can
+# be kept.
 _SIDES = np.array(sorted(3**a * 5**b * 7**c for a in range(8) for b in range(6) for c in range(5)))
 
 
 def fft_side(least: float) -> int:
-    """Return the smallest odd length of at least `least` whose only factors are 3, 5 and 7, not below 15."""
+    """Return the smallest odd length of at least `least` and 15 whose only prime factors are 3, 5 and 7."""
     return int(_SIDES[np.searchsorted(_SIDES, max(least, 15))])
 
 
 @dataclass(frozen=True)
 class Spectrum:
-    """The transform of one template, about the pixel `origin` of the band: phases move it, factors derive it.
+    """The Fourier transform of one template. A phase shifts the template, a factor gives its derivatives.
 
-    `values` is (ny·fold, nx·fold), frequencies in ascending order; `fold` > 1 where the PSF is under-sampled by the
-    band and frequencies above Nyquist are folded back by the pixels.
+    Parameters
+    ----------
+    values : array (ny·fold, nx·fold), complex
+        Transform about the pixel `origin`, frequencies in ascending order.
+    origin : (y, x)
+        Pixel of the band.
+    sides : (ny, nx)
+        Shape of the stamp.
+    fold : int
+        Larger than 1 if the band undersamples the PSF: then frequencies above the Nyquist frequency are included, which
+        the pixels alias.
     """
 
     values: np.ndarray
@@ -58,30 +69,31 @@ class Spectrum:
 
     @cached_property
     def frequencies(self) -> tuple[np.ndarray, np.ndarray]:
-        """Cycles per band pixel along y and x, ascending."""
+        """Frequencies along y and x in cycles per band pixel, ascending."""
         ny, nx = (_frequencies(side, self.fold) for side in self.sides)
         return ny, nx
 
     def stamp(self, shift: tuple[float, float] = (0.0, 0.0), factor: np.ndarray | float = 1.0) -> np.ndarray:
-        """Return the template moved by `shift` (dy, dx) band pixels, its transform multiplied by `factor`."""
+        """Return the template shifted by `shift` (dy, dx) band pixels, with its transform multiplied by `factor`."""
         (ny, nx), fold = self.sides, self.fold
         values = self.values if np.ndim(factor) == 0 and factor == 1.0 else self.values * factor
         phases = [np.exp(-2j * np.pi * k * s).reshape(fold, -1) for k, s in zip(self.frequencies, shift, strict=True)]
-        # Samples at whole pixels cannot tell frequencies apart that differ by one cycle per pixel: these add up.
+        # Sampling at the centres of pixels aliases frequencies that differ by one cycle per pixel: they are summed.
         rows = np.einsum("fyx,fy->yx", values.reshape(fold, ny, fold * nx), phases[0])
         folded = np.einsum("yfx,fx->yx", rows.reshape(ny, fold, nx), phases[1])
-        # The light is real: half of its frequencies tell the rest.
+        # The template is real, so half of the frequencies are sufficient.
         half = np.fft.ifftshift(folded, axes=0)[:, nx // 2 :]
         return np.fft.fftshift(np.fft.irfft2(half, s=(ny, nx)))
 
     @property
     def box(self) -> Box:
-        """Where `stamp()` lies in the band."""
+        """Part of the band that `stamp()` covers."""
         y0, x0 = (o - side // 2 for o, side in zip(self.origin, self.sides, strict=True))
         return Box(y0, x0, y0 + self.sides[0], x0 + self.sides[1])
 
 
 def _frequencies(side: int, fold: int) -> np.ndarray:
+    """Return the frequencies of a stamp of `side` pixels in cycles per pixel, ascending."""
     modes = side * fold
     return (np.arange(modes) - modes // 2) / side
 
@@ -92,12 +104,13 @@ class TemplateEngine:
     Parameters
     ----------
     wcs : WCS
-        Of the band's image.
+        WCS of the band.
     shape : (ny, nx)
-        Of the band's image: templates are clipped to it.
+        Shape of the band's image, to which templates are clipped.
     psf : Psf
+        PSF of the band.
     shift_arcsec : (dx, dy)
-        Added to every position, along image X and Y, in arcsec.
+        Astrometric shift along image x and y, added to every position.
     """
 
     def __init__(self, wcs: WCS, shape: tuple[int, int], psf: Psf, shift_arcsec: Sequence[float] = (0.0, 0.0)):
@@ -106,16 +119,16 @@ class TemplateEngine:
         self.shift = shift_to_pixels(wcs, (float(shift_arcsec[0]), float(shift_arcsec[1])), *middle)
         self.fold = band_limit(psf)
         if self.fold % 2 == 0:
-            self.fold += 1  # an even number of fine samples per pixel would put none on a pixel's centre
+            self.fold += 1  # an even number of samples per pixel would have none at the centre of the pixel
         self._transforms: dict[tuple[int, int], np.ndarray] = {}
 
     def position(self, model: Model) -> tuple[float, float]:
-        """Return (y, x) of the model's reference position in the band, the shift included."""
+        """Return the pixel position (y, x) of the model in the band, including the shift."""
         y, x = sky_to_pixel(self.wcs, np.array([model.sky[0]]), np.array([model.sky[1]]))
         return float(y[0]) + self.shift[0], float(x[0]) + self.shift[1]
 
     def jacobian(self, model: Model) -> np.ndarray:
-        """Return the band's local matrix d(east, north)/d(y, x), arcsec per pixel, at the model's place."""
+        """Return the Jacobian d(east, north)/d(y, x) of the band at the position of the model, arcsec per pixel."""
         y, x = self.position(model)
         return sky_jacobian(self.wcs, y - self.shift[0], x - self.shift[1])
 
@@ -125,7 +138,7 @@ class TemplateEngine:
         return self._transforms[sides]
 
     def spectrum(self, model: Model) -> Spectrum | None:
-        """Return the transform of the model's template; None where the source is far off the image."""
+        """Return the transform of the template of a model; None if the template is outside the image."""
         y, x = self.position(model)
         if not (np.isfinite(y) and np.isfinite(x)):
             return None
@@ -137,14 +150,14 @@ class TemplateEngine:
         if not spectrum.box.overlaps(Box.of_shape(self.shape)):
             return None
         phase_offset = (y - origin[0], x - origin[1])
-        seen = self._psf_transform(sides)
+        response = self._psf_transform(sides)
         if model.pixel_integrated:
-            seen = seen / _pixel_transform(*spectrum.frequencies, jacobian)
+            response = response / _pixel_transform(*spectrum.frequencies, jacobian)
         values = _point_masses(data, centre, jacobian, phase_offset, sides, self.fold)
-        return Spectrum(values * seen / model.total, origin, sides, self.fold)
+        return Spectrum(values * response / model.total, origin, sides, self.fold)
 
     def _sides(self, shape: tuple[int, ...], centre: tuple[float, float], jacobian: np.ndarray) -> tuple[int, int]:
-        """Sides of a stamp that holds model and PSF: nothing wraps around."""
+        """Return the sides (ny, nx) of a stamp that contains the convolved model without wrapping around."""
         reach = np.abs(jacobian) @ [max(c, side - 1 - c) + 0.5 for c, side in zip(centre, shape, strict=True)]
         halves = [
             max(c, side - 1 - c) / self.psf.oversampling + r
@@ -153,27 +166,36 @@ class TemplateEngine:
         return fft_side(2 * np.ceil(halves[0]) + 3), fft_side(2 * np.ceil(halves[1]) + 3)
 
     def template(self, source_id: int, model: Model) -> Template:
-        """Return the template of a model: of unit total light, clipped to the image (empty when wholly off it)."""
-        made = self.spectrum(model)
-        if made is None:
+        """Return the template of a model, of unit total flux and clipped to the image (empty if outside of it)."""
+        spectrum = self.spectrum(model)
+        if spectrum is None:
             return Template(source_id, Box(0, 0, 0, 0), np.zeros((0, 0)), 0.0)
         coarse = np.sqrt(abs(np.linalg.det(np.linalg.solve(self.jacobian(model), model.pixel_to_sky))))
-        if model.pixel_integrated and coarse > COARSE_PIXEL:
-            log.warning("source %d: the pixel of its model is %.2f of the band's, details are lost; give a model of "
-                        "finer pixels (0.4 or less).", source_id, coarse)  # fmt: skip
-        return self.clipped(source_id, made.stamp(), made.box)
+        if model.pixel_integrated and coarse > COARSE_MODEL_PIXEL:
+            log.warning("source %d: the pixels of its model are %.2f of those of the band, too coarse for an accurate "
+                        "template. Give a model with finer pixels (0.4 or less).", source_id, coarse)  # fmt: skip
+        return self.clipped(source_id, spectrum.stamp(), spectrum.box)
 
     def clipped(self, source_id: int, stamp: np.ndarray, box: Box) -> Template:
-        """Return the part of `stamp` on the image as a template, with the fraction of its light that is there."""
+        """Return the part of a stamp inside the image as a template, with the fraction of the flux there.
+
+        Parameters
+        ----------
+        source_id : int
+        stamp : array (ny, nx)
+        box : Box
+            Part of the band that the stamp covers.
+        """
         inside = box & Box.of_shape(self.shape)
         data = stamp[inside.within(box)]
         return Template(source_id, inside, data, float(data.sum() / stamp.sum()))
 
 
 def _rebinned(model: Model, jacobian: np.ndarray) -> tuple[np.ndarray, tuple[float, float], np.ndarray]:
-    """Sum blocks of model pixels until a block is 1/MODEL_PIXELS_PER_BAND_PIXEL of a band pixel.
+    """Return the model, its centre and its Jacobian, rebinned to MODEL_PIXELS_PER_BAND_PIXEL if it is finer.
 
-    Blocks are odd and one is centred on the pixel nearest to the centre, so that symmetric models stay symmetric.
+    The sides of the blocks are odd, and one block is centred on the pixel nearest to the centre, so that symmetric
+    models remain symmetric.
     """
     size = float(np.sqrt(abs(np.linalg.det(jacobian))))
     block = int(1.0 / (size * MODEL_PIXELS_PER_BAND_PIXEL))
@@ -191,22 +213,22 @@ def _rebinned(model: Model, jacobian: np.ndarray) -> tuple[np.ndarray, tuple[flo
 
 
 def _pixel_transform(ky: np.ndarray, kx: np.ndarray, jacobian: np.ndarray) -> np.ndarray:
-    """Return the transform of the model's pixel, a parallelogram in the band; infinite where the model says nothing.
+    """Return the transform of the model pixel, which is a parallelogram in the band.
 
-    Frequencies are in cycles per band pixel.
+    Frequencies are in cycles per band pixel. It is infinite beyond the Nyquist frequency of the model.
     """
     along = [ky[:, None] * jacobian[0, axis] + kx[None, :] * jacobian[1, axis] for axis in (0, 1)]
-    known = (np.abs(along[0]) <= 0.5) & (np.abs(along[1]) <= 0.5)
-    # Beyond the model's own Nyquist frequency, which only a user's coarse model has in the band, its transform repeats
-    # itself: kept, it would make a lattice of points.
-    return np.where(known, np.sinc(along[0]) * np.sinc(along[1]), np.inf)
+    sampled = (np.abs(along[0]) <= 0.5) & (np.abs(along[1]) <= 0.5)
+    # Beyond the Nyquist frequency of the model its transform repeats, which would give a lattice of points. Only coarse
+    # models of the user have that frequency within the band.
+    return np.where(sampled, np.sinc(along[0]) * np.sinc(along[1]), np.inf)
 
 
 def _point_masses(
     data: np.ndarray, centre: tuple[float, float], jacobian: np.ndarray,
     offset: tuple[float, float], sides: tuple[int, int], fold: int,
 ) -> np.ndarray:  # fmt: skip
-    """Return the transform of the model's pixels as point masses, about the stamp's origin."""
+    """Return the transform of the model pixels as point masses, about the origin of the stamp."""
     import finufft
 
     rows, columns = (np.arange(side) - c for side, c in zip(data.shape, centre, strict=True))

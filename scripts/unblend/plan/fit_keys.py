@@ -14,8 +14,8 @@ from .inputs import FieldInputs
 UserFiles = dict[str, dict[str, Any]]
 """By ID: the override and the custom model of a source, where there are any."""
 
-TEMPLATES = "unblend/models/templates"
-"""The fits need it for custom models alone: an edit of it is no reason to fit all other groups again."""
+TEMPLATES, SUBTRACTION = "unblend/models/templates", "unblend/models/subtraction"
+"""The fits need the two for custom models alone: an edit of them is no reason to fit all other groups again."""
 RENDERING = "unblend/run/render_batch"
 """The job of the second pass renders the models, too; its fits do not depend on that."""
 
@@ -99,13 +99,13 @@ class FitKeys:
             key = [self._common(grouping), grouping.content["groups"][group]["digest"], files]
             # A fit works in pixels; only a custom model is placed by its WCS, as a template.
             if any("custom" in kinds for kinds in files.values()):
-                key += [grouping.content["grid"], self.provenance.code(TEMPLATES)]
+                key += [grouping.content["grid"], self.provenance.code(SUBTRACTION)]
             grouping.first_keys[group] = digest_of(key)
         return grouping.first_keys[group]
 
     def _common(self, grouping: _Grouping) -> str:
         settings = {"gain": self.models.gain, "timeout": self.models.timeout}
-        code = self.provenance.code("fit_first_pass", TEMPLATES)
+        code = self.provenance.code("fit_first_pass", TEMPLATES, SUBTRACTION)
         return digest_of([grouping.content["psf"], settings, code])
 
     def second(self, group: str) -> str:
@@ -113,7 +113,8 @@ class FitKeys:
         neighbours = sorted(self.groups[group]["neighbours"])
         keys = [self.first(group), *(self.first(str(n)) for n in neighbours)]
         smoothing = self._grouping().content.get("smoothing", 0.0)
-        return digest_of([*keys, smoothing, self.provenance.code("fit_second_pass", TEMPLATES, RENDERING)])
+        code = self.provenance.code("fit_second_pass", TEMPLATES, SUBTRACTION, RENDERING)
+        return digest_of([*keys, smoothing, code])
 
     def of_pass(self, which: str, group: str) -> str:
         """Return the key of a pass, "first" or "second", of a group."""

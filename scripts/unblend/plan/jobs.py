@@ -157,8 +157,10 @@ def draw_fits(jobs: Jobs) -> Spec:
 
 
 def subtract_models(jobs: Jobs) -> Spec:
-    """Return nothing: the job depends on products of other jobs alone."""
-    return {}
+    """Return the gain; of each group with a custom model, the key of the pixels to which that model is scaled."""
+    fits = jobs.fits
+    groups = [group for group in fits.groups if any("custom" in kinds for kinds in fits.user_files(group).values())]
+    return {"gain": jobs.config.models.gain, "scaled": {group: fits.first(group) for group in groups}}
 
 
 # Bands ---------------------------------------------------------------------------------------------------------------

@@ -8,7 +8,8 @@ from pathlib import Path
 from ..core.nouns import Model
 from ..field.fit_field import FitField
 from ..fits.model_image import model_of
-from ..io.images import read_model, write_image
+from ..io.images import write_image
+from ..io.models import read_model
 from ..models.subtraction import subtract_models
 from ..plan.jobs import Jobs
 from .field_state import missing_fits
@@ -27,7 +28,7 @@ def write_live_stack(jobs: Jobs) -> tuple[Path, int, int]:
     tuple of (Path, int, int)
         The file; how many sources are subtracted in it, and how many there are.
     """
-    field, done = FitField(jobs.results), [0]
+    field, done = FitField(jobs.results, jobs.config.models.gain), [0]
     groups = dict(field.groups)
     missing = {which: set(missing_fits(jobs, which)) for which in ("first", "second")}
 
@@ -45,8 +46,10 @@ def write_live_stack(jobs: Jobs) -> tuple[Path, int, int]:
                 elif fit is not None:
                     yield source, model_of(fit.member(source), field.wcs, jobs.config.models.oversampling), True
 
-    left = subtract_models(field.stack, field.segments, field.engine, models())
+    residual = subtract_models(
+        field.stack, field.engine, models(), error=field.error, segments=field.segments, mask=field.mask
+    )
     path = jobs.results / LIVE_STACK
     total = sum(len(entry["members"]) for entry in groups.values())
-    write_image(path, left, wcs=field.wcs, header={"NFITTED": done[0], "NSOURCE": total})
+    write_image(path, residual, wcs=field.wcs, header={"NFITTED": done[0], "NSOURCE": total})
     return path, done[0], total

@@ -12,7 +12,8 @@ from ..core.errors import InputError, UnblendError
 from ..field.fit_field import FitField
 from ..fits.model_image import model_of
 from ..io.files import atomic_path, digest_of
-from ..io.images import read_header, read_model, write_model
+from ..io.images import read_header
+from ..io.models import read_model, write_model
 from .job_log import record_work
 from .workers import Failure, run_tasks
 

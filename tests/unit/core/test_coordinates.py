@@ -56,7 +56,7 @@ def test_positions_are_zero_based():
 
 
 def test_an_inversion_that_fails_is_nan():
-    # at 1e-3 per pixel the scale along x falls to zero 500 pixels from the reference: nothing lies beyond
+    # at 1e-3 per pixel the scale along x falls to zero 500 pixels from the reference: no position exists beyond
     wcs = grid([[-0.1, 0.0], [0.0, 0.1]], sip=1e-3)
     offsets = np.array([1.0, 30.0, 100.0, 1000.0, -1000.0])
     y, x = sky_to_pixel(wcs, *offset_to_sky(offsets, 0.3 * offsets, RA, DEC))
@@ -101,7 +101,7 @@ def test_jacobian_has_columns_y_and_x(cd, jacobian):
     np.testing.assert_allclose(sky_jacobian(grid(cd), 40.0, 50.0), jacobian, atol=1e-8)
 
 
-def test_jacobian_sees_the_distortion():
+def test_jacobian_includes_the_distortion():
     wcs = grid([[-0.1, 0.0], [0.0, 0.1]], sip=1e-3)
     # x' = x + 1e-3 x²: at 20 pixels from the reference the scale along x is 1 + 0.04
     assert sky_jacobian(wcs, 40.0, 70.0)[0, 1] == pytest.approx(-0.104, rel=1e-5)
@@ -122,7 +122,7 @@ def test_axis_scales_are_separations_on_the_sky():
 
 def test_a_shift_is_given_along_x_and_y():
     assert shift_to_pixels(grid([[-0.1, 0], [0, 0.2]]), (0.3, -0.4), 40.0, 50.0) == pytest.approx((-2.0, 3.0), rel=1e-8)
-    # along the image's axes, whatever way they point on the sky
+    # along the image's axes, whatever their orientation on the sky
     flipped = grid([[0.1, 0], [0, -0.1]])
     assert shift_to_pixels(flipped, (0.3, -0.4), 40.0, 50.0) == pytest.approx((-4.0, 3.0), rel=1e-8)
 
@@ -149,7 +149,7 @@ def test_physical_coordinates_follow_a_cutout():
     assert np.ravel(pixel_to_physical(SQUARE, y, x)) == pytest.approx([9.0, 19.0])
 
 
-def test_positions_on_another_grid_go_through_the_sky_and_stay_as_they_are_on_one_grid():
+def test_positions_on_another_grid_and_on_the_same_grid():
     y, x = np.indices((60, 70)).reshape(2, -1)
     same, finer = grid(SQUARE_CD), grid([[-0.05, 0.0], [0.0, 0.05]], crpix=(101.0, 81.0))
     at_y, at_x = to_grid(SQUARE, same, y, x)

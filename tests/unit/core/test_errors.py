@@ -5,7 +5,7 @@ from unblend.core import errors
 
 
 @pytest.mark.parametrize("name", ["ConfigError", "InputError", "RegionError", "OverrideError", "ShiftError"])
-def test_everything_a_user_can_mend_is_one_family(name):
+def test_all_errors_that_a_user_can_fix_share_one_base_class(name):
     assert issubclass(getattr(errors, name), errors.UnblendError)
     assert str(getattr(errors, name)("a.fits is missing: give it.")) == "a.fits is missing: give it."
 

@@ -29,7 +29,7 @@ def test_published_bits_never_move():
     }  # fmt: skip
 
 
-def test_the_page_says_the_same():
+def test_the_documentation_is_up_to_date():
     path = ROOT / "docs" / "flags.md"
     if not path.exists():
         pytest.skip("this copy has no docs/flags.md")

@@ -36,7 +36,7 @@ def test_intersection_and_union():
 
 
 @pytest.mark.parametrize("far", [Box(6, 3, 8, 10), Box(20, 20, 30, 30), Box(-9, -9, -1, -1)])
-def test_boxes_that_do_not_meet(far):
+def test_boxes_that_do_not_overlap(far):
     assert not BOX.overlaps(far) and not far.overlaps(BOX)
     assert (BOX & far).is_empty and (BOX & far).shape[0] * (BOX & far).shape[1] == 0
 
@@ -60,6 +60,6 @@ def test_boxes_sort_and_hash():
     assert len({Box(0, 0, 1, 1), Box(0, 0, 1, 1)}) == 1
 
 
-def test_nouns_are_frozen():
+def test_boxes_are_frozen():
     with pytest.raises(AttributeError):
         BOX.y0 = 3  # type: ignore[misc]

@@ -62,7 +62,7 @@ def test_noise_level_ignores_sources_and_is_rounded() -> None:
 
 def test_noise_level_needs_noise() -> None:
     for values in (np.full(10, np.nan), np.ones(10), np.array([])):
-        with pytest.raises(UnblendError, match="noise of an image is zero or unknown"):
+        with pytest.raises(UnblendError, match="noise of an image cannot be measured"):
             sources.noise_level(values)
 
 
@@ -88,12 +88,12 @@ def test_stack_accepts_big_endian_and_integer_images() -> None:
     assert np.isfinite(sources.stack_images(images, {}).data).all()
 
 
-def test_images_with_few_usable_pixels_are_skipped() -> None:
+def test_images_with_few_usable_pixels_are_not_used() -> None:
     images = make_images()
     images["b"][:90] = np.nan
     stack = sources.stack_images(images, {})
     assert list(stack.snr) == ["a"]
-    assert stack.warnings == ["Detection image b is skipped: 55% of its pixels are usable, 60% are needed."]
+    assert stack.warnings == ["Detection image b is not used: 55% of its pixels are usable, 60% are required."]
     images["a"][:90] = np.nan
     with pytest.raises(UnblendError, match=r"No detection image is usable \(a, b\).*60%.*bad_regions"):
         sources.stack_images(images, {})
@@ -115,7 +115,7 @@ def test_detection_image_has_unit_noise_and_zero_sky_whatever_the_sources() -> N
     assert np.mean(snr[sky]) == pytest.approx(0.0, abs=0.06)
 
 
-def test_sky_seen_by_one_image_only_has_the_same_level() -> None:
+def test_sky_covered_by_one_image_only_has_the_same_level() -> None:
     images = make_images()
     images["b"][:, 150:] = np.nan
     snr = sources.detection_image(sources.stack_images(images, {}), 3.3)
@@ -163,11 +163,11 @@ def test_close_pair_is_deblended_or_not_by_the_contrast() -> None:
     assert run(images, deblend_contrast=1.0).catalogue.size == 1
 
 
-def test_nothing_to_find() -> None:
+def test_no_source_is_detected() -> None:
     images = {"a": np.random.default_rng(3).normal(size=SHAPE)}
-    with pytest.raises(UnblendError, match=r"No source is detected: nothing of 10 pixels lies above 8 sigma.*lower"):
+    with pytest.raises(UnblendError, match=r"No source is detected: no 10 connected pixels are above 8 sigma.*lower"):
         run(images, threshold=8.0)
-    with pytest.raises(UnblendError, match=r"candidates lie below S/N 50"):
+    with pytest.raises(UnblendError, match=r"candidates are below S/N 50"):
         run(images, min_snr=50.0)
 
 
@@ -208,7 +208,7 @@ def crowd(seed: int, bright: bool) -> np.ndarray:
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
-def test_sep_deblends_each_blob_on_its_own(seed: int) -> None:
+def test_each_connected_area_is_deblended_separately(seed: int) -> None:
     found = [
         sources.find_segments(
             crowd(seed, bright),
@@ -242,7 +242,7 @@ def test_measure_positions_moments_and_flags() -> None:
     assert bright["flux"] == pytest.approx(5000.0, rel=1e-6)
     assert bright["flux_err"] == pytest.approx(0.5 * 80.0)
     assert bright["snr"] == bright["flux"] / bright["flux_err"]
-    # A segment without light has the middle of its area, (5² - 1)/12 + 1/12 and so on as moments.
+    # A segment without flux has the geometric centre, (5² - 1)/12 + 1/12 and so on as moments.
     assert (dark["y"], dark["x"], dark["area"], dark["flag"]) == (11.0, 22.0, 15, 4096)
     assert (dark["a"], dark["b"], dark["theta"]) == pytest.approx((np.sqrt(25 / 12), np.sqrt(9 / 12), 0.0))
     ra, dec = make_wcs().all_pix2world(22.0, 11.0, 0)
@@ -282,6 +282,6 @@ def test_measure_without_usable_pixels_gives_nan() -> None:
     assert (row["flux"], row["flux_err"]) == pytest.approx((3.0, np.sqrt(3.0)))
 
 
-def test_no_sky_left_for_the_flux_level() -> None:
+def test_no_sky_for_the_flux_level() -> None:
     with pytest.raises(UnblendError, match="outside the segments"):
         sources.flux_level(np.ones((3, 3)), np.zeros((3, 3), dtype=bool), np.ones((3, 3), dtype=int))

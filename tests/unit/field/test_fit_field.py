@@ -9,7 +9,9 @@ from unblend.field.fit_field import FitField
 from unblend.fits.imfit_config import Block, Function, Parameter
 from unblend.fits.result import GroupFit, MemberFit
 from unblend.io.files import write_json
-from unblend.io.images import write_image, write_model
+from unblend.io.images import write_image
+from unblend.io.models import read_model, write_model
+from unblend.models.subtraction import subtract_models
 
 SHAPE = (40, 50)
 GROUPS = {
@@ -127,6 +129,22 @@ def test_bad_errors_do_not_spoil_a_custom_model(field):
     field.__dict__["error"] = error
     bad = field.custom_light(1, path, Box(5, 5, 25, 25))
     assert np.isfinite(bad).all() and bad.sum() == pytest.approx(good.sum(), rel=0.02) and good.sum() > 50.0
+
+
+def test_a_custom_model_has_the_flux_that_is_subtracted_from_the_stack(field):
+    """One function scales it, for the fits and for the residual of all fits."""
+    error = field.error.copy()
+    error[10:14, 10:20], error[18] = 7.0, np.nan
+    field.__dict__["error"] = error
+    path = custom_file(field, 1, scale=7.0)["1"]["custom"]["file"]
+    models = [(1, read_model(path), False)]
+    residual = subtract_models(
+        field.stack, field.engine, models, error=field.error, segments=field.segments, mask=field.mask
+    )
+    light = field.custom_light(1, path, Box.of_shape(SHAPE))
+    good = np.isfinite(field.stack)
+    np.testing.assert_allclose((field.stack - residual)[good], light[good], atol=1e-12)
+    assert light.sum() > 50.0
 
 
 def test_a_custom_model_off_the_stack(field):

@@ -74,7 +74,7 @@ def test_median_resists_unmasked_sources() -> None:
 
 
 @pytest.mark.parametrize("statistic", ["mean", "median"])
-def test_a_hole_larger_than_the_box_is_filled_from_around(statistic: str) -> None:
+def test_a_hole_larger_than_the_box_is_filled_from_its_surroundings(statistic: str) -> None:
     truth = plane((90, 90), 0.1, 0.05)
     mask = np.zeros(truth.shape, dtype=bool)
     mask[25:65, 25:65] = True
@@ -82,7 +82,7 @@ def test_a_hole_larger_than_the_box_is_filled_from_around(statistic: str) -> Non
     background, coverage = moving_background(image, mask, box_pixels=15, statistic=statistic)
     assert np.isfinite(background).all()
     assert coverage[45, 45] == pytest.approx(0.0, abs=1e-12)
-    # The plane is carried across the hole: within 5 % of the 6 units by which it changes there.
+    # The plane is extrapolated across the hole to 5 % of the 6 units by which it changes there.
     assert np.abs(background - truth)[25:65, 25:65].max() < 0.3
 
 
@@ -109,7 +109,7 @@ def test_degenerate_images(statistic: str) -> None:
     )
     row = np.arange(12.0)[None, :]
     found, _ = moving_background(row, np.zeros(row.shape, dtype=bool), box_pixels=5, statistic=statistic)
-    # The slope across a row is unknown and held by a number of 1e-7.
+    # The gradient across a row is unknown and set to zero by a term of 1e-7.
     assert np.allclose(found, row, atol=1e-6)
     one, _ = moving_background(
         np.full((4, 4), 2.0), np.zeros((4, 4), dtype=bool), box_pixels=500.0, statistic=statistic

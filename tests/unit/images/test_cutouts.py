@@ -33,9 +33,9 @@ def test_the_box_is_clipped_to_the_mosaic():
 
 
 @pytest.mark.parametrize("shape", [(30, 100), (100, 40)])
-def test_a_target_off_the_mosaic(shape):
+def test_a_target_outside_the_mosaic(shape):
     with pytest.raises(
-        InputError, match=r"big.fits \(.* pixels\) does not cover the target .* at x=51.0 y=41.0; correct"
+        InputError, match=r"big.fits \(.* pixels\) does not cover the target .* at x=51.0 y=41.0\. Correct"
     ):
         cutout_box(grid(), shape, TARGET, 2.0, "big.fits")
 

@@ -160,7 +160,7 @@ def test_annulus_and_sector() -> None:
     assert np.array_equal(quarter, ring & (y >= 50) & (x >= 60))
 
 
-def test_exclusion_takes_area_from_the_whole_file() -> None:
+def test_exclusion_applies_to_all_regions_of_the_file() -> None:
     wcs = make_wcs()
     mask = mask_of("image;-circle(61,51,3)\ncircle(61,51,8)\ncircle(63,51,8)", wcs)
     disc = mask_of("image;circle(61,51,8);circle(63,51,8)", wcs)
@@ -172,7 +172,7 @@ def test_exclusion_takes_area_from_the_whole_file() -> None:
     "text",
     ["image;circle(-50,10,20)", 'icrs;circle(53.3,-27.84,8")', 'icrs;circle(233.09,27.84,8")', "image;circle(1,1,0)"],
 )
-def test_regions_off_the_image_enclose_nothing(text: str) -> None:
+def test_regions_outside_the_image_enclose_no_pixel(text: str) -> None:
     for touch in (False, True):
         assert mask_of(text, make_wcs("sip"), touch=touch).sum() <= (1 if "1,1,0" in text and touch else 0)
 
@@ -252,14 +252,14 @@ def test_grow_mask() -> None:
 
 @pytest.mark.parametrize("filled", [0.0005, 0.02, 0.6, 0.999])
 @pytest.mark.parametrize("radius", [0.7, 1.0, 2.5, 9.0])
-def test_grow_mask_reaches_what_lies_within_the_distance(filled: float, radius: float) -> None:
+def test_grow_mask_includes_all_pixels_within_the_distance(filled: float, radius: float) -> None:
     mask = np.random.default_rng(3).random((90, 70)) < filled
     mask[0, 0] = True
     within = distance_transform_edt(~mask) <= radius
     assert np.array_equal(masks.grow_mask(mask, radius), within)
 
 
-def test_project_mask_loses_nothing_between_coarse_and_fine_grids() -> None:
+def test_project_mask_loses_no_area_between_coarse_and_fine_grids() -> None:
     fine = make_wcs("rotated")
     coarse = fine.deepcopy()
     coarse.wcs.cd = fine.wcs.cd * 5.0
@@ -288,7 +288,7 @@ def test_band_mask_counts_each_reason() -> None:
     assert masks.band_mask(image)[1] == {"not finite": 2, "not observed": 0, "masked": 2, "pixels": 20}
 
 
-def test_zeros_around_a_noisy_field_are_not_observed_but_other_zeros_are() -> None:
+def test_zeros_around_a_noisy_field_are_unobserved_and_other_zeros_are_not() -> None:
     image = np.random.default_rng(1).normal(size=(50, 50))
     image[:10] = 0.0
     assert np.array_equal(masks.unobserved(image), np.arange(50)[:, None] + np.zeros(50) < 10)
@@ -316,7 +316,7 @@ def test_physical_coordinates_are_those_of_the_image_that_was_cut() -> None:
     assert np.array_equal(touched, mask_of("image;box(30,50,2,2,0)", wcs, touch=True))
 
 
-def test_physical_coordinates_without_a_note_are_the_image_s() -> None:
+def test_physical_coordinates_are_image_coordinates_unless_given() -> None:
     wcs = make_wcs()
     assert np.array_equal(mask_of("physical;circle(30,50,12)", wcs), mask_of("image;circle(30,50,12)", wcs))
 
@@ -327,7 +327,7 @@ def test_physical_coordinates_of_an_image_turned_by_a_right_angle() -> None:
 
 
 @pytest.mark.parametrize(("system", "frame"), [("ICRS", "fk5"), ("FK5", "icrs"), ("FK5", "fk5"), ("", "icrs")])
-def test_a_region_s_system_is_turned_into_the_image_s(system: str, frame: str) -> None:
+def test_a_region_is_converted_to_the_system_of_the_image(system: str, frame: str) -> None:
     wcs = make_wcs()
     wcs.wcs.radesys = system
     (circle,) = masks.circles([region(f'{frame};circle({RA},{DEC},3")')], wcs)
@@ -339,7 +339,7 @@ def test_a_region_s_system_is_turned_into_the_image_s(system: str, frame: str) -
 
 
 @pytest.mark.parametrize(("equinox", "system"), [(None, "icrs"), (2000.0, "fk5"), (1950.0, "fk4")])
-def test_an_image_without_system_follows_its_equinox(equinox: float | None, system: str) -> None:
+def test_the_system_of_an_image_follows_its_equinox(equinox: float | None, system: str) -> None:
     header = make_wcs().to_header()
     del header["RADESYS"]
     if equinox:

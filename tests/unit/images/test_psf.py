@@ -44,7 +44,7 @@ def test_unit_sum_and_the_original_recorded(total):
         ((50, 44), (23.1, 22.9)),
     ],
 )
-def test_any_size_and_centre_ends_on_the_middle_pixel_of_an_odd_array(shape, centre):
+def test_any_psf_is_centred_on_the_middle_pixel_of_an_odd_array(shape, centre):
     psf = prepare_psf(gaussian(shape, centre))
     assert all(side % 2 == 1 for side in psf.data.shape)
     middle = tuple(side // 2 for side in psf.data.shape)
@@ -54,7 +54,7 @@ def test_any_size_and_centre_ends_on_the_middle_pixel_of_an_odd_array(shape, cen
     np.testing.assert_allclose(psf.data, expected, atol=1e-6)
 
 
-def test_a_small_offset_is_kept_as_a_phase():
+def test_a_small_offset_is_not_shifted():
     data = gaussian(centre=(20.015, 19.99))
     psf = prepare_psf(data)
     np.testing.assert_array_equal(psf.data, data / data.sum())
@@ -64,26 +64,26 @@ def test_a_small_offset_is_kept_as_a_phase():
 def test_a_large_offset_warns(caplog):
     with caplog.at_level(logging.WARNING, logger="unblend"):
         prepare_psf(gaussian(centre=(22.0, 19.0)), name="k-psf.fits")
-    assert "k-psf.fits: the centroid is at x=20.00 y=23.00 (1-based)" in caplog.text
+    assert "k-psf.fits: the centroid at x=20.00 y=23.00 (1-based) is" in caplog.text
     caplog.clear()
     with caplog.at_level(logging.WARNING, logger="unblend"):
         prepare_psf(gaussian(centre=(20.6, 19.4)))
     assert not caplog.records
 
 
-def test_nothing_is_cut_when_the_centre_is_off():
+def test_no_flux_is_lost_if_the_centre_is_off():
     psf = prepare_psf(gaussian(centre=(12.0, 27.0)))
     assert psf.data.shape == (2 * 28 + 1, 2 * 27 + 1)
     assert psf.data[psf.data.shape[0] // 2, psf.data.shape[1] // 2] == psf.data.max()
 
 
 @pytest.mark.parametrize("data", [np.zeros((9, 9)), -gaussian(), np.full((9, 9), np.nan), gaussian() - 1.0])
-def test_a_psf_that_is_none(data):
-    with pytest.raises(InputError, match=r"k-psf.fits has the sum .*: expected a positive PSF; give another file"):
+def test_an_invalid_psf(data):
+    with pytest.raises(InputError, match=r"k-psf.fits has the sum .*; expected a positive PSF\. Give another file"):
         prepare_psf(data, name="k-psf.fits")
 
 
-def test_nan_pixels_count_as_dark_and_the_input_is_left_alone():
+def test_nan_pixels_count_as_zero_and_the_input_is_not_changed():
     data = gaussian()
     data[0, 0] = np.nan
     psf = prepare_psf(data)
@@ -99,7 +99,7 @@ def test_centroid(centre):
     assert centroid(gaussian(centre=centre)) == pytest.approx(centre, abs=1e-6)
 
 
-def test_the_centroid_does_not_follow_a_far_bump():
+def test_the_centroid_is_not_biased_by_a_distant_peak():
     data = gaussian() + 0.02 * gaussian(centre=(20.0, 38.0))
     # the plain centroid moves by 0.35 pixel
     assert centroid(data) == pytest.approx((20.0, 20.0), abs=1e-3)
@@ -122,7 +122,7 @@ def test_fwhm_of_a_psf_wider_than_its_core():
     assert fwhm(psf) == pytest.approx(2.3548 * 18.0, rel=0.05)
 
 
-def test_a_shift_there_and_back():
+def test_a_shift_and_its_inverse():
     data = gaussian((31, 35), (15.0, 17.0))
     np.testing.assert_allclose(fourier_shift(fourier_shift(data, 0.37, -0.21), -0.37, 0.21), data, atol=1e-7)
     np.testing.assert_allclose(fourier_shift(data, 2.0, -1.0), gaussian((31, 35), (17.0, 16.0)), atol=1e-7)
@@ -154,7 +154,7 @@ def test_an_optical_psf_gets_the_pixel_once():
     np.testing.assert_allclose(ratio, np.outer(np.sinc(k), np.sinc(k)), rtol=1e-10)
 
 
-def test_frequencies_that_the_array_cannot_hold_are_zero():
+def test_frequencies_beyond_the_nyquist_frequency_are_zero():
     found = transform(Psf(gaussian(), (20.0, 20.0), 1.0), np.array([0.0, 0.51]), np.array([-0.6, 0.1]))
     assert found[1, 1] == found[0, 0] == 0.0 and found[0, 1] != 0.0
 

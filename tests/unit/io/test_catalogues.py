@@ -14,7 +14,7 @@ COLUMNS = {
 }
 
 
-def test_fits_and_ecsv_say_the_same(tmp_path):
+def test_fits_and_ecsv_have_the_same_content(tmp_path):
     write_catalogue(
         tmp_path / "c.fits", tmp_path / "c.ecsv", COLUMNS, {"mag_irac-ch1": "mag", "gone": "pix"}, {"ZP1": 25.0}
     )

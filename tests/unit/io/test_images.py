@@ -6,24 +6,20 @@ import numpy as np
 import pytest
 from astropy.io import fits
 from astropy.wcs import WCS
-from unblend.core.coordinates import cut_wcs, physical, pixel_scale, pixel_to_sky, sky_to_pixel
+from unblend.core.coordinates import cut_wcs, physical_transform, pixel_scale, pixel_to_sky, sky_to_pixel
 from unblend.core.errors import InputError
-from unblend.core.nouns import Box, Model, Psf
+from unblend.core.nouns import Box
 from unblend.io.files import atomic_path
 from unblend.io.images import (
     cut_sky_cards,
     read_array,
     read_header,
     read_labels,
-    read_model,
-    read_psf,
     read_shape,
     read_sky_cards,
     read_wcs,
     split_extension,
     write_image,
-    write_model,
-    write_psf,
 )
 
 DATA = np.arange(12.0).reshape(3, 4)
@@ -67,7 +63,7 @@ def test_split_extension(name, path, extension):
     assert split_extension(name) == (path, extension)
 
 
-# Ugly pixels --------------------------------------------------------------------------------------------------------
+# Types of pixels ----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("dtype", [">f4", ">f8", ">i2", ">i4", "u1"])
@@ -150,7 +146,7 @@ def table_hdu():
     return fits.BinTableHDU.from_columns([fits.Column("a", "J", array=np.arange(3))], name="CAT")
 
 
-def test_the_first_image_lies_behind_an_empty_primary_a_table_and_a_cube(write):
+def test_the_first_image_may_follow_an_empty_primary_a_table_and_a_cube(write):
     cube = fits.ImageHDU(np.zeros((2, 3, 4)), name="CUBE")
     path = write(
         fits.PrimaryHDU(), table_hdu(), cube, fits.ImageHDU(DATA, name="SCI"), fits.ImageHDU(DATA + 1, name="ERR")
@@ -169,36 +165,34 @@ def test_an_extension_inherits_from_the_primary_header(write):
     assert header["PHOTZP"] == 25.0 and header["CRVAL1"] == 53.0
 
 
-def test_a_missing_extension_names_those_that_exist(write):
+def test_a_missing_extension_lists_those_that_exist(write):
     path = write(fits.PrimaryHDU(), fits.ImageHDU(DATA, name="SCI"))
-    with pytest.raises(InputError, match=r"no extension 'WHT': it holds 0, SCI; name one of these"):
+    with pytest.raises(InputError, match=r"no extension 'WHT'. It has 0, SCI. Use one of these"):
         read_array(f"{path}[WHT]")
     with pytest.raises(InputError, match="no extension '7'"):
         read_array(f"{path}[7]")
 
 
-def test_a_named_extension_that_is_no_image(write):
+def test_a_named_extension_that_is_not_an_image(write):
     path = write(fits.PrimaryHDU(), table_hdu(), fits.ImageHDU(np.zeros((2, 3, 4)), name="CUBE"))
-    with pytest.raises(InputError, match=r"\[CAT\] is a table: expected an image"):
+    with pytest.raises(InputError, match=r"\[CAT\] is a table; expected an image"):
         read_array(f"{path}[CAT]")
-    with pytest.raises(InputError, match=r"\[CUBE\] has 3 dimensions: expected an image of two"):
+    with pytest.raises(InputError, match=r"\[CUBE\] has 3 dimensions; expected a two-dimensional image"):
         read_array(f"{path}[CUBE]")
-    with pytest.raises(InputError, match=r"\[CUBE\] has 3 dimensions: expected an image of two"):
+    with pytest.raises(InputError, match=r"\[CUBE\] has 3 dimensions; expected a two-dimensional image"):
         read_shape(f"{path}[CUBE]")
 
 
 def test_a_file_without_an_image(write):
-    with pytest.raises(
-        InputError, match=r"image.fits holds no two-dimensional image: expected one; name the extension"
-    ):
+    with pytest.raises(InputError, match=r"image.fits has no two-dimensional image. Give the extension"):
         read_array(write(fits.PrimaryHDU(), table_hdu()))
 
 
-# Files that are none ------------------------------------------------------------------------------------------------
+# Files that are not images -----------------------------------------------------------------------------------------
 
 
 def test_missing_file(tmp_path):
-    with pytest.raises(InputError, match=r"nothing.fits does not exist: expected a FITS file; correct its name"):
+    with pytest.raises(InputError, match=r"nothing.fits does not exist; expected a FITS file. Correct its name"):
         read_array(str(tmp_path / "nothing.fits"))
 
 
@@ -240,7 +234,7 @@ def test_truncated_gzip(tmp_path, write):
 
 def test_no_wcs(write):
     with pytest.raises(
-        InputError, match=r"image.fits has no world coordinates \(CTYPE1, CTYPE2 …\): expected RA and Dec"
+        InputError, match=r"image.fits has no celestial WCS \(CTYPE1, CTYPE2 …\). Add an astrometric solution"
     ):
         read_wcs(write(fits.PrimaryHDU(DATA)))
 
@@ -306,7 +300,7 @@ def test_illegal_cards_do_no_harm(tmp_path):
     path = tmp_path / "odd.fits"
     fits.PrimaryHDU(DATA, header).writeto(path)
     raw = bytearray(path.read_bytes())
-    # cards that FITS does not allow, seen in the wild: lower case, a blank in the name, no value, a bare word, NaN
+    # cards that FITS does not allow, found in some files: lower case, a blank in the name, no value, a bare word, NaN
     odd = [
         b"lower   =                  1.0",
         b"TWO WORD=                    1",
@@ -323,7 +317,7 @@ def test_illegal_cards_do_no_harm(tmp_path):
 
 
 @pytest.mark.parametrize("header", [tan_header(**CD), sip_header()], ids=["plain", "SIP"])
-def test_the_cards_of_the_sky_of_a_cutout_say_the_same_as_its_wcs(tmp_path, write, header):
+def test_the_wcs_cards_of_a_cutout_agree_with_its_wcs(tmp_path, write, header):
     header.update({"CTYPE3": "WAVE", "BUNIT": "nJy"})
     path, box = write(fits.PrimaryHDU(DATA, header)), Box(-5, 12, 30, 60)
     cards = cut_sky_cards(read_sky_cards(path), box)
@@ -361,7 +355,7 @@ def test_header_and_wcs_come_back(tmp_path, write):
     )
 
 
-def test_a_writer_that_raises_leaves_nothing_and_keeps_the_old(tmp_path):
+def test_a_failed_write_leaves_no_temporary_file_and_keeps_the_old_one(tmp_path):
     path = tmp_path / "out.fits"
     path.write_text("old")
     with pytest.raises(RuntimeError, match="disk"), atomic_path(path) as temporary:
@@ -370,7 +364,7 @@ def test_a_writer_that_raises_leaves_nothing_and_keeps_the_old(tmp_path):
     assert path.read_text() == "old" and [p.name for p in tmp_path.iterdir()] == ["out.fits"]
 
 
-def test_image_writer_that_raises_leaves_nothing(tmp_path):
+def test_a_failed_write_of_an_image_leaves_no_file(tmp_path):
     with pytest.raises((TypeError, ValueError, OSError)):
         write_image(tmp_path / "out.fits", np.array([["a"]]))
     assert list(tmp_path.iterdir()) == []
@@ -389,84 +383,13 @@ def test_the_same_content_gives_the_same_bytes(tmp_path):
     assert (tmp_path / "a.fits").read_bytes() == (tmp_path / "b.fits").read_bytes()
 
 
-# PSFs and models ----------------------------------------------------------------------------------------------------
-
-
-def test_psf_round_trip(tmp_path):
-    psf = Psf(np.random.default_rng(1).uniform(size=(5, 7)), (2.01, 2.99), 2.5, "optical", 0.97)
-    write_psf(tmp_path / "psf.fits", psf)
-    again, _ = read_psf(str(tmp_path / "psf.fits"))
-    np.testing.assert_array_equal(again.data, psf.data)
-    assert (again.centre, again.oversampling, again.kind, again.original_sum) == ((2.01, 2.99), 2.5, "optical", 0.97)
-
-
-@pytest.mark.parametrize("integrated", [True, False])
-def test_model_round_trip(tmp_path, integrated):
-    to_sky = np.array([[0.001, -0.012], [0.012, 0.002]])
-    model = Model(DATA, (1.0, 2.0), (53.1, -27.8), to_sky, 80.0, integrated)
-    write_model(tmp_path / "1.fits", model, {"FLAG": 3})
-    again = read_model(tmp_path / "1.fits")
-    np.testing.assert_array_equal(again.data, model.data)
-    np.testing.assert_allclose(again.pixel_to_sky, to_sky, rtol=1e-12)
-    assert (again.centre, again.sky, again.total, again.pixel_integrated) == (
-        (1.0, 2.0),
-        (53.1, -27.8),
-        80.0,
-        integrated,
-    )
-    assert read_header(str(tmp_path / "1.fits"))["HELD"] == pytest.approx(66.0 / 80.0)
-
-
-def test_the_wcs_of_our_model_says_the_same_as_its_matrix(tmp_path):
-    to_sky = np.array([[0.001, -0.012], [0.012, 0.002]])
-    write_model(tmp_path / "1.fits", Model(DATA, (1.0, 2.0), (53.1, -27.8), to_sky, 66.0))
-    y, x = sky_to_pixel(read_wcs(str(tmp_path / "1.fits")), 53.1, -27.8)
-    # world coordinates in degrees have 1e-14 of a turn: 1e-9 pixel
-    assert (y[0], x[0]) == pytest.approx((1.0, 2.0), abs=1e-7)
-
-
-def test_a_users_model(write):
-    data = np.zeros((9, 9))
-    data[6, 2] = 4.0
-    model = read_model(write(fits.PrimaryHDU(data, tan_header(**CD, CRPIX1=500.0, CRPIX2=-300.0))))
-    # the reference position is the pixel where the light is; east is left, north is up
-    assert model.centre == (6.0, 2.0) and model.total == 4.0 and model.pixel_integrated
-    # 1e-4: the tangent plane turns by an arcsecond and stretches by 1e-8 a minute from its centre
-    np.testing.assert_allclose(model.pixel_to_sky, [[0.0, -0.1], [0.1, 0.0]], atol=1e-4)
-    wcs = WCS(tan_header(**CD, CRPIX1=500.0, CRPIX2=-300.0))
-    assert model.sky == pytest.approx([float(v) for v in wcs.all_pix2world(2.0, 6.0, 0)], abs=1e-10)
-
-
-def test_a_users_point_model(write):
-    hdu = fits.PrimaryHDU(np.ones((1, 1)), tan_header(**CD))
-    hdu.header["PIXINT"] = False
-    assert read_model(write(hdu)).pixel_integrated is False
-
-
-def test_bad_models(tmp_path):
-    data = DATA.copy()
-    data[0, :2] = np.nan
-    for name, pixels, header in (
-        ("nan", data, tan_header(**CD)),
-        ("zero", 0 * DATA, tan_header(**CD)),
-        ("blind", DATA, fits.Header()),
-    ):
-        fits.PrimaryHDU(pixels, header).writeto(tmp_path / f"{name}.fits")
-    with pytest.raises(InputError, match=r"nan.fits holds 2 pixels that are not finite: set them to 0"):
-        read_model(tmp_path / "nan.fits")
-    with pytest.raises(InputError, match=r"zero.fits has the sum 0: a model must be positive"):
-        read_model(tmp_path / "zero.fits")
-    with pytest.raises(InputError, match=r"blind.fits has no world coordinates"):
-        read_model(tmp_path / "blind.fits")
-
-
 # Physical coordinates -----------------------------------------------------------------------------------------------
 
 
-def test_physical_coordinates_are_read_and_handed_to_products(write, tmp_path):
+def test_physical_coordinates_are_read_and_written_to_products(write, tmp_path):
     header = tan_header(**CD, LTV1=-100.0, LTM1_1=0.5)
     wcs = read_wcs(write(fits.PrimaryHDU(DATA, header)))
-    matrix, offset = physical(wcs)
+    matrix, offset = physical_transform(wcs)
     assert matrix.tolist() == [[0.5, 0.0], [0.0, 1.0]] and offset.tolist() == [-100.0, 0.0]
     write_image(tmp_path / "product.fits", DATA, wcs=wcs)
     again = read_header(str(tmp_path / "product.fits"))
@@ -474,6 +397,6 @@ def test_physical_coordinates_are_read_and_handed_to_products(write, tmp_path):
 
 
 @pytest.mark.parametrize("cards", [{}, {"LTM1_1": 0.0}, {"LTV1": "unknown"}])
-def test_no_or_useless_physical_coordinates_are_not_noted(write, cards):
+def test_missing_or_invalid_physical_coordinates_are_ignored(write, cards):
     wcs = read_wcs(write(fits.PrimaryHDU(DATA, tan_header(**CD, **cards))))
     assert not hasattr(wcs, "physical")

@@ -70,9 +70,9 @@ def test_physical_coordinates_are_kept_as_such() -> None:
     assert only('image;circle(11p,21p,2")').frame == "physical"
 
 
-def test_no_coordinate_system_is_remarked() -> None:
+def test_a_missing_coordinate_system_gives_a_warning() -> None:
     _, remarks = parse_regions("circle(1,2,3)", "x.reg")
-    assert remarks == ["x.reg, line 1: no coordinate system is named: pixels are assumed, as DS9 does."]
+    assert remarks == ["x.reg, line 1: no coordinate system is given; image pixels are assumed, as in DS9."]
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,7 @@ def test_sexagesimal_longitude_is_degrees_in_galactic_coordinates_and_hours_on_t
     assert only('icrs;circle(10:30:00,-0:30:00,1")').points[0] == (157.5, -0.5)
 
 
-def test_frame_holds_until_the_next_one_and_statements_share_a_line() -> None:
+def test_a_frame_applies_until_the_next_one_and_statements_can_share_a_line() -> None:
     regions = parse('fk5;circle(1,2,3");box(1,2,3",4",5)\nimage;circle(1,2,3);-circle(4,5,6)\ncircle(7,8,9)')
     assert [region.frame for region in regions] == ["fk5", "fk5", "image", "image", "image"]
     assert [region.include for region in regions] == [True, True, True, False, True]
@@ -185,7 +185,7 @@ def test_composites_give_their_text_and_sign_to_their_members() -> None:
     assert [region.text for region in parse(text)] == ["pair", "pair", ""]
 
 
-def test_comments_and_commented_regions_are_nothing() -> None:
+def test_comments_and_commented_regions_are_ignored() -> None:
     assert (
         parse("# circle(1,2,3)\n#image;circle(1,2,3)\n\n   \n# a comment; circle(1,2,3)\nimage # circle(1,2,3)") == []
     )
@@ -203,9 +203,9 @@ def test_shapes_without_area_are_ignored_with_a_warning(tmp_path: Path, caplog: 
     assert caplog.messages[0] == f"{path}, line 2: a point encloses no area and is ignored."
 
 
-def test_a_bare_size_of_a_degree_is_remarked() -> None:
+def test_a_size_of_a_degree_without_unit_gives_a_warning() -> None:
     _, remarks = parse_regions("fk5;circle(53,-27,1.5)", "x.reg")
-    assert remarks == ['x.reg, line 1: the size 1.5 means degrees on the sky; arcsec are written 1.5".']
+    assert remarks == ['x.reg, line 1: the size 1.5 is in degrees on the sky; for arcsec write 1.5".']
 
 
 @pytest.mark.parametrize(
@@ -213,26 +213,26 @@ def test_a_bare_size_of_a_degree_is_remarked() -> None:
     [
         ("circle(1,2)", r"expected circle\(x, y, radius\), found 2 numbers"),
         ("circle(1,2,3,4)", "found 4 numbers"),
-        ("circle(1,2,3", "between parentheses"),
-        ("circle(1,2,3)-circle(1,2,1)", "between parentheses"),
+        ("circle(1,2,3", "in parentheses"),
+        ("circle(1,2,3)-circle(1,2,1)", "in parentheses"),
         ("circel(1,2,3)", "expected one of circle, annulus"),
         ("circle(a,2,3)", "expected a pixel position, found 'a'"),
-        ('circle(3:32:21,-27:50:24,1")', "is fk5 missing"),
+        ('circle(3:32:21,-27:50:24,1")', "add a line with fk5"),
         ("circle(1,2,-3)", "expected a size"),
         ("circle(1,2,nan)", "expected a size"),
         ("ellipse(1,2,3,4,north)", "expected an angle"),
         ("polygon(1,2,3,4,5)", "found 5 numbers"),
         ("<html>", "expected a coordinate system or a shape"),
-        ("linear;circle(1,2,3)", "linear is not known"),
-        ("# format: degrees (fk5)", "not DS9's own format"),
-        ('<?xml version="1.0"?>', "not DS9's own format"),
+        ("linear;circle(1,2,3)", "linear is not supported"),
+        ("# format: degrees (fk5)", "the file is not in the format ds9"),
+        ('<?xml version="1.0"?>', "the file is not in the format ds9"),
         ('fk5;circle(3:61:21,-27:50:24,1")', "minutes and seconds below 60"),
         ('fk5;circle(10,-91,1")', "latitude between -90 and 90"),
         ('fk5;circle(10p,-9,1")', "expected a sky position"),
     ],
 )
 def test_errors_name_file_line_and_expectation(text: str, problem: str) -> None:
-    with pytest.raises(RegionError, match=rf"x\.reg, line 3: cannot understand .*{problem}.*correct or remove"):
+    with pytest.raises(RegionError, match=rf"x\.reg, line 3: `.*` is invalid: .*{problem}.*\. Correct or remove"):
         parse(f"# header\nimage\n{text}\n")
 
 
@@ -246,7 +246,7 @@ def digest(tmp_path: Path, text: str) -> str | None:
     return region_digest(path)
 
 
-def test_digest_is_of_the_meaning(tmp_path: Path) -> None:
+def test_the_digest_depends_only_on_the_regions(tmp_path: Path) -> None:
     reference = digest(tmp_path, 'fk5\ncircle(53.0875,-27.84,1.5") # text={7}')
     assert reference is not None
     for same in (

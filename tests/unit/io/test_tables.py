@@ -55,7 +55,7 @@ def test_catalogues_on_disk_count_pixels_from_one(tmp_path):
 
 
 def test_a_missing_table(tmp_path):
-    with pytest.raises(InputError, match=r"none.fits does not exist: expected a FITS table"):
+    with pytest.raises(InputError, match=r"none.fits does not exist; expected a FITS table"):
         read_table(tmp_path / "none.fits")
 
 
@@ -64,11 +64,11 @@ def test_a_file_that_is_no_table(tmp_path):
     with pytest.raises(InputError, match=r"t.fits cannot be read as a FITS table"):
         read_table(tmp_path / "t.fits")
     fits.PrimaryHDU(np.zeros((3, 3))).writeto(tmp_path / "i.fits")
-    with pytest.raises(InputError, match=r"i.fits holds no table"):
+    with pytest.raises(InputError, match=r"i.fits has no table"):
         read_table(tmp_path / "i.fits")
 
 
-def test_a_writer_that_raises_leaves_nothing(tmp_path):
+def test_a_failed_write_leaves_no_file(tmp_path):
     with pytest.raises((TypeError, ValueError, OSError)):
         write_table(tmp_path / "t.fits", np.zeros(2, dtype=[("o", object)]))
     assert list(tmp_path.iterdir()) == []

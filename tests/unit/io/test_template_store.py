@@ -30,30 +30,30 @@ def test_the_same_templates_give_the_same_bytes(tmp_path):
     assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
 
 
-def test_what_was_read_and_written_again_is_the_same(tmp_path):
-    # templates that an edit leaves alone are taken over from the store: they must not drift
+def test_templates_that_are_read_and_written_again_are_unchanged(tmp_path):
+    # unchanged templates are copied from the old file: they must not change by rounding
     write_templates(tmp_path / "a.npz", TEMPLATES, KEYS)
     write_templates(tmp_path / "b.npz", *read_templates(tmp_path / "a.npz"))
     assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
 
 
-def test_none_at_all(tmp_path):
+def test_no_templates(tmp_path):
     write_templates(tmp_path / "a.npz", [], {})
     assert read_templates(tmp_path / "a.npz") == ([], {})
 
 
-def test_a_writer_that_raises_leaves_nothing(tmp_path):
+def test_a_failed_write_leaves_no_file(tmp_path):
     with pytest.raises(KeyError):
         write_templates(tmp_path / "a.npz", TEMPLATES, {7: "a"})
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_store_cut_short_is_an_error(tmp_path):
+def test_a_truncated_file_of_templates_is_an_error(tmp_path):
     write_templates(tmp_path / "a.npz", TEMPLATES, KEYS)
     whole = (tmp_path / "a.npz").read_bytes()
     for content in (whole[:200], b"", b"words\n" * 100):
         (tmp_path / "a.npz").write_bytes(content)
-        with pytest.raises(OSError, match=r"a.npz is no file of templates"):
+        with pytest.raises(OSError, match=r"a.npz is not a file of templates"):
             read_templates(tmp_path / "a.npz")
     with pytest.raises(FileNotFoundError):
         read_templates(tmp_path / "none.npz")

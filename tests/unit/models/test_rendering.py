@@ -71,15 +71,15 @@ def test_a_half_turn_and_a_mirror_image_are_the_same_galaxy():
     np.testing.assert_allclose(draw_sersic((21, 21), (10.0, 10.0), pa=-40.0, **at)[:, ::-1], drawn, rtol=1e-10)
 
 
-def test_strips_draw_the_same_picture(monkeypatch):
+def test_strips_do_not_change_the_image(monkeypatch):
     at = {"n": 4.0, "r_e": 4.0, "ell": 0.5, "pa": 40.0}
     whole = draw_sersic((41, 31), (20.0, 15.0), **at)
-    monkeypatch.setattr(rendering, "_STRIP", 100)
+    monkeypatch.setattr(rendering, "_PIXELS_PER_STRIP", 100)
     # where a strip ends decides which smooth pixels get nine nodes instead of one: 2e-5 of the pixel
     np.testing.assert_allclose(draw_sersic((41, 31), (20.0, 15.0), **at), whole, rtol=1e-4)
 
 
-def test_what_no_pixel_resolves_is_drawn_half_a_pixel_thick():
+def test_unresolved_axes_are_drawn_half_a_pixel_wide():
     thin = draw_sersic((41, 41), (20.0, 20.0), n=1.0, r_e=5.0, ell=0.99, pa=30.0)
     np.testing.assert_array_equal(thin, draw_sersic((41, 41), (20.0, 20.0), n=1.0, r_e=5.0, ell=0.9, pa=30.0))
     tiny = draw_sersic((41, 41), (20.0, 20.0), n=1.0, r_e=1e-3, ell=0.5, pa=30.0)
@@ -90,13 +90,13 @@ def test_what_no_pixel_resolves_is_drawn_half_a_pixel_thick():
 
 
 @pytest.mark.parametrize("n", [0.5, 1.0, 2.5])
-def test_stamps_hold_the_light(n):
+def test_stamps_contain_the_flux(n):
     model = sersic_model(n=n, r_e=5.0, ell=0.4, pa=70.0, flux=3.0, sky=SKY, pixel_to_sky=NORTH_UP, oversampling=5)
     assert 0.999 * 3.0 <= model.data.sum() <= 3.0 * (1 + 1e-4) and model.total == 3.0
 
 
 @pytest.mark.parametrize(("n", "r_e", "held"), [(4.0, 30.0, 0.99), (6.0, 5.0, 0.99), (8.0, 20.0, 0.93)])
-def test_steep_stamps_hold_what_they_can(n, r_e, held):
+def test_stamps_of_steep_profiles_contain_less_flux(n, r_e, held):
     half_y, half_x = stamp_half_size(n, r_e, 0.0, 0.0)
     assert half_y == half_x <= rendering.MAX_HALF_SIZE
     b = float(gammaincinv(2 * n, 0.5))
@@ -109,7 +109,7 @@ def test_stamps_follow_the_ellipse():
     assert stamp_half_size(1.0, 20.0, 0.8, 90.0) == (across, along)
 
 
-def test_stamps_have_a_least_and_a_largest_size():
+def test_stamps_have_a_smallest_and_a_largest_size():
     assert stamp_half_size(0.5, 0.01, 0.9, 0.0) == (8, 8)
     assert stamp_half_size(8.0, 1e4, 0.0, 0.0) == (rendering.MAX_HALF_SIZE,) * 2
 
@@ -122,7 +122,7 @@ def test_the_centre_is_the_middle_pixel_of_an_odd_stamp():
     assert model.pixel_integrated and model.sky == SKY
 
 
-def test_a_negative_flux_is_a_negative_picture():
+def test_a_negative_flux_gives_a_negative_image():
     at = {"n": 1.0, "r_e": 2.0, "ell": 0.3, "pa": 20.0, "sky": SKY, "pixel_to_sky": NORTH_UP, "oversampling": 5}
     np.testing.assert_array_equal(sersic_model(flux=-2.0, **at).data, -2.0 * sersic_model(flux=1.0, **at).data)
 

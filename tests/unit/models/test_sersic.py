@@ -4,16 +4,13 @@ import math
 
 import numpy as np
 import pytest
-from galaxy_stamps import fitting_psf, galaxy
 from scipy.integrate import quad
 from scipy.special import gammaincinv
 from unblend.models.sersic import (
     Sersic,
     b_n,
-    half_light_radius_pixels,
     intensity_from_flux,
     k_n,
-    start_values,
     total_flux,
 )
 
@@ -31,7 +28,7 @@ def test_b_n_is_the_inverse_of_the_incomplete_gamma_function(n):
         assert b_n(n, share) == pytest.approx(gammaincinv(2.0 * n, share), rel=accuracy)
 
 
-def test_b_n_of_what_is_no_index():
+def test_b_n_of_an_invalid_index():
     assert math.isnan(b_n(0.0)) and math.isnan(b_n(-1.0)) and math.isnan(b_n(math.nan))
 
 
@@ -44,40 +41,3 @@ def test_k_n_is_the_integral_of_the_profile(n):
 def test_flux_and_intensity_are_inverse():
     assert total_flux(2.0, 3.0, 0.4, intensity_from_flux(2.0, 3.0, 0.4, 55.0)) == pytest.approx(55.0, rel=1e-12)
     assert Sersic(0, 0, 0, 0.4, 2.0, intensity_from_flux(2.0, 3.0, 0.4, 55.0), 3.0).total_flux == pytest.approx(55.0)
-
-
-def test_half_light_radius_of_a_gaussian():
-    y, x = np.mgrid[-20:21, -20:21]
-    image = np.exp(-(y**2 + x**2) / (2 * 3.0**2))
-    # r50 = 1.1774 sigma; 3 % for counting whole pixels
-    assert half_light_radius_pixels(image) == pytest.approx(1.1774 * 3.0, rel=0.03)
-
-
-@pytest.mark.parametrize(
-    ("n", "r_e", "ell", "pa"), [(1.0, 4.0, 0.4, 30.0), (1.0, 4.0, 0.5, 170.0), (2.5, 3.0, 0.4, 100.0)]
-)
-def test_starts_are_near_the_truth(n, r_e, ell, pa):
-    light = galaxy(24.3, 27.6, 3000.0, n, r_e, ell, pa)
-    start = start_values(light, light > 1.5, fitting_psf())
-    assert (start.y, start.x) == (pytest.approx(24.3, abs=0.05), pytest.approx(27.6, abs=0.05))
-    # a start: half of r_e, a few degrees, 0.15 in ell and a fifth of the flux are good enough
-    assert start.r_e == pytest.approx(r_e, rel=0.3)
-    assert abs((start.pa - pa + 90.0) % 180.0 - 90.0) < 3.0
-    assert start.ell == pytest.approx(ell, abs=0.15)
-    assert start.total_flux == pytest.approx(3000.0, rel=0.2)
-
-
-@pytest.mark.parametrize("value", [np.nan, 0.0, -5.0])
-def test_a_segment_without_light_still_gives_a_start(value):
-    segment = np.zeros((9, 9), dtype=bool)
-    segment[2:5, 3:7] = True
-    start = start_values(np.full((9, 9), value), segment, fitting_psf())
-    assert start.total_flux > 0
-    assert (start.y, start.x) == (pytest.approx(3.0), pytest.approx(4.5))
-    assert start.r_e > 0
-
-
-def test_a_start_scales_with_the_unit():
-    light = galaxy(24.3, 27.6, 3000.0, 1.0, 4.0, 0.4, 30.0)
-    small = start_values(light * 2.0**-80, light > 1.5, fitting_psf())
-    assert small.total_flux == pytest.approx(2.0**-80 * start_values(light, light > 1.5, fitting_psf()).total_flux)

@@ -42,7 +42,7 @@ def test_the_derivative_with_respect_to_n(n):
 
 
 @pytest.mark.parametrize("name", ["pa", "ell", "n", "r_e"])
-def test_derivatives_of_a_turned_and_stretched_profile(name):
+def test_derivatives_of_a_rotated_elliptical_profile(name):
     shape = {"pa": 30.0, "ell": 0.4, "n": 2.0, "r_e": 3.0}
     ky, kx = np.fft.fftfreq(21), np.fft.rfftfreq(21)
     jacobian = np.array([[0.4, 0.1], [-0.2, 0.5]])

@@ -5,19 +5,41 @@ import pytest
 from unblend.core.nouns import Box, Model, Template
 from unblend.models.subtraction import flux_in_segment, subtract_models
 
+LIGHT = np.array([[0.1, 0.2], [0.3, 0.4]])
+TEMPLATE = Template(7, Box(1, 1, 3, 3), LIGHT)
 
-def test_a_users_model_is_scaled_to_its_own_segment():
-    light = np.array([[0.1, 0.2], [0.3, 0.4]])
-    template = Template(7, Box(1, 1, 3, 3), light)
+
+@pytest.fixture
+def images():
+    """Stack, error, segments, mask: a template of flux 5 whose segment is the upper row of its box."""
     stack = np.full((4, 4), 99.0)
-    stack[1:3, 1:3] = 5.0 * light
+    stack[1, 1:3], stack[2, 1:3] = 5.0 * LIGHT[0], -1.0
     segments = np.zeros((4, 4), dtype=int)
     segments[1, 1:3] = 7
-    stack[2, 1:3] = -1.0  # not its own: does not count
-    assert flux_in_segment(template, stack, segments) == pytest.approx(5.0)
-    stack[1, 1] = np.nan
-    assert flux_in_segment(template, stack, segments) == pytest.approx(5.0)
-    assert flux_in_segment(template, stack, np.zeros_like(segments)) == 0.0
+    return stack, np.ones((4, 4)), segments, np.zeros((4, 4), dtype=bool)
+
+
+def test_flux_of_a_template_comes_from_its_own_segment(images):
+    stack, error, segments, mask = images
+    assert flux_in_segment(TEMPLATE, stack, error, segments, mask) == pytest.approx(5.0)
+    assert flux_in_segment(TEMPLATE, stack, error, np.zeros_like(segments), mask) == 0.0
+    assert flux_in_segment(TEMPLATE, stack, error, segments, ~mask) == 0.0
+
+
+def test_flux_of_a_template_is_weighted_by_the_inverse_variance(images):
+    stack, error, segments, mask = images
+    stack[1, 1], error[1, 1] = 1.0, 2.0
+    # pixels 1 and 1 (light 0.1 and 0.2, weights 1/4 and 1): (0.1/4 + 0.2) / (0.01/4 + 0.04)
+    assert flux_in_segment(TEMPLATE, stack, error, segments, mask) == pytest.approx(0.225 / 0.0425)
+
+
+@pytest.mark.parametrize("unusable", ["data", "error", "zero error", "mask"])
+def test_unusable_pixels_do_not_enter_the_flux(images, unusable):
+    stack, error, segments, mask = images
+    stack[1, 1] = np.nan if unusable == "data" else 1e6
+    error[1, 1] = {"error": np.inf, "zero error": 0.0}.get(unusable, 1.0)
+    mask[1, 1] = unusable == "mask"
+    assert flux_in_segment(TEMPLATE, stack, error, segments, mask) == pytest.approx(5.0)
 
 
 class Stamps:
@@ -32,14 +54,19 @@ class Stamps:
         )
 
 
-def test_models_are_subtracted_with_their_own_flux_and_the_users_with_that_of_its_segment():
+def test_fitted_models_are_subtracted_with_their_own_flux_and_others_with_that_in_their_segment():
     boxes = {1: Box(0, 0, 2, 2), 2: Box(2, 2, 4, 4), 3: Box(0, 0, 0, 0)}
     light = np.array([[1.0, 2.0], [3.0, 4.0]])
     stack, segments = np.zeros((4, 4)), np.zeros((4, 4), dtype=int)
     stack[2:, 2:], segments[2:, 2:] = 7.0 * light, 2
     stack[0, 3] = np.nan
+    # the masked outlier and the pixel without weight do not change the flux of 70
+    error, mask = np.ones((4, 4)), np.zeros((4, 4), dtype=bool)
+    stack[2, 2], mask[2, 2] = 500.0, True
+    stack[2, 3], error[2, 3] = -500.0, np.inf
     models = [(i, Model(light, (0.5, 0.5), (0.0, 0.0), np.eye(2), 20.0), i != 2) for i in boxes]
-    left = subtract_models(stack, segments, Stamps(boxes), models)
-    np.testing.assert_allclose(left[:2, :2], -2.0 * light, rtol=1e-14)  # 20 times light / 10
-    np.testing.assert_allclose(left[2:, 2:], 0.0, atol=1e-13)
-    assert np.isnan(left[0, 3]) and stack[0, 0] == 0.0
+    residual = subtract_models(stack, Stamps(boxes), models, error=error, segments=segments, mask=mask)
+    np.testing.assert_allclose(residual[:2, :2], -2.0 * light, rtol=1e-14)  # 20 times light / 10
+    np.testing.assert_allclose(residual[3, 2:], 0.0, atol=1e-13)
+    np.testing.assert_allclose(residual[2, 2:], [493.0, -514.0])
+    assert np.isnan(residual[0, 3]) and stack[0, 0] == 0.0

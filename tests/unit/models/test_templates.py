@@ -32,10 +32,10 @@ def engine_of(grid=K_BAND, blur=None, shift=(0.0, 0.0)):
     return TemplateEngine(wcs_of(grid), (grid.side, grid.side), psf_of(blur or Blur()), shift)
 
 
-# The truth itself ---------------------------------------------------------------------------------------------------
+# The reference ------------------------------------------------------------------------------------------------------
 
 
-def test_brute_force_holds_all_the_light_of_a_small_source():
+def test_brute_force_contains_all_the_flux_of_a_small_source():
     assert brute_force(Setup(Grid(side=51), Blur(2.5), Source(n=1, r_e=0.05))).sum() == pytest.approx(1.0, abs=1e-6)
 
 
@@ -50,7 +50,7 @@ def test_brute_force_of_a_point_is_the_error_function():
 
 
 def test_brute_force_and_galsim_agree_where_both_can_draw():
-    # Moffat against Moffat is the other truth; here a template that is right for one is right for the other
+    # GalSim is an independent reference
     setup = Setup(K_BAND, Blur(1.2, 3.0, "optical"), Source(n=2.5, r_e=0.3))
     check_template(setup)
     check_template(setup, moffat=True)
@@ -192,25 +192,25 @@ def test_limit_light_beyond_the_stamp():
     check_template(Setup(IRAC, Blur(1.7 / 0.6), Source(n=6.0, r_e=0.2, q=0.2)))
 
 
-def test_the_limits_leave_the_flux_alone():
+def test_the_limits_do_not_bias_the_flux():
     # a flux fitted with the template that lacks 2 % of the light in its far wings
     assert abs(measure(Setup(IRAC, Blur(1.7 / 0.6), Source(n=6.0, r_e=0.2, q=0.2))).flux) < 5e-4
     assert abs(measure(Setup(IRAC, Blur(1.7 / 0.6), Source(n=6.0, r_e=0.05, q=0.6))).flux) < 1e-3
 
 
-def test_a_coarse_model_is_seen_blurred_and_not_as_a_lattice(caplog):
+def test_a_coarse_model_is_blurred_and_not_a_lattice_of_points(caplog):
     # pixels of 0.15 arcsec in a band of 0.06: kept spatial frequencies beyond its own would be spikes 3 × the peak
     setup = Setup(Grid(side=51), Blur(3.0), Source(n=1.0, r_e=0.4, pixel=0.15, rotation=25.0))
     with caplog.at_level(logging.WARNING, logger="unblend"):
         errors = measure(setup)
     assert errors.pixel < 0.03 and abs(errors.flux) < 0.005 and abs(errors.light) < 1e-3
-    assert "source 1: the pixel of its model is 2.50 of the band's" in caplog.text
+    assert "source 1: the pixels of its model are 2.50 of those of the band" in caplog.text
 
 
 # Invariants ---------------------------------------------------------------------------------------------------------
 
 
-def test_unit_light_whatever_the_models_units():
+def test_templates_have_unit_flux_for_any_unit_of_the_model():
     model = model_of(Source(n=1.0, r_e=0.1))
     engine = engine_of()
     one = engine.template(1, model)
@@ -220,7 +220,7 @@ def test_unit_light_whatever_the_models_units():
     assert 0.999 < one.data.sum() <= 1.0 + 1e-9
 
 
-def test_cut_wings_do_not_change_the_scale():
+def test_truncated_wings_do_not_change_the_scale():
     whole = model_of(Source(n=4.0, r_e=0.1))
     cut = replace(whole, data=whole.data[110:-110, 70:-70], centre=(whole.centre[0] - 110, whole.centre[1] - 70))
     a, b = (template_image(Setup(K_BAND), psf_of(Blur()), model) for model in (whole, cut))
@@ -239,7 +239,7 @@ def test_a_shift_of_whole_pixels_moves_the_template():
     np.testing.assert_allclose(moved.data, still.data, atol=1e-6 * still.data.max())
 
 
-def test_sides_leave_the_template_alone():
+def test_the_size_of_the_image_does_not_change_the_template():
     # a larger image gives the same template, at the same place relative to the sky
     small, large = Grid(scale=0.15, side=101), Grid(scale=0.15, side=301)
     model = model_of(Source(r_e=0.1))
@@ -290,7 +290,7 @@ def test_a_one_pixel_model():
     check_template(setup, model=replace(point, pixel_integrated=True), pixel=2e-3)
 
 
-def test_a_large_image_costs_nothing():
+def test_the_memory_does_not_depend_on_the_size_of_the_image():
     grid = Grid(scale=0.06, side=5000)
     engine = TemplateEngine(wcs_of(grid), (5000, 5000), psf_of(Blur()))
     model = model_of(Source())
@@ -314,7 +314,7 @@ def test_a_huge_model_is_transformed_in_pieces(monkeypatch):
     np.testing.assert_allclose(pieces.data, whole.data, atol=1e-6 * whole.data.max())
 
 
-def test_spectrum_phases_move_the_stamp():
+def test_phases_of_the_spectrum_shift_the_stamp():
     grid = replace(K_BAND, phase=(0.0, 0.0))
     spectrum = engine_of(grid).spectrum(model_of(Source()))
     still, moved = spectrum.stamp(), spectrum.stamp((1.0, -2.0))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from astropy.wcs import WCS
-from unblend.images.masks import covered
+from unblend.images.masks import sample_mask
 from unblend.photometry.proposals import artefacts, border_sources
 
 SHAPE = (120, 140)
@@ -104,5 +104,5 @@ def test_covered_pixels_are_those_whose_centre_falls_in_a_usable_one():
     # the detection image has 4 x 4 pixels of 0.1 arcsec, the band 3 x 3 of 0.2, one of which reaches beyond each side
     usable = np.ones((4, 4), dtype=bool)
     usable[3, 3] = False
-    found = covered(tan(0.2, (2.0, 2.0)), (3, 3), tan(0.1, (2.0, 2.0)), usable)
+    found = sample_mask(tan(0.2, (2.0, 2.0)), (3, 3), tan(0.1, (2.0, 2.0)), usable)
     assert found.tolist() == [[False, False, False], [False, True, True], [False, True, False]]

@@ -99,13 +99,13 @@ def test_an_image_that_is_none(data):
     assert line.startswith("bands.k.image: data/k.fits cannot be read as FITS:")
     fits.PrimaryHDU(np.ones((12, 11))).writeto(data / "k.fits", overwrite=True)
     [line] = mistakes()
-    assert line.startswith("bands.k.image: data/k.fits has no world coordinates")
+    assert line.startswith("bands.k.image: data/k.fits has no celestial WCS")
 
 
 def test_a_psf_that_is_no_image(data):
     fits.PrimaryHDU().writeto(data / "psf.fits", overwrite=True)
     lines = mistakes()
-    assert len(lines) == 3 and lines[0].startswith("bands.f125w.psf: data/psf.fits holds no two-dimensional image")
+    assert len(lines) == 3 and lines[0].startswith("bands.f125w.psf: data/psf.fits has no two-dimensional image")
 
 
 def test_a_weight_of_another_size(data):

@@ -33,8 +33,8 @@ PER_BAND = (
     "mask_band", "subtract_background", "prepare_psf", "measure_shift", "make_templates", "extract_fluxes",
     "run_monte_carlo", "inspect_band",
 )  # fmt: skip
-WHOLE = ("detect_sources", "edit_segments", "prepare_fit_psf", "group_sources", "collect_models", "draw_fits",
-         "write_catalogue", "write_report")  # fmt: skip
+WHOLE = ("detect_sources", "edit_segments", "prepare_fit_psf", "group_sources", "collect_models", "subtract_models",
+         "draw_fits", "write_catalogue", "write_report")  # fmt: skip
 PER_BATCH = ("fit_first_pass", "fit_second_pass")
 GROUPS = {
     # 1 and 2 are neighbours, 5 stands alone; 3 is fitted with 1
@@ -277,7 +277,13 @@ def test_only_what_an_override_says_of_groups_runs_the_grouping_again(field):
 def test_a_custom_model(field):
     specs()
     write_fits(field / "data" / "custom_models" / "2.fits", 1)
-    assert changed() == {"fit_first_pass/2", "fit_second_pass/2", "fit_second_pass/1", "collect_models"}
+    of_fits = {"fit_first_pass/2", "fit_second_pass/2", "fit_second_pass/1", "collect_models"}
+    assert changed() == of_fits | {"subtract_models"}
+    # its flux in the residual comes from the pixels of its group
+    groups = copy.deepcopy(GROUPS)
+    groups["2"]["digest"] = "other"
+    write_json("results/imfit/groups.json", {"psf": "p", "grid": "g", "groups": groups})
+    assert changed() == of_fits | {"subtract_models"}
 
 
 def test_a_group_whose_pixels_changed(field):

@@ -24,7 +24,7 @@ def test_pictures_are_next_to_the_page_and_loaded_when_visible():
 
 def test_flags_are_described_with_their_source():
     page = sheet([card("5", 1.0, bits=Flag.FIT_ON_BOUND, members=(5, 8))])
-    assert page.count("<b>8</b> A parameter of the fit ended on its bound.") == 1
+    assert page.count("<b>8</b> A fitted parameter is at the limit of its allowed range.") == 1
     assert 'data-ids="5 8"' in page and "fit on bound" in page
     assert "1 groups of 2 sources" in page and "1 have a flag" in page
 

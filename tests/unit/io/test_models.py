@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from astropy.io import fits
+from astropy.wcs import WCS
+from unblend.core.coordinates import sky_to_pixel
+from unblend.core.errors import InputError
+from unblend.core.nouns import Model
+from unblend.io.images import read_header, read_wcs
+from unblend.io.models import read_model, write_model
+
+DATA = np.arange(12.0).reshape(3, 4)
+
+
+def tan_header(**changes):
+    cards = {"CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN", "CRVAL1": 53.0, "CRVAL2": -27.8, "CRPIX1": 2.0, "CRPIX2": 1.5}
+    scale = 0.1 / 3600.0
+    cards |= {"CD1_1": -scale, "CD1_2": 0.0, "CD2_1": 0.0, "CD2_2": scale}
+    return fits.Header({**cards, **changes})
+
+
+@pytest.mark.parametrize("integrated", [True, False])
+def test_model_round_trip(tmp_path, integrated):
+    to_sky = np.array([[0.001, -0.012], [0.012, 0.002]])
+    model = Model(DATA, (1.0, 2.0), (53.1, -27.8), to_sky, 80.0, integrated)
+    write_model(tmp_path / "1.fits", model, {"FLAG": 3})
+    again = read_model(tmp_path / "1.fits")
+    np.testing.assert_array_equal(again.data, model.data)
+    np.testing.assert_allclose(again.pixel_to_sky, to_sky, rtol=1e-12)
+    assert (again.centre, again.sky, again.total, again.pixel_integrated) == (
+        (1.0, 2.0),
+        (53.1, -27.8),
+        80.0,
+        integrated,
+    )
+    assert read_header(str(tmp_path / "1.fits"))["HELD"] == pytest.approx(66.0 / 80.0)
+
+
+def test_the_wcs_of_a_model_agrees_with_its_jacobian(tmp_path):
+    to_sky = np.array([[0.001, -0.012], [0.012, 0.002]])
+    write_model(tmp_path / "1.fits", Model(DATA, (1.0, 2.0), (53.1, -27.8), to_sky, 66.0))
+    y, x = sky_to_pixel(read_wcs(str(tmp_path / "1.fits")), 53.1, -27.8)
+    # world coordinates in degrees have 1e-14 of a turn: 1e-9 pixel
+    assert (y[0], x[0]) == pytest.approx((1.0, 2.0), abs=1e-7)
+
+
+def test_a_users_model(tmp_path):
+    data = np.zeros((9, 9))
+    data[6, 2] = 4.0
+    header = tan_header(CRPIX1=500.0, CRPIX2=-300.0)
+    fits.PrimaryHDU(data, header).writeto(tmp_path / "user.fits")
+    model = read_model(tmp_path / "user.fits")
+    # the reference position is the pixel where the light is; east is left, north is up
+    assert model.centre == (6.0, 2.0) and model.total == 4.0 and model.pixel_integrated
+    # 1e-4: the tangent plane turns by an arcsecond and stretches by 1e-8 a minute from its centre
+    np.testing.assert_allclose(model.pixel_to_sky, [[0.0, -0.1], [0.1, 0.0]], atol=1e-4)
+    wcs = WCS(header)
+    assert model.sky == pytest.approx([float(v) for v in wcs.all_pix2world(2.0, 6.0, 0)], abs=1e-10)
+
+
+def test_a_users_point_model(tmp_path):
+    hdu = fits.PrimaryHDU(np.ones((1, 1)), tan_header())
+    hdu.header["PIXINT"] = False
+    hdu.writeto(tmp_path / "user.fits")
+    assert read_model(tmp_path / "user.fits").pixel_integrated is False
+
+
+def test_bad_models(tmp_path):
+    data = DATA.copy()
+    data[0, :2] = np.nan
+    for name, pixels, header in (
+        ("nan", data, tan_header()),
+        ("zero", 0 * DATA, tan_header()),
+        ("blind", DATA, fits.Header()),
+    ):
+        fits.PrimaryHDU(pixels, header).writeto(tmp_path / f"{name}.fits")
+    with pytest.raises(InputError, match=r"nan.fits has 2 pixels that are not finite. Set them to 0"):
+        read_model(tmp_path / "nan.fits")
+    with pytest.raises(InputError, match=r"zero.fits have the sum 0; the sum of a model must be positive"):
+        read_model(tmp_path / "zero.fits")
+    with pytest.raises(InputError, match=r"blind.fits has no celestial WCS"):
+        read_model(tmp_path / "blind.fits")
