@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 from unblend.core.flags import Flag
-from unblend.core.nouns import Model
+from unblend.core.types import Model
 from unblend.field.band_data import BandData, adopted_shift, load_band_data, load_models
 from unblend.images.psf import WELL_SAMPLED_FWHM
 from unblend.io.files import read_json

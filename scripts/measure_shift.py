@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from unblend.core.errors import ShiftError
 from unblend.core.flags import Flag
-from unblend.core.nouns import Model
+from unblend.core.types import Model
 from unblend.field.band_data import load_band_data, load_models
 from unblend.images.psf import psf_half_light_radius
 from unblend.io.files import read_json, write_json

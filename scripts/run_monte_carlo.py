@@ -6,7 +6,7 @@ import logging
 from pathlib import Path
 
 import numpy as np
-from unblend.core.nouns import Region
+from unblend.core.types import Region
 from unblend.field.band_data import BandData, load_band_data
 from unblend.images.masks import circles, project_mask
 from unblend.io.files import read_json

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from unblend.core.nouns import Model
 from unblend.core.statistics import with_source_noise
+from unblend.core.types import Model
 from unblend.fits.fit_psf import as_psf
 from unblend.io.files import read_json
 from unblend.io.images import read_array, read_labels, read_wcs, write_image

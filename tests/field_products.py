@@ -15,7 +15,7 @@ from astropy.wcs import WCS
 from gaussians import gaussian
 from unblend.core.coordinates import pixel_to_sky, sky_to_pixel
 from unblend.core.flags import Flag
-from unblend.core.nouns import Region, Template
+from unblend.core.types import Region, Template
 from unblend.fits.table import TABLE_DTYPE
 from unblend.io.catalogues import write_catalogue
 from unblend.io.files import write_json, write_text

@@ -6,7 +6,7 @@ import functools
 
 import galsim
 import numpy as np
-from unblend.core.nouns import Box, Psf
+from unblend.core.types import Box, Psf
 from unblend.fits.fit_psf import fit_psf
 from unblend.fits.group_data import GroupData
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from unblend.core.nouns import Box, Template
+from unblend.core.types import Box, Template
 
 
 def gaussian(

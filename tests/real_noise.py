@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from unblend.core.nouns import Box, Template
+from unblend.core.types import Box, Template
 from unblend.field.band_data import BandData, load_band_data
 from unblend.images.masks import project_mask
 from unblend.io.files import read_json

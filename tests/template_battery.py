@@ -17,7 +17,7 @@ import numpy as np
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scripts"))
 
-from unblend.core.nouns import Model, Psf
+from unblend.core.types import Model, Psf
 from unblend.images.psf import prepare_psf
 from unblend.models.rendering import draw_sersic, stamp_half_size
 from unblend.models.templates import TemplateEngine

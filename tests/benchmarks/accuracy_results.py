@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from accuracy_fields import REFERENCE, Scenario, match, write_true_models
 from unblend.core.coordinates import offset_arcsec
-from unblend.core.nouns import Psf
+from unblend.core.types import Psf
 from unblend.images.psf import fwhm, prepare_psf
 from unblend.io.images import read_array, read_wcs
 from unblend.io.models import read_model

@@ -20,8 +20,8 @@ sys.path[:0] = [str(ROOT / "scripts"), str(ROOT / "tests")]
 
 from galaxy_stamps import fitting_psf, galaxy, psf_array  # noqa: E402
 from unblend.core.flags import Flag  # noqa: E402
-from unblend.core.nouns import Box, Psf  # noqa: E402
 from unblend.core.statistics import robust_sigma  # noqa: E402
+from unblend.core.types import Box, Psf  # noqa: E402
 from unblend.fits.group_data import GroupData  # noqa: E402
 from unblend.fits.passes import fit_first_pass, fit_second_pass  # noqa: E402
 from unblend.images.psf import transform  # noqa: E402

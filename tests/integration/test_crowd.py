@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from galaxy_stamps import fitting_psf, galaxy
 from unblend.core.flags import Flag
-from unblend.core.nouns import Box
+from unblend.core.types import Box
 from unblend.fits.group_data import GroupData
 from unblend.fits.passes import fit_first_pass, fit_second_pass
 

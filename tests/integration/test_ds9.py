@@ -23,7 +23,7 @@ from astropy.io import fits
 from astropy.wcs import WCS
 from open_ds9 import main as open_ds9
 from unblend.core import coordinates
-from unblend.core.nouns import Region
+from unblend.core.types import Region
 from unblend.images.masks import circles, region_mask
 from unblend.io.images import read_wcs, write_image
 from unblend.io.regions import read_regions, write_regions

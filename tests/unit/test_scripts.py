@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from measure_shift import radius_arcsec
 from unblend.core.flags import Flag
-from unblend.core.nouns import Model
+from unblend.core.types import Model
 
 
 def test_a_users_model_has_a_radius_and_can_be_a_reference():

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from astropy.wcs import WCS
 
-    from .nouns import Box
+    from .types import Box
 
 ARCSEC_PER_DEG = 3600.0
 INVERSION_TOLERANCE_PIXELS = 1e-6

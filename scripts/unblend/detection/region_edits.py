@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ..core.flags import Flag
-from ..core.nouns import Footprint
+from ..core.types import Footprint
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,8 @@ import numpy as np
 
 from ..core import coordinates
 from ..core.errors import UnblendError
-from ..core.nouns import Region
 from ..core.statistics import clipped_level
+from ..core.types import Region
 from ..core.units import FWHM_PER_SIGMA, round_significant
 
 if TYPE_CHECKING:

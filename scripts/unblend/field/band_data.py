@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..core.errors import InputError
-from ..core.nouns import Model, NoiseOrigin, Psf
 from ..core.statistics import noise_rms
+from ..core.types import Model, NoiseOrigin, Psf
 from ..io.files import read_json
 from ..io.images import read_array, read_labels, read_wcs
 from ..io.models import read_model

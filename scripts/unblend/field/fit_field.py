@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..core.nouns import Box, cut
 from ..core.statistics import with_source_noise
+from ..core.types import Box, cut
 from ..fits.fit_psf import as_psf
 from ..fits.group_data import GroupData
 from ..fits.overrides import Override, parse_override

@@ -8,7 +8,7 @@ from typing import Any
 
 from ..core.coordinates import pixel_scale
 from ..core.errors import InputError
-from ..core.nouns import Psf
+from ..core.types import Psf
 from ..images.psf import WELL_SAMPLED_FWHM, fwhm, prepare_psf
 from ..io.images import read_array, read_header, read_shape, read_wcs
 

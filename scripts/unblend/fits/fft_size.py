@@ -6,7 +6,7 @@ that growing the cutout by a few pixels saves time.
 
 from __future__ import annotations
 
-from ..core.nouns import Box
+from ..core.types import Box
 
 PRIMES = (2, 3, 5, 7)
 """Prime factors for which FFTW has fast code."""

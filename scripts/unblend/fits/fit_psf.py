@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from ..core.nouns import Psf
+from ..core.types import Psf
 
 
 def fit_psf(psf: Psf, *, max_flux_loss: float = 3e-3, max_side: int = 61) -> np.ndarray:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ..core.flags import Flag
-from ..core.nouns import Box
+from ..core.types import Box
 from ..models.sersic import intensity_from_flux
 from .imfit import POINT_SOURCES, Pixels, sky_block
 from .imfit_config import Block

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable
 
 import numpy as np
 
-from ..core.nouns import Box, FitGroup
+from ..core.types import Box, FitGroup
 from .fft_size import good_box
 
 MIN_HALF_SIZE_ARCSEC = 1.5

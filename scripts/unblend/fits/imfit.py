@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from ..core.nouns import Box
+from ..core.types import Box
 from .imfit_config import Block, Function, Parameter
 from .imfit_loader import load_pyimfit, silence
 

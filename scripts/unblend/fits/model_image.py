@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..core.coordinates import pixel_to_sky, sky_jacobian
-from ..core.nouns import Model
+from ..core.types import Model
 from ..models.rendering import point_model, sersic_model, stamp_half_size
 from .imfit import draw_functions
 from .imfit_config import Block

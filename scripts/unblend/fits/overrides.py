@@ -20,7 +20,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from ..core.errors import OverrideError
-from ..core.nouns import Box
+from ..core.types import Box
 from .imfit_config import OPTIONS, POSITIONS, SKY_FUNCTIONS, Block, Function, Line, Parameter, read_lines
 from .imfit_loader import load_pyimfit
 from .override_groups import split_directives

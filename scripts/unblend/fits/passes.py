@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ..core.flags import Flag
-from ..core.nouns import Box
+from ..core.types import Box
 from .centre_check import members_off_segment, refit_off_segment
 from .covariance import parameter_covariance
 from .crowded_fit import fit_group, is_crowd

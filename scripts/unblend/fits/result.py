@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..core.nouns import Box
+from ..core.types import Box
 from ..models.sersic import Sersic, total_flux
 from .imfit_config import Block, Function, ImfitConfig, Parameter
 

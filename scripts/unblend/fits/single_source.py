@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from ..core.nouns import Box, cut
+from ..core.types import Box, cut
 from .fft_size import good_box
 from .group_data import GroupData
 from .imfit import Pixels, evaluate_blocks

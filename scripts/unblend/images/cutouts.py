@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ..core.coordinates import axis_scales, sky_to_pixel
 from ..core.errors import InputError
-from ..core.nouns import Box
+from ..core.types import Box
 
 if TYPE_CHECKING:
     from astropy.wcs import WCS

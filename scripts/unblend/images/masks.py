@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..core import coordinates
-from ..core.nouns import Box, Footprint, Region
+from ..core.types import Box, Footprint, Region
 
 if TYPE_CHECKING:
     from astropy.wcs import WCS

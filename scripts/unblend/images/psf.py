@@ -7,7 +7,7 @@ import logging
 import numpy as np
 
 from ..core.errors import InputError
-from ..core.nouns import Psf
+from ..core.types import Psf
 from ..core.units import FWHM_PER_SIGMA
 
 log = logging.getLogger(__name__)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..core import coordinates
-from ..core.nouns import Box, Region
+from ..core.types import Box, Region
 
 if TYPE_CHECKING:
     from astropy.wcs import WCS

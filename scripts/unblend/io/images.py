@@ -13,7 +13,7 @@ import numpy as np
 
 from ..core import coordinates
 from ..core.errors import InputError
-from ..core.nouns import Box
+from ..core.types import Box
 from .files import atomic_path
 
 if TYPE_CHECKING:

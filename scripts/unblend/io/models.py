@@ -9,7 +9,7 @@ import numpy as np
 
 from ..core import coordinates
 from ..core.errors import InputError
-from ..core.nouns import Model
+from ..core.types import Model
 from .images import read_image, wcs_from_header, write_image
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..core.coordinates import cut_wcs
 from ..core.errors import InputError
-from ..core.nouns import Box
+from ..core.types import Box
 from .files import is_url
 from .images import split_extension, wcs_from_header
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import fitsio
 import numpy as np
 
-from ..core.nouns import Psf
+from ..core.types import Psf
 from .files import atomic_path
 from .images import header_records, read_image
 

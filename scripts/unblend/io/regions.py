@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from ..core.errors import RegionError
-from ..core.nouns import Region
+from ..core.types import Region
 from .files import digest_of, write_text
 
 logger = logging.getLogger(__name__)

@@ -8,7 +8,7 @@ from zipfile import BadZipFile
 
 import numpy as np
 
-from ..core.nouns import Box, Template
+from ..core.types import Box, Template
 from .files import atomic_path
 
 

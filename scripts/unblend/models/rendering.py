@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..core.nouns import Model
+from ..core.types import Model
 from .sersic import b_n, k_n
 
 FLUX_FRACTION = 0.999

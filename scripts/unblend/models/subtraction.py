@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from ..core.nouns import Model, Template
+from ..core.types import Model, Template
 from .templates import TemplateEngine
 
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..core.coordinates import shift_to_pixels, sky_jacobian, sky_to_pixel
-from ..core.nouns import Box, Model, Psf, Template
+from ..core.types import Box, Model, Psf, Template
 from ..images.psf import band_limit, transform
 
 if TYPE_CHECKING:

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..core.errors import InputError
-from ..core.nouns import Template
 from ..core.statistics import noise_rms
+from ..core.types import Template
 from .linear_system import LinearSolution, box_array
 from .normal_matrix import pair_products, single_thread
 

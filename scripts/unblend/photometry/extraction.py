@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ..core.flags import Flag
-from ..core.nouns import NoiseOrigin, Template
 from ..core.statistics import ROBUST_SIGMA_ERROR
+from ..core.types import NoiseOrigin, Template
 from .correlated_noise import correlated_errors, debiased_autocorrelation
 from .linear_system import (
     WEIGHT_TOLERANCE,

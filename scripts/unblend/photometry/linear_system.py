@@ -9,8 +9,8 @@ import numpy as np
 
 from ..core.errors import InputError
 from ..core.flags import Flag
-from ..core.nouns import Box, Template
 from ..core.statistics import noise_rms
+from ..core.types import Box, Template
 from .normal_matrix import (
     ROWS,
     Inverse,

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..core.errors import InputError
-from ..core.nouns import Box, Template
+from ..core.types import Box, Template
 from ..images.masks import grow_mask
 from . import linear_system
 from .linear_system import LinearSolution, box_array

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..core.nouns import Box, Model, Template
+from ..core.types import Box, Model, Template
 from ..images.psf import fwhm, transform
 from ..models.sersic_transform import sersic_derivatives
 from ..models.templates import TemplateEngine

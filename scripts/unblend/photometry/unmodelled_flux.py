@@ -12,8 +12,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..core.nouns import Template
 from ..core.statistics import noise_rms
+from ..core.types import Template
 from ..core.units import FWHM_PER_SIGMA
 from ..images.masks import grow_mask
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..core.coordinates import axis_scales
 from ..core.errors import ShiftError
-from ..core.nouns import Model, Psf, Template
+from ..core.types import Model, Psf, Template
 from ..images.psf import fwhm
 from ..models.templates import Spectrum, TemplateEngine
 from ..photometry.linear_system import LinearSolution, solve_fluxes

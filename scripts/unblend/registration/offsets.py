@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ..core.errors import ShiftError
-from ..core.nouns import Box, Template
 from ..core.statistics import robust_sigma
+from ..core.types import Box, Template
 from ..photometry.correlated_noise import correlated_errors
 from ..photometry.linear_system import solve_fluxes
 from .shift_search import TemplateMaker

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..core.errors import ShiftError
-from ..core.nouns import Template
+from ..core.types import Template
 from ..photometry.normal_matrix import scaled_solve, single_thread
 
 TemplateMaker = Callable[[Sequence[int], tuple[float, float]], list[Template]]

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..core.coordinates import shift_to_pixels, sky_jacobian, sky_to_pixel
-from ..core.nouns import Template
 from ..core.statistics import robust_sigma
+from ..core.types import Template
 from ..images.masks import circles
 from ..io.files import read_json
 from ..io.images import read_array, read_labels, read_wcs

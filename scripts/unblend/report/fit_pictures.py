@@ -16,7 +16,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 from PIL.PngImagePlugin import PngInfo
 
-from ..core.nouns import Box
+from ..core.types import Box
 from ..models.sersic import Sersic
 from .plots import outline, stretch
 

@@ -12,7 +12,7 @@ import zlib
 
 import numpy as np
 
-from ..core.nouns import Template
+from ..core.types import Template
 
 SOFTENING, STEP, ZERO = 4.0, 0.05, 70
 """The level of v sigma is ZERO + asinh(v / SOFTENING) / STEP: steps of 0.2 sigma in the noise and of 5 % for bright

@@ -11,7 +11,7 @@ from PIL import Image
 
 from ..core.coordinates import pixel_scale
 from ..core.errors import InputError
-from ..core.nouns import cut
+from ..core.types import cut
 from ..field.fit_field import FitField
 from ..fits.result import GroupFit
 from ..io.files import atomic_path, digest_of

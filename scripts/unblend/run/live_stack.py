@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from ..core.nouns import Model
+from ..core.types import Model
 from ..field.fit_field import FitField
 from ..fits.model_image import model_of
 from ..io.images import write_image

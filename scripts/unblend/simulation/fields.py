@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..core import coordinates
-from ..core.nouns import Box
+from ..core.types import Box
 from ..core.units import UJY_ZERO_POINT_AB
 from .galsim_profiles import galsim_measured_psf, galsim_psf, galsim_source, gsparams, local_wcs
 from .population import SimulatedSource, draw_population

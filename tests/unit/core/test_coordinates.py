@@ -21,7 +21,7 @@ from unblend.core.coordinates import (
     sky_to_pixel,
     to_grid,
 )
-from unblend.core.nouns import Box
+from unblend.core.types import Box
 
 RA, DEC = 53.0873, -27.84
 

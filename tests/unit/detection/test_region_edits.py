@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from unblend.core.flags import Flag
-from unblend.core.nouns import Box, Footprint, Region
+from unblend.core.types import Box, Footprint, Region
 from unblend.detection.region_edits import add_manual, edit_segments, merge_segments
 
 MERGED, MANUAL = int(Flag.MERGED_SEGMENTS), int(Flag.MANUAL_DETECTION)

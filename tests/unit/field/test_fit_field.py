@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from astropy.wcs import WCS
 from unblend.core.coordinates import pixel_to_sky
-from unblend.core.nouns import Box, Model, cut
+from unblend.core.types import Box, Model, cut
 from unblend.field.fit_field import FitField
 from unblend.fits.imfit_config import Block, Function, Parameter
 from unblend.fits.result import GroupFit, MemberFit

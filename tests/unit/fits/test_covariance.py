@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from galaxy_stamps import BOX, fitting_psf, galaxy, group, star
-from unblend.core.nouns import Box
+from unblend.core.types import Box
 from unblend.fits.covariance import derivatives, linearise, parameter_covariance, safe_inverse
 from unblend.fits.group_data import group_pixels
 from unblend.fits.imfit import Pixels, evaluate_blocks, minimise, parameters_of, sky_block

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from galaxy_stamps import fitting_psf, galaxy, star
 from unblend.core.flags import Flag
-from unblend.core.nouns import Box
+from unblend.core.types import Box
 from unblend.fits import crowded_fit
 from unblend.fits.crowded_fit import fit_group
 from unblend.fits.group_data import GroupData, group_starts

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from unblend.core.nouns import Box
+from unblend.core.types import Box
 from unblend.fits.fft_size import good_box, good_side, is_good_size
 
 

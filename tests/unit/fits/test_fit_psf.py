@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from galaxy_stamps import OPTICAL, SEEN, psf_array
-from unblend.core.nouns import Psf
+from unblend.core.types import Psf
 from unblend.fits.fit_psf import fit_psf
 
 

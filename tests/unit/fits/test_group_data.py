@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from galaxy_stamps import fitting_psf, galaxy, group
 from unblend.core.flags import Flag
-from unblend.core.nouns import Box
+from unblend.core.types import Box
 from unblend.fits.group_data import GroupData, automatic_block, group_pixels, group_starts, segment_snr
 from unblend.fits.overrides import parse_override
 from unblend.fits.passes import fit_first_pass

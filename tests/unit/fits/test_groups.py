@@ -6,7 +6,7 @@ import time
 
 import numpy as np
 import pytest
-from unblend.core.nouns import Box, FitGroup
+from unblend.core.types import Box, FitGroup
 from unblend.fits.fft_size import is_good_size
 from unblend.fits.groups import group_digest, group_sources
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from galaxy_stamps import BOX, fitting_psf, galaxy, group, psf_array, star
-from unblend.core.nouns import Box
+from unblend.core.types import Box
 from unblend.fits.group_data import group_pixels
 from unblend.fits.imfit import (
     draw_functions,

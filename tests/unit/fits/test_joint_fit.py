@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from unblend.core.flags import Flag
-from unblend.core.nouns import Box
+from unblend.core.types import Box
 from unblend.fits import joint_fit
 from unblend.fits.group_data import GroupData, group_pixels
 from unblend.fits.imfit import ImfitSolution, parameters_of, sky_block, with_parameters

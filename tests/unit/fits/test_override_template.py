@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from unblend.core.errors import InputError
 from unblend.core.flags import Flag
-from unblend.core.nouns import Box
+from unblend.core.types import Box
 from unblend.fits.imfit_config import Block, Function, Parameter
 from unblend.fits.override_template import starting_text
 from unblend.fits.overrides import apply_override, parse_override

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 from unblend.core.errors import OverrideError
-from unblend.core.nouns import Box
+from unblend.core.types import Box
 from unblend.fits.imfit_config import Parameter
 from unblend.fits.override_groups import origin_line
 from unblend.fits.overrides import apply_override, known_functions, parse_override

@@ -11,7 +11,7 @@ import pytest
 from galaxy_stamps import BOX, fitting_psf, galaxy, group, star
 from unblend.core.errors import OverrideError
 from unblend.core.flags import Flag
-from unblend.core.nouns import Box
+from unblend.core.types import Box
 from unblend.fits.overrides import parse_override
 from unblend.fits.passes import DEFAULTS, evaluate_members, fit_first_pass, fit_second_pass, replacement_fit
 from unblend.fits.result import GroupFit, best_config, block_sersic, function_flux, single_configs, start_config

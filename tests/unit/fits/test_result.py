@@ -5,7 +5,7 @@ import math
 
 import pytest
 from unblend.core.flags import Flag
-from unblend.core.nouns import Box
+from unblend.core.types import Box
 from unblend.fits.imfit_config import Block, Function, Parameter
 from unblend.fits.result import (
     GroupFit,

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from unblend.core.nouns import Box
+from unblend.core.types import Box
 from unblend.fits import single_source
 from unblend.fits.group_data import GroupData, group_pixels
 from unblend.fits.imfit import sky_block

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from galaxy_stamps import fitting_psf
 from scipy.ndimage import gaussian_filter
-from unblend.core.nouns import Box
+from unblend.core.types import Box
 from unblend.fits.covariance import parameter_covariance
 from unblend.fits.imfit import Pixels, sky_block
 from unblend.fits.smoothed_noise import convolve_with_autocorrelation, smoothing_width

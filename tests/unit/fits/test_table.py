@@ -5,7 +5,7 @@ import pytest
 from astropy.wcs import WCS
 from unblend.core.coordinates import pixel_to_sky
 from unblend.core.flags import Flag
-from unblend.core.nouns import Box
+from unblend.core.types import Box
 from unblend.fits.imfit_config import Block, Function, Parameter
 from unblend.fits.result import GroupFit, MemberFit
 from unblend.fits.table import TABLE_DTYPE, fit_table

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from astropy.wcs import WCS
 from unblend.core.errors import InputError
-from unblend.core.nouns import Box
+from unblend.core.types import Box
 from unblend.images.cutouts import cutout_box
 
 

@@ -9,7 +9,7 @@ from astropy.coordinates import SkyCoord
 from astropy.wcs import WCS, Sip
 from scipy.ndimage import distance_transform_edt
 from unblend.core import coordinates
-from unblend.core.nouns import Box, Region
+from unblend.core.types import Box, Region
 from unblend.images import masks
 from unblend.io.regions import parse_regions
 

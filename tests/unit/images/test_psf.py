@@ -5,7 +5,7 @@ import logging
 import numpy as np
 import pytest
 from unblend.core.errors import InputError
-from unblend.core.nouns import Psf
+from unblend.core.types import Psf
 from unblend.images.psf import (
     band_limit,
     centroid,

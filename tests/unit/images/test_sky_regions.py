@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from astropy.wcs import WCS
-from unblend.core.nouns import Box
+from unblend.core.types import Box
 from unblend.images.masks import circles, region_mask
 from unblend.images.sky_regions import sky_box, sky_circle, sky_ellipse
 from unblend.io.regions import parse_regions

@@ -8,7 +8,7 @@ from astropy.io import fits
 from astropy.wcs import WCS
 from unblend.core.coordinates import cut_wcs, physical_transform, pixel_scale, pixel_to_sky, sky_to_pixel
 from unblend.core.errors import InputError
-from unblend.core.nouns import Box
+from unblend.core.types import Box
 from unblend.io.files import atomic_path
 from unblend.io.images import (
     cut_sky_cards,

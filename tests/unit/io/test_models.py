@@ -6,7 +6,7 @@ from astropy.io import fits
 from astropy.wcs import WCS
 from unblend.core.coordinates import sky_to_pixel
 from unblend.core.errors import InputError
-from unblend.core.nouns import Model
+from unblend.core.types import Model
 from unblend.io.images import read_header, read_wcs
 from unblend.io.models import read_model, write_model
 

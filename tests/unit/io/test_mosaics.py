@@ -10,7 +10,7 @@ from astropy.io import fits
 from astropy.wcs import WCS
 from unblend.core.coordinates import pixel_to_sky
 from unblend.core.errors import InputError
-from unblend.core.nouns import Box
+from unblend.core.types import Box
 from unblend.images.cutouts import cutout_box
 from unblend.io.mosaics import open_mosaic
 

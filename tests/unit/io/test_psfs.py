@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import numpy as np
-from unblend.core.nouns import Psf
+from unblend.core.types import Psf
 from unblend.io.psfs import read_psf, write_psf
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from unblend.core.errors import RegionError
-from unblend.core.nouns import Region
+from unblend.core.types import Region
 from unblend.io.regions import parse_regions, read_regions, region_digest, write_regions
 
 HEADER = """# Region file format: DS9 version 4.1

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from unblend.core.nouns import Box, Template
+from unblend.core.types import Box, Template
 from unblend.io.template_store import read_templates, write_templates
 
 RNG = np.random.default_rng(3)

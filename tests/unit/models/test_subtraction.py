@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from unblend.core.nouns import Box, Model, Template
+from unblend.core.types import Box, Model, Template
 from unblend.models.subtraction import flux_in_segment, subtract_models
 
 LIGHT = np.array([[0.1, 0.2], [0.3, 0.4]])

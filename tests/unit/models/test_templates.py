@@ -20,7 +20,7 @@ from template_battery import (
     template_image,
     wcs_of,
 )
-from unblend.core.nouns import Box, Model
+from unblend.core.types import Box, Model
 from unblend.models.templates import TemplateEngine, fft_side
 
 K_BAND = Grid(scale=0.15, side=41)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from gaussians import gaussian_field
 from unblend.core.errors import InputError
-from unblend.core.nouns import Box, Template
+from unblend.core.types import Box, Template
 from unblend.photometry.correlated_noise import (
     autocorrelation,
     correlated_errors,

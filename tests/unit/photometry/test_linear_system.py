@@ -5,8 +5,8 @@ import pytest
 from gaussians import gaussian, gaussian_field
 from unblend.core.errors import InputError
 from unblend.core.flags import Flag
-from unblend.core.nouns import Box, Template
 from unblend.core.statistics import noise_rms
+from unblend.core.types import Box, Template
 from unblend.photometry.linear_system import model_image, neighbours_removed, scatter_ratio, solve_fluxes
 from unblend.photometry.normal_matrix import LocalInverse
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from gaussians import gaussian, gaussian_field
 from unblend.core.errors import InputError
-from unblend.core.nouns import Box, Template
+from unblend.core.types import Box, Template
 from unblend.photometry.linear_system import model_image, solve_fluxes
 from unblend.photometry.monte_carlo import adopted_scale, monte_carlo, place_circles, pooled_ratio, realization_scatter
 

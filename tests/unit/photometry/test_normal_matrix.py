@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from unblend.core.errors import UnblendError
-from unblend.core.nouns import Box
+from unblend.core.types import Box
 from unblend.photometry.normal_matrix import (
     NormalEquations,
     overlapping_pairs,

@@ -20,7 +20,7 @@ def main():
 '''
 LINEAR = '''"""Linear."""
 
-from ..core.nouns import Box
+from ..core.types import Box
 
 
 def solve():
@@ -32,11 +32,11 @@ FILES = {
     "other.py": "def main():\n    from unblend.report import plots\n",
     "unblend/__init__.py": "",
     "unblend/photometry/linear.py": LINEAR,
-    "unblend/core/nouns.py": "class Box:\n    pass\n",
+    "unblend/core/types.py": "class Box:\n    pass\n",
     "unblend/report/plots.py": "def draw():\n    from ..core.units import scale\n    return scale\n",
     "unblend/core/units.py": "scale = 1\n",
     "unblend/io/__init__.py": "",
-    "unblend/io/tables.py": "from .files import write\nfrom ..core.nouns import Box\n",
+    "unblend/io/tables.py": "from .files import write\nfrom ..core.types import Box\n",
     "unblend/io/files.py": "write = 1\n",
 }
 
@@ -64,7 +64,7 @@ def base(tmp_path):
     [
         ("extract", FILES["extract.py"] + "\nx = 1\n", (True, False)),
         ("unblend__photometry__linear", LINEAR.replace("return Box", "return None"), (True, False)),
-        ("unblend__core__nouns", "class Box:\n    y0 = 0\n", (True, False)),
+        ("unblend__core__types", "class Box:\n    y0 = 0\n", (True, False)),
         ("unblend__io__files", "write = 2\n", (True, False)),
         ("unblend__core__units", "scale = 2\n", (False, True)),
         (

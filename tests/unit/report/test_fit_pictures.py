@@ -5,7 +5,7 @@ import io
 import numpy as np
 import pytest
 from PIL import Image
-from unblend.core.nouns import Box
+from unblend.core.types import Box
 from unblend.models.sersic import Sersic
 from unblend.report.fit_pictures import GAP, LEVELS, MARGIN, PANEL, GroupPicture, picture_png
 

@@ -5,7 +5,7 @@ import io
 import numpy as np
 from matplotlib.image import imread
 from page_pixels import from_levels
-from unblend.core.nouns import Box, Template
+from unblend.core.types import Box, Template
 from unblend.report import pixels
 from unblend.report.pixels import SOFTENING, STEP, UNKNOWN, ZERO, bin_factor, binned, levels, png, tile
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from unblend.core.nouns import Box
+from unblend.core.types import Box
 
 BOX = Box(2, 3, 6, 10)
 
