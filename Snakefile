@@ -25,10 +25,6 @@ include: "workflow/rules/catalogue.smk"
 include: "workflow/rules/report.smk"
 
 
-localrules:
-    all,
-
-
 rule all:
     """The catalogue, the report, and the products that a user may delete to have them made again."""
     default_target: True

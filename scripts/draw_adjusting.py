@@ -28,7 +28,7 @@ def main(results_dir: str, override_path: str, out_dir: str) -> None:
     field = FitField(Path(results_dir))
     group = next((name for name, g in field.groups.items() if source in g["members"]), None)
     if group is None or override is None:
-        raise InputError(f"{override_path}: no such source in {results_dir}, or nothing said.")
+        raise InputError(f"{override_path}: there is no such source in {results_dir}, or the file is empty.")
     data = field.less_neighbours(field.data(group, {}), group, {})
     pixels = group_pixels(data)
     models = {}

@@ -1,4 +1,4 @@
-"""The user's word on the segments: merges and manual sources."""
+"""Edit the segments as the user has drawn: merges and manual sources."""
 
 from __future__ import annotations
 

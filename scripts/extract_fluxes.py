@@ -27,13 +27,13 @@ def main(spec_path: str, results_dir: str, fluxes_path: str, weight_path: str, r
     spec, results = read_json(spec_path), Path(results_dir)
     data = load_band_data(spec, results)
     templates, _ = read_templates(results / "bands" / spec["band"] / "templates.npz")
-    settled = rescale_weights(
+    fit = rescale_weights(
         data.image, data.weight, templates, fwhm=data.fwhm, noise_origin=data.noise_origin, name=spec["band"]
     )
-    solution = settled.solution
-    noise = measure_noise(settled, templates, name=spec["band"])
+    solution = fit.solution
+    noise = measure_noise(fit, templates, name=spec["band"])
     models = load_models(results)
-    shape = shapes(spec, results, data, settled, templates, models)
+    shape = shapes(spec, results, data, fit, templates, models)
     table = columns(
         id=solution.ids,
         flux=solution.flux,
@@ -49,13 +49,13 @@ def main(spec_path: str, results_dir: str, fluxes_path: str, weight_path: str, r
         "BAND": spec["band"],
         "BACKGR": solution.background,
         "BACKGERR": noise.background_err,
-        "WSCALE": settled.scale,
-        "LEFTOUT": settled.masked_fraction,
-        "RMS": settled.rms,
+        "WSCALE": fit.scale,
+        "LEFTOUT": fit.masked_fraction,
+        "RMS": fit.rms,
         "LAG1": noise.lag_one,
     }
     write_table(fluxes_path, table, header=header, name="FLUXES")
-    write_image(weight_path, settled.weight, wcs=data.wcs, header={"BAND": spec["band"]})
+    write_image(weight_path, fit.weight, wcs=data.wcs, header={"BAND": spec["band"]})
     write_image(
         residual_path, np.where(data.mask, np.nan, solution.residual), wcs=data.wcs, header={"BAND": spec["band"]}
     )
@@ -68,11 +68,11 @@ def sampling_flag(folder: Path) -> int:
     return int(Flag.PSF_UNDERSAMPLED) if width < WELL_SAMPLED_FWHM else 0
 
 
-def shapes(spec: dict, results: Path, data: BandData, settled, templates: list, models: dict[int, Model]) -> np.ndarray:  # type: ignore[no-untyped-def]
+def shapes(spec: dict, results: Path, data: BandData, fit, templates: list, models: dict[int, Model]) -> np.ndarray:  # type: ignore[no-untyped-def]
     """Return the errors of the fluxes from the fitted shapes."""
     engine = TemplateEngine(data.wcs, data.image.shape, data.psf, adopted_shift(spec, results))
     table = read_table(results / "imfit" / "sersic.fits")
-    return all_shape_errors(engine, models, table, settled.solution, templates, settled.weight)
+    return all_shape_errors(engine, models, table, fit.solution, templates, fit.weight)
 
 
 if __name__ == "__main__":

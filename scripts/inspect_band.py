@@ -36,7 +36,8 @@ def main(spec_path: str, results_dir: str, removed_path: str, sim_path: str, bor
     spec, results = read_json(spec_path), Path(results_dir)
     folder, wcs = results / "bands" / spec["band"], read_wcs(spec["image"]["file"])
     image = read_array(spec["image"]["file"]) - read_array(str(folder / "background.fits"))
-    fluxes, background = read_table(folder / "fluxes.fits"), float(read_table_header(folder / "fluxes.fits")["BACKGR"])
+    fluxes = read_table(folder / "fluxes.fits")
+    background = float(read_table_header(folder / "fluxes.fits")["BACKGR"])  # type: ignore[arg-type]
     templates, _ = read_templates(folder / "templates.npz")
 
     target = nearest_source(fluxes["id"], results, spec["target"])

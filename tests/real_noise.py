@@ -1,4 +1,4 @@
-"""Fluxes of a finished run held against its own image: aperture photometry, the noise's correlation, a Monte Carlo.
+"""Fluxes of a finished run compared with its own image: aperture photometry, the noise's correlation, a Monte Carlo.
 
 Nothing is known of the truth here: an aperture, whose light the template says in full, is a second opinion on a flux.
 `PYTHONPATH=scripts python tests/real_noise.py RESULTS BAND`, from the folder of the run, prints what the tests of real
@@ -186,4 +186,4 @@ def main(results: str, name: str, pixel_arcsec: float = 0.2) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:3])
+    main(sys.argv[1], sys.argv[2])

@@ -11,6 +11,7 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -90,7 +91,7 @@ class Errors:
     light: float
 
 
-def wcs_of(grid: Grid):
+def wcs_of(grid: Grid) -> Any:
     """Return the TAN (or TAN-SIP) world coordinates of a grid; SKY lies `phase` off the middle pixel's centre."""
     from astropy.wcs import WCS, Sip
 
@@ -268,17 +269,18 @@ def model_of(source: Source) -> Model:
         return Model(np.array([[5.0]]), (0.0, 0.0), SKY, to_sky, 5.0, pixel_integrated=False)
     r_e = source.r_e / source.pixel
     half = stamp_half_size(source.n, r_e, 1 - source.q, source.pa - source.rotation)
-    shape = tuple(2 * h + 2 + (0 if source.even else 1) for h in half)
-    centre = tuple(h + 1 + o for h, o in zip(half, source.offset, strict=True))
+    odd = 0 if source.even else 1
+    shape = 2 * half[0] + 2 + odd, 2 * half[1] + 2 + odd
+    centre = half[0] + 1 + source.offset[0], half[1] + 1 + source.offset[1]
     data = draw_sersic(
         shape,
         centre,
         n=source.n,
         r_e=r_e,
         ell=1 - source.q,
-        pa=source.pa - source.rotation,  # type: ignore[arg-type]
+        pa=source.pa - source.rotation,
     )
-    return Model(3.0 * data, centre, SKY, to_sky, 3.0)  # type: ignore[arg-type]
+    return Model(3.0 * data, centre, SKY, to_sky, 3.0)
 
 
 def template_image(setup: Setup, psf: Psf, model: Model | None = None) -> np.ndarray:

@@ -9,6 +9,7 @@ import os
 import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import yaml
@@ -72,10 +73,16 @@ def bands(side_arcsec: float) -> tuple[BandSpec, BandSpec, BandSpec]:
 def scenarios() -> dict[str, Scenario]:
     """Return the scenarios by name; the one with a measured PSF only where its file is."""
     hst, ground, spitzer = bands(SMALL_ARCSEC)
-    smoothed = (replace(hst, noise_sigma_pixels=0.6), replace(ground, noise_sigma_pixels=0.7))
-    smoothed += (replace(spitzer, noise_sigma_pixels=0.6),)
-    turned = (replace(hst, rotation_deg=-20.0), replace(ground, rotation_deg=31.0))
-    turned += (replace(spitzer, rotation_deg=172.0, flipped=True, psf_oversampling=3, psf_shape=(123, 123)),)
+    smoothed = (
+        replace(hst, noise_sigma_pixels=0.6),
+        replace(ground, noise_sigma_pixels=0.7),
+        replace(spitzer, noise_sigma_pixels=0.6),
+    )
+    turned = (
+        replace(hst, rotation_deg=-20.0),
+        replace(ground, rotation_deg=31.0),
+        replace(spitzer, rotation_deg=172.0, flipped=True, psf_oversampling=3, psf_shape=(123, 123)),
+    )
     made = [
         Scenario("clean", "60 galaxies per square arcminute", 60.0, 60.0, bands(60.0)),
         Scenario("crowded", "400 galaxies per square arcminute", 400.0, 30.0, bands(30.0)),
@@ -147,7 +154,7 @@ def write_true_models(folder: Path, truth: np.ndarray) -> None:
     for row in truth:
         path = target / f"{row['id']}.fits"
         if not path.exists():
-            shape = {name: float(row[name]) for name in ("ra", "dec", "n", "r_e_arcsec", "q")}
+            shape: dict[str, Any] = {name: float(row[name]) for name in ("ra", "dec", "n", "r_e_arcsec", "q")}
             write_true_model(path, SimulatedSource(**shape, pa_deg=float(row["pa"])))
 
 

@@ -85,7 +85,7 @@ def rows_of(folder: Path, scenario: Scenario, seed: int, mode: str) -> np.ndarra
     matched = match(truth, catalogue, f"flux_{REFERENCE}")
     rows = np.flatnonzero(matched >= 0)
     found, true = catalogue[matched[rows]], truth[rows]
-    made = []
+    made: list[np.ndarray] = []
     for spec in scenario.bands:
         part = np.zeros(len(rows), dtype=ROW)
         extra = read_table(results / "bands" / spec.name / "fluxes.fits")
@@ -120,7 +120,7 @@ def redrawn(folder: Path, scenario: Scenario, seed: int, number: int) -> np.ndar
     truth = read_table(folder / "truth.fits")
     write_true_models(folder, truth)
     models = {int(i): read_model(folder / f"true_models/{i}.fits") for i in truth["id"]}
-    made = []
+    made: list[np.ndarray] = []
     for spec in scenario.bands:
         drawn, rng = np.load(folder / f"{spec.name}-light.npz"), np.random.default_rng([seed, len(made), number])
         psf = prepare_psf(read_array(str(folder / f"{spec.name}-psf.fits")), oversampling=float(spec.psf_oversampling))
@@ -130,7 +130,7 @@ def redrawn(folder: Path, scenario: Scenario, seed: int, number: int) -> np.ndar
         weight, part = drawn["rms"] ** -2.0, rows_of_truth(truth, scenario, seed, spec.name, width(psf, spec))
         for _ in range(number * (1 if spec.name == REFERENCE else 3)):
             image = drawn["light"] + drawn["rms"] * draw_correlated_noise(rng, spec.shape, spec.noise_sigma_pixels)
-            settled = rescale_weights(image, weight, templates, fwhm=seeing, claim="map", name=spec.name)
+            settled = rescale_weights(image, weight, templates, fwhm=seeing, noise_origin="map", name=spec.name)
             rows = part.copy()
             rows["flux"] = settled.solution.flux
             rows["err"] = rows["formal"] = measure_noise(settled, templates, name=spec.name).err
@@ -239,7 +239,7 @@ def in_bins(rows: np.ndarray, axis: str) -> list[tuple[str, np.ndarray]]:
 
 def shift_errors(folder: Path, scenario: Scenario, mode: str) -> list[dict]:
     """Return for each band whose shift was searched the error of the shift along X and Y, in its pixels."""
-    made = []
+    made: list[dict] = []
     for spec in scenario.bands:
         if spec.name == REFERENCE:
             continue

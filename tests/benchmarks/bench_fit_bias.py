@@ -129,7 +129,9 @@ def bias_table(draws: int, seed: int) -> dict[tuple[float, float], list[Outcome]
 def faint_table(count: int, seed: int) -> None:
     """Print flux and pulls of galaxies of S/N 8 … 20 in their segments, n 0.5 … 4."""
     rng = np.random.default_rng(seed)
-    ratios, pulls, fixed = [], [], []
+    ratios: list[float] = []
+    pulls: list[float] = []
+    fixed: list[bool] = []
     while len(ratios) < count:
         n, r_e = np.exp(rng.uniform(np.log([0.5, 1.2]), np.log([4.0, 5.0])))
         place, shape = 25 + rng.uniform(-0.5, 0.5, 2), (rng.uniform(0, 0.75), rng.uniform(0, 180))

@@ -1,4 +1,4 @@
-"""What the user's word on single sources re-runs: overrides, own models, deleted models."""
+"""What an edit of single sources re-runs: overrides, custom models, deleted models."""
 
 from __future__ import annotations
 
@@ -67,17 +67,17 @@ def test_a_best_fit_of_a_group_is_an_override_of_its_sources(field: Field) -> No
 
 def test_own_model_added_and_removed(field: Field) -> None:
     """The user's model is made from ours: it is used as it is, and ours is back once it is gone."""
-    ours, theirs = field / "results/imfit/models/9.fits", field / "custom_models/9.fits"
-    drawn = ours.read_bytes()
-    theirs.parent.mkdir()
-    shutil.copyfile(ours, theirs)
-    with fits.open(theirs, mode="update") as hdus:
+    rendered, custom = field / "results/imfit/models/9.fits", field / "custom_models/9.fits"
+    drawn = rendered.read_bytes()
+    custom.parent.mkdir()
+    shutil.copyfile(rendered, custom)
+    with fits.open(custom, mode="update") as hdus:
         hdus[0].data *= np.linspace(0.9, 1.1, hdus[0].data.shape[1], dtype=hdus[0].data.dtype)
     field.redo({"custom 9"} | draws_of(9) | behind_models())
-    assert ours.read_bytes() == theirs.read_bytes()
-    theirs.unlink()
+    assert rendered.read_bytes() == custom.read_bytes()
+    custom.unlink()
     field.redo(fits_of(9) | renders_of(9) | draws_of(9) | behind_models())
-    assert ours.read_bytes() == drawn
+    assert rendered.read_bytes() == drawn
 
 
 def test_a_deleted_model_is_drawn_again_and_nothing_else(field: Field) -> None:

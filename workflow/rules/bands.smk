@@ -42,7 +42,7 @@ rule mask_band:
         mem_mb=1000,
         runtime=10,
     shell:
-        "python {SCRIPTS:q}/mask_band.py --log {log:q}"
+        'python "$UNBLEND_SCRIPTS"/mask_band.py --log {log:q}'
         " --spec {input.spec:q} --mask {output.mask:q} --regions {output.regions:q}"
 
 
@@ -64,7 +64,7 @@ rule prepare_psf:
         mem_mb=1000,
         runtime=10,
     shell:
-        "python {SCRIPTS:q}/prepare_psf.py --log {log:q} --spec {input.spec:q} --psf {output.psf:q}"
+        'python "$UNBLEND_SCRIPTS"/prepare_psf.py --log {log:q} --spec {input.spec:q} --psf {output.psf:q}'
 
 
 rule subtract_background:
@@ -88,7 +88,7 @@ rule subtract_background:
         mem_mb=2000,
         runtime=30,
     shell:
-        "python {SCRIPTS:q}/subtract_background.py --log {log:q}"
+        'python "$UNBLEND_SCRIPTS"/subtract_background.py --log {log:q}'
         " --spec {input.spec:q} --background {output.background:q}"
         " --mask {input.mask:q} --psf {input.psf:q} --segments {input.segments:q}"
 
@@ -119,8 +119,10 @@ rule measure_shift:
     resources:
         mem_mb=4000,
         runtime=60,
+    params:
+        results=str(R),
     shell:
-        "python {SCRIPTS:q}/measure_shift.py --log {log:q} --spec {input.spec:q} --results {R:q}"
+        'python "$UNBLEND_SCRIPTS"/measure_shift.py --log {log:q} --spec {input.spec:q} --results {params.results:q}'
         " --shift {output.shift:q} --residual {output.residual:q}"
 
 
@@ -144,6 +146,8 @@ rule make_templates:
     resources:
         mem_mb=4000,
         runtime=60,
+    params:
+        results=str(R),
     shell:
-        "python {SCRIPTS:q}/make_templates.py --log {log:q}"
-        " --spec {input.spec:q} --results {R:q} --templates {output.templates:q}"
+        'python "$UNBLEND_SCRIPTS"/make_templates.py --log {log:q}'
+        " --spec {input.spec:q} --results {params.results:q} --templates {output.templates:q}"

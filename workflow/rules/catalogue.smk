@@ -42,6 +42,8 @@ rule write_catalogue:
     resources:
         mem_mb=1000,
         runtime=10,
+    params:
+        results=str(R),
     shell:
-        "python {SCRIPTS:q}/write_catalogue.py --log {log:q} --spec {input.spec:q} --results {R:q}"
+        'python "$UNBLEND_SCRIPTS"/write_catalogue.py --log {log:q} --spec {input.spec:q} --results {params.results:q}'
         " --fits {output.fits:q} --ecsv {output.ecsv:q} --fast {output.fast:q} --eazy {output.eazy:q}"

@@ -5,7 +5,9 @@ import re
 import sys
 from pathlib import Path
 
-SCRIPTS = Path(workflow.basedir) / "scripts"
+# The folder of this file, also where another workflow uses this one as a module.
+HERE = Path(workflow.current_basedir.get_path_or_uri(secret_free=False))
+SCRIPTS = HERE.parents[1] / "scripts"
 sys.path.insert(0, str(SCRIPTS))
 # Jobs use the Python that runs Snakemake, whether or not its environment is activated.
 os.environ.update(
@@ -14,6 +16,7 @@ os.environ.update(
 
 from snakemake.exceptions import WorkflowError
 from unblend.core.errors import UnblendError
+from unblend.io.images import split_extension
 from unblend.plan.checks import load_field
 from unblend.plan.config_text import check_text
 from unblend.plan.example import example_is_missing
@@ -34,7 +37,12 @@ except UnblendError as error:
     raise WorkflowError(str(error))
 R = Path(CONFIG.results_dir)
 BANDS = list(CONFIG.bands)
-os.environ.update(UNBLEND_WORK_LOG=str((R / "logs/work.jsonl").absolute()))
+# In the environment and not in the commands: a moved program re-runs nothing, and a workflow that uses this one as a
+# module does not know our variables.
+os.environ.update(
+    UNBLEND_SCRIPTS=str(SCRIPTS),
+    UNBLEND_WORK_LOG=str((R / "logs/work.jsonl").absolute()),
+)
 ENVIRONMENT = "../../envs/unblend.yaml"
 EXAMPLE_IS_MISSING = example_is_missing(CONFIG)
 
@@ -77,7 +85,7 @@ def band_image(wildcards):
     """Return the image of the user, whose time Snakemake must ignore, or the cutout that the workflow makes."""
     wait_for_example()
     band = CONFIG.bands[wildcards.band]
-    image = JOBS.inputs.image(band).split("[")[0]
+    image = split_extension(JOBS.inputs.image(band))[0]
     return ancient(image) if band.mosaic is None else image
 
 

@@ -1,7 +1,7 @@
 def mosaic_file(wildcards):
     """Return the mosaic if it is a local file; Snakemake does not need to know a URL."""
     name = CONFIG.bands[wildcards.band].mosaic
-    return [] if "://" in name else ancient(JOBS.inputs.path(name).split("[")[0])
+    return [] if "://" in name else ancient(split_extension(JOBS.inputs.path(name))[0])
 
 
 rule cut_mosaic:
@@ -23,5 +23,5 @@ rule cut_mosaic:
         mem_mb=2000,
         runtime=30,
     shell:
-        "python {SCRIPTS:q}/cut_mosaic.py --log {log:q}"
+        'python "$UNBLEND_SCRIPTS"/cut_mosaic.py --log {log:q}'
         " --spec {input.spec:q} --image {output.image:q} --weight {output.weight:q}"

@@ -33,7 +33,7 @@ rule detect_sources:
         mem_mb=4000,
         runtime=30,
     shell:
-        "python {SCRIPTS:q}/detect_sources.py --log {log:q}"
+        'python "$UNBLEND_SCRIPTS"/detect_sources.py --log {log:q}'
         " --spec {input.spec:q} --stack {output.stack:q} --error {output.error:q}"
         " --snr {output.snr:q} --segments {output.segments:q} --catalogue {output.catalogue:q}"
 
@@ -60,7 +60,7 @@ rule edit_segments:
         mem_mb=2000,
         runtime=10,
     shell:
-        "python {SCRIPTS:q}/edit_segments.py --log {log:q} --spec {input.spec:q}"
+        'python "$UNBLEND_SCRIPTS"/edit_segments.py --log {log:q} --spec {input.spec:q}'
         " --automatic-segments {input.segments:q} --automatic-catalogue {input.catalogue:q}"
         " --segments {output.segments:q} --catalogue {output.catalogue:q} --regions {output.regions:q}"
 
@@ -82,7 +82,7 @@ rule prepare_fit_psf:
         mem_mb=1000,
         runtime=10,
     shell:
-        "python {SCRIPTS:q}/prepare_fit_psf.py --log {log:q}"
+        'python "$UNBLEND_SCRIPTS"/prepare_fit_psf.py --log {log:q}'
         " --spec {input.spec:q} --psf {output.psf:q}"
 
 
@@ -110,7 +110,7 @@ checkpoint group_sources:
         mem_mb=2000,
         runtime=10,
     shell:
-        "python {SCRIPTS:q}/group_sources.py --log {log:q}"
+        'python "$UNBLEND_SCRIPTS"/group_sources.py --log {log:q}'
         " --spec {input.spec:q} --stack {input.stack:q} --error {input.error:q}"
         " --segments {input.segments:q} --catalogue {input.catalogue:q} --psf {input.psf:q}"
         " --groups {output.groups:q} --mask {output.mask:q} --regions {output.regions:q}"

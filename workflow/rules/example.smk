@@ -18,5 +18,5 @@ if EXAMPLE_IS_MISSING:
             folder=CONFIG.data_dir,
             seed=CONFIG.example_seed,
         shell:
-            "python {SCRIPTS:q}/make_example_field.py --log {log:q}"
+            'python "$UNBLEND_SCRIPTS"/make_example_field.py --log {log:q}'
             " --out {params.folder:q} --seed {params.seed:q} --truth {output.truth:q}"

@@ -24,8 +24,10 @@ rule extract_fluxes:
     resources:
         mem_mb=4000,
         runtime=60,
+    params:
+        results=str(R),
     shell:
-        "python {SCRIPTS:q}/extract_fluxes.py --log {log:q} --spec {input.spec:q} --results {R:q}"
+        'python "$UNBLEND_SCRIPTS"/extract_fluxes.py --log {log:q} --spec {input.spec:q} --results {params.results:q}'
         " --fluxes {output.fluxes:q} --weight {output.weight:q} --residual {output.residual:q}"
 
 
@@ -56,8 +58,10 @@ rule run_monte_carlo:
     resources:
         mem_mb=4000,
         runtime=60,
+    params:
+        results=str(R),
     shell:
-        "python {SCRIPTS:q}/run_monte_carlo.py --log {log:q} --spec {input.spec:q} --results {R:q}"
+        'python "$UNBLEND_SCRIPTS"/run_monte_carlo.py --log {log:q} --spec {input.spec:q} --results {params.results:q}'
         " --realizations {output.realizations:q} --regions {output.regions:q}"
 
 
@@ -90,7 +94,9 @@ rule inspect_band:
     resources:
         mem_mb=2000,
         runtime=20,
+    params:
+        results=str(R),
     shell:
-        "python {SCRIPTS:q}/inspect_band.py --log {log:q}"
-        " --spec {input.spec:q} --results {R:q} --removed {output.removed:q}"
+        'python "$UNBLEND_SCRIPTS"/inspect_band.py --log {log:q}'
+        " --spec {input.spec:q} --results {params.results:q} --removed {output.removed:q}"
         " --sim {output.sim:q} --border {output.border:q} --bad {output.bad:q}"

@@ -47,10 +47,12 @@ rule fit_first_pass:
     resources:
         mem_mb=2000,
         runtime=120,
+    params:
+        results=str(R),
     shell:
         "OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1"
-        " python {SCRIPTS:q}/fit_first_pass.py --log {log:q}"
-        " --spec {input.spec:q} --results {R:q} --done {output.done:q} --workers {threads}"
+        ' python "$UNBLEND_SCRIPTS"/fit_first_pass.py --log {log:q}'
+        " --spec {input.spec:q} --results {params.results:q} --done {output.done:q} --workers {threads}"
 
 
 rule fit_second_pass:
@@ -71,10 +73,12 @@ rule fit_second_pass:
     resources:
         mem_mb=2000,
         runtime=120,
+    params:
+        results=str(R),
     shell:
         "OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1"
-        " python {SCRIPTS:q}/fit_second_pass.py --log {log:q}"
-        " --spec {input.spec:q} --results {R:q} --done {output.done:q} --workers {threads}"
+        ' python "$UNBLEND_SCRIPTS"/fit_second_pass.py --log {log:q}'
+        " --spec {input.spec:q} --results {params.results:q} --done {output.done:q} --workers {threads}"
 
 
 checkpoint collect_models:
@@ -97,9 +101,11 @@ checkpoint collect_models:
     resources:
         mem_mb=1000,
         runtime=10,
+    params:
+        results=str(R),
     shell:
-        "python {SCRIPTS:q}/collect_models.py --log {log:q}"
-        " --spec {input.spec:q} --results {R:q} --models {output.models:q} --table {output.table:q}"
+        'python "$UNBLEND_SCRIPTS"/collect_models.py --log {log:q}'
+        " --spec {input.spec:q} --results {params.results:q} --models {output.models:q} --table {output.table:q}"
 
 
 # Every rule after the models has this as a direct input, so that Snakemake compares contents and not whether a job ran:
@@ -134,10 +140,12 @@ rule subtract_models:
     resources:
         mem_mb=2000,
         runtime=30,
+    params:
+        results=str(R),
     shell:
-        "python {SCRIPTS:q}/subtract_models.py --log {log:q}"
+        'python "$UNBLEND_SCRIPTS"/subtract_models.py --log {log:q}'
         " --spec {input.spec:q} --models {input.models[0]:q} --stack {input.stack:q} --error {input.error:q}"
-        " --segments {input.segments:q} --mask {input.mask:q} --psf {input.psf:q} --results {R:q}"
+        " --segments {input.segments:q} --mask {input.mask:q} --psf {input.psf:q} --results {params.results:q}"
         " --residual {output.residual:q} --model {output.model:q}"
 
 
@@ -162,6 +170,8 @@ rule draw_fits:
     resources:
         mem_mb=2000,
         runtime=30,
+    params:
+        results=str(R),
     shell:
-        "python {SCRIPTS:q}/draw_fits.py --log {log:q}"
-        " --spec {input.spec:q} --results {R:q} --sheet {output.sheet:q}"
+        'python "$UNBLEND_SCRIPTS"/draw_fits.py --log {log:q}'
+        " --spec {input.spec:q} --results {params.results:q} --sheet {output.sheet:q}"

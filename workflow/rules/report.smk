@@ -42,6 +42,8 @@ rule write_report:
     resources:
         mem_mb=3000,
         runtime=20,
+    params:
+        results=str(R),
     shell:
-        "python {SCRIPTS:q}/write_report.py --log {log:q}"
-        " --spec {input.spec:q} --results {R:q} --page {output.page:q}"
+        'python "$UNBLEND_SCRIPTS"/write_report.py --log {log:q}'
+        " --spec {input.spec:q} --results {params.results:q} --page {output.page:q}"

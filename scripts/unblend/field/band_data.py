@@ -54,7 +54,7 @@ class BandData:
 
 
 def load_band_data(spec: Mapping[str, Any], results: Path, *, final_weights: bool = False) -> BandData:
-    """Return the band that a job spec describes, on request with the weights that the extraction has settled."""
+    """Return the band that a job spec describes, on request with the final weights of the extraction."""
     folder = results / "bands" / spec["band"]
     image = read_array(spec["image"]["file"])
     image -= read_array(str(folder / "background.fits"))

@@ -20,7 +20,7 @@ FIT_SCRIPT = """#!/bin/sh
 cd "$(dirname "$0")" || exit 1
 imfit {top}img.fits --config {config} --noise {top}error.fits --mask {mask} --psf {top}psf.fits \\
     --save-params {best} --save-residual {residual} --ftol 1e-6 || exit 1
-# imfit keeps no comments: where the cutout lies is said again, so that the result can be an override
+# imfit keeps no comments: the position of the cutout is written again, so that the result can be an override
 {{ echo '# {place}'; cat {best}; }} > {best}.new && mv {best}.new {best}
 """
 

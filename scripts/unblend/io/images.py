@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +14,7 @@ import numpy as np
 from ..core import coordinates
 from ..core.errors import InputError
 from ..core.types import Box
-from .files import atomic_path
+from .fits_files import new_fits, open_fits
 
 if TYPE_CHECKING:
     from astropy.wcs import WCS
@@ -69,16 +69,14 @@ def _opened(name: str) -> Iterator[fitsio.FITS]:
     path, _ = split_extension(name)
     if not Path(path).exists():
         raise InputError(f"{path} does not exist; expected a FITS file. Correct its name in config.yaml.")
-    try:
-        fits = fitsio.FITS(path, "r")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(
-            f"{path} cannot be read as FITS: {_first_line(error)}. Give an image in FITS format."
-        ) from error
-    try:
+    with ExitStack() as stack:
+        try:
+            fits = stack.enter_context(open_fits(path))
+        except (OSError, UnicodeDecodeError) as error:
+            raise InputError(
+                f"{path} cannot be read as FITS: {_first_line(error)}. Give an image in FITS format."
+            ) from error
         yield fits
-    finally:
-        fits.close()
 
 
 def _first_line(error: Exception) -> str:
@@ -252,7 +250,7 @@ def write_image(
     elif np.issubdtype(data.dtype, np.floating):
         data = data.astype(np.float32)
     cards = {**(wcs_header(wcs) if wcs is not None else {}), **(header or {})}
-    with atomic_path(path) as temporary, fitsio.FITS(str(temporary), "rw", clobber=True) as fits:
+    with new_fits(path) as fits:
         fits.write(np.ascontiguousarray(data), header=header_records(cards))
 
 

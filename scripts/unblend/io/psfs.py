@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-import fitsio
 import numpy as np
 
 from ..core.types import Psf
-from .files import atomic_path
+from .fits_files import new_fits
 from .images import header_records, read_image
 
 
@@ -44,5 +43,5 @@ def write_psf(path: str | Path, psf: Psf, header: Mapping[str, object] | None = 
         "ORIGSUM": psf.original_sum,
         **(header or {}),
     }
-    with atomic_path(path) as temporary, fitsio.FITS(str(temporary), "rw", clobber=True) as fits:
+    with new_fits(path) as fits:
         fits.write(np.ascontiguousarray(psf.data, dtype=np.float64), header=header_records(cards))

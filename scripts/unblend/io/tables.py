@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-import fitsio
 import numpy as np
 
 from ..core.errors import InputError
-from .files import atomic_path
+from .fits_files import new_fits, open_fits
 
 
 def write_table(
@@ -35,7 +34,7 @@ def write_table(
     """
     column_units = [(units or {}).get(column, "") for column in table.dtype.names or ()]
     records = [{"name": key, "value": value} for key, value in (header or {}).items() if value is not None]
-    with atomic_path(path) as temporary, fitsio.FITS(str(temporary), "rw", clobber=True) as fits:
+    with new_fits(path) as fits:
         fits.write(table, extname=name, units=column_units, header=records)
 
 
@@ -50,7 +49,7 @@ def read_table(path: str | Path) -> np.ndarray:
     if not Path(path).exists():
         raise InputError(f"{path} does not exist; expected a FITS table.")
     try:
-        with fitsio.FITS(str(path), "r") as fits:
+        with open_fits(path) as fits:
             if len(fits) < 2 or not hasattr(fits[1], "get_rec_dtype"):
                 raise InputError(f"{path} has no table in its first extension; expected a FITS table.")
             table = fits[1].read()
@@ -64,7 +63,7 @@ def read_table(path: str | Path) -> np.ndarray:
 
 def read_table_header(path: str | Path) -> dict[str, object]:
     """Return the header of the first table of a FITS file."""
-    with fitsio.FITS(str(path), "r") as fits:
+    with open_fits(path) as fits:
         return {r["name"]: r["value"] for r in fits[1].read_header().records() if r["name"]}
 
 

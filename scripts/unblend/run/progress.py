@@ -72,29 +72,29 @@ def time_left(done: int, total: int, seconds: float, least: int = 1) -> float | 
 
 def status(state: RunState) -> str:
     """Return the line that a person wants to see: fits, bands, warnings, what has failed."""
-    said = []
+    parts = []
     if state.fits_total:
         words = f"fits {state.fits_done} of {state.fits_total}"
         left = time_left(state.fits_done, state.fits_total, state.fits_s, LEAST_FITS)
-        said.append(words + (f", about {duration(left)} left" if left is not None else "") + _troubles(state))
+        parts.append(words + (f", about {duration(left)} left" if left is not None else "") + _troubles(state))
     if state.bands_total:
         left = time_left(state.bands_done, state.bands_total, state.bands_s)
         words = f"bands {state.bands_done} of {state.bands_total}"
-        said.append(words + (f", about {duration(left)} left" if left is not None else ""))
+        parts.append(words + (f", about {duration(left)} left" if left is not None else ""))
     if state.jobs_total and state.fits_done >= state.fits_total:
-        said.append(f"jobs {state.jobs_done} of {state.jobs_total}")
+        parts.append(f"jobs {state.jobs_done} of {state.jobs_total}")
     if state.warnings:
-        said.append(count(state.warnings, "warning"))
+        parts.append(count(state.warnings, "warning"))
     if state.failed:
-        said.append(f"{count(len(state.failed), 'job')} failed")
-    return "; ".join(said)
+        parts.append(f"{count(len(state.failed), 'job')} failed")
+    return "; ".join(parts)
 
 
 def _troubles(state: RunState) -> str:
     """Return what was retried and replaced, in brackets."""
     pairs = ((state.retried, "retried"), (state.replaced, "replaced"))
-    said = ", ".join(f"{number} {word}" for number, word in pairs if number)
-    return f" ({said})" if said else ""
+    listed = ", ".join(f"{number} {word}" for number, word in pairs if number)
+    return f" ({listed})" if listed else ""
 
 
 def count(number: int, noun: str) -> str:
@@ -103,7 +103,7 @@ def count(number: int, noun: str) -> str:
 
 
 def flag_counts(flags: Sequence[int]) -> str:
-    """Return how many fits were retried, replaced, out of time, on a bound: only what there is."""
+    """Return how many fits were retried, replaced, out of time, on a bound; zeros are left out."""
     kinds = {
         "retried": Flag.FIT_RETRIED,
         "replaced": Flag.FIT_REPLACED,
@@ -132,4 +132,7 @@ def stopping(seconds: float, failed: Sequence[str]) -> list[str]:
     """Return what stands at the end of a run that stopped: the jobs that failed, with their logs, and what to do."""
     lines = [f"Stopped after {duration(seconds)}{': ' + count(len(failed), 'job') + ' failed' if failed else ''}."]
     lines += [f"  {job}" for job in failed]
-    return [*lines, "What was finished is kept: " + ("mend the cause and run again." if failed else "run again.")]
+    return [
+        *lines,
+        "Finished work is kept. " + ("Fix the cause and run again." if failed else "Run again to continue."),
+    ]

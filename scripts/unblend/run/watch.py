@@ -1,4 +1,4 @@
-"""What a run prints: how far it is, instead of a header for every job. The records are those of Snakemake's logger."""
+"""What a run prints: its progress instead of a header for every job. The records are those of Snakemake's logger."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ BEAT_S, LINE_S, WRITE_S = 0.5, 10.0, 2.0
 """Seconds between looks, between lines where there is no terminal, and between writes of the run file."""
 SCROLL = {"job_info", "job_started", "job_finished", "job_error", "progress", "shellcmd", "run_info", "resources_info",
           "workflow_started", "group_info"}  # fmt: skip
-"""Events of Snakemake's logger that a person does not miss; the file in .snakemake/log has them all."""
+"""Events of Snakemake's logger that are not shown; the file in .snakemake/log has them all."""
 NOISE = re.compile(
     r"Building DAG of jobs|Using shell: |Conda environments: ignored|Singularity containers: ignored|Elapsed time: |"
     r"Select jobs to execute|DAG of jobs will be updated|Updating checkpoint dependencies|Group jobs: inactive|"
@@ -33,7 +33,7 @@ NOISE = re.compile(
 )
 UP_TO_DATE, INTERRUPTED = "Nothing to be done", "Terminating processes on user request"
 JOB_ENDED = re.compile(r"(?s)RuleException.*CalledProcessError.*returned non-zero exit status 1\.\s*$")
-"""What Snakemake says besides of a job that has said its own sentence; one that was killed is not among these."""
+"""What Snakemake adds about a failed job that has printed its own sentence; killed jobs are not among these."""
 FIT_RULES = ("fit_first_pass", "fit_second_pass")
 LAST_OF_BAND = "run_monte_carlo"
 
@@ -64,7 +64,7 @@ class RunWatch(logging.Handler):
     # Attaching ---------------------------------------------------------------------------------------------------
 
     def attach(self, logger: logging.Logger) -> None:
-        """Take the place of Snakemake's scroll, unless a plan or more detail (-p, --verbose, --quiet) was asked for."""
+        """Replace Snakemake's output, unless a dry run or another output (-p, --verbose, --quiet) was requested."""
         own = next((h for h in logger.handlers if h.name == "DefaultStreamHandler"), None)
         asked = next((f for f in own.filters if hasattr(f, "dryrun")), None) if own else None
         if own is None or asked is None or asked.dryrun:
@@ -90,10 +90,10 @@ class RunWatch(logging.Handler):
             self._wipe()
         return True
 
-    # What Snakemake says -----------------------------------------------------------------------------------------
+    # Records of Snakemake -----------------------------------------------------------------------------------------
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Note what a record says; a record that cannot be understood gives the terminal back to Snakemake."""
+        """Note a record; if it cannot be understood, the terminal is given back to Snakemake."""
         try:
             with self._guard:
                 self._note(record)
@@ -102,18 +102,18 @@ class RunWatch(logging.Handler):
 
     def _note(self, record: logging.LogRecord) -> None:
         event = str(getattr(record, "event", None))
-        said: Any = record
+        noted: Any = record
         if event == "run_info":
-            self.state.bands_total = said.stats.get(LAST_OF_BAND, 0)
+            self.state.bands_total = noted.stats.get(LAST_OF_BAND, 0)
         elif event == "progress":
-            self.state.jobs_done, self.state.jobs_total = said.done, said.total
+            self.state.jobs_done, self.state.jobs_total = noted.done, noted.total
         elif event == "job_info":
-            self._running[said.jobid] = record
-            self._job_begins(said.rule_name)
+            self._running[noted.jobid] = record
+            self._job_begins(noted.rule_name)
         elif event == "job_finished":
-            self._job_ends(self._running.pop(said.job_id, None))
+            self._job_ends(self._running.pop(noted.job_id, None))
         elif event == "job_error":
-            self._job_fails(said)
+            self._job_fails(noted)
         elif str(record.msg).startswith(INTERRUPTED):
             self._interrupted = True
         elif str(record.msg).startswith(UP_TO_DATE) and self.hides:
@@ -145,19 +145,19 @@ class RunWatch(logging.Handler):
             self.state.bands_done += 1
             self.say(f"{job.wildcards['band']} done ({self.state.bands_done} of {self.state.bands_total} bands)")
 
-    def _job_fails(self, said: Any) -> None:
-        known: Any = self._running.pop(said.jobid, None)
+    def _job_fails(self, failed: Any) -> None:
+        known: Any = self._running.pop(failed.jobid, None)
         if self._interrupted:
             return
         wildcards = " ".join(f"{name} {value}" for name, value in known.wildcards.items()) if known else ""
-        where = f"see {', '.join(said.log)}" if said.log else "no log"
-        self.state.failed.append(f"{' '.join([said.rule_name, wildcards]).strip()}: {where}")
+        where = f"see {', '.join(failed.log)}" if failed.log else "no log"
+        self.state.failed.append(f"{' '.join([failed.rule_name, wildcards]).strip()}: {where}")
         self.say(f"failed: {self.state.failed[-1]}")
 
     # The run -----------------------------------------------------------------------------------------------------
 
     def begin(self) -> None:
-        """Start to follow the work log; a process that runs one job for another Snakemake has nothing to follow."""
+        """Start to follow the work log, except in a process that runs one job for another Snakemake process."""
         if not self._attached:
             return
         self._began = self._printed = time.monotonic()
@@ -166,7 +166,7 @@ class RunWatch(logging.Handler):
         self._beat.start()
 
     def end(self, *, failed: bool = False) -> None:
-        """Print what was done and where it is."""
+        """Print the results of the run and where they are."""
         if not self._began:
             return
         self._over.set()
@@ -186,7 +186,7 @@ class RunWatch(logging.Handler):
             self._print(text)
 
     def _rows(self) -> dict[str, str]:
-        """Return where to look; an unreadable product must not spoil the end of a run."""
+        """Return the products to look at; an unreadable one must not spoil the end of a run."""
         try:
             return list_results(self.results)
         except (UnblendError, OSError, ValueError):
@@ -234,7 +234,7 @@ class RunWatch(logging.Handler):
         self.stream.flush()
 
     def _follow(self) -> None:
-        """Count what the work log has got since the last look; a line that is not yet whole is left for the next."""
+        """Count the new lines of the work log; a line that is not complete yet is left for the next time."""
         now = time.monotonic()
         self.state.fits_s = now - self._fits_began if self._fits_began else 0.0
         self.state.bands_s = now - self._bands_began if self._bands_began else 0.0

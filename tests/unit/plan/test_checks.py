@@ -155,7 +155,7 @@ def test_regions_and_overrides_that_cannot_be_read(data):
     (data / "overrides" / "7.dat").write_text("n four\n")
     lines = mistakes()
     assert len(lines) == 2 and "det_manual.reg" in lines[0] and "line 2" in lines[0] and "7.dat" in lines[1]
-    # mended: the field is good at once
+    # corrected: the field is good at once
     (data / "det_manual.reg").write_text('fk5\ncircle(53.0,-27.8,1")\n')
     (data / "overrides" / "7.dat").write_text("n 4\n")
     load()

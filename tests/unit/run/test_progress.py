@@ -63,5 +63,5 @@ def test_the_end_of_a_run():
     ]
     said = stopping(3.0, ["fit_first_pass batch 1: see a.log"])
     assert said[:2] == ["Stopped after 3 s: 1 job failed.", "  fit_first_pass batch 1: see a.log"]
-    assert stopping(3.0, []) == ["Stopped after 3 s.", "What was finished is kept: run again."]
+    assert stopping(3.0, []) == ["Stopped after 3 s.", "Finished work is kept. Run again to continue."]
     assert count(2, "job") == "2 jobs"

@@ -172,7 +172,7 @@ def test_a_job_that_fails_is_named_with_its_log(scene):
     s.watch.end(failed=True)
     lines = s.shown.getvalue().splitlines()
     assert lines[0].endswith("failed: mask_band band k: see results/logs/mask_band/k.log")
-    assert "1 job failed." in lines[1] and lines[-1].startswith("What was finished is kept")
+    assert "1 job failed." in lines[1] and lines[-1] == "Finished work is kept. Fix the cause and run again."
     assert read_json(s.jobs.results / "logs/run.json")["state"] == "failed"
 
 
@@ -193,7 +193,7 @@ def test_jobs_that_the_user_has_interrupted_have_not_failed(scene):
     s.watch.end(failed=True)
     lines = s.shown.getvalue().splitlines()
     assert lines[0].startswith("Terminating") and lines[1].startswith("Stopped after ")
-    assert lines[2] == "What was finished is kept: run again."
+    assert lines[2] == "Finished work is kept. Run again to continue."
 
 
 def test_nothing_to_do_says_where_the_results_are(scene, jobs):

@@ -1,12 +1,12 @@
-"""What scripts compute themselves."""
+"""Which sources can be references of a shift search."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
-from measure_shift import radius_arcsec
 from unblend.core.flags import Flag
 from unblend.core.types import Model
+from unblend.field.shift_measurement import reference_radius_arcsec
 
 
 def test_a_users_model_has_a_radius_and_can_be_a_reference():
@@ -15,10 +15,10 @@ def test_a_users_model_has_a_radius_and_can_be_a_reference():
     model = Model(gauss, (50.0, 50.0), (150.0, 2.0), 0.02 * np.eye(2), gauss.sum())
     row = np.array([(int(Flag.CUSTOM_MODEL), np.nan)], dtype=[("flag", "i4"), ("r_e_arcsec", "f8")])
     # half the light of a Gaussian lies within 1.1774 sigma; half a pixel is what the count of pixels allows
-    assert radius_arcsec(row[0], model) == pytest.approx(0.235, abs=0.01)
+    assert reference_radius_arcsec(row[0], model) == pytest.approx(0.235, abs=0.01)
     point = Model(np.ones((1, 1)), (0.0, 0.0), (150.0, 2.0), 0.02 * np.eye(2), 1.0)
-    assert np.isnan(radius_arcsec(row[0], point))
+    assert np.isnan(reference_radius_arcsec(row[0], point))
     row["flag"], row["r_e_arcsec"] = 0, 0.4
-    assert radius_arcsec(row[0], model) == pytest.approx(0.4)
+    assert reference_radius_arcsec(row[0], model) == pytest.approx(0.4)
     row["flag"] = int(Flag.POINT_SOURCE)
-    assert np.isnan(radius_arcsec(row[0], model))
+    assert np.isnan(reference_radius_arcsec(row[0], model))

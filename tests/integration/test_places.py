@@ -1,0 +1,48 @@
+"""Folders with any name, and the workflow as a module of another one."""
+
+from __future__ import annotations
+
+import subprocess
+
+import pytest
+from harness import ROOT, SNAKEMAKE, Field, copy_program, environment
+from smallfield import write
+
+pytestmark = pytest.mark.integration
+
+MODULE = """
+configfile: "config.yaml"
+
+module unblend:
+    snakefile: {snakefile!r}
+    config: config
+
+use rule * from unblend as unblend_*
+
+rule count_sources:
+    input: "results/catalogue.fits"
+    output: "number.txt"
+    shell: "wc -c {{input}} > {{output}}"
+"""
+
+
+def test_folders_with_any_name(warm_field: Field, tmp_path) -> None:
+    """Nothing in a folder's name breaks a command or runs another."""
+    field = Field(tmp_path / "it's a {b} (1) ü[1] $(touch PWNED)")
+    write(field.folder)
+    copy_program(field.folder)
+    field.edit_config(lambda c: c.update(results_dir="my 'results' (1) ü[1] `touch PWNED`"))
+    done = subprocess.run([*field.command], env=environment(), capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    results = field / "my 'results' (1) ü[1] `touch PWNED`"
+    assert (results / "catalogue.ecsv").read_bytes() == (warm_field / "results/catalogue.ecsv").read_bytes()
+    assert not list(tmp_path.rglob("PWNED"))
+
+
+def test_another_workflow_uses_this_one_as_a_module(tmp_path) -> None:
+    write(tmp_path)
+    (tmp_path / "Snakefile").write_text(MODULE.format(snakefile=str(ROOT / "Snakefile")))
+    command = [*SNAKEMAKE, "--directory", str(tmp_path), "-s", str(tmp_path / "Snakefile"), "--cores", "2"]
+    done = subprocess.run([*command, "number.txt"], env=environment(), capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    assert (tmp_path / "number.txt").read_text().strip().endswith("results/catalogue.fits")
