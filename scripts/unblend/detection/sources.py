@@ -57,7 +57,14 @@ class DetectedSources:
 
 
 def find_segments(
-    snr: np.ndarray, mask: np.ndarray, *, threshold: float, min_area: int, deblend_levels: int, deblend_contrast: float
+    snr: np.ndarray,
+    mask: np.ndarray,
+    *,
+    noise: np.ndarray | None = None,
+    threshold: float,
+    min_area: int,
+    deblend_levels: int,
+    deblend_contrast: float,
 ) -> np.ndarray:
     """Return the deblended segmentation of a S/N image (int32, 0 = sky), with IDs in no particular order.
 
@@ -66,6 +73,9 @@ def find_segments(
     snr : array (ny, nx)
     mask : bool array (ny, nx)
         True = ignored.
+    noise : array (ny, nx), optional
+        Local noise up to a factor. Blends are then separated in surface brightness, snr × noise: in S/N a galaxy on a
+        step of the depth has two peaks. None: constant noise.
     threshold : float
         Detection threshold in units of the noise.
     min_area : int
@@ -86,7 +96,7 @@ def find_segments(
         raise _no_source(f"no {min_area} connected pixels are above {threshold:g} sigma")
     if deblend_levels < 2 or deblend_contrast >= 1.0:
         return blobs
-    return _deblend(snr, blobs, threshold, min_area, deblend_levels, deblend_contrast)
+    return _deblend(snr, noise, blobs, threshold, min_area, deblend_levels, deblend_contrast)
 
 
 def _extract(snr: np.ndarray, mask: np.ndarray, threshold: float, min_area: int, **deblending: float) -> np.ndarray:
@@ -103,7 +113,13 @@ def _extract(snr: np.ndarray, mask: np.ndarray, threshold: float, min_area: int,
 
 
 def _deblend(
-    snr: np.ndarray, blobs: np.ndarray, threshold: float, min_area: int, levels: int, contrast: float
+    snr: np.ndarray,
+    noise: np.ndarray | None,
+    blobs: np.ndarray,
+    threshold: float,
+    min_area: int,
+    levels: int,
+    contrast: float,
 ) -> np.ndarray:
     """Return the segments of all connected areas, each deblended separately.
 
@@ -120,7 +136,11 @@ def _deblend(
         blob = blobs[window] == number
         parts = blob.astype(np.int32)
         if np.count_nonzero(blob) >= 2 * min_area:
-            cutout = np.ascontiguousarray(snr[window])
+            cutout = np.array(snr[window], order="C")
+            if noise is not None:
+                # Relative to the lowest noise, so that no pixel falls below the threshold.
+                local = noise[window][blob]
+                cutout[blob] *= local / local.min()
             parts = _extract(cutout, ~blob, threshold, min_area, deblend_nthresh=levels, deblend_cont=contrast)
         found = parts > 0
         result[window][found] = parts[found] + count
@@ -272,10 +292,11 @@ def detect(
     UnblendError
         No source is detected.
     """
-    snr = detection_image(stack, fwhm_pixels)
+    snr, noise = detection_image(stack, fwhm_pixels)
     segments = find_segments(
         snr,
         ~np.isfinite(stack.data),
+        noise=noise,
         threshold=threshold,
         min_area=min_area,
         deblend_levels=deblend_levels,

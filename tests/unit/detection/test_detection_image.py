@@ -10,7 +10,7 @@ from unblend.detection.stack import stack_images
 
 
 def test_detection_image_has_unit_noise_and_zero_sky_whatever_the_sources() -> None:
-    snr = detection_image(stack_images(make_images(), {}), 3.3)
+    snr, _ = detection_image(stack_images(make_images(), {}), 3.3)
     sky = np.ones(SHAPE, dtype=bool)
     y, x = np.indices(SHAPE)
     for sy, sx, _ in SOURCES:
@@ -23,7 +23,7 @@ def test_detection_image_has_unit_noise_and_zero_sky_whatever_the_sources() -> N
 def test_sky_covered_by_one_image_only_has_the_same_level() -> None:
     images = make_images()
     images["b"][:, 150:] = np.nan
-    snr = detection_image(stack_images(images, {}), 3.3)
+    snr, _ = detection_image(stack_images(images, {}), 3.3)
     right = snr[80:120, 160:]
     # 2400 pixels, 15 per patch: 0.08. Without a level of its own the part lies at -3.
     assert abs(np.median(right)) < 0.3
