@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 
 from unblend.core.coordinates import pixel_scale
-from unblend.detection.sources import detect, flux_level
-from unblend.detection.stack import relative_noise, stack_images
+from unblend.detection.sources import detect
+from unblend.detection.stack import relative_noise_map, stack_images
 from unblend.field.detection_mask import detection_mask
 from unblend.field.weight_maps import read_weight
 from unblend.io.files import read_json
@@ -29,7 +29,7 @@ def main(
     regions = {name: record["file"] for name, record in spec["bad_regions"].items()}
     masks = {name: detection_mask(regions[name], wcs, images[name], weights.get(name)) for name in images}
     stack = stack_images(images, masks, weights)
-    relative = relative_noise(weights[flux_band])[0] if flux_band in weights else None
+    relative = relative_noise_map(weights[flux_band])[0] if flux_band in weights else None
     for name, scale in stack.noise_scale.items():
         log.info("%s: the pixels scatter by %.4g times the noise of the weight map, which is rescaled", name, scale)
     for warning in stack.warnings:
@@ -40,7 +40,7 @@ def main(
         masks[flux_band],
         wcs,
         fwhm_pixels=settings["conv_fwhm"] / pixel_scale(wcs, stack.data.shape),
-        relative=relative,
+        relative_noise=relative,
         threshold=settings["threshold"],
         min_area=settings["min_area"],
         min_snr=settings["min_snr"],
@@ -48,12 +48,11 @@ def main(
         deblend_contrast=settings["deblend_contrast"],
     )
     log.info("%d sources; dropped: %s", len(found.catalogue), found.dropped)
-    background, rms = flux_level(images[flux_band], masks[flux_band], found.segments, relative)
     write_image(stack_path, stack.data, wcs=wcs, header={f"RMS{i}": v for i, v in enumerate(stack.rms.values(), 1)})
     write_image(error_path, stack.error, wcs=wcs)
     write_image(snr_path, found.snr, wcs=wcs)
     write_image(segments_path, found.segments, wcs=wcs)
-    write_sources(catalogue_path, found.catalogue, {"BACKGR": background, "RMS": rms})
+    write_sources(catalogue_path, found.catalogue, {"BACKGR": found.background, "RMS": found.rms})
     record_work("detect", "all")
 
 

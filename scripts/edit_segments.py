@@ -7,7 +7,7 @@ from pathlib import Path
 
 from unblend.detection.region_edits import edit_segments
 from unblend.detection.sources import catalogue_regions, measure
-from unblend.detection.stack import Stack, relative_noise
+from unblend.detection.stack import Stack, relative_noise_map
 from unblend.field.detection_mask import detection_mask
 from unblend.field.weight_maps import read_weight
 from unblend.images.masks import footprints
@@ -43,7 +43,7 @@ def main(spec_path: str, automatic_segments: str, automatic_catalogue: str, segm
         wcs,
         background=float(level["BACKGR"]),  # type: ignore[arg-type]
         rms=float(level["RMS"]),  # type: ignore[arg-type]
-        relative=None if weight is None else relative_noise(weight)[0],
+        relative_noise=None if weight is None else relative_noise_map(weight)[0],
         flags=edited.flags,
     )
     write_image(segments_path, edited.segments, wcs=wcs)

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from unblend.detection.sources import detect
-from unblend.detection.stack import relative_noise, stack_images
+from unblend.detection.stack import relative_noise_map, stack_images
 from unblend.field.detection_mask import detection_mask
 from unblend.field.weight_maps import read_weight
 from unblend.images.masks import grow_mask
@@ -37,8 +37,8 @@ def test_the_noise_follows_the_weight_map_across_the_line():
     deep, shallow = (stack.error[~mask & part] for part in (weight > np.median(weight), weight <= np.median(weight)))
     assert 3.0 < np.median(shallow) / np.percentile(deep, 10) < 4.5
     # Away from sources the pixels scatter by one noise on either side; drizzling correlates them unequally.
-    relative = relative_noise(weight)[0]
-    found = detect(stack, image, mask, wcs, fwhm_pixels=2.0, threshold=3.0, min_area=6, relative=relative)
+    relative = relative_noise_map(weight)[0]
+    found = detect(stack, image, mask, wcs, fwhm_pixels=2.0, threshold=3.0, min_area=6, relative_noise=relative)
     sky = ~grow_mask(found.segments > 0, 5.0) & ~mask
     residual = (image - stack.background["f444w"]) / stack.error
     line = np.sqrt(np.percentile(deep, 10) * np.median(shallow))

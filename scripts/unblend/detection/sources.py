@@ -48,12 +48,16 @@ class DetectedSources:
         Smoothed S/N image in units of its rms.
     dropped : dict
         Number of sources rejected for each reason.
+    background, rms : float
+        Level and rms of the image of flux_band outside the segments, see `flux_level`.
     """
 
     segments: np.ndarray
     catalogue: np.ndarray
     snr: np.ndarray
     dropped: dict[str, int]
+    background: float
+    rms: float
 
 
 def find_segments(
@@ -149,7 +153,7 @@ def _deblend(
 
 
 def flux_level(
-    image: np.ndarray, mask: np.ndarray, segments: np.ndarray, relative: np.ndarray | None = None
+    image: np.ndarray, mask: np.ndarray, segments: np.ndarray, relative_noise: np.ndarray | None = None
 ) -> tuple[float, float]:
     """Return the background level and the rms of the usable pixels outside all segments, rounded as in `noise_level`.
 
@@ -160,7 +164,7 @@ def flux_level(
         True = ignored.
     segments : int array (ny, nx)
         0 = sky.
-    relative : array (ny, nx), optional
+    relative_noise : array (ny, nx), optional
         Noise of each pixel relative to that of a typical one, whose rms is then returned; infinite = no data.
 
     Raises
@@ -169,14 +173,14 @@ def flux_level(
         No usable pixel is outside the segments, or their noise cannot be measured.
     """
     sky = (segments == 0) & ~mask & np.isfinite(image)
-    if relative is not None:
-        sky &= np.isfinite(relative)
+    if relative_noise is not None:
+        sky &= np.isfinite(relative_noise)
     if not sky.any():
         raise UnblendError(
             "No usable pixel of flux_band is outside the segments, where its noise is measured. Raise "
             "detection.threshold."
         )
-    return noise_level(image[sky], None if relative is None else relative[sky])
+    return noise_level(image[sky], None if relative_noise is None else relative_noise[sky])
 
 
 def measure(
@@ -188,7 +192,7 @@ def measure(
     *,
     background: float,
     rms: float,
-    relative: np.ndarray | None = None,
+    relative_noise: np.ndarray | None = None,
     flags: Mapping[int, int] | None = None,
 ) -> np.ndarray:
     """Return the catalogue of a segmentation as an array of `CATALOGUE_DTYPE`, in order of ID.
@@ -204,7 +208,7 @@ def measure(
     background, rms : float
         Level and rms of `image` from the *automatic* detection (`flux_level`), so that an edit of the segmentation does
         not change the fluxes of other sources.
-    relative : array (ny, nx), optional
+    relative_noise : array (ny, nx), optional
         Noise of each pixel of `image` relative to `rms`; infinite = no data. None: `rms` holds for all pixels.
     flags : mapping of id to bits, optional
         Values of the column `flag`.
@@ -216,14 +220,14 @@ def measure(
     catalogue["id"], catalogue["area"] = ids, area
     values = image[y, x] - background
     usable = np.isfinite(values) & ~mask[y, x]
-    if relative is not None:
-        usable &= np.isfinite(relative[y, x])
+    if relative_noise is not None:
+        usable &= np.isfinite(relative_noise[y, x])
     count = np.bincount(index[usable], minlength=ids.size)
     flux = np.bincount(index[usable], values[usable], minlength=ids.size)
     catalogue["flux"] = np.where(count > 0, flux, np.nan)
     variance = count
-    if relative is not None:
-        variance = np.bincount(index[usable], relative[y, x][usable] ** 2, minlength=ids.size)
+    if relative_noise is not None:
+        variance = np.bincount(index[usable], relative_noise[y, x][usable] ** 2, minlength=ids.size)
     catalogue["flux_err"] = np.where(count > 0, rms * np.sqrt(variance), np.nan)
     catalogue["snr"] = catalogue["flux"] / catalogue["flux_err"]
     _add_moments(catalogue, index, y, x, stack)
@@ -261,7 +265,7 @@ def detect(
     wcs: WCS,
     *,
     fwhm_pixels: float,
-    relative: np.ndarray | None = None,
+    relative_noise: np.ndarray | None = None,
     threshold: float = 1.5,
     min_area: int = 10,
     min_snr: float = 10.0,
@@ -280,7 +284,7 @@ def detect(
     wcs : WCS
     fwhm_pixels : float
         FWHM of the Gaussian that smooths the S/N image; 0 for no smoothing.
-    relative : array (ny, nx), optional
+    relative_noise : array (ny, nx), optional
         Noise of each pixel of `image` relative to that of a typical one; infinite = no data. None: constant noise.
     threshold, min_area, deblend_levels, deblend_contrast
         As in `find_segments`.
@@ -302,7 +306,9 @@ def detect(
         deblend_levels=deblend_levels,
         deblend_contrast=deblend_contrast,
     )
-    candidates = _measure_with_level(segments, stack, image, mask, wcs, relative)
+    in_flux_band = {"stack": stack, "image": image, "mask": mask, "wcs": wcs, "relative_noise": relative_noise}
+    background, rms = flux_level(image, mask, segments, relative_noise)
+    candidates = measure(segments, background=background, rms=rms, **in_flux_band)
     small = candidates["area"] < min_area
     faint = ~small & ~(candidates["snr"] >= min_snr)
     dropped = {"min_area": int(small.sum()), "min_snr": int(faint.sum())}
@@ -310,17 +316,10 @@ def detect(
         raise _no_source(f"all {int(faint.sum())} candidates are below S/N {min_snr:g} in flux_band")
     segments = _renumber(segments, candidates[~small & ~faint])
     # Measure again with the rejected candidates as part of the sky: without these noise peaks it would be biased low.
-    catalogue = _measure_with_level(segments, stack, image, mask, wcs, relative)
-    segments = _renumber(segments, catalogue)
-    catalogue = _measure_with_level(segments, stack, image, mask, wcs, relative)
-    return DetectedSources(segments, catalogue, snr, dropped)
-
-
-def _measure_with_level(
-    segments: np.ndarray, stack: Stack, image: np.ndarray, mask: np.ndarray, wcs: WCS, relative: np.ndarray | None
-) -> np.ndarray:
-    background, rms = flux_level(image, mask, segments, relative)
-    return measure(segments, stack, image, mask, wcs, background=background, rms=rms, relative=relative)
+    background, rms = flux_level(image, mask, segments, relative_noise)
+    segments = _renumber(segments, measure(segments, background=background, rms=rms, **in_flux_band))
+    catalogue = measure(segments, background=background, rms=rms, **in_flux_band)
+    return DetectedSources(segments, catalogue, snr, dropped, background, rms)
 
 
 def _renumber(segments: np.ndarray, catalogue: np.ndarray) -> np.ndarray:

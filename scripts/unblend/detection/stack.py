@@ -54,7 +54,7 @@ class Stack:
     warnings: list[str] = field(default_factory=list)
 
 
-def relative_noise(weight: np.ndarray) -> tuple[np.ndarray, float]:
+def relative_noise_map(weight: np.ndarray) -> tuple[np.ndarray, float]:
     """Return the noise of each pixel relative to that of a typical one, and the noise of a typical pixel.
 
     The typical noise is the median over all pixels that have a weight. It does not depend on the mask of an image, so
@@ -85,7 +85,7 @@ def relative_noise(weight: np.ndarray) -> tuple[np.ndarray, float]:
     return noise / typical, typical
 
 
-def noise_level(values: np.ndarray, relative: np.ndarray | None = None) -> tuple[float, float]:
+def noise_level(values: np.ndarray, relative_noise: np.ndarray | None = None) -> tuple[float, float]:
     """Return the background level and the rms of the usable pixels of an image, ignoring sources.
 
     They are the median and 1.4826 MAD after clipping at 3 sigma until convergence. The level is rounded to a thousandth
@@ -94,7 +94,7 @@ def noise_level(values: np.ndarray, relative: np.ndarray | None = None) -> tuple
     Parameters
     ----------
     values : array
-    relative : array, optional
+    relative_noise : array, optional
         Noise of each pixel relative to that of a typical one. Every pixel then counts for the level in proportion to
         1/noise, so that shallow parts do not dominate it, and the rms is that of a typical pixel.
 
@@ -103,7 +103,7 @@ def noise_level(values: np.ndarray, relative: np.ndarray | None = None) -> tuple
     UnblendError
         No value is finite, or most are equal.
     """
-    centre, sigma = clipped_level(values, 3.0, relative)
+    centre, sigma = clipped_level(values, 3.0, relative_noise)
     if not sigma > 0:
         raise UnblendError(
             "The noise of an image cannot be measured: it has no finite pixels, or most of them are equal. Check the "
@@ -137,7 +137,7 @@ def stack_images(
         The shapes differ, or no image has enough usable pixels.
     """
     _check_shapes(images)
-    relative = {name: relative_noise(weight) for name, weight in (weights or {}).items()}
+    relative = {name: relative_noise_map(weight) for name, weight in (weights or {}).items()}
     snr: dict[str, np.ndarray] = {}
     background: dict[str, float] = {}
     rms: dict[str, float] = {}
@@ -156,9 +156,9 @@ def stack_images(
             warnings.append(f"Detection image {name} is not used: {usable_part}.")
             continue
         if name in relative:
-            depth, typical = relative[name]
-            background[name], rms[name] = noise_level(image[usable], depth[usable])
-            noise[name], scale[name] = rms[name] * depth, rms[name] / typical
+            relative_noise, typical = relative[name]
+            background[name], rms[name] = noise_level(image[usable], relative_noise[usable])
+            noise[name], scale[name] = rms[name] * relative_noise, rms[name] / typical
             warnings += _contradiction(name, scale[name])
         else:
             background[name], rms[name] = noise_level(image[usable])

@@ -7,7 +7,7 @@ import pytest
 from detection_field import SHAPE, gaussian, make_wcs
 from unblend.detection import sources
 from unblend.detection.detection_image import detection_image
-from unblend.detection.stack import relative_noise, stack_images
+from unblend.detection.stack import relative_noise_map, stack_images
 
 STEP = 110
 RMS = np.where(np.arange(SHAPE[1]) < STEP, 1.0, 4.0) * np.ones((SHAPE[0], 1))
@@ -29,9 +29,9 @@ IMAGE = draw(1)
 def run(
     image: np.ndarray, weight: np.ndarray | None, mask: np.ndarray = NO_MASK, **settings: float
 ) -> sources.DetectedSources:
-    weights, relative = ({}, None) if weight is None else ({"a": weight}, relative_noise(weight)[0])
+    weights, relative = ({}, None) if weight is None else ({"a": weight}, relative_noise_map(weight)[0])
     stack = stack_images({"a": image}, {"a": mask}, weights)
-    return sources.detect(stack, image, mask, make_wcs(), relative=relative, **({"fwhm_pixels": 3.3} | settings))
+    return sources.detect(stack, image, mask, make_wcs(), relative_noise=relative, **({"fwhm_pixels": 3.3} | settings))
 
 
 def near(catalogue: np.ndarray, y: float, x: float) -> np.ndarray:
@@ -185,10 +185,10 @@ def test_a_local_mask_changes_nothing_elsewhere_bit_for_bit() -> None:
 
 
 def test_the_edit_stage_finds_the_same_fluxes_from_the_segments() -> None:
-    result, relative = run(IMAGE, WEIGHT), relative_noise(WEIGHT)[0]
+    result, relative = run(IMAGE, WEIGHT), relative_noise_map(WEIGHT)[0]
     stack = stack_images({"a": IMAGE}, {}, {"a": WEIGHT})
     background, rms = sources.flux_level(IMAGE, NO_MASK, result.segments, relative)
     again = sources.measure(
-        result.segments, stack, IMAGE, NO_MASK, make_wcs(), background=background, rms=rms, relative=relative
+        result.segments, stack, IMAGE, NO_MASK, make_wcs(), background=background, rms=rms, relative_noise=relative
     )
     assert again.tobytes() == result.catalogue.tobytes()
