@@ -5,8 +5,10 @@ from __future__ import annotations
 import logging
 
 from unblend.core.coordinates import pixel_scale
-from unblend.detection.sources import detect, flux_level, stack_images
+from unblend.detection.sources import detect
+from unblend.detection.stack import relative_noise_map, stack_images
 from unblend.field.detection_mask import detection_mask
+from unblend.field.weight_maps import read_weight
 from unblend.io.files import read_json
 from unblend.io.images import read_array, read_wcs, write_image
 from unblend.io.tables import write_sources
@@ -23,8 +25,13 @@ def main(
     settings, flux_band = spec["detection"], spec["detection"]["flux_band"]
     wcs = read_wcs(spec["images"][settings["bands"][0]]["file"])
     images = {name: read_array(file["file"]) for name, file in spec["images"].items()}
-    masks = {name: detection_mask(spec["bad_regions"][name]["file"], wcs, images[name]) for name in images}
-    stack = stack_images(images, masks)
+    weights = {name: read_weight(file, images[name].shape) for name, file in spec["weights"].items()}
+    regions = {name: record["file"] for name, record in spec["bad_regions"].items()}
+    masks = {name: detection_mask(regions[name], wcs, images[name], weights.get(name)) for name in images}
+    stack = stack_images(images, masks, weights)
+    relative = relative_noise_map(weights[flux_band])[0] if flux_band in weights else None
+    for name, scale in stack.noise_scale.items():
+        log.info("%s: the pixels scatter by %.4g times the noise of the weight map, which is rescaled", name, scale)
     for warning in stack.warnings:
         log.warning("%s", warning)
     found = detect(
@@ -33,6 +40,7 @@ def main(
         masks[flux_band],
         wcs,
         fwhm_pixels=settings["conv_fwhm"] / pixel_scale(wcs, stack.data.shape),
+        relative_noise=relative,
         threshold=settings["threshold"],
         min_area=settings["min_area"],
         min_snr=settings["min_snr"],
@@ -40,12 +48,11 @@ def main(
         deblend_contrast=settings["deblend_contrast"],
     )
     log.info("%d sources; dropped: %s", len(found.catalogue), found.dropped)
-    background, rms = flux_level(images[flux_band], masks[flux_band], found.segments)
     write_image(stack_path, stack.data, wcs=wcs, header={f"RMS{i}": v for i, v in enumerate(stack.rms.values(), 1)})
     write_image(error_path, stack.error, wcs=wcs)
     write_image(snr_path, found.snr, wcs=wcs)
     write_image(segments_path, found.segments, wcs=wcs)
-    write_sources(catalogue_path, found.catalogue, {"BACKGR": background, "RMS": rms})
+    write_sources(catalogue_path, found.catalogue, {"BACKGR": found.background, "RMS": found.rms})
     record_work("detect", "all")
 
 

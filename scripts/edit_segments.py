@@ -6,8 +6,10 @@ import logging
 from pathlib import Path
 
 from unblend.detection.region_edits import edit_segments
-from unblend.detection.sources import Stack, catalogue_regions, measure
+from unblend.detection.sources import catalogue_regions, measure
+from unblend.detection.stack import Stack, relative_noise_map
 from unblend.field.detection_mask import detection_mask
+from unblend.field.weight_maps import read_weight
 from unblend.images.masks import footprints
 from unblend.io.files import read_json
 from unblend.io.images import read_array, read_labels, read_wcs, write_image
@@ -31,15 +33,17 @@ def main(spec_path: str, automatic_segments: str, automatic_catalogue: str, segm
     folder = Path(automatic_segments).parent
     stack = Stack(read_array(str(folder / "det_stack.fits")), read_array(str(folder / "det_error.fits")), {}, {}, {})
     image = read_array(spec["flux_image"]["file"])
+    weight = read_weight(spec["flux_weight"], image.shape) if spec["flux_weight"] else None
     level = read_table_header(automatic_catalogue)
     sources = measure(
         edited.segments,
         stack,
         image,
-        detection_mask(spec["bad_regions"]["file"], wcs, image),
+        detection_mask(spec["bad_regions"]["file"], wcs, image, weight),
         wcs,
         background=float(level["BACKGR"]),  # type: ignore[arg-type]
         rms=float(level["RMS"]),  # type: ignore[arg-type]
+        relative_noise=None if weight is None else relative_noise_map(weight)[0],
         flags=edited.flags,
     )
     write_image(segments_path, edited.segments, wcs=wcs)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from unblend.core.coordinates import nearest
 from unblend.core.types import Template
-from unblend.field.band_data import read_weight
+from unblend.field.weight_maps import read_weight
 from unblend.images.masks import circles, sample_mask
 from unblend.images.sky_regions import sky_circle, sky_ellipse
 from unblend.io.files import read_json

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
-from unblend.field.band_data import read_weight
+from unblend.field.weight_maps import read_weight
 from unblend.images.masks import band_mask, region_mask
 from unblend.io.files import read_json
 from unblend.io.images import read_array, read_sky_cards, read_wcs, write_image

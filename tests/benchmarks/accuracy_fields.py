@@ -33,6 +33,8 @@ SMALL_ARCSEC = 45.0
 """Side of the square of those fields that differ from the clean one in their bands alone."""
 N_STARS = 2
 FAINTEST_AB = 26.0
+DEPTH_STEP = 4.0
+"""Noise of the right half of the images of the scenario `depth` in units of that of the left half."""
 MODEL_PIXEL_ARCSEC = 0.012
 MAX_HALF_SIZE = 900
 """Model pixels: a larger galaxy's model is cut there, its header says what it holds."""
@@ -70,6 +72,11 @@ def bands(side_arcsec: float) -> tuple[BandSpec, BandSpec, BandSpec]:
     )  # fmt: skip
 
 
+def with_depth_step(band: BandSpec) -> BandSpec:
+    """Return a band whose noise is larger by `DEPTH_STEP` in the right half of the image."""
+    return replace(band, noisy_columns=(band.shape[1] // 2, band.shape[1], DEPTH_STEP))
+
+
 def scenarios() -> dict[str, Scenario]:
     """Return the scenarios by name; the one with a measured PSF only where its file is."""
     hst, ground, spitzer = bands(SMALL_ARCSEC)
@@ -83,11 +90,17 @@ def scenarios() -> dict[str, Scenario]:
         replace(ground, rotation_deg=31.0),
         replace(spitzer, rotation_deg=172.0, flipped=True, psf_oversampling=3, psf_shape=(123, 123)),
     )
+    stepped = (
+        with_depth_step(hst),
+        with_depth_step(ground),
+        with_depth_step(spitzer),
+    )
     made = [
         Scenario("clean", "60 galaxies per square arcminute", 60.0, 60.0, bands(60.0)),
         Scenario("crowded", "400 galaxies per square arcminute", 400.0, 30.0, bands(30.0)),
         Scenario("correlated", "correlated noise in all bands", 60.0, SMALL_ARCSEC, smoothed),
         Scenario("rotated", "rotated and flipped grids", 60.0, SMALL_ARCSEC, turned),
+        Scenario("depth", "rms maps with a step of 4 in all bands", 60.0, SMALL_ARCSEC, stepped),
     ]
     if REAL_PSF.exists():
         psf = np.asarray(fits.getdata(REAL_PSF), dtype=float)
@@ -106,6 +119,8 @@ def draw(folder: Path, scenario: Scenario, seed: int) -> None:
     for name, band in field.bands.items():
         header = band.wcs.to_header()
         fits.writeto(folder / f"{name}.fits", band.image.astype(np.float32), header, overwrite=True)
+        if band.spec.noisy_columns:
+            fits.writeto(folder / f"{name}-rms.fits", band.rms.astype(np.float32), header, overwrite=True)
         fits.writeto(folder / f"{name}-psf.fits", band.psf.astype(np.float32), overwrite=True)
         # For noise drawn again: what the band would be without any, and the noise of each pixel.
         np.savez(folder / f"{name}-light.npz", light=band.light + level(band), rms=band.rms)
@@ -119,7 +134,7 @@ def draw(folder: Path, scenario: Scenario, seed: int) -> None:
 
 def level(band: DrawnBand) -> float:
     """Return the constant of a drawn band."""
-    return float(band.spec.background * np.median(band.rms))
+    return float(band.spec.background * band.rms.min())
 
 
 def configuration(specs: tuple[BandSpec, ...], results_dir: str, custom_dir: str) -> dict:
@@ -129,6 +144,9 @@ def configuration(specs: tuple[BandSpec, ...], results_dir: str, custom_dir: str
                     "psf_oversampling": float(spec.psf_oversampling)}
         for spec in specs
     }  # fmt: skip
+    for spec in specs:
+        if spec.noisy_columns:
+            made[spec.name]["weight"] = {"file": f"{spec.name}-rms.fits", "kind": "rms"}
     for name in set(made) - {REFERENCE}:
         made[name]["shift"] = "auto"
     return {

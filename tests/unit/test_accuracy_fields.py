@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from unblend.io.models import read_model
 from unblend.models.rendering import draw_sersic
+from unblend.plan.config import load_config
+from unblend.simulation.fields import draw_band
 from unblend.simulation.population import SimulatedSource
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks"))
@@ -26,6 +28,20 @@ def test_a_true_model_is_the_profile_that_we_draw(tmp_path, n, q):
     # 64 points per pixel and axis leave 4e-4 of the peak at n = 4
     np.testing.assert_allclose(model.data, ours, atol=1e-3 * ours.max())
     assert model.total == 1.0 and model.sky == pytest.approx((53.1, -27.8))
+
+
+def test_the_depth_of_a_scenario_is_in_its_weight_maps():
+    scenarios = fields.scenarios()
+    depth, clean = (fields.configuration(scenarios[name].bands, "results", "none") for name in ("depth", "clean"))
+    assert all(band["weight"] == {"file": f"{name}-rms.fits", "kind": "rms"} for name, band in depth["bands"].items())
+    assert not any("weight" in band for band in clean["bands"].values())
+    assert load_config(depth).bands["hst"].weight.kind == "rms"
+    band = draw_band(scenarios["depth"].bands[1], [], fields.CENTRE, np.random.default_rng(1))
+    middle = band.rms.shape[1] // 2
+    assert np.ptp(band.rms[:, :middle]) == np.ptp(band.rms[:, middle:]) == 0
+    assert band.rms[0, -1] == pytest.approx(fields.DEPTH_STEP * band.rms[0, 0])
+    # 50 000 pixels of either half; the level is 1.5 times the noise of the deep one.
+    assert band.image[:, :middle].mean() == pytest.approx(fields.level(band), abs=0.03 * band.rms[0, 0])
 
 
 def test_a_bin_counts_sources_not_draws():

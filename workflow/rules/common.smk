@@ -89,6 +89,16 @@ def band_image(wildcards):
     return ancient(image) if band.mosaic is None else image
 
 
+def band_weight(wildcards):
+    """Return the weight map of a band, as `band_image` does its image; nothing for a band without one."""
+    wait_for_example()
+    band = CONFIG.bands[wildcards.band]
+    if band.weight is None:
+        return []
+    weight = JOBS.inputs.weight(band)["file"].split("[")[0]
+    return ancient(weight) if band.mosaic is None else weight
+
+
 def batch_files(pattern):
     """Return an input function that waits for the groups and returns the file `pattern` of every batch."""
 

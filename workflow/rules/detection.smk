@@ -6,9 +6,24 @@ def detection_images(wildcards):
     ]
 
 
+def detection_weights(wildcards):
+    """Return the weight maps of the detection bands that have one."""
+    bands = [CONFIG.bands[name] for name in CONFIG.detection.bands]
+    return [
+        band_weight(type(wildcards)(fromdict={"band": band.name}))
+        for band in bands
+        if band.weight
+    ]
+
+
 def flux_image(wildcards):
     """Return the image of the band in which the detection fluxes are measured."""
     return band_image(type(wildcards)(fromdict={"band": CONFIG.detection.flux_band}))
+
+
+def flux_weight(wildcards):
+    """Return the weight map of the band in which the detection fluxes are measured."""
+    return band_weight(type(wildcards)(fromdict={"band": CONFIG.detection.flux_band}))
 
 
 rule detect_sources:
@@ -16,6 +31,7 @@ rule detect_sources:
     input:
         spec=spec("detect_sources"),
         images=detection_images,
+        weights=detection_weights,
     output:
         stack=R / "det_stack.fits",
         error=R / "det_error.fits",
@@ -45,6 +61,7 @@ rule edit_segments:
         segments=rules.detect_sources.output.segments,
         catalogue=rules.detect_sources.output.catalogue,
         flux_image=flux_image,
+        flux_weight=flux_weight,
     output:
         segments=R / "det_seg.fits",
         catalogue=R / "det_cat.fits",

@@ -14,6 +14,10 @@ ROBUST_SIGMA_ERROR = 1.17
 """Error of a robust sigma (1.4826 MAD) of N values, in units of sigma/√N: 1/√(2 · 0.37), as its efficiency is 0.37."""
 
 
+_MAX_CLIPS = 20
+"""Largest number of times that outliers are clipped; a Gaussian with 10 % of outliers takes 5."""
+
+
 def robust_sigma(values: np.ndarray) -> float:
     """Return 1.4826 times the median absolute deviation of the finite `values`; NaN if there are none."""
     finite = np.asarray(values, dtype=float)
@@ -23,15 +27,26 @@ def robust_sigma(values: np.ndarray) -> float:
     return SIGMA_PER_MAD * float(np.median(np.abs(finite - np.median(finite))))
 
 
-def clipped_level(values: np.ndarray, clip: float) -> tuple[float, float]:
+def clipped_level(values: np.ndarray, clip: float, noise: np.ndarray | None = None) -> tuple[float, float]:
     """Return the median and 1.4826 MAD of the finite `values`, clipped at `clip` sigma until no more are clipped.
 
     Both are NaN if no value is finite. Clipping sorted values leaves a contiguous range, so they are sorted only once.
+
+    Parameters
+    ----------
+    values : array
+    clip : float
+        In units of sigma.
+    noise : array, optional
+        Noise of each value, up to a factor. The median is then that of values weighted by 1/noise, the median with
+        the smallest error, and sigma is the scatter of (values - median) / noise.
     """
+    if noise is not None:
+        return _clipped_level_of_unequal(values, clip, noise)
     kept = np.sort(np.asarray(values, dtype=float)[np.isfinite(values)])
     if kept.size == 0:
         return math.nan, math.nan
-    for _ in range(20):
+    for _ in range(_MAX_CLIPS):
         centre = _median_of_sorted(kept)
         sigma = SIGMA_PER_MAD * _median_distance(kept, centre)
         first = bisect_left(kept, -clip * sigma, key=lambda value: value - centre)
@@ -40,6 +55,34 @@ def clipped_level(values: np.ndarray, clip: float) -> tuple[float, float]:
             break
         kept = kept[first:last]
     return centre, sigma
+
+
+def _clipped_level_of_unequal(values: np.ndarray, clip: float, noise: np.ndarray) -> tuple[float, float]:
+    """Return what `clipped_level` does for values of unequal noise."""
+    values, noise = np.ravel(np.asarray(values, dtype=float)), np.ravel(np.asarray(noise, dtype=float))
+    finite = np.isfinite(values) & np.isfinite(noise) & (noise > 0)
+    values, noise = values[finite], noise[finite]
+    if values.size == 0:
+        return math.nan, math.nan
+    order = np.argsort(values, kind="stable")
+    values, noise = values[order], noise[order]
+    for _ in range(_MAX_CLIPS):
+        centre = _weighted_median_of_sorted(values, 1.0 / noise)
+        distance = np.abs(values - centre) / noise
+        sigma = SIGMA_PER_MAD * float(np.median(distance))
+        kept = distance <= clip * sigma
+        if kept.all():
+            break
+        values, noise = values[kept], noise[kept]
+    return centre, sigma
+
+
+def _weighted_median_of_sorted(ordered: np.ndarray, weight: np.ndarray) -> float:
+    """Return the value with half of the weight on either side, the mean of two values if it lies between them."""
+    below = np.cumsum(weight)
+    half = 0.5 * below[-1]
+    first, last = np.searchsorted(below, half, side="left"), np.searchsorted(below, half, side="right")
+    return float((ordered[first] + ordered[min(last, ordered.size - 1)]) / 2.0)
 
 
 def _median_of_sorted(ordered: np.ndarray) -> float:

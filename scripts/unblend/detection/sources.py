@@ -1,4 +1,4 @@
-"""Detection of sources: weighted stack, S/N image, segmentation, catalogue.
+"""Detection of sources on the stack and its S/N image: segmentation and catalogue.
 
 A source is fitted again whenever one of its pixels changes, so a mask drawn around one source must not change the
 pixels of others. Numbers that hold for a whole image (median, rms, threshold) are therefore rounded, by much less than
@@ -9,22 +9,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..core import coordinates
 from ..core.errors import UnblendError
-from ..core.statistics import clipped_level
 from ..core.types import Region
-from ..core.units import FWHM_PER_SIGMA, round_significant
+from .detection_image import detection_image
+from .stack import Stack, noise_level
 
 if TYPE_CHECKING:
     from astropy.wcs import WCS
-
-MIN_USABLE_FRACTION = 0.6
-"""Images with a smaller fraction of usable pixels are not used for the detection."""
 
 _FLOAT_COLUMNS = ("y", "x", "ra", "dec", "flux", "flux_err", "snr", "a", "b", "theta")
 CATALOGUE_DTYPE = np.dtype([("id", "i4"), ("area", "i4"), ("flag", "i4"), *((name, "f8") for name in _FLOAT_COLUMNS)])
@@ -32,38 +29,10 @@ CATALOGUE_DTYPE = np.dtype([("id", "i4"), ("area", "i4"), ("flag", "i4"), *((nam
 are the rms lengths in pixels along the major and minor axis; theta in degrees counter-clockwise from x; flag as in
 `Flag`."""
 
-_MIN_PATTERN_PIXELS = 1000
-"""Fewest pixels with the same usable images on which their level is measured: in fewer, sources would dominate it."""
 _MIN_SNR_CENTROID = 3.0
 """S/N of a segment in the stack below which its geometric centre is used instead of the centroid of its light."""
 _MAX_SUB_OBJECTS = 32000
 """Limit of sub-objects in sep, which counts them in 16 bits."""
-
-
-@dataclass(frozen=True)
-class Stack:
-    """The weighted stack of the detection images.
-
-    Parameters
-    ----------
-    data : array (ny, nx)
-        Weighted mean of the images minus their background levels; NaN where no image is usable.
-    error : array (ny, nx)
-        Rms noise of each pixel of `data`; infinite where no image is usable.
-    snr : dict of arrays
-        S/N of each pixel in each image that was used; NaN where it is not usable.
-    background, rms : dict of floats
-        Background level and rms noise of each image that was used.
-    warnings : list of str
-        One message for each image that was not used.
-    """
-
-    data: np.ndarray
-    error: np.ndarray
-    snr: dict[str, np.ndarray]
-    background: dict[str, float]
-    rms: dict[str, float]
-    warnings: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -79,104 +48,27 @@ class DetectedSources:
         Smoothed S/N image in units of its rms.
     dropped : dict
         Number of sources rejected for each reason.
+    background, rms : float
+        Level and rms of the image of flux_band outside the segments, see `flux_level`.
     """
 
     segments: np.ndarray
     catalogue: np.ndarray
     snr: np.ndarray
     dropped: dict[str, int]
-
-
-def noise_level(values: np.ndarray) -> tuple[float, float]:
-    """Return the background level and the rms of the usable pixels of an image, ignoring sources.
-
-    They are the median and 1.4826 MAD after clipping at 3 sigma until convergence. The level is rounded to a thousandth
-    of the rms, and the rms to three digits, which is about their errors (1.3e-3 rms for the median of 1e6 pixels).
-
-    Raises
-    ------
-    UnblendError
-        No value is finite, or most are equal.
-    """
-    centre, sigma = clipped_level(values, 3.0)
-    if not sigma > 0:
-        raise UnblendError(
-            "The noise of an image cannot be measured: it has no finite pixels, or most of them are equal. Check the "
-            "image, and mask its unobserved parts."
-        )
-    rms = round_significant(sigma, 3)
-    step = 1e-3 * rms
-    return round(centre / step) * step, rms
-
-
-def stack_images(images: Mapping[str, np.ndarray], masks: Mapping[str, np.ndarray]) -> Stack:
-    """Return the inverse-variance weighted mean of images on one pixel grid, each minus its background level.
-
-    Parameters
-    ----------
-    images : mapping of name to array (ny, nx)
-        Images in the same unit; non-finite pixels are ignored.
-    masks : mapping of name to bool array
-        True = ignored; images may have no mask.
-
-    Raises
-    ------
-    UnblendError
-        The shapes differ, or no image has enough usable pixels.
-    """
-    shapes = {name: image.shape for name, image in images.items()}
-    if len(set(shapes.values())) > 1:
-        listed = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
-        raise UnblendError(f"The detection images have different shapes ({listed}). Resample them to one pixel grid.")
-    snr: dict[str, np.ndarray] = {}
-    background: dict[str, float] = {}
-    rms: dict[str, float] = {}
-    warnings = []
-    for name, image in images.items():
-        usable = np.isfinite(image)
-        if name in masks:
-            usable &= ~masks[name]
-        fraction = usable.mean()
-        if fraction < MIN_USABLE_FRACTION:
-            usable_part = f"{fraction:.0%} of its pixels are usable, {MIN_USABLE_FRACTION:.0%} are required"
-            warnings.append(f"Detection image {name} is not used: {usable_part}.")
-            continue
-        background[name], rms[name] = noise_level(image[usable])
-        snr[name] = np.where(usable, (image - background[name]) / rms[name], np.nan)
-    if not snr:
-        raise UnblendError(
-            f"No detection image is usable ({', '.join(images)}): at least {MIN_USABLE_FRACTION:.0%} of the pixels "
-            "must be finite and outside the bad regions. Check the images and their bad_regions."
-        )
-    data, error = _weighted_mean(snr, rms)
-    return Stack(data, error, snr, background, rms, warnings)
-
-
-def detection_image(stack: Stack, fwhm_pixels: float) -> np.ndarray:
-    """Return the S/N image on which sources are detected, 0 where no image is usable.
-
-    It is the maximum of the S/N of the images and of the stack in each pixel, minus its median, smoothed with a
-    Gaussian of `fwhm_pixels` and divided by its clipped rms. Unusable pixels are smoothed as sky.
-    """
-    from scipy.ndimage import gaussian_filter
-
-    layers = list(stack.snr.values())
-    if len(layers) > 1:
-        with np.errstate(invalid="ignore"):
-            layers.append(stack.data / stack.error)
-    highest = np.full(stack.data.shape, -np.inf)
-    for layer in layers:
-        highest = np.fmax(highest, layer)
-    usable = np.isfinite(stack.data)
-    level = _maximum_level(highest, list(stack.snr.values()))
-    flat = np.where(usable, highest - level, 0.0)
-    smoothed = gaussian_filter(flat, fwhm_pixels / FWHM_PER_SIGMA, mode="constant") if fwhm_pixels > 0 else flat
-    centre, sigma = noise_level(smoothed[usable])
-    return np.where(usable, (smoothed - centre) / sigma, 0.0)
+    background: float
+    rms: float
 
 
 def find_segments(
-    snr: np.ndarray, mask: np.ndarray, *, threshold: float, min_area: int, deblend_levels: int, deblend_contrast: float
+    snr: np.ndarray,
+    mask: np.ndarray,
+    *,
+    noise: np.ndarray | None = None,
+    threshold: float,
+    min_area: int,
+    deblend_levels: int,
+    deblend_contrast: float,
 ) -> np.ndarray:
     """Return the deblended segmentation of a S/N image (int32, 0 = sky), with IDs in no particular order.
 
@@ -185,6 +77,9 @@ def find_segments(
     snr : array (ny, nx)
     mask : bool array (ny, nx)
         True = ignored.
+    noise : array (ny, nx), optional
+        Local noise up to a factor. Blends are then separated in surface brightness, snr × noise: in S/N a galaxy on a
+        step of the depth has two peaks. None: constant noise.
     threshold : float
         Detection threshold in units of the noise.
     min_area : int
@@ -205,7 +100,7 @@ def find_segments(
         raise _no_source(f"no {min_area} connected pixels are above {threshold:g} sigma")
     if deblend_levels < 2 or deblend_contrast >= 1.0:
         return blobs
-    return _deblend(snr, blobs, threshold, min_area, deblend_levels, deblend_contrast)
+    return _deblend(snr, noise, blobs, threshold, min_area, deblend_levels, deblend_contrast)
 
 
 def _extract(snr: np.ndarray, mask: np.ndarray, threshold: float, min_area: int, **deblending: float) -> np.ndarray:
@@ -222,7 +117,13 @@ def _extract(snr: np.ndarray, mask: np.ndarray, threshold: float, min_area: int,
 
 
 def _deblend(
-    snr: np.ndarray, blobs: np.ndarray, threshold: float, min_area: int, levels: int, contrast: float
+    snr: np.ndarray,
+    noise: np.ndarray | None,
+    blobs: np.ndarray,
+    threshold: float,
+    min_area: int,
+    levels: int,
+    contrast: float,
 ) -> np.ndarray:
     """Return the segments of all connected areas, each deblended separately.
 
@@ -239,7 +140,11 @@ def _deblend(
         blob = blobs[window] == number
         parts = blob.astype(np.int32)
         if np.count_nonzero(blob) >= 2 * min_area:
-            cutout = np.ascontiguousarray(snr[window])
+            cutout = np.array(snr[window], order="C")
+            if noise is not None:
+                # Relative to the lowest noise, so that no pixel falls below the threshold.
+                local = noise[window][blob]
+                cutout[blob] *= local / local.min()
             parts = _extract(cutout, ~blob, threshold, min_area, deblend_nthresh=levels, deblend_cont=contrast)
         found = parts > 0
         result[window][found] = parts[found] + count
@@ -247,7 +152,9 @@ def _deblend(
     return result
 
 
-def flux_level(image: np.ndarray, mask: np.ndarray, segments: np.ndarray) -> tuple[float, float]:
+def flux_level(
+    image: np.ndarray, mask: np.ndarray, segments: np.ndarray, relative_noise: np.ndarray | None = None
+) -> tuple[float, float]:
     """Return the background level and the rms of the usable pixels outside all segments, rounded as in `noise_level`.
 
     Parameters
@@ -257,6 +164,8 @@ def flux_level(image: np.ndarray, mask: np.ndarray, segments: np.ndarray) -> tup
         True = ignored.
     segments : int array (ny, nx)
         0 = sky.
+    relative_noise : array (ny, nx), optional
+        Noise of each pixel relative to that of a typical one, whose rms is then returned; infinite = no data.
 
     Raises
     ------
@@ -264,12 +173,14 @@ def flux_level(image: np.ndarray, mask: np.ndarray, segments: np.ndarray) -> tup
         No usable pixel is outside the segments, or their noise cannot be measured.
     """
     sky = (segments == 0) & ~mask & np.isfinite(image)
+    if relative_noise is not None:
+        sky &= np.isfinite(relative_noise)
     if not sky.any():
         raise UnblendError(
             "No usable pixel of flux_band is outside the segments, where its noise is measured. Raise "
             "detection.threshold."
         )
-    return noise_level(image[sky])
+    return noise_level(image[sky], None if relative_noise is None else relative_noise[sky])
 
 
 def measure(
@@ -281,6 +192,7 @@ def measure(
     *,
     background: float,
     rms: float,
+    relative_noise: np.ndarray | None = None,
     flags: Mapping[int, int] | None = None,
 ) -> np.ndarray:
     """Return the catalogue of a segmentation as an array of `CATALOGUE_DTYPE`, in order of ID.
@@ -296,6 +208,8 @@ def measure(
     background, rms : float
         Level and rms of `image` from the *automatic* detection (`flux_level`), so that an edit of the segmentation does
         not change the fluxes of other sources.
+    relative_noise : array (ny, nx), optional
+        Noise of each pixel of `image` relative to `rms`; infinite = no data. None: `rms` holds for all pixels.
     flags : mapping of id to bits, optional
         Values of the column `flag`.
     """
@@ -306,10 +220,15 @@ def measure(
     catalogue["id"], catalogue["area"] = ids, area
     values = image[y, x] - background
     usable = np.isfinite(values) & ~mask[y, x]
+    if relative_noise is not None:
+        usable &= np.isfinite(relative_noise[y, x])
     count = np.bincount(index[usable], minlength=ids.size)
     flux = np.bincount(index[usable], values[usable], minlength=ids.size)
     catalogue["flux"] = np.where(count > 0, flux, np.nan)
-    catalogue["flux_err"] = np.where(count > 0, rms * np.sqrt(count), np.nan)
+    variance = count
+    if relative_noise is not None:
+        variance = np.bincount(index[usable], relative_noise[y, x][usable] ** 2, minlength=ids.size)
+    catalogue["flux_err"] = np.where(count > 0, rms * np.sqrt(variance), np.nan)
     catalogue["snr"] = catalogue["flux"] / catalogue["flux_err"]
     _add_moments(catalogue, index, y, x, stack)
     catalogue["ra"], catalogue["dec"] = coordinates.pixel_to_sky(wcs, catalogue["y"], catalogue["x"])
@@ -346,6 +265,7 @@ def detect(
     wcs: WCS,
     *,
     fwhm_pixels: float,
+    relative_noise: np.ndarray | None = None,
     threshold: float = 1.5,
     min_area: int = 10,
     min_snr: float = 10.0,
@@ -364,6 +284,8 @@ def detect(
     wcs : WCS
     fwhm_pixels : float
         FWHM of the Gaussian that smooths the S/N image; 0 for no smoothing.
+    relative_noise : array (ny, nx), optional
+        Noise of each pixel of `image` relative to that of a typical one; infinite = no data. None: constant noise.
     threshold, min_area, deblend_levels, deblend_contrast
         As in `find_segments`.
     min_snr : float
@@ -374,16 +296,19 @@ def detect(
     UnblendError
         No source is detected.
     """
-    snr = detection_image(stack, fwhm_pixels)
+    snr, noise = detection_image(stack, fwhm_pixels)
     segments = find_segments(
         snr,
         ~np.isfinite(stack.data),
+        noise=noise,
         threshold=threshold,
         min_area=min_area,
         deblend_levels=deblend_levels,
         deblend_contrast=deblend_contrast,
     )
-    candidates = _measure_with_level(segments, stack, image, mask, wcs)
+    in_flux_band = {"stack": stack, "image": image, "mask": mask, "wcs": wcs, "relative_noise": relative_noise}
+    background, rms = flux_level(image, mask, segments, relative_noise)
+    candidates = measure(segments, background=background, rms=rms, **in_flux_band)
     small = candidates["area"] < min_area
     faint = ~small & ~(candidates["snr"] >= min_snr)
     dropped = {"min_area": int(small.sum()), "min_snr": int(faint.sum())}
@@ -391,16 +316,10 @@ def detect(
         raise _no_source(f"all {int(faint.sum())} candidates are below S/N {min_snr:g} in flux_band")
     segments = _renumber(segments, candidates[~small & ~faint])
     # Measure again with the rejected candidates as part of the sky: without these noise peaks it would be biased low.
-    catalogue = _measure_with_level(segments, stack, image, mask, wcs)
-    segments = _renumber(segments, catalogue)
-    return DetectedSources(segments, _measure_with_level(segments, stack, image, mask, wcs), snr, dropped)
-
-
-def _measure_with_level(
-    segments: np.ndarray, stack: Stack, image: np.ndarray, mask: np.ndarray, wcs: WCS
-) -> np.ndarray:
-    background, rms = flux_level(image, mask, segments)
-    return measure(segments, stack, image, mask, wcs, background=background, rms=rms)
+    background, rms = flux_level(image, mask, segments, relative_noise)
+    segments = _renumber(segments, measure(segments, background=background, rms=rms, **in_flux_band))
+    catalogue = measure(segments, background=background, rms=rms, **in_flux_band)
+    return DetectedSources(segments, catalogue, snr, dropped, background, rms)
 
 
 def _renumber(segments: np.ndarray, catalogue: np.ndarray) -> np.ndarray:
@@ -416,32 +335,6 @@ def _no_source(reason: str) -> UnblendError:
         f"No source is detected: {reason}. Check the detection images, or lower detection.threshold, min_area or "
         "min_snr."
     )
-
-
-def _weighted_mean(snr: Mapping[str, np.ndarray], rms: Mapping[str, float]) -> tuple[np.ndarray, np.ndarray]:
-    weight = sum(np.where(np.isfinite(image), rms[name] ** -2, 0.0) for name, image in snr.items())
-    total = sum(np.nan_to_num(image) / rms[name] for name, image in snr.items())
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where(weight > 0, total / weight, np.nan), np.where(weight > 0, 1.0 / np.sqrt(weight), np.inf)
-
-
-def _maximum_level(highest: np.ndarray, layers: list[np.ndarray]) -> np.ndarray:
-    """Return the median of the maximum of several noisy images, for each combination of usable images.
-
-    The maximum of several noisy images has a positive median. If it were not subtracted, the sky covered by fewer
-    images would be several sigma of the smoothed image lower. For combinations of few pixels the level is that of the
-    whole field, or 0 for a single image.
-    """
-    pattern = sum(np.isfinite(layer).astype(int) << i for i, layer in enumerate(layers))
-    common, _ = noise_level(highest[pattern > 0])
-    level = np.zeros(highest.shape)
-    for value in np.unique(pattern[pattern > 0]):
-        pixels = pattern == value
-        if np.count_nonzero(pixels) >= _MIN_PATTERN_PIXELS:
-            level[pixels], _ = noise_level(highest[pixels])
-        elif int(value).bit_count() > 1:
-            level[pixels] = common
-    return level
 
 
 def _add_moments(catalogue: np.ndarray, index: np.ndarray, y: np.ndarray, x: np.ndarray, stack: Stack) -> None:

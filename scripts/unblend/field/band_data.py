@@ -17,6 +17,7 @@ from ..io.files import read_json
 from ..io.images import read_array, read_labels, read_wcs
 from ..io.models import read_model
 from ..io.psfs import read_psf
+from .weight_maps import read_weight
 
 if TYPE_CHECKING:
     from astropy.wcs import WCS
@@ -73,21 +74,6 @@ def load_band_data(spec: Mapping[str, Any], results: Path, *, final_weights: boo
     psf, header = read_psf(str(folder / "psf.fits"))
     fwhm = float(header["FWHM"])  # type: ignore[arg-type]
     return BandData(image, weight, mask, read_wcs(spec["image"]["file"]), psf, fwhm, noise_origin)
-
-
-def read_weight(weight: Mapping[str, str], shape: tuple[int, ...]) -> np.ndarray:
-    """Return a weight map as inverse variance; 0 where it is not finite or not positive."""
-    values = read_array(weight["file"])
-    if values.shape != shape:
-        raise InputError(
-            f"{weight['file']} has {values.shape[1]} x {values.shape[0]} pixels and its image {shape[1]} x {shape[0]}: "
-            "the weight map must lie on the image's grid."
-        )
-    good = np.isfinite(values) & (values > 0)
-    power = {"weight": 1.0, "variance": -1.0, "rms": -2.0}[weight["kind"]]
-    result = np.zeros(shape)
-    result[good] = values[good] ** power
-    return result
 
 
 def load_models(results: Path) -> dict[int, Model]:

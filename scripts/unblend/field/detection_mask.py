@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from astropy.wcs import WCS
 
 
-def detection_mask(regions_path: str, wcs: WCS, image: np.ndarray) -> np.ndarray:
+def detection_mask(regions_path: str, wcs: WCS, image: np.ndarray, weight: np.ndarray | None = None) -> np.ndarray:
     """Return the mask (ny, nx) of a detection image: bad regions, non-finite pixels, and pixels without data.
 
     Parameters
@@ -22,5 +22,8 @@ def detection_mask(regions_path: str, wcs: WCS, image: np.ndarray) -> np.ndarray
         DS9 file of bad regions; a missing file is the same as an empty one.
     wcs : WCS
     image : array (ny, nx)
+    weight : array (ny, nx), optional
+        Inverse variance; pixels whose weight is not positive have no data.
     """
-    return region_mask(read_regions(regions_path), wcs, image.shape) | ~np.isfinite(image) | unobserved(image)
+    mask = region_mask(read_regions(regions_path), wcs, image.shape) | ~np.isfinite(image) | unobserved(image)
+    return mask if weight is None else mask | ~(weight > 0)

@@ -99,7 +99,7 @@ class ModelSettings(Section):
 
 
 class Weight(Section):
-    """The weight map of a band. The name of a file alone means a map of inverse variance."""
+    """The weight map of a band; 0: no data. The name of a file alone means a map of inverse variance."""
 
     file: str = _key(..., "FITS image on the pixel grid of the band.")
     kind: Literal["rms", "variance", "weight"] = _key("weight", "What the map holds; weight is the inverse variance.")
@@ -143,7 +143,9 @@ class Band(Section):
     mosaic: str | None = _key(None, "In place of image: a large file or a URL, cut around the target.")
     cutout_size: PositiveNumber | None = _key(None, "Side of the cutout from mosaic.", unit="arcsec")
     weight: Annotated[Weight, AlsoAccepts("string")] | None = _key(
-        None, "Weight map: a file of inverse variance, or {file, kind}; null: the noise of every pixel is rms."
+        None,
+        "Weight map: a file of inverse variance, or {file, kind}; null: the noise of every pixel is rms. That of a "
+        "detection band is also used in the detection and the fits.",
     )
     psf: str | None = _key(None, "FITS image of the PSF. Needed.")
     psf_oversampling: Number = _key(1.0, "PSF pixels per image pixel, along each axis.", gt=0, le=50)

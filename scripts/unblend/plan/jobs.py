@@ -63,25 +63,27 @@ def cut_mosaic(jobs: Jobs, band: str) -> Spec:
 
 
 def detect_sources(jobs: Jobs) -> Spec:
-    """Return the images and bad regions of the detection bands, and the detection section."""
+    """Return the images, weight maps and bad regions of the detection bands, and the detection section."""
     inputs, detection = jobs.inputs, jobs.config.detection.model_dump()
     del detection["merge_regions"], detection["manual_regions"]
     bands = [jobs.config.bands[name] for name in jobs.config.detection.bands]
     return {
         "detection": detection,
         "images": {b.name: inputs.image_record(b) for b in bands},
+        "weights": {b.name: inputs.weight_record(b) for b in bands if b.weight},
         "bad_regions": {b.name: inputs.regions_record(inputs.bad_regions(b)) for b in bands},
     }
 
 
 def edit_segments(jobs: Jobs) -> Spec:
-    """Return the two region files that edit the segmentation."""
+    """Return the two region files that edit the segmentation; image and weight map of the band of the fluxes."""
     inputs, detection = jobs.inputs, jobs.config.detection
     flux_band = jobs.config.bands[detection.flux_band]
     return {
         "merge_regions": inputs.regions_record(detection.merge_regions),
         "manual_regions": inputs.regions_record(detection.manual_regions),
         "flux_image": inputs.image_record(flux_band),
+        "flux_weight": inputs.weight_record(flux_band),
         "bad_regions": inputs.regions_record(inputs.bad_regions(flux_band)),
     }
 

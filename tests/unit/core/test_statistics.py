@@ -39,6 +39,38 @@ def test_clipped_level_is_that_of_repeated_clipping(size, clip):
     assert clipped_level(values, clip) == (centre, sigma)
 
 
+def test_the_level_of_values_of_unequal_noise_by_hand():
+    # Weights 1 1 1 and 1/4 of -1 0 1 and 8: half of the sum of 3.25 is reached at 0. Distances in units of the noise:
+    # 1 0 1 2, with the median 1; nothing is beyond 3 sigma.
+    values, noise = np.array([8.0, 1.0, -1.0, 0.0]), np.array([4.0, 1.0, 1.0, 1.0])
+    assert clipped_level(values, 3.0, noise) == pytest.approx((0.0, 1.4826))
+    # Half of the weight is reached exactly between two values.
+    assert clipped_level(np.array([1.0, 2.0, 4.0, 9.0]), 9.0, np.ones(4))[0] == 3.0
+    # Values without noise, or not finite, do not count.
+    padded = np.append(values, [50.0, 60.0, np.nan]), np.append(noise, [np.inf, np.nan, 1.0])
+    assert clipped_level(padded[0], 3.0, padded[1]) == pytest.approx((0.0, 1.4826))
+    assert all(map(math.isnan, clipped_level(np.array([np.nan]), 3.0, np.ones(1))))
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 10, 501, 2000])
+def test_equal_noise_changes_no_level(size):
+    values = np.round(np.random.default_rng(size).standard_t(2, size), 1)
+    assert clipped_level(values, 3.0, np.ones(size)) == pytest.approx(clipped_level(values, 3.0), abs=1e-12)
+
+
+def test_the_level_has_the_error_of_the_precise_values():
+    noise = np.repeat([1.0, 30.0], [300, 700])
+    levels, sigmas = zip(
+        *(clipped_level(5.0 + noise * np.random.default_rng(k).normal(size=1000), 3.0, noise) for k in range(200)),
+        strict=True,
+    )
+    # 1.25 / sqrt(300) = 0.072; the plain median has an error of 0.13.
+    assert np.std(levels) == pytest.approx(0.072, rel=0.2)
+    assert np.mean(levels) == pytest.approx(5.0, abs=0.02)
+    # Clipping at 3 sigma lowers the sigma of a Gaussian by 0.4 %.
+    assert np.mean(sigmas) == pytest.approx(1.0, abs=0.02)
+
+
 def test_source_noise_is_added_in_quadrature():
     error = np.array([3.0, 2.0, 2.0])
     # 64 units at 4 electrons a unit: a variance of 16; negative and missing pixels add none

@@ -1,127 +1,23 @@
-"""Detection: noise levels, stack, S/N image, segments, catalogue; and that a local change stays local, bit for bit."""
+"""Detection: segments, catalogue; and that a local change stays local, bit for bit."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
-from astropy.wcs import WCS
+from detection_field import SHAPE, SOURCES, gaussian, make_images, make_wcs
 from unblend.core.errors import UnblendError
 from unblend.detection import sources
+from unblend.detection.stack import Stack, stack_images
 from unblend.images.masks import region_mask
-
-SHAPE = (200, 220)
-
-
-def make_wcs() -> WCS:
-    wcs = WCS(naxis=2)
-    wcs.wcs.ctype = ["RA---TAN", "DEC--TAN"]
-    wcs.wcs.crpix = [110.0, 100.0]
-    wcs.wcs.crval = [53.09, -27.84]
-    wcs.wcs.cd = np.diag([-0.06, 0.06]) / 3600.0
-    wcs.wcs.set()
-    return wcs
-
-
-def gaussian(y0: float, x0: float, flux: float, sigma: float, q: float = 1.0, theta: float = 0.0) -> np.ndarray:
-    """Return an image of total `flux`; theta in degrees from x, counter-clockwise."""
-    y, x = np.indices(SHAPE)
-    c, s = np.cos(np.deg2rad(theta)), np.sin(np.deg2rad(theta))
-    u, v = (x - x0) * c + (y - y0) * s, (y - y0) * c - (x - x0) * s
-    return flux / (2 * np.pi * sigma**2 * q) * np.exp(-0.5 * (u**2 + (v / q) ** 2) / sigma**2)
-
-
-SOURCES = [(40.3, 50.7, 900.0), (150.2, 60.1, 500.0), (60.6, 170.4, 300.0), (150.0, 165.0, 150.0), (100.0, 110.0, 12.0)]
-
-
-def make_images(seed: int = 1) -> dict[str, np.ndarray]:
-    rng = np.random.default_rng(seed)
-    light = sum(gaussian(y, x, flux, 2.5) for y, x, flux in SOURCES)
-    return {"a": 3.0 + light + rng.normal(size=SHAPE), "b": -1.0 + light + rng.normal(0.0, 2.0, size=SHAPE)}
 
 
 def run(
     images: dict[str, np.ndarray], masks: dict[str, np.ndarray] | None = None, **settings: float
-) -> sources.Detection:
+) -> sources.DetectedSources:
     masks = masks or {}
-    stack = sources.stack_images(images, masks)
+    stack = stack_images(images, masks)
     mask = masks.get("a", np.zeros(SHAPE, dtype=bool))
     return sources.detect(stack, images["a"], mask, make_wcs(), **({"fwhm_pixels": 3.3} | settings))
-
-
-def test_noise_level_ignores_sources_and_is_rounded() -> None:
-    rng = np.random.default_rng(1)
-    values = rng.normal(10.0, 2.0, size=100_000)
-    values[:5000] += rng.uniform(10, 100, 5000)
-    background, rms = sources.noise_level(values)
-    # The error of the rms of 1e5 values is 0.3 %; clipping at 3 sigma costs 0.6 %.
-    assert rms == pytest.approx(2.0, rel=0.015)
-    assert background == pytest.approx(10.0, abs=0.03)
-    assert rms == round(rms, 2)
-    assert background / (1e-3 * rms) == pytest.approx(round(background / (1e-3 * rms)), abs=1e-6)
-
-
-def test_noise_level_needs_noise() -> None:
-    for values in (np.full(10, np.nan), np.ones(10), np.array([])):
-        with pytest.raises(UnblendError, match="noise of an image cannot be measured"):
-            sources.noise_level(values)
-
-
-def test_stack_is_the_inverse_variance_mean() -> None:
-    images = make_images()
-    images["a"][0, 0] = np.nan
-    bad = np.zeros(SHAPE, dtype=bool)
-    bad[0, :2] = True
-    stack = sources.stack_images(images, {"b": bad})
-    wa, wb = stack.rms["a"] ** -2, stack.rms["b"] ** -2
-    a, b = images["a"] - stack.background["a"], images["b"] - stack.background["b"]
-    assert stack.data[9, 9] == pytest.approx((wa * a[9, 9] + wb * b[9, 9]) / (wa + wb), rel=1e-12)
-    assert stack.error[9, 9] == pytest.approx((wa + wb) ** -0.5, rel=1e-12)
-    assert np.isnan(stack.data[0, 0])
-    assert stack.error[0, 0] == np.inf
-    assert stack.data[0, 1] == pytest.approx(a[0, 1], rel=1e-12)
-    assert (stack.rms["a"], stack.rms["b"]) == pytest.approx((1.0, 2.0), rel=0.03)  # 0.6 % noise, the sources' wings
-    assert stack.warnings == []
-
-
-def test_stack_accepts_big_endian_and_integer_images() -> None:
-    images = {"a": np.rint(make_images()["a"] * 10).astype(">i2")}
-    assert np.isfinite(sources.stack_images(images, {}).data).all()
-
-
-def test_images_with_few_usable_pixels_are_not_used() -> None:
-    images = make_images()
-    images["b"][:90] = np.nan
-    stack = sources.stack_images(images, {})
-    assert list(stack.snr) == ["a"]
-    assert stack.warnings == ["Detection image b is not used: 55% of its pixels are usable, 60% are required."]
-    images["a"][:90] = np.nan
-    with pytest.raises(UnblendError, match=r"No detection image is usable \(a, b\).*60%.*bad_regions"):
-        sources.stack_images(images, {})
-
-
-def test_images_on_different_grids() -> None:
-    with pytest.raises(UnblendError, match=r"different shapes \(a \(5, 5\), b \(5, 6\)\).*one pixel grid"):
-        sources.stack_images({"a": np.zeros((5, 5)), "b": np.zeros((5, 6))}, {})
-
-
-def test_detection_image_has_unit_noise_and_zero_sky_whatever_the_sources() -> None:
-    snr = sources.detection_image(sources.stack_images(make_images(), {}), 3.3)
-    sky = np.ones(SHAPE, dtype=bool)
-    y, x = np.indices(SHAPE)
-    for sy, sx, _ in SOURCES:
-        sky &= (y - sy) ** 2 + (x - sx) ** 2 > 15**2
-    # 44 000 pixels, 15 per independent patch: 1.3 % for the rms, 0.02 for the mean.
-    assert np.std(snr[sky]) == pytest.approx(1.0, abs=0.06)
-    assert np.mean(snr[sky]) == pytest.approx(0.0, abs=0.06)
-
-
-def test_sky_covered_by_one_image_only_has_the_same_level() -> None:
-    images = make_images()
-    images["b"][:, 150:] = np.nan
-    snr = sources.detection_image(sources.stack_images(images, {}), 3.3)
-    right = snr[80:120, 160:]
-    # 2400 pixels, 15 per patch: 0.08. Without a level of its own the part lies at -3.
-    assert abs(np.median(right)) < 0.3
 
 
 def test_all_sources_are_found_brightest_first() -> None:
@@ -143,7 +39,7 @@ def test_all_sources_are_found_brightest_first() -> None:
 def test_the_edit_stage_finds_the_same_fluxes_from_the_segments() -> None:
     images = make_images()
     result = run(images)
-    stack, mask = sources.stack_images(images, {}), np.zeros(SHAPE, dtype=bool)
+    stack, mask = stack_images(images, {}), np.zeros(SHAPE, dtype=bool)
     background, rms = sources.flux_level(images["a"], mask, result.segments)
     again = sources.measure(result.segments, stack, images["a"], mask, make_wcs(), background=background, rms=rms)
     assert again.tobytes() == result.catalogue.tobytes()
@@ -194,7 +90,7 @@ def test_a_local_change_changes_nothing_elsewhere_bit_for_bit() -> None:
     assert np.array_equal(before.snr[far], after.snr[far])
     assert before.catalogue[1:].tobytes() == after.catalogue[1:].tobytes()
     assert before.catalogue["flux"][0] > after.catalogue["flux"][0]
-    first, second = (sources.stack_images(images, masks) for masks in ({}, {"a": bad, "b": bad}))
+    first, second = (stack_images(images, masks) for masks in ({}, {"a": bad, "b": bad}))
     assert first.data[far].tobytes() == second.data[far].tobytes()
     assert first.error[far].tobytes() == second.error[far].tobytes()
 
@@ -227,7 +123,7 @@ def test_each_connected_area_is_deblended_separately(seed: int) -> None:
 
 def test_measure_positions_moments_and_flags() -> None:
     light = gaussian(100.4, 90.2, 5000.0, 4.0, q=0.5, theta=30.0)
-    stack = sources.Stack(light, np.full(SHAPE, 0.1), {}, {}, {})
+    stack = Stack(light, np.full(SHAPE, 0.1), {}, {}, {})
     segments = np.zeros(SHAPE, dtype=np.int32)
     segments[60:140, 50:130] = 7
     segments[10:13, 20:25] = 30
@@ -257,7 +153,7 @@ def test_catalogue_regions_lie_on_their_sources(flip: float) -> None:
     wcs.wcs.set()
     light = gaussian(100.4, 90.2, 5000.0, 6.0, q=0.4, theta=30.0)
     segments = (light > 0.5).astype(np.int32)
-    stack = sources.Stack(light, np.full(SHAPE, 0.1), {}, {}, {})
+    stack = Stack(light, np.full(SHAPE, 0.1), {}, {}, {})
     catalogue = sources.measure(segments, stack, light, segments < 0, wcs, background=0.0, rms=0.5)
     (region,) = sources.catalogue_regions(catalogue, wcs)
     assert region.text == "1"
@@ -273,7 +169,7 @@ def test_measure_without_usable_pixels_gives_nan() -> None:
     segments = np.zeros(SHAPE, dtype=np.int32)
     segments[10:13, 20:25] = 1
     mask = segments > 0
-    stack = sources.Stack(np.full(SHAPE, np.nan), np.full(SHAPE, np.inf), {}, {}, {})
+    stack = Stack(np.full(SHAPE, np.nan), np.full(SHAPE, np.inf), {}, {}, {})
     (row,) = sources.measure(segments, stack, np.ones(SHAPE), mask, make_wcs(), background=0.0, rms=1.0)
     assert np.isnan([row["flux"], row["flux_err"], row["snr"]]).all()
     assert (row["y"], row["x"]) == (11.0, 22.0)

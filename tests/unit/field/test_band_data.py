@@ -7,7 +7,7 @@ import pytest
 from astropy.io import fits
 from gaussians import gaussian_field
 from unblend.core.errors import InputError
-from unblend.field.band_data import read_weight
+from unblend.field.weight_maps import read_weight
 from unblend.photometry.extraction import rescale_weights
 from unblend.photometry.linear_system import model_image
 

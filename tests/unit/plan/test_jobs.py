@@ -148,6 +148,36 @@ def test_a_new_weight_map(field):
     assert changed() == of_band("k", *IMAGE_STAGES)
 
 
+@pytest.mark.parametrize(
+    ("band", "jobs"), [("f125w", {"detect_sources"}), ("f160w", {"detect_sources", "edit_segments"})]
+)
+def test_the_weight_map_of_a_detection_band(field, band, jobs):
+    """It reaches the detection; that of the band of the fluxes, their errors too."""
+    specs()
+    raw = copy.deepcopy(RAW)
+    raw["bands"][band]["weight"] = {"file": "w.fits", "kind": "rms"}
+    write_fits(field / "data" / "w.fits", 7)
+    assert changed(raw) == of_band(band, *IMAGE_STAGES) | jobs
+    write_fits(field / "data" / "w.fits", 8)
+    assert changed(raw) == of_band(band, *IMAGE_STAGES) | jobs
+    raw["bands"][band]["weight"]["kind"] = "variance"
+    assert changed(raw) == of_band(band, *IMAGE_STAGES) | jobs
+    os.utime(field / "data" / "w.fits", (1, 1))
+    assert changed(raw) == set()
+
+
+def test_the_weight_map_of_a_mosaic_is_cut_before_the_detection(field):
+    raw = copy.deepcopy(RAW)
+    raw["bands"]["f160w"] = {"mosaic": "b.fits", "weight": "w.fits", "psf": "psf.fits", "cutout_size": 1.0}
+    write_fits(field / "data" / "w.fits", 7)
+    before = {name: json.loads(text) for name, (text, _) in specs(raw).items()}
+    cut = {"file": "results/bands/f160w/cutout-weight.fits", "kind": "weight"}
+    assert before["detect_sources"]["weights"] == {"f160w": cut}
+    assert before["edit_segments"]["flux_weight"] == cut
+    write_fits(field / "data" / "w.fits", 8)
+    assert {"detect_sources", "edit_segments"} < changed(raw)
+
+
 CIRCLE = 'fk5;circle(53.0,-27.8,{}")\n'
 
 

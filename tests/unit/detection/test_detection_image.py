@@ -1,0 +1,29 @@
+"""The S/N image on which sources are detected."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from detection_field import SHAPE, SOURCES, make_images
+from unblend.detection.detection_image import detection_image
+from unblend.detection.stack import stack_images
+
+
+def test_detection_image_has_unit_noise_and_zero_sky_whatever_the_sources() -> None:
+    snr, _ = detection_image(stack_images(make_images(), {}), 3.3)
+    sky = np.ones(SHAPE, dtype=bool)
+    y, x = np.indices(SHAPE)
+    for sy, sx, _ in SOURCES:
+        sky &= (y - sy) ** 2 + (x - sx) ** 2 > 15**2
+    # 44 000 pixels, 15 per independent patch: 1.3 % for the rms, 0.02 for the mean.
+    assert np.std(snr[sky]) == pytest.approx(1.0, abs=0.06)
+    assert np.mean(snr[sky]) == pytest.approx(0.0, abs=0.06)
+
+
+def test_sky_covered_by_one_image_only_has_the_same_level() -> None:
+    images = make_images()
+    images["b"][:, 150:] = np.nan
+    snr, _ = detection_image(stack_images(images, {}), 3.3)
+    right = snr[80:120, 160:]
+    # 2400 pixels, 15 per patch: 0.08. Without a level of its own the part lies at -3.
+    assert abs(np.median(right)) < 0.3
