@@ -9,6 +9,7 @@ from unblend.field.fit_folder import write_group_files
 from unblend.fits.passes import fit_second_pass
 from unblend.io.files import read_json, write_json
 from unblend.run.fit_batch import fit_batch
+from unblend.run.fit_fallbacks import fallbacks_of_second_pass
 from unblend.run.job_log import run
 from unblend.run.render_batch import render_batch
 
@@ -31,7 +32,7 @@ def main(spec_path: str, results_dir: str, done_path: str, workers: int = 1) -> 
         write(group, found, pixels)
         return found
 
-    keys = fit_batch(field, spec, "second", fit, write, workers)
+    keys = fit_batch(field, spec, "second", fit, fallbacks_of_second_pass(field, spec, data, write), workers)
     before = read_json(done_path).get("custom", []) if Path(done_path).exists() else []
     write_json(done_path, {"groups": keys, "custom": render_batch(field, spec, before, workers)})
 

@@ -129,12 +129,19 @@ def fit_once(blocks: Sequence[Block], problem: Problem, solver: str = "LM") -> I
     -------
     ImfitSolution or None
         None if there are no more pixels than free parameters, or if IMFIT fails.
+
+    Raises
+    ------
+    MemoryError, OSError
+        The machine has failed, not the fit.
     """
     blocks_and_sky = [*blocks, problem.sky]
     if problem.pixels.count <= sum(not parameter.fixed for parameter in parameters_of(blocks_and_sky)):
         return None
     try:
         return minimise(blocks_and_sky, problem.pixels, problem.psf, ftol=problem.ftol, solver=solver)
+    except (MemoryError, OSError):
+        raise
     except Exception as failure:  # pyimfit raises plain Exceptions
         log.warning("IMFIT failed: %s", failure)
         return None
