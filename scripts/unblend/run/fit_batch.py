@@ -21,6 +21,8 @@ from .workers import Failure, run_tasks
 
 log = logging.getLogger(__name__)
 
+FROM_MOMENTS = "its models come from the moments of the segments"
+
 MAX_LOST = 3
 """Number of groups lost to the machine after which a job gives up: the cause does not pass, and every fit may take
 minutes before it is lost, too."""
@@ -35,7 +37,7 @@ class Fallback:
     Parameters
     ----------
     name : str
-        What is adopted, for the log.
+        What is adopted, for the log, unless the result has not converged: then the models come from moments.
     fit : callable
         From the name of a group and whether its fit ran out of time to its models.
     """
@@ -122,7 +124,8 @@ def _without_fit(
 
         ((_, outcome),) = run_tasks(models, [group], spec["timeout_s"])
         if not isinstance(outcome, Failure):
-            log.warning("group %s: %s: %s", group, failure.message, fallback.name)
+            adopted = fallback.name if outcome.converged else FROM_MOMENTS
+            log.warning("group %s: %s: %s", group, failure.message, adopted)
             return outcome, timed_out
         if outcome.kind in ("lost", "mistake"):
             return outcome, False

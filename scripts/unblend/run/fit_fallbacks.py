@@ -10,10 +10,9 @@ from ..field.fit_field import FitField
 from ..fits.group_data import GroupData
 from ..fits.passes import first_pass_as_final, replacement_fit, with_flag
 from ..fits.result import GroupFit
-from .fit_batch import Fallback
+from .fit_batch import FROM_MOMENTS, Fallback
 
-FROM_MOMENTS = "its models come from the moments of the segments"
-FROM_FIRST_PASS = "its models are those of the first pass, or from moments where that has not converged"
+FROM_FIRST_PASS = "its models are those of the first pass"
 
 
 def models_from_moments(field: FitField, user_files: Mapping[str, Any], group: str, timed_out: bool) -> GroupFit:
