@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ..core.flags import Flag
+from ..core.memory import has_free_memory
 from .group_data import GroupData
 from .imfit import ImfitSolution, Pixels, minimise, parameters_of, with_parameters
 from .imfit_config import Block, Function
@@ -143,6 +144,8 @@ def fit_once(blocks: Sequence[Block], problem: Problem, solver: str = "LM") -> I
     except (MemoryError, OSError):
         raise
     except Exception as failure:  # pyimfit raises plain Exceptions
+        if not has_free_memory():
+            raise MemoryError("IMFIT failed while memory was short") from failure
         log.warning("IMFIT failed: %s", failure)
         return None
 

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import ctypes
 import logging
-import mmap
 import multiprocessing
 import os
 import signal
@@ -27,6 +26,7 @@ from multiprocessing.connection import Connection, wait
 from typing import Any
 
 from ..core.errors import UnblendError
+from ..core.memory import has_free_memory
 
 log = logging.getLogger(__name__)
 
@@ -39,10 +39,6 @@ out, since the machine may be busy or asleep: it is repeated, and fails if it ha
 
 MIN_WALL_S = 60.0
 """Time in seconds that a worker has in any case before it is taken to hang."""
-
-MIN_FREE_MEMORY = 2**30
-"""Bytes that must be free for a crash to be the task's own: code in C often crashes when it is refused memory. The fit
-of a large group needs some 200 MB."""
 
 LONGEST_WAIT_S = 3600.0
 """Longest single wait for the workers in seconds; the system call does not take arbitrary numbers."""
@@ -96,7 +92,8 @@ def run_tasks(
     with closing(_attempt(function, tasks, range(len(tasks)), timeout_s, workers)) as outcomes:
         for index, outcome in outcomes:
             if isinstance(outcome, Failure) and outcome.kind == "lost":
-                log.warning("A task will be repeated: %s", outcome.message)
+                name = tasks[index] if isinstance(tasks[index], str) else f"number {index + 1}"
+                log.warning("task %s: %s; it will be repeated after the others", name, outcome.message)
                 lost.append(index)
             else:
                 yield index, outcome
@@ -205,7 +202,7 @@ class _Worker:
         if -code not in CRASHES:
             hint = ", as happens for lack of memory" if -code == signal.SIGKILL else ""
             return Failure("lost", f"the process was ended from outside by {name}{hint}")
-        if not _has_free_memory():
+        if not has_free_memory():
             return Failure("lost", f"the process crashed with {name} while memory was short")
         return Failure("crash", f"the process crashed with {name}")
 
@@ -216,15 +213,6 @@ class _Worker:
         if self.process.is_alive():
             self.process.kill()
         self.process.join()
-
-
-def _has_free_memory() -> bool:
-    """Return whether the limits of the process leave it `MIN_FREE_MEMORY` bytes."""
-    try:
-        mmap.mmap(-1, MIN_FREE_MEMORY).close()
-    except (OSError, MemoryError):
-        return False
-    return True
 
 
 def _next_done(crew: Sequence[_Worker]) -> _Worker:

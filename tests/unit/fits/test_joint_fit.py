@@ -119,6 +119,14 @@ def test_a_failure_of_the_machine_is_not_one_of_the_fit(monkeypatch, error):
         fit_jointly(problem_of(1))
 
 
+def test_a_fit_that_fails_while_memory_is_short_has_not_failed_itself(monkeypatch):
+    """IMFIT ends a fit without a result where it is refused memory."""
+    Solver(monkeypatch, RuntimeError("pyimfit"))
+    monkeypatch.setattr(joint_fit, "has_free_memory", lambda: False)
+    with pytest.raises(MemoryError, match="IMFIT failed while memory was short"):
+        fit_jointly(problem_of(1))
+
+
 def test_a_bound_is_accepted_if_chi2_is_lower_by_more_than_one(monkeypatch):
     on_bound, free = {1: {"ell": 0.0}}, {1: {"ell": 0.25}}
     Solver(monkeypatch, (90.0, True, on_bound), (91.5, True, free), (91.5, True, free))
