@@ -27,6 +27,10 @@ MAX_LOST = 3
 """Number of groups lost to the machine after which a job gives up: the cause does not pass, and every fit may take
 minutes before it is lost, too."""
 
+MIN_FALLBACK_S = 60.0
+"""Processor time in seconds that is allowed for the models of a group whose fit has failed, even if `models.timeout` is
+less. They take a second; the limit is for a crash that does not end."""
+
 NOTHING_STORED = "nothing was stored for it; fix the cause (memory, disk) and run again; finished fits are kept"
 
 
@@ -122,7 +126,7 @@ def _without_fit(
         def models(name: str, fallback: Fallback = fallback) -> GroupFit:
             return fallback.fit(name, failure.kind == "timeout")
 
-        ((_, outcome),) = run_tasks(models, [group], spec["timeout_s"])
+        ((_, outcome),) = run_tasks(models, [group], max(spec["timeout_s"], MIN_FALLBACK_S))
         if not isinstance(outcome, Failure):
             adopted = fallback.name if outcome.converged else FROM_MOMENTS
             log.warning("group %s: %s: %s", group, failure.message, adopted)

@@ -82,10 +82,17 @@ def fallbacks_of_second_pass(
         write(group, fit)
         return fit
 
+    def without_files(group: str, timed_out: bool) -> GroupFit:
+        # those of an earlier fit would be taken for those of this one
+        for folder in (field.folder / group, field.folder / group / "indiv"):
+            for path in folder.glob("imfit_*"):
+                path.unlink()
+        return plain(group, timed_out)
+
     return [
         Fallback(FROM_FIRST_PASS, evaluated),
         Fallback(f"{FROM_FIRST_PASS}, without a covariance", with_files),
-        Fallback(f"{FROM_FIRST_PASS}, without a covariance and IMFIT's files", plain),
+        Fallback(f"{FROM_FIRST_PASS}, without a covariance and IMFIT's files", without_files),
     ]
 
 

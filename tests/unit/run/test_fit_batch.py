@@ -147,7 +147,8 @@ def test_second_passes_follow_a_first_pass_that_got_more_time(field):
     assert stored(field, "second") == {"1": 1.0, "2": 2.0, "3": 2.0, "4": 1.0, "5": 1.0}
 
 
-def test_fallbacks_are_tried_in_order(field, caplog):
+def test_fallbacks_are_tried_in_order(field, caplog, monkeypatch):
+    monkeypatch.setattr(module, "MIN_FALLBACK_S", 0.3)
     crash = Fallback("the best", lambda group, timed_out: die(signal.SIGSEGV))
     slow = Fallback("the second", lambda group, timed_out: compute())
     fit_batch(field, spec(), "second", badly(lambda: die(signal.SIGSEGV)), [crash, slow, MOMENTS])
@@ -155,6 +156,17 @@ def test_fallbacks_are_tried_in_order(field, caplog):
     # a time limit has decided on the models
     assert read_json(field.path("2", "second"))["timed_out_at_s"] == 0.3
     assert "not possible: the best" in caplog.text and "not possible: the second" in caplog.text
+
+
+def test_a_very_short_limit_is_enough_for_the_fallbacks(field):
+    def fitted(group, timed_out):
+        until = time.process_time() + 0.3
+        while time.process_time() < until:
+            pass
+        return REPLACED
+
+    fit_batch(field, spec(0.05), "second", badly(compute), [Fallback("slow", fitted)])
+    assert stored(field, "second")["2"] == 2.0
 
 
 def test_a_fallback_lost_to_the_machine_stores_nothing(field):

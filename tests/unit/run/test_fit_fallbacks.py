@@ -95,7 +95,11 @@ def test_without_a_covariance_where_it_crashes_too(field, data, first, monkeypat
 
 
 def test_without_files_where_these_crash_too(field, data, first):
+    old = field.folder / "1/imfit_bestfit_res.fits"
+    old.parent.mkdir(exist_ok=True)
+    old.touch()
     found = second(field, data, compute, write=crash)
+    assert not old.exists()
     assert found.member(1).sersic == first.member(1).sersic and found.member(1).flags == Flag.FIT_TIMED_OUT
 
 
