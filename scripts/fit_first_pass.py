@@ -8,6 +8,7 @@ from unblend.field.fit_field import FitField
 from unblend.fits.passes import fit_first_pass
 from unblend.io.files import read_json, write_json
 from unblend.run.fit_batch import fit_batch
+from unblend.run.fit_fallbacks import fallbacks_of_first_pass
 from unblend.run.job_log import run
 
 
@@ -20,7 +21,7 @@ def main(spec_path: str, results_dir: str, done_path: str, workers: int = 1) -> 
         files = spec["groups"][group]["user_files"]
         return fit_first_pass(field.data(group, files), field.psf, field.overrides(files))
 
-    write_json(done_path, fit_batch(field, spec, "first", fit, workers=workers))
+    write_json(done_path, fit_batch(field, spec, "first", fit, fallbacks_of_first_pass(field, spec), workers))
 
 
 if __name__ == "__main__":

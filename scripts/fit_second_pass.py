@@ -9,6 +9,7 @@ from unblend.field.fit_folder import write_group_files
 from unblend.fits.passes import fit_second_pass
 from unblend.io.files import read_json, write_json
 from unblend.run.fit_batch import fit_batch
+from unblend.run.fit_fallbacks import fallbacks_of_second_pass
 from unblend.run.job_log import run
 from unblend.run.render_batch import render_batch
 
@@ -31,9 +32,16 @@ def main(spec_path: str, results_dir: str, done_path: str, workers: int = 1) -> 
         write(group, found, pixels)
         return found
 
-    keys = fit_batch(field, spec, "second", fit, write, workers)
-    before = read_json(done_path).get("custom", []) if Path(done_path).exists() else []
-    write_json(done_path, {"groups": keys, "custom": render_batch(field, spec, before, workers)})
+    keys = fit_batch(field, spec, "second", fit, fallbacks_of_second_pass(field, spec, data, write), workers)
+    # Snakemake deletes the list of keys before the job, so the sources with the user's own models are noted beside it;
+    # before any model is replaced, for a job that is killed in between
+    record = Path(done_path).with_name(f"custom-{Path(done_path).name}")
+    before = read_json(record) if record.exists() else []
+    custom = {int(i) for e in spec["groups"].values() for i, kinds in e["user_files"].items() if "custom" in kinds}
+    write_json(record, sorted({*before, *custom}))
+    now = render_batch(field, spec, before, workers)
+    write_json(record, now)
+    write_json(done_path, {"groups": keys, "custom": now})
 
 
 if __name__ == "__main__":

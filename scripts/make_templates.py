@@ -6,7 +6,7 @@ import logging
 from pathlib import Path
 
 from unblend.field.band_data import adopted_shift
-from unblend.io.files import digest_of, file_digest, read_json
+from unblend.io.files import digest_of, file_digest, keep_second_copy, read_json
 from unblend.io.images import read_shape, read_wcs
 from unblend.io.models import read_model
 from unblend.io.psfs import read_psf
@@ -27,17 +27,20 @@ def main(spec_path: str, results_dir: str, templates_path: str) -> None:
     common = digest_of([spec["code"], spec["image"]["digest"], file_digest(psf_path), list(shift)])
     models = read_json(results / "imfit" / "models.json")["models"]
     keys = {int(i): digest_of([common, model["digest"]]) for i, model in models.items()}
-    kept = unchanged(templates_path, keys)
+    # Snakemake deletes the file of the templates before the job
+    copy = Path(templates_path).with_name(f".{Path(templates_path).name}")
+    kept = unchanged(copy, keys)
     templates = []
     for i in sorted(keys):
         made = kept.get(i) or engine.template(i, read_model(results / "imfit" / "models" / f"{i}.fits"))
         templates.append(made)
     log.info("%s: %d templates made, %d kept", spec["band"], len(templates) - len(kept), len(kept))
     write_templates(templates_path, templates, keys)
+    keep_second_copy(templates_path, copy)
     record_work("templates", spec["band"])
 
 
-def unchanged(path: str, keys: dict[int, str]) -> dict:
+def unchanged(path: Path, keys: dict[int, str]) -> dict:
     """Return the templates of an earlier run that would be made the same again."""
     try:
         templates, old_keys = read_templates(path)

@@ -12,6 +12,7 @@ import pytest
 from astropy.io import fits
 from harness import BANDS, CATALOGUE, IDS, Field, Work, behind_models, draws_of, fits_of, renders_of, stages
 from smallfield import BLURRED, RMS, SHARP, SMALL, empty_place, psf
+from unblend.core.flags import Flag
 
 pytestmark = pytest.mark.integration
 
@@ -56,6 +57,21 @@ def test_a_band_added_and_removed(field: Field) -> None:
     field.edit_config(lambda c: c["bands"].pop("third"))
     field.redo(CATALOGUE)
     assert field.table("catalogue.fits").tobytes() == before.tobytes()
+
+
+def test_a_higher_time_limit_repeats_the_fits_that_ran_into_it(field: Field) -> None:
+    """Group 7 stands alone; its fits are deleted and get too little time, then enough."""
+    before, seventh = (field / "results/catalogue.fits").read_bytes(), fits_of(7) | renders_of(7) | draws_of(7)
+    for name in ("first.json", "fit.json"):
+        (field / f"results/imfit/7/{name}").unlink()
+    field.edit_config(lambda c: c["models"].update(timeout=0.01))
+    field.redo(seventh | behind_models())
+    flags = Flag(int(field.table("imfit/sersic.fits")["flag"][6]))
+    assert Flag.FIT_TIMED_OUT in flags and Flag.FIT_REPLACED in flags
+    field.redo(set())
+    field.edit_config(lambda c: c["models"].update(timeout=600))
+    field.redo(seventh | behind_models())
+    assert (field / "results/catalogue.fits").read_bytes() == before
 
 
 def test_the_error_floor(field: Field) -> None:

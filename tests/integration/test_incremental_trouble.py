@@ -8,7 +8,8 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -64,6 +65,72 @@ def test_killed_during_fits(field: Field) -> None:
     second = resume(field)
     assert first | second == fits_of(*GROUPS) | renders_of(*IDS) | draws_of(*GROUPS) | behind_models()
     assert not first & second
+
+
+def fit_processes(field: Field) -> tuple[set[int], set[int]]:
+    """Return the processes of the jobs that fit the field, and the workers that they have forked."""
+    found, parents = {}, {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError, IndexError):
+            words = (folder / "cmdline").read_bytes().split(b"\0")
+            if str(field.folder).encode() in words[1] and b"/fit_" in words[1]:
+                found[int(folder.name)] = words
+                parents[int(folder.name)] = int((folder / "stat").read_text().rsplit(")", 1)[1].split()[1])
+    workers = {pid for pid in found if found.get(parents[pid]) == found[pid]}
+    return set(found) - workers, workers
+
+
+def send(number: int, processes: set[int]) -> None:
+    """Send a signal to processes that may have ended meanwhile."""
+    for pid in processes:
+        with suppress(ProcessLookupError):
+            os.kill(pid, number)
+
+
+def disturb(field: Field, step: Callable[[Work], None]) -> str:
+    """Run the workflow, which is to fail, and meanwhile call `step` with the work done so far; return the messages."""
+    start = field.log_size
+    with (field / "disturbed.log").open("w") as messages:
+        process = subprocess.Popen(field.command, env=environment(), stdout=messages, stderr=messages)
+        until = time.monotonic() + GIVE_UP_S
+        while process.poll() is None:
+            assert time.monotonic() < until, f"no end after {GIVE_UP_S} s"
+            step(field.work_since(start))
+            time.sleep(0.005)
+    text = (field / "disturbed.log").read_text()
+    assert process.returncode != 0, text[-3000:]
+    return text
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="finds the processes in /proc")
+def test_workers_and_jobs_that_are_ended_from_outside_store_no_wrong_fit(field: Field) -> None:
+    """As the OOM killer and a scheduler do it: groups without a fit have none, and the next run fits them."""
+    catalogue = (field / "results/catalogue.fits").read_bytes()
+    for group in GROUPS:
+        (field / f"results/imfit/{group}/first.json").unlink()
+        (field / f"results/imfit/{group}/fit.json").unlink()
+
+    messages = disturb(field, lambda done: send(signal.SIGKILL, fit_processes(field)[1]))
+    assert "ended from outside by SIGKILL" in messages and "nothing was stored for it" in messages
+    assert len(list(field.folder.glob("results/imfit/*/first.json"))) <= len(GROUPS) - 3
+
+    workers, jobs = set(), set()
+
+    def end_jobs(done: Work) -> None:
+        running, forked = fit_processes(field)
+        workers.update(forked)
+        if any(work.startswith("fit_") for work in done):
+            send(signal.SIGTERM, running - jobs)
+            jobs.update(running)
+
+    disturb(field, end_jobs)
+    logs = "".join(path.read_text() for path in field.folder.glob("results/logs/fit_*/*.log"))
+    assert "the job was ended from outside (SIGTERM)" in logs
+    assert workers and not (workers | jobs) & set.union(*fit_processes(field))
+    assert not list(field.folder.glob("results/imfit/**/.*.*"))
+
+    field.run()
+    assert (field / "results/catalogue.fits").read_bytes() == catalogue
 
 
 def test_killed_during_the_jobs_of_a_band(field: Field) -> None:

@@ -135,7 +135,7 @@ rule make_templates:
         psf=rules.prepare_psf.output.psf,
         shift=measured_shift,
     output:
-        templates=update(R / "bands/{band}/templates.npz"),
+        templates=R / "bands/{band}/templates.npz",
     log:
         R / "logs/make_templates/{band}.log",
     benchmark:

@@ -36,7 +36,7 @@ rule fit_first_pass:
         **FIT_INPUTS,
         spec=grouped_spec("fit_first_pass"),
     output:
-        done=update(R / "imfit/batches/first-{batch}.json"),
+        done=R / "imfit/batches/first-{batch}.json",
     log:
         R / "logs/fit_first_pass/{batch}.log",
     benchmark:
@@ -62,7 +62,7 @@ rule fit_second_pass:
         spec=grouped_spec("fit_second_pass"),
         first=first_passes,
     output:
-        done=update(R / "imfit/batches/second-{batch}.json"),
+        done=R / "imfit/batches/second-{batch}.json",
     log:
         R / "logs/fit_second_pass/{batch}.log",
     benchmark:

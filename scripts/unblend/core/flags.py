@@ -33,7 +33,7 @@ SENTENCES: dict[Flag, str] = {
     Flag.DEGENERATE: "The flux is degenerate with that of a neighbour: only their sum is well constrained.",
     Flag.ON_EDGE: "More than 10 % of the template's flux falls outside the image.",
     Flag.NO_MODEL: "The source has no model: flux and error are NaN.",
-    Flag.FIT_RETRIED: "The first fit failed or was doubtful: a second fit from other start values was adopted.",
+    Flag.FIT_RETRIED: "A fit failed or was doubtful: one from other start values, or the first pass, was adopted.",
     Flag.FIT_REPLACED: "All fits failed: the model is a Sersic profile from the moments of the segment.",
     Flag.FIT_ON_BOUND: "A fitted parameter is at the limit of its allowed range.",
     Flag.FIT_POOR_CHI2: (
@@ -46,7 +46,7 @@ SENTENCES: dict[Flag, str] = {
     Flag.MERGED_SEGMENTS: "The segment was merged with others by merge_regions.",
     Flag.POINT_SOURCE: "The model is a point source.",
     Flag.PSF_UNDERSAMPLED: "The FWHM of the band's PSF is below 2.5 PSF pixels: bright fluxes may be wrong by 1 %.",
-    Flag.FIT_TIMED_OUT: "A fit exceeded the time limit models.timeout.",
+    Flag.FIT_TIMED_OUT: "A fit exceeded the time limit models.timeout: that of the first pass is kept if it converged.",
     Flag.SHAPE_FIXED: "Too faint to fit the Sersic index freely: a weak prior around n = 1.3 was used.",
     Flag.CENTRE_ASTRAY: "The fitted centre lies in the segment of another source.",
 }

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..core.errors import InputError
 from ..core.statistics import with_source_noise
 from ..core.types import Box, cut
 from ..fits.fit_psf import as_psf
@@ -23,13 +24,12 @@ from ..io.images import read_array, read_labels, read_sky_cards, read_wcs
 from ..io.models import read_model
 from ..models.subtraction import flux_in_segment
 from ..models.templates import TemplateEngine
+from .stored_fits import PASSES, Stamp, first_pass_limits, key_with_limits
 
 if TYPE_CHECKING:
     from astropy.wcs import WCS
 
 log = logging.getLogger(__name__)
-
-PASSES = {"first": "first.json", "second": "fit.json"}
 
 
 class FitField:
@@ -165,17 +165,69 @@ class FitField:
         """Return the file of a pass ("first", "second") of a group."""
         return self.folder / group / PASSES[which]
 
-    def is_current(self, group: str, which: str, key: str) -> bool:
-        """Whether the pass of a group was done with `key`."""
+    def is_current(self, group: str, which: str, key: str, timeout_s: float = 0.0) -> bool:
+        """Return whether the stored fit of a group holds.
+
+        Parameters
+        ----------
+        group : str
+            Its main source.
+        which : {"first", "second"}
+            The pass.
+        key : str
+            Digest of what the fit depends on.
+        timeout_s : float
+            Time limit of the fits, seconds of processor time: a fit that ran into a lower one does not hold.
+        """
         try:
-            return read_json(self.path(group, which))["key"] == key
+            content = read_json(self.path(group, which))
+            stamp = Stamp(content["key"], content.get("timed_out_at_s"))
         except (OSError, ValueError, KeyError):
             return False
+        return stamp.holds(self._stored_key(group, which, key), timeout_s)
 
     def result(self, group: str, which: str) -> GroupFit:
-        """Return the fit that a pass of a group has left."""
-        return GroupFit.from_dict(read_json(self.path(group, which))["fit"])
+        """Return the stored fit of a pass of a group.
 
-    def keep(self, group: str, which: str, key: str, fit: GroupFit) -> None:
-        """Store the fit of a pass under its key."""
-        write_json(self.path(group, which), {"key": key, "fit": fit.to_dict()})
+        Raises
+        ------
+        InputError
+            Its file is damaged.
+        """
+        path = self.path(group, which)
+        try:
+            return GroupFit.from_dict(read_json(path)["fit"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise InputError(f"{path}: this stored fit is damaged; delete the file and run again.") from error
+
+    def keep(self, group: str, which: str, key: str, fit: GroupFit, timed_out_at_s: float | None = None) -> None:
+        """Store the fit of a pass.
+
+        Parameters
+        ----------
+        group : str
+            Its main source.
+        which : {"first", "second"}
+            The pass.
+        key : str
+            Digest of what the fit depends on.
+        fit : GroupFit
+            The result.
+        timed_out_at_s : float or None
+            Seconds of processor time that the fit has exceeded.
+        """
+        stamp = Stamp(self._stored_key(group, which, key), timed_out_at_s)
+        write_json(self.path(group, which), {"fit": fit.to_dict(), **stamp.content()})
+
+    def _stored_key(self, group: str, which: str, key: str) -> str:
+        """Return the key under which a pass is stored."""
+        if which == "first":
+            return key
+        needed = [group, *map(str, self.groups[group]["neighbours"])]
+        return key_with_limits(key, first_pass_limits(self.folder, needed))
+
+    def remove_leftovers(self, group: str) -> None:
+        """Delete the temporary files that a killed process has left in the folder of a group."""
+        for folder in (self.folder / group, self.folder / group / "indiv"):
+            for path in folder.glob(".*.*"):
+                path.unlink(missing_ok=True)

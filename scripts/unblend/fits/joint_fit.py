@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ..core.flags import Flag
+from ..core.memory import has_free_memory
 from .group_data import GroupData
 from .imfit import ImfitSolution, Pixels, minimise, parameters_of, with_parameters
 from .imfit_config import Block, Function
@@ -129,13 +130,22 @@ def fit_once(blocks: Sequence[Block], problem: Problem, solver: str = "LM") -> I
     -------
     ImfitSolution or None
         None if there are no more pixels than free parameters, or if IMFIT fails.
+
+    Raises
+    ------
+    MemoryError, OSError
+        The machine has failed, not the fit.
     """
     blocks_and_sky = [*blocks, problem.sky]
     if problem.pixels.count <= sum(not parameter.fixed for parameter in parameters_of(blocks_and_sky)):
         return None
     try:
         return minimise(blocks_and_sky, problem.pixels, problem.psf, ftol=problem.ftol, solver=solver)
+    except (MemoryError, OSError):
+        raise
     except Exception as failure:  # pyimfit raises plain Exceptions
+        if not has_free_memory():
+            raise MemoryError("IMFIT failed while memory was short") from failure
         log.warning("IMFIT failed: %s", failure)
         return None
 

@@ -257,6 +257,40 @@ def replacement_fit(
     return automatic_fit(Problem(tuple(members), sky, pixels, data, psf, 0.0), flag)
 
 
+def first_pass_as_final(
+    data: GroupData, psf: np.ndarray, first: GroupFit, flag: Flag, settings: FitSettings = DEFAULTS
+) -> GroupFit:
+    """Return the first-pass result of a group whose second pass crashed or ran out of time, as a final result.
+
+    The models are those of the first pass. Their chi2, covariance and flags are computed on the pixels of the second.
+
+    Parameters
+    ----------
+    data : GroupData
+        Pixels of the group; the image is the stack minus the pass-1 models of all neighbouring groups.
+    psf : array (odd, odd)
+        PSF from `fit_psf`.
+    first : GroupFit
+        Result of the first pass, which has converged.
+    flag : Flag
+        Reason, set for every member.
+    settings : FitSettings
+        Tolerances and thresholds.
+    """
+    began = time.process_time()
+    pixels = group_pixels(data)
+    residual = (pixels.image - evaluate_members(first, psf, pixels.box) - first.sky.value) / pixels.error
+    chi2 = float(np.sum(residual[~pixels.mask] ** 2))
+    fit = replace(with_flag(first, flag), chi2=chi2, n_pixels=pixels.count)
+    fit = _with_chi2_and_flags(_with_covariance(fit, pixels, psf), pixels, data, psf, settings)
+    return replace(fit, seconds=time.process_time() - began)
+
+
+def with_flag(fit: GroupFit, flag: Flag) -> GroupFit:
+    """Return a fit with `flag` set for every member."""
+    return replace(fit, members=tuple(replace(m, flags=int(m.flags | flag)) for m in fit.members))
+
+
 def evaluate_members(fit: GroupFit, psf: np.ndarray, box: Box, ids: Sequence[int] | None = None) -> np.ndarray:
     """Return the convolved image of the members of a group, without the sky.
 

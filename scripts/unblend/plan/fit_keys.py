@@ -104,7 +104,8 @@ class FitKeys:
         return grouping.first_keys[group]
 
     def _common(self, grouping: _Grouping) -> str:
-        settings = {"gain": self.models.gain, "timeout": self.models.timeout}
+        # Without the time limit: only the fits that ran into it depend on it, which their files record.
+        settings = {"gain": self.models.gain}
         code = self.provenance.code("fit_first_pass", TEMPLATES, SUBTRACTION)
         return digest_of([grouping.content["psf"], settings, code])
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from operator import or_
 from pathlib import Path
 from typing import Any
 
-from ..field.fit_field import PASSES
+from ..field.stored_fits import PASSES, first_pass_limits, key_with_limits, read_stamp
 from ..io.files import read_json
 from ..io.tables import read_table
 from ..plan.jobs import Jobs
@@ -21,9 +20,6 @@ RUN_FILE = "logs/run.json"
 """What the run says of itself, for whoever looks from outside."""
 SILENCE_S = 60.0
 """A run that goes on writes that file every few seconds; one that says nothing for so long was killed."""
-_KEY = re.compile(rb'"key": "(\w+)"\s*}\s*$')
-_TAIL = 64
-"""Bytes: the key is the last entry of a stored fit."""
 
 
 @dataclass(frozen=True)
@@ -37,25 +33,23 @@ class FitState:
     flags: tuple[int, ...]
 
 
-def stored_key(path: Path) -> str | None:
-    """Return the key of a stored fit, read from the end of its file; None where there is none."""
-    try:
-        with path.open("rb") as stream:
-            stream.seek(max(0, path.stat().st_size - _TAIL))
-            found = _KEY.search(stream.read())
-    except OSError:
-        return None
-    return found[1].decode() if found else None
-
-
 def missing_fits(jobs: Jobs, which: str) -> list[str]:
     """Return the groups whose `which` pass ("first", "second") is still to be done; not those without a fit."""
-    folder = jobs.results / "imfit"
-    return [
-        group
-        for group in jobs.fits.groups
-        if stored_key(folder / group / PASSES[which]) != jobs.fits.of_pass(which, group) and not all_custom(jobs, group)
-    ]
+    return [group for group in jobs.fits.groups if not _is_done(jobs, which, group) and not all_custom(jobs, group)]
+
+
+def _is_done(jobs: Jobs, which: str, group: str) -> bool:
+    """Return whether the stored fit of a group holds, and the first passes on which its second depends."""
+    folder, timeout_s = jobs.results / "imfit", jobs.config.models.timeout
+    key = jobs.fits.of_pass(which, group)
+    if which == "second":
+        needed = [group, *map(str, jobs.fits.groups[group]["neighbours"])]
+        limits = first_pass_limits(folder, needed)
+        if any(limit < timeout_s for limit in limits.values()):
+            return False
+        key = key_with_limits(key, limits)
+    stamp = read_stamp(folder / group / PASSES[which])
+    return stamp is not None and stamp.holds(key, timeout_s)
 
 
 def all_custom(jobs: Jobs, group: str) -> bool:

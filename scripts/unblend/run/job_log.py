@@ -8,6 +8,7 @@ import inspect
 import json
 import logging
 import os
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -20,12 +21,23 @@ COLLECT_AFTER = 100_000
 """New objects after which Python looks for cycles; its 700 is reached hundreds of times while Astropy is imported."""
 
 
+class Terminated(BaseException):
+    """The job was asked to end, by a scheduler or by `kill`: a signal as an exception, so that workers are ended."""
+
+
+def _terminate(number: int, _: Any) -> None:
+    """Raise the exception that a signal stands for; a second signal ends the job at once."""
+    signal.signal(number, signal.SIG_DFL)
+    raise Terminated(signal.Signals(number).name)
+
+
 def run(main: Callable[..., None]) -> None:
     """Call `main` with the options of the command line; write messages to the file after `--log`.
 
     A mistake of the user (UnblendError) ends in one sentence on the terminal and exit status 1; anything else leaves
-    its traceback in the log and a sentence that says so; Ctrl-C leaves a line in the log and status 130. The process
-    ends with `main`: Python does not clean up its modules first, which costs a job a quarter of a second.
+    its traceback in the log and a sentence that says so; Ctrl-C, SIGTERM and SIGHUP leave a line in the log and the
+    status 130, 143 or 129. The process ends with `main`: Python does not clean up its modules first, which costs a job
+    a quarter of a second.
     """
     gc.set_threshold(COLLECT_AFTER)
     words = sys.argv[1:]
@@ -36,6 +48,10 @@ def run(main: Callable[..., None]) -> None:
         words = words[:at] + words[at + 2 :]
     positional, named = _arguments(main, words)
     start_logging(log_file)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        # nohup ignores SIGHUP
+        if signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, _terminate)
     try:
         main(*positional, **named)
     except UnblendError as error:
@@ -47,6 +63,13 @@ def run(main: Callable[..., None]) -> None:
         # Ctrl-C in a run reaches every job; Snakemake itself tells the user
         logging.getLogger("unblend").error("stopped by the user")
         sys.exit(130)
+    except Terminated as stop:
+        logging.getLogger("unblend").error(
+            "the job was ended from outside (%s), for example by a scheduler at its time limit; finished work is kept: "
+            "run again",
+            stop,
+        )
+        sys.exit(128 + signal.Signals[str(stop)])
     except Exception as error:
         logging.getLogger("unblend").exception("unexpected error")
         if log_file:

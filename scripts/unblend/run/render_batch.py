@@ -67,7 +67,9 @@ def render_batch(
 
         for number, outcome in run_tasks(draw, todo, workers=workers):
             if isinstance(outcome, Failure):
-                raise UnblendError(f"the model of source {todo[number][0]} was not drawn: {outcome.message}")
+                raise UnblendError(
+                    f"the model of source {todo[number][0]} was not drawn: {outcome.message}. Run again."
+                )
     return theirs
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from astropy.wcs import WCS
 from unblend.core.coordinates import pixel_to_sky
+from unblend.core.errors import InputError
 from unblend.core.types import Box, Model, cut
 from unblend.field.fit_field import FitField
 from unblend.fits.imfit_config import Block, Function, Parameter
@@ -180,6 +181,30 @@ def test_results_are_kept_under_their_key(field):
     assert field.result("2", "first") == fit
     field.path("2", "first").write_text("{half")
     assert not field.is_current("2", "first", "key")
+    with pytest.raises(InputError, match=r"2/first.json: this stored fit is damaged; delete the file and run again."):
+        field.result("2", "first")
+
+
+def test_a_fit_that_ran_out_of_time_holds_up_to_its_limit(field):
+    field.keep("2", "first", "key", point_fit(2, 200.0), timed_out_at_s=600.0)
+    field.keep("1", "second", "key", point_fit(1, 100.0))
+    assert field.is_current("2", "first", "key", 600.0) and field.is_current("2", "first", "key", 10.0)
+    assert not field.is_current("2", "first", "key", 601.0)
+    assert field.is_current("1", "second", "key", 600.0)
+    # 1 and 2 are neighbours: another first pass of 2, another second pass of 1
+    field.keep("2", "first", "key", point_fit(2, 201.0))
+    assert field.is_current("2", "first", "key", 601.0)
+    assert not field.is_current("1", "second", "key", 601.0)
+
+
+def test_temporary_files_of_killed_processes_are_removed(field):
+    folder = field.folder / "2"
+    (folder / "indiv").mkdir(parents=True)
+    for name in (".fit.77.json", "fit.json", "indiv/.mask_2.77.fits", "indiv/mask_2.fits"):
+        (folder / name).touch()
+    field.remove_leftovers("2")
+    assert sorted(path.name for path in folder.rglob("*.*")) == ["fit.json", "mask_2.fits"]
+    field.remove_leftovers("5")
 
 
 def test_overrides(field, tmp_path):

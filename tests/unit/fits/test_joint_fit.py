@@ -112,6 +112,21 @@ def test_nelder_mead_is_tried_only_if_nothing_converges(monkeypatch):
     assert fit.solver == "NM" and fit.member(1).flags == Flag.FIT_RETRIED
 
 
+@pytest.mark.parametrize("error", [MemoryError("no memory"), OSError(28, "No space left on device")])
+def test_a_failure_of_the_machine_is_not_one_of_the_fit(monkeypatch, error):
+    Solver(monkeypatch, error)
+    with pytest.raises(type(error), match=r"no memory|No space left"):
+        fit_jointly(problem_of(1))
+
+
+def test_a_fit_that_fails_while_memory_is_short_has_not_failed_itself(monkeypatch):
+    """IMFIT ends a fit without a result where it is refused memory."""
+    Solver(monkeypatch, RuntimeError("pyimfit"))
+    monkeypatch.setattr(joint_fit, "has_free_memory", lambda: False)
+    with pytest.raises(MemoryError, match="IMFIT failed while memory was short"):
+        fit_jointly(problem_of(1))
+
+
 def test_a_bound_is_accepted_if_chi2_is_lower_by_more_than_one(monkeypatch):
     on_bound, free = {1: {"ell": 0.0}}, {1: {"ell": 0.25}}
     Solver(monkeypatch, (90.0, True, on_bound), (91.5, True, free), (91.5, True, free))

@@ -13,7 +13,14 @@ from unblend.core.errors import OverrideError
 from unblend.core.flags import Flag
 from unblend.core.types import Box
 from unblend.fits.overrides import parse_override
-from unblend.fits.passes import DEFAULTS, evaluate_members, fit_first_pass, fit_second_pass, replacement_fit
+from unblend.fits.passes import (
+    DEFAULTS,
+    evaluate_members,
+    first_pass_as_final,
+    fit_first_pass,
+    fit_second_pass,
+    replacement_fit,
+)
 from unblend.fits.result import GroupFit, best_config, block_sersic, function_flux, single_configs, start_config
 
 BRIGHT = (24.3, 20.6, 3000.0, 1.0, 4.0, 0.4, 30.0)
@@ -183,6 +190,23 @@ def test_a_fit_that_ran_out_of_time_is_replaced_by_the_automatic_models():
     for member, truth in zip(fit.members, (BRIGHT, FAINT), strict=True):
         assert Flag(member.flags) == Flag.FIT_TIMED_OUT | Flag.FIT_REPLACED
         assert member.sersic.total_flux == pytest.approx(truth[2], rel=0.25)  # a start, not a fit
+
+
+def test_a_first_pass_in_place_of_the_second_has_all_that_later_stages_need(pair, pair_fit):
+    data, first = pair
+    fit = first_pass_as_final(data, fitting_psf(), first, Flag.FIT_TIMED_OUT)
+    assert fit.converged and fit.names == pair_fit.names and fit.n_free == pair_fit.n_free
+    assert fit.chi2 == pytest.approx(first.chi2, rel=1e-6) and fit.n_pixels == pair_fit.n_pixels
+    for member, own in zip(fit.members, first.members, strict=True):
+        assert member.flags == own.flags | Flag.FIT_TIMED_OUT
+        assert member.sersic == own.sersic
+        final = pair_fit.member(member.id)
+        assert member.chi2_segment == pytest.approx(final.chi2_segment, rel=0.01)
+        np.testing.assert_allclose(np.diag(member.covariance), np.diag(final.covariance), rtol=0.1)
+    # with the neighbours subtracted the background level differs, and chi2 is that of the new pixels
+    brighter = first_pass_as_final(replace(data, image=data.image + 1.0), fitting_psf(), first, Flag.FIT_RETRIED)
+    assert brighter.chi2 > fit.chi2 + 1000.0 and brighter.members[0].flags & Flag.FIT_RETRIED
+    assert GroupFit.from_dict(json.loads(json.dumps(fit.to_dict()))) == fit
 
 
 def test_the_second_pass_recovers_from_a_replaced_first_one():

@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 
 import pytest
 from unblend.io.files import (
     DIGEST_LENGTH,
     digest_of,
     file_digest,
+    keep_second_copy,
     read_json,
     write_json,
     write_text,
@@ -53,3 +55,17 @@ def test_file_digest(tmp_path):
     path = tmp_path / "a"
     path.write_bytes(b"x" * 3_000_000)
     assert file_digest(path) == digest_of(b"x" * 3_000_000)
+
+
+def test_a_second_copy_survives_the_first_and_follows_it(tmp_path, monkeypatch):
+    path, copy = tmp_path / "a.json", tmp_path / ".a.json"
+    for link in (os.link, None):
+        if link is None:
+            monkeypatch.setattr(os, "link", lambda *_: (_ for _ in ()).throw(OSError("no links here")))
+        for content in (1, 2):
+            write_json(path, content)
+            keep_second_copy(path, copy)
+            keep_second_copy(path, copy)
+            assert read_json(copy) == content
+        path.unlink()
+        assert read_json(copy) == 2

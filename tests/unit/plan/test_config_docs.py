@@ -27,5 +27,8 @@ def test_the_page_has_every_section_and_key():
 
 
 def test_a_row_says_default_values_unit_and_meaning():
-    assert "| `timeout` | `600` | a number above 0 | s | Time limit of the fit of one group. |" in markdown()
+    assert (
+        "| `timeout` | `600` | a number above 0 | s | Processor time allowed for each pass of the fit of one group. |"
+        in markdown()
+    )
     assert "| `psf` | needed | text |" in markdown()

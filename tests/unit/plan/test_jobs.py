@@ -271,6 +271,19 @@ def test_a_new_band_is_new_work_for_that_band_alone(field):
     assert "extract_fluxes/irac" in after
 
 
+def test_the_time_limit_starts_the_jobs_of_fits_and_is_part_of_no_key(field):
+    """The jobs find the fits that ran into a lower limit, which record it."""
+    before = specs()
+    raw = copy.deepcopy(RAW)
+    raw["models"]["timeout"] = 900
+    assert changed(raw) == {f"{rule}/{group}" for rule in PER_BATCH for group in GROUPS}
+    after = specs(raw)
+    for name in (f"{rule}/{group}" for rule in PER_BATCH for group in GROUPS):
+        old, new = (json.loads(found[name][0]) for found in (before, after))
+        assert (old.pop("timeout_s"), new.pop("timeout_s")) == (600.0, 900.0)
+        assert old == new
+
+
 FITS_OF_1 = {"fit_first_pass/1", "fit_second_pass/1"}
 NEIGHBOUR_2 = {"fit_second_pass/2"}
 

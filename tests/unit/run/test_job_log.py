@@ -4,8 +4,10 @@ import gc
 import json
 import logging
 import os
+import signal
 import subprocess
 import sys
+import time
 import warnings
 from pathlib import Path
 
@@ -20,7 +22,10 @@ SCRIPTS = Path(__file__).resolve().parents[3] / "scripts"
 def _restore_logging():
     root = logging.getLogger()
     handlers, level, collection = root.handlers[:], root.level, gc.get_threshold()
+    signals = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
     yield
+    for number, handler in signals.items():
+        signal.signal(number, handler)
     for handler in root.handlers:
         if handler not in handlers:
             handler.close()
@@ -103,6 +108,24 @@ def test_an_interrupt_leaves_the_terminal_alone(monkeypatch, tmp_path, capsys):
         run(main)
     assert end.value.code == 130 and "stopped by the user" in log.read_text() and "Traceback" not in log.read_text()
     assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_a_job_ended_by_a_scheduler_cleans_up_and_says_so(monkeypatch, tmp_path, number, status):
+    log, cleaned = tmp_path / "job.log", []
+    monkeypatch.setattr(sys, "argv", ["script.py", "--log", str(log)])
+
+    def main():
+        try:
+            os.kill(os.getpid(), number)
+            time.sleep(10.0)
+        finally:
+            cleaned.append(True)
+
+    with pytest.raises(SystemExit) as end:
+        run(main)
+    assert end.value.code == status and cleaned
+    assert f"ended from outside ({number.name})" in log.read_text() and "Traceback" not in log.read_text()
 
 
 def test_without_a_log_messages_go_to_standard_error(monkeypatch, capsys):

@@ -10,9 +10,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from unblend.core.flags import Flag
+from unblend.field.stored_fits import key_with_limits
 from unblend.io.files import read_json, write_json
 from unblend.io.tables import write_table
-from unblend.run.field_state import describe_field, is_running, list_results, missing_fits, stored_key, warnings_in
+from unblend.run.field_state import describe_field, is_running, list_results, missing_fits, warnings_in
 from unblend.run.watch import RunWatch
 
 GROUPS = {
@@ -27,6 +28,7 @@ class FakeJobs:
 
     def __init__(self, results):
         self.results, self.groups, self.files, self.fits = results, GROUPS, {}, self
+        self.config = SimpleNamespace(models=SimpleNamespace(timeout=600.0))
 
     def of_pass(self, which, group):
         return f"{which}{group}"
@@ -41,10 +43,11 @@ def jobs(tmp_path):
     return FakeJobs(tmp_path)
 
 
-def keep_fit(jobs, group, which, flags=0, key=None):
+def keep_fit(jobs, group, which, flags=0, key=None, **limit):
     name = {"first": "first.json", "second": "fit.json"}[which]
     members = [{"id": i, "flags": int(flags)} for i in GROUPS[group]["members"]]
-    write_json(jobs.results / "imfit" / group / name, {"key": key or f"{which}{group}", "fit": {"members": members}})
+    content = {"key": key or f"{which}{group}", "fit": {"members": members}, **limit}
+    write_json(jobs.results / "imfit" / group / name, content)
 
 
 def log_work(jobs, stage, what):
@@ -212,14 +215,6 @@ def test_nothing_to_do_says_where_the_results_are(scene, jobs):
 # What the files say -------------------------------------------------------------------------------------------------
 
 
-def test_the_key_of_a_fit_is_read_from_its_end(jobs, tmp_path):
-    keep_fit(jobs, "1", "first", key="abc123")
-    assert stored_key(tmp_path / "imfit/1/first.json") == "abc123"
-    assert stored_key(tmp_path / "nothing.json") is None
-    (tmp_path / "cut.json").write_text('{"fit": {}, "key": "ab')
-    assert stored_key(tmp_path / "cut.json") is None
-
-
 def test_fits_are_missing_until_their_key_is_that_of_now(jobs):
     keep_fit(jobs, "1", "first")
     keep_fit(jobs, "2", "first", key="old")
@@ -227,6 +222,26 @@ def test_fits_are_missing_until_their_key_is_that_of_now(jobs):
     # a group of the user's own models leaves nothing to fit
     jobs.files = {"5": {"5": {"custom": {}}}, "1": {"1": {"custom": {}}}}
     assert missing_fits(jobs, "first") == ["2"] and missing_fits(jobs, "second") == ["1", "2"]
+
+
+def test_a_fit_that_ran_into_a_lower_time_limit_is_missing_with_all_that_depend_on_it(jobs):
+    for group in GROUPS:
+        keep_fit(jobs, group, "first")
+        keep_fit(jobs, group, "second")
+    keep_fit(jobs, "2", "first", timed_out_at_s=300.0)
+    # the second passes of 1 and 2 were made with another first pass of 2
+    assert missing_fits(jobs, "first") == ["2"] and missing_fits(jobs, "second") == ["1", "2"]
+    jobs.config.models.timeout = 300.0
+    assert missing_fits(jobs, "first") == [] and missing_fits(jobs, "second") == ["1", "2"]
+    for group in ("1", "2"):
+        keep_fit(jobs, group, "second", key=key_with_limits(f"second{group}", {"2": 300.0}))
+    assert missing_fits(jobs, "second") == []
+    jobs.config.models.timeout = 301.0
+    assert missing_fits(jobs, "first") == ["2"] and missing_fits(jobs, "second") == ["1", "2"]
+    keep_fit(jobs, "2", "first")
+    assert missing_fits(jobs, "first") == [] and missing_fits(jobs, "second") == ["1", "2"]
+    keep_fit(jobs, "5", "second", timed_out_at_s=300.0)
+    assert missing_fits(jobs, "second") == ["1", "2", "5"]
 
 
 def test_warnings_are_counted_in_each_log(tmp_path):
