@@ -25,6 +25,7 @@ class Flag(IntFlag):
     FIT_TIMED_OUT = 1 << 16
     SHAPE_FIXED = 1 << 17
     CENTRE_ASTRAY = 1 << 18
+    SKY_ON_BOUND = 1 << 19
 
 
 SENTENCES: dict[Flag, str] = {
@@ -49,6 +50,7 @@ SENTENCES: dict[Flag, str] = {
     Flag.FIT_TIMED_OUT: "A fit exceeded the time limit models.timeout: that of the first pass is kept if it converged.",
     Flag.SHAPE_FIXED: "Too faint to fit the Sersic index freely: a weak prior around n = 1.3 was used.",
     Flag.CENTRE_ASTRAY: "The fitted centre lies in the segment of another source.",
+    Flag.SKY_ON_BOUND: "The sky of the fit ended on a limit of its measured value: the profile's wings are uncertain.",
 }
 
 

@@ -241,7 +241,9 @@ class _Crowd:
             for p in parameters_of(member.blocks)
             if not p.fixed_or_on_bound
         ]
-        blocked = (np.array([*sides, 0.0]) * gradient > 0) | (np.diag(matrix) == 0)
+        sky = replace(self.problem.sky.functions[0]["I_sky"], value=self.sky)
+        sides.append(limit_side(inside_limit(sky)))
+        blocked = (np.array(sides) * gradient > 0) | (np.diag(matrix) == 0)
         matrix[np.diag_indices_from(matrix)] += np.where(np.diag(matrix) > 0, 0.0, 1.0)
         return NormalEquations(matrix, gradient, blocked)
 

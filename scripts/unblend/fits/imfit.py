@@ -58,8 +58,8 @@ class ImfitSolution:
 
 
 def sky_block(value: float, limit: float) -> Block:
-    """Return the block of a flat sky, free within ±`limit`; its centre has no meaning."""
-    sky = Parameter("I_sky", min(max(value, -limit), limit), -limit, limit)
+    """Return the block of a flat sky, free within `value` ± `limit`; its centre has no meaning."""
+    sky = Parameter("I_sky", value, value - limit, value + limit)
     return Block(Parameter("Y0", 0.0, fixed=True), Parameter("X0", 0.0, fixed=True), (Function(SKY, (sky,)),))
 
 

@@ -20,7 +20,7 @@ from ..core.types import Box
 from .centre_check import members_off_segment, refit_off_segment
 from .covariance import parameter_covariance
 from .crowded_fit import fit_group, is_crowd
-from .group_data import GroupData, group_pixels, group_starts, segment_snr
+from .group_data import GroupData, group_pixels, group_starts, measured_sky, segment_snr
 from .imfit import Pixels, evaluate_blocks, parameters_of, sky_block
 from .imfit_config import Block, Function, Parameter
 from .index_prior import fit_indices_with_prior, prior_sigmas, with_fixed_index
@@ -195,7 +195,7 @@ def fit_second_pass(data: GroupData, psf: np.ndarray, first: GroupFit, settings:
     """
     began = time.process_time()
     pixels = group_pixels(data)
-    sky = sky_block(first.sky.value, first.sky_start.upper or 0.0)
+    sky = measured_sky(data, pixels)
     members = tuple(_second_start(member, data, pixels, first, settings) for member in first.members)
     problem = Problem(members, sky, pixels, data, psf, settings.ftol, retries=False)
     fit = fit_indices_with_prior(problem, fit_group(problem))
@@ -323,6 +323,8 @@ def _with_covariance(fit: GroupFit, pixels: Pixels, psf: np.ndarray) -> GroupFit
     for member in fit.members:
         blocks += all_fixed(member.blocks) if member.flags & Flag.FIT_REPLACED else member.blocks
     sigmas, crowd = prior_sigmas(fit.members), is_crowd(len(fit.members))
+    # the sky is the last parameter; its limits are a uniform prior
+    sigmas[len(parameters_of([*blocks, sky])) - 1] = _sky_prior(fit)
     matrix = parameter_covariance([*blocks, sky], pixels, psf, sigmas, block_by_block=crowd)
     members, names, first = [], [], 0
     for member in fit.members:
@@ -336,6 +338,12 @@ def _with_covariance(fit: GroupFit, pixels: Pixels, psf: np.ndarray) -> GroupFit
     level = replace(fit.sky, error=math.sqrt(matrix[first + 2, first + 2]))
     full = as_matrix(matrix[np.ix_(rows, rows)])
     return replace(fit, members=tuple(members), sky=level, names=(*names, "sky"), covariance=full)
+
+
+def _sky_prior(fit: GroupFit) -> float:
+    """Return the standard deviation of the uniform distribution between the limits of the sky."""
+    lower, upper = fit.sky_start.lower or 0.0, fit.sky_start.upper or 0.0
+    return max(upper - lower, 1e-300) / math.sqrt(12.0)
 
 
 def _parameter_names(member: MemberFit) -> list[str]:
@@ -379,6 +387,8 @@ def _with_chi2_and_flags(
         if chi2 is not None and chi2 > max(settings.poor_chi2, 1.0 + 4.0 * math.sqrt(2.0 / count)):
             flags |= Flag.FIT_POOR_CHI2
         parameters = parameters_of(member.blocks)
+        if fit.sky.on_bound and not flags & Flag.FIT_REPLACED:
+            flags |= Flag.SKY_ON_BOUND
         if any(parameter.on_bound for parameter in parameters) and not flags & Flag.FIT_REPLACED:
             flags |= Flag.FIT_ON_BOUND
         if any(p.name == "n" and (p.error or 0.0) > settings.uncertain_n * abs(p.value) for p in parameters):

@@ -62,3 +62,17 @@ def convolve_with_autocorrelation(image: np.ndarray, width: float) -> np.ndarray
     for axis in (0, 1):
         image = correlate1d(image, kernel, axis=axis, mode="constant")
     return image
+
+
+def autocorrelation_sum(width: float) -> float:
+    """Return the sum of the autocorrelation of the noise over all lags: the variance of a mean is larger by it.
+
+    Parameters
+    ----------
+    width : float
+        Pixels, sigma of the Gaussian; 1 is returned for white noise, 0.
+    """
+    if width == 0.0:
+        return 1.0
+    reach = math.ceil(8.0 * width)
+    return float(np.exp(-(np.arange(-reach, reach + 1.0) ** 2) / (4.0 * width**2)).sum() ** 2)
