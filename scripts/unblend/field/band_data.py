@@ -55,7 +55,22 @@ class BandData:
 
 
 def load_band_data(spec: Mapping[str, Any], results: Path, *, final_weights: bool = False) -> BandData:
-    """Return the band that a job spec describes, on request with the final weights of the extraction."""
+    """Return the band that a job spec describes.
+
+    Parameters
+    ----------
+    spec : mapping
+        The job spec: `band`, `image`, `weight`, `rms`.
+    results : Path
+        Folder of the products.
+    final_weights : bool
+        Whether to read the final weights of the extraction instead of the user's.
+
+    Raises
+    ------
+    InputError
+        `rms: auto`, and the pixels that are not masked have no scatter.
+    """
     folder = results / "bands" / spec["band"]
     image = read_array(spec["image"]["file"])
     image -= read_array(str(folder / "background.fits"))

@@ -134,13 +134,33 @@ class FitField:
         )
 
     def custom_light(self, source: int, path: str, box: Box) -> np.ndarray:
-        """Return the light of a user's model in `box`: its template, scaled to the pixels of its own segment."""
+        """Return the light of a custom model in `box`: its template, scaled to the pixels of its own segment.
+
+        Parameters
+        ----------
+        source : int
+            ID of the source.
+        path : str
+            The file of the custom model.
+        box : Box
+            Part of the stack; the light is an array of its shape.
+        """
         template = self.engine.template(source, read_model(path))
         flux = flux_in_segment(template, self.stack, self.error, self.segments, self.mask)
         return cut(flux * template.data, box, 0.0, outer=template.box)
 
     def less_neighbours(self, data: GroupData, group: str, user_files: Mapping[str, Any]) -> GroupData:
-        """Return the pixels of a group with the first-pass models of its neighbours subtracted."""
+        """Return the pixels of a group with the first-pass models of its neighbours subtracted.
+
+        Parameters
+        ----------
+        data : GroupData
+            The pixels of the group.
+        group : str
+            The name of the group.
+        user_files : mapping
+            Overrides and custom models of the neighbours' members, by ID.
+        """
         image = data.image
         for neighbour in map(str, self.groups[group]["neighbours"]):
             fit = self.result(neighbour, "first")

@@ -57,7 +57,16 @@ def load_field(
 
 
 def jobs_of(config: Config, scripts: Path, purpose: Callable[[], Purpose] = lambda: "plan") -> Jobs:
-    """Return the job specs of a field; without a purpose nothing is written."""
+    """Return the job specs of a field.
+
+    Parameters
+    ----------
+    config : Config
+    scripts : Path
+        The folder of the scripts.
+    purpose : callable
+        Returns the purpose of this process, see `SpecStore`; by default nothing is written.
+    """
     results = Path(config.results_dir)
     folder = results / "specs"
     return Jobs(config, Provenance(scripts, folder), SpecStore(folder, purpose), results)

@@ -91,7 +91,17 @@ def _sentence(error: Any, keys: tuple[Any, ...], place: Schema, data: Mapping[st
 
 
 def unknown_key(where: str, key: Any, known: Sequence[str]) -> str:
-    """Return the sentence about a key that is not known in the section `where` ('' for the whole file)."""
+    """Return the sentence about an unknown key.
+
+    Parameters
+    ----------
+    where : str
+        The section, '' for the top of the file.
+    key : object
+        The key as YAML gives it.
+    known : sequence of str
+        The keys of the section.
+    """
     near = nearest(str(key), known)
     return f"{where}{'.' if where else ''}{key} is not a key: did you mean {near}?"
 

@@ -1,4 +1,4 @@
-"""What the commands of `./unblend` share: which field they are asked about."""
+"""Shared by the commands of `./unblend`: the options that name the field."""
 
 from __future__ import annotations
 

@@ -19,9 +19,17 @@ class Ds9Frame:
 
 
 def ds9_arguments(frames: Sequence[Ds9Frame], target: tuple[float, float], title: str) -> list[str]:
-    """Return the words that start DS9 with these frames side by side, at `target` (ra, dec in degrees).
+    """Return the command that starts DS9 with frames side by side.
 
-    Images have the zscale limits of the first, so that what is left is judged on the light that was there.
+    All images have the zscale limits of the first, so that residuals are seen on the scale of the image.
+
+    Parameters
+    ----------
+    frames : sequence of Ds9Frame
+    target : (ra, dec)
+        Degrees: the centre of the view.
+    title : str
+        Title of the window.
     """
     words = ["ds9", "-title", title]
     for number, frame in enumerate(frames):

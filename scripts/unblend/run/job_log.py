@@ -118,12 +118,18 @@ def start_logging(log_file: str | None = None, level: int = logging.INFO) -> Non
 
 
 def record_work(stage: str, what: str | int, seconds: float | None = None) -> None:
-    """Add a line to the work log: `stage` (fit_first, render, extract …) was done for `what` (a source, a band).
+    """Add a line to the work log, whose path is in the environment variable UNBLEND_WORK_LOG; without it do nothing.
 
-    `seconds` is the processor time it took, where it was measured.
+    A line is one write in append mode, so that the lines of jobs side by side do not mix.
 
-    The log's path stands in the environment variable UNBLEND_WORK_LOG; without it nothing is written. A line is
-    one write in append mode, so that jobs side by side do not mix.
+    Parameters
+    ----------
+    stage : str
+        What was done: fit_first, render, extract …
+    what : str or int
+        For which source, group or band.
+    seconds : float, optional
+        Processor time that it took.
     """
     path = os.environ.get(WORK_LOG_VARIABLE)
     if not path:

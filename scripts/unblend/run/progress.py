@@ -64,7 +64,17 @@ def duration(seconds: float) -> str:
 
 
 def time_left(done: int, total: int, seconds: float, least: int = 1) -> float | None:
-    """Return the seconds that the rest takes at the pace so far; None before `least` are done and when all are."""
+    """Return the seconds that the rest will take at the present pace; None too early, and when all are done.
+
+    Parameters
+    ----------
+    done, total : int
+        Numbers of fits or bands.
+    seconds : float
+        Wall time so far.
+    least : int
+        Number from which the pace is known.
+    """
     if done < least or done >= total:
         return None
     return seconds / done * (total - done)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def render_batch(
-    field: FitField, spec: Mapping[str, Any], theirs_before: Collection[int], workers: int = 1
+    field: FitField, spec: Mapping[str, Any], custom_before: Collection[int], workers: int = 1
 ) -> list[int]:
     """Write `models/{id}.fits` of every source whose fit has changed or whose file is gone.
 
@@ -31,7 +31,7 @@ def render_batch(
     field : FitField
     spec : mapping
         `groups`: user_files of each; `drawing`: digest of what a drawing depends on besides its fit; `oversampling`.
-    theirs_before : collection of int
+    custom_before : collection of int
         Sources whose models were the user's own: made from one of ours, those may bear its key.
     workers : int
         Processes side by side.
@@ -40,8 +40,13 @@ def render_batch(
     -------
     list of int
         Sources whose models are now the user's own.
+
+    Raises
+    ------
+    UnblendError
+        A model could not be rendered.
     """
-    theirs: list[int] = []
+    custom_sources: list[int] = []
     todo: list[tuple[int, str, MemberFit, str]] = []
     for group, entry in spec["groups"].items():
         fit = field.result(group, "second")
@@ -49,11 +54,11 @@ def render_batch(
             custom = entry["user_files"].get(str(source), {}).get("custom")
             if custom:
                 copy_custom(custom["file"], field.model_path(source))
-                theirs.append(source)
+                custom_sources.append(source)
                 continue
             member = fit.member(source)
             key = digest_of([spec["drawing"], repr(member.blocks)])
-            if source in theirs_before or key_of(field.model_path(source)) != key:
+            if source in custom_before or key_of(field.model_path(source)) != key:
                 todo.append((source, group, member, key))
     if todo:
         wcs = field.wcs  # read before the workers are forked: they share it
@@ -70,7 +75,7 @@ def render_batch(
                 raise UnblendError(
                     f"the model of source {todo[number][0]} was not drawn: {outcome.message}. Run again."
                 )
-    return theirs
+    return custom_sources
 
 
 def key_of(path: Path) -> Any:
