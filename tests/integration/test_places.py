@@ -27,7 +27,7 @@ rule count_sources:
 
 
 def test_folders_with_any_name(warm_field: Field, tmp_path) -> None:
-    """Nothing in a folder's name breaks a command or runs another (the program's own: Snakemake refuses braces there)."""
+    """Nothing in a folder's name breaks a command or runs another; Snakemake itself refuses braces in the program's."""
     field = Field(tmp_path / "it's a {b} (1) ü[1] $(touch PWNED)")
     write(field.folder)
     field.edit_config(lambda c: c.update(results_dir="my 'results' (1) ü[1] `touch PWNED`"))
