@@ -130,11 +130,11 @@ def redrawn(folder: Path, scenario: Scenario, seed: int, number: int) -> np.ndar
         weight, part = drawn["rms"] ** -2.0, rows_of_truth(truth, scenario, seed, spec.name, width(psf, spec))
         for _ in range(number * (1 if spec.name == REFERENCE else 3)):
             image = drawn["light"] + drawn["rms"] * draw_correlated_noise(rng, spec.shape, spec.noise_sigma_pixels)
-            settled = rescale_weights(image, weight, templates, fwhm=seeing, noise_origin="map", name=spec.name)
+            rescaled = rescale_weights(image, weight, templates, fwhm=seeing, noise_origin="map", name=spec.name)
             rows = part.copy()
-            rows["flux"] = settled.solution.flux
-            rows["err"] = rows["formal"] = measure_noise(settled, templates, name=spec.name).err
-            rows["white"], rows["snr"] = settled.solution.err, rows["true"] / rows["err"]
+            rows["flux"] = rescaled.solution.flux
+            rows["err"] = rows["formal"] = measure_noise(rescaled, templates, name=spec.name).err
+            rows["white"], rows["snr"] = rescaled.solution.err, rows["true"] / rows["err"]
             made.append(rows)
     return np.concatenate(made)
 
