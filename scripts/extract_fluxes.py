@@ -15,8 +15,9 @@ from unblend.io.images import read_header, write_image
 from unblend.io.tables import columns, read_table, write_table
 from unblend.io.template_store import read_templates
 from unblend.models.templates import TemplateEngine
-from unblend.photometry.extraction import measure_noise, rescale_weights
+from unblend.photometry.correlated_noise import measure_noise
 from unblend.photometry.shape_errors import all_shape_errors
+from unblend.photometry.weight_rescaling import rescale_weights
 from unblend.run.job_log import record_work, run
 
 log = logging.getLogger("unblend.extract")

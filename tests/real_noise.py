@@ -20,8 +20,8 @@ from unblend.io.images import read_array, read_labels, read_wcs
 from unblend.io.tables import read_table
 from unblend.io.template_store import read_templates
 from unblend.photometry import linear_system
-from unblend.photometry.extraction import near_sources
 from unblend.photometry.monte_carlo import monte_carlo, place_circles, pooled_ratio
+from unblend.photometry.weight_rescaling import near_sources
 
 MAX_LAG = 8
 """Pixels of the plain measurement of the noise's correlation."""

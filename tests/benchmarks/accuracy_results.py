@@ -17,7 +17,8 @@ from unblend.io.images import read_array, read_wcs
 from unblend.io.models import read_model
 from unblend.io.tables import read_table
 from unblend.models.templates import TemplateEngine
-from unblend.photometry.extraction import measure_noise, rescale_weights
+from unblend.photometry.correlated_noise import measure_noise
+from unblend.photometry.weight_rescaling import rescale_weights
 from unblend.simulation import truth as compare
 from unblend.simulation.fields import BandSpec, draw_correlated_noise
 

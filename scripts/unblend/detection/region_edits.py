@@ -2,6 +2,9 @@
 
 The automatic detection is not repeated. IDs are stable: a source that no region touches keeps its ID. Manual sources
 are numbered from the largest automatic ID in the order of their file, so that a region added at its end changes no ID.
+
+No region removes a source here. A source that lies in the bad regions of all detection bands is not detected, because
+`field.detection_mask` masks its pixels before the detection.
 """
 
 from __future__ import annotations

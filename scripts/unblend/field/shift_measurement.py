@@ -15,8 +15,9 @@ from ..core.types import Model, Template
 from ..images.psf import psf_half_light_radius
 from ..io.tables import read_table
 from ..io.template_store import read_templates
-from ..photometry.extraction import RescaledSolution, adopt_weights, noise_correlation, rescale_weights
+from ..photometry.correlated_noise import noise_correlation
 from ..photometry.linear_system import LinearSolution
+from ..photometry.weight_rescaling import RescaledSolution, adopt_weights, rescale_weights
 from ..registration.band_shift import R_E_MIN, Registration
 from ..registration.summary import describe_search
 from .band_data import BandData, load_band_data, load_models

@@ -8,7 +8,9 @@ R is an array (2L + 1, 2L + 1) with its centre at [L, L]; the array [[1]] means 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,9 +20,12 @@ from ..core.statistics import noise_rms
 from ..core.types import Template
 from .linear_system import LinearSolution, box_array
 from .normal_matrix import pair_products, single_thread
+from .weight_rescaling import RescaledSolution
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
+
+log = logging.getLogger(__name__)
 
 MIN_LAG = 5
 """Lags that are always kept when the noise is correlated, in pixels: common resampling kernels reach 3 to 5 pixels."""
@@ -39,6 +44,75 @@ SIMULATED_PIXELS = 1_000_000
 
 MIN_ERROR_RATIO = 0.1
 """Smallest accepted ratio of correlated to white error: a lower one is more likely an error of the measured R."""
+
+NOISE_SEED = 20190613
+"""Seed of the noise simulated to correct the autocorrelation: fixed, so that results are reproducible."""
+
+
+@dataclass(frozen=True)
+class Noise:
+    """The noise of a band and the errors that follow from it.
+
+    Parameters
+    ----------
+    err : array (n,)
+        Flux errors with correlated noise, image units.
+    background_err : float
+        Error of the background level, image units.
+    correlation : array (2L + 1, 2L + 1)
+        Autocorrelation of the noise.
+    lag_one : float
+        Its mean over the four nearest pixels.
+    """
+
+    err: np.ndarray
+    background_err: float
+    correlation: np.ndarray
+    lag_one: float
+
+
+def measure_noise(rescaled: RescaledSolution, templates: Sequence[Template], *, name: str) -> Noise:
+    """Measure the autocorrelation of the noise on the residual, and the flux errors that follow from it.
+
+    Parameters
+    ----------
+    rescaled : RescaledSolution
+    templates : sequence of Template
+        As fitted, in the order of the solution.
+    name : str
+        Name of the band, for log messages.
+    """
+    solution, weight = rescaled.solution, rescaled.weight
+    correlation = noise_correlation(rescaled, templates)
+    err, background_err = correlated_errors(solution, templates, weight, correlation)
+    lag_one = 0.0
+    if correlation.size > 1:
+        middle = len(correlation) // 2
+        lag_one = float((correlation[middle, middle + 1] + correlation[middle + 1, middle]) / 2.0)
+    log.info("%s: rms %.4g, correlation of neighbouring pixels %.2f", name, rescaled.rms, lag_one)
+    return Noise(err, background_err, correlation, lag_one)
+
+
+def noise_correlation(rescaled: RescaledSolution, templates: Sequence[Template], *, rounds: int = 2) -> np.ndarray:
+    """Return the autocorrelation of the noise, measured on the residual away from sources.
+
+    Parameters
+    ----------
+    rescaled : RescaledSolution
+    templates : sequence of Template
+        As fitted, in the order of the solution.
+    rounds : int
+        Rounds of correcting for the noise that the fit absorbed.
+
+    Returns
+    -------
+    array (2L + 1, 2L + 1)
+        [[1]] for white noise.
+    """
+    rng = np.random.default_rng(NOISE_SEED)
+    return debiased_autocorrelation(
+        rescaled.solution, templates, rescaled.weight, rescaled.near_source, rng=rng, rounds=rounds
+    )
 
 
 def autocorrelation(

@@ -8,8 +8,8 @@ from astropy.io import fits
 from gaussians import gaussian_field
 from unblend.core.errors import InputError
 from unblend.field.weight_maps import read_weight
-from unblend.photometry.extraction import rescale_weights
 from unblend.photometry.linear_system import model_image
+from unblend.photometry.weight_rescaling import rescale_weights
 
 SIDE = 80
 RNG = np.random.default_rng(21)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from gaussians import gaussian_field
+from scipy.ndimage import gaussian_filter
 from unblend.core.errors import InputError
 from unblend.core.types import Box, Template
 from unblend.photometry.correlated_noise import (
@@ -10,9 +11,11 @@ from unblend.photometry.correlated_noise import (
     correlated_errors,
     debiased_autocorrelation,
     draw_noise,
+    measure_noise,
     positive_definite,
 )
 from unblend.photometry.linear_system import model_image, solve_fluxes
+from unblend.photometry.weight_rescaling import rescale_weights
 
 
 def gaussian_correlation(sigma: float, lag: int = 7) -> np.ndarray:
@@ -172,3 +175,46 @@ def test_positive_definite_clips_the_spectrum_only_where_needed():
 def test_constant_residual_is_an_error():
     with pytest.raises(InputError, match="residual pixels with non-zero scatter"):
         autocorrelation(np.zeros((60, 60)), np.ones((60, 60)))
+
+
+SIDE = 90
+TEMPLATES, FLUX = gaussian_field(8, SIDE, np.random.default_rng(11))
+CLEAN = model_image(TEMPLATES, FLUX, (SIDE, SIDE), 3.0)
+FWHM = 1.5 * 2.3548
+"""FWHM of the Gaussian templates in pixels."""
+
+
+def rescaled_fit(noise):
+    """Return the solution for the clean image plus noise of 0.5 per pixel."""
+    weight = np.full(CLEAN.shape, 4.0)
+    return rescale_weights(CLEAN + noise, weight, TEMPLATES, fwhm=FWHM, noise_origin="map", name="k")
+
+
+def white_noise():
+    return 0.5 * np.random.default_rng(12).normal(size=CLEAN.shape)
+
+
+def test_white_noise_is_measured_as_uncorrelated():
+    rescaled = rescaled_fit(white_noise())
+    noise = measure_noise(rescaled, TEMPLATES, name="k")
+    # 8000 pixels: the correlation is known to 1.1 %
+    assert abs(noise.lag_one) < 0.05
+    assert noise.err == pytest.approx(rescaled.solution.err, rel=0.1)
+
+
+def test_noise_measured_as_correlated_gives_larger_errors():
+    smooth = gaussian_filter(np.random.default_rng(5).normal(size=CLEAN.shape), 0.8, mode="wrap")
+    smooth *= 0.5 / smooth.std()
+    rescaled = rescaled_fit(smooth)
+    noise = measure_noise(rescaled, TEMPLATES, name="k")
+    # exp(−1/(4 · 0.8²)) = 0.68 between neighbours
+    assert noise.lag_one == pytest.approx(0.68, abs=0.06)
+    # for sources broader than the correlation the variance grows by its area, 4 pi 0.8² = 8; here by less
+    assert np.median(noise.err / rescaled.solution.err) == pytest.approx(2.3, abs=0.4)
+
+
+def test_the_measured_noise_is_reproducible():
+    rescaled = rescaled_fit(white_noise())
+    np.testing.assert_array_equal(
+        measure_noise(rescaled, TEMPLATES, name="k").err, measure_noise(rescaled, TEMPLATES, name="k").err
+    )

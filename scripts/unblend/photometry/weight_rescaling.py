@@ -1,4 +1,8 @@
-"""Fluxes of a band: masking of unmodelled flux, weights rescaled to the residual, errors with correlated noise."""
+"""The weight map of a band: unmodelled flux is masked, and the weights are rescaled to the scatter of the residual.
+
+Both need the residual of a fit, so the fluxes are fitted here. Their errors are for white noise; the errors for
+correlated noise follow from `correlated_noise.measure_noise`.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +15,6 @@ import numpy as np
 from ..core.flags import Flag
 from ..core.statistics import ROBUST_SIGMA_ERROR
 from ..core.types import NoiseOrigin, Template
-from .correlated_noise import correlated_errors, debiased_autocorrelation
 from .linear_system import (
     WEIGHT_TOLERANCE,
     LinearSolution,
@@ -37,8 +40,6 @@ CONVERGED_SIGMA = 0.1
 fluxes by 0.01 of their errors, and one in fifty by 0.1 to 0.5: sources next to marginally significant flux."""
 MASKED_FRACTION_WARNING = 0.4
 """Fraction of the pixels masked as unmodelled flux above which a warning is logged."""
-NOISE_SEED = 20190613
-"""Seed of the noise simulated to correct the autocorrelation: fixed, so that results are reproducible."""
 
 
 @dataclass(frozen=True)
@@ -66,28 +67,6 @@ class RescaledSolution:
     rms: float
     near_source: np.ndarray
     masked_fraction: float
-
-
-@dataclass(frozen=True)
-class Noise:
-    """The noise of a band and the errors that follow from it.
-
-    Parameters
-    ----------
-    err : array (n,)
-        Flux errors with correlated noise, image units.
-    background_err : float
-        Error of the background level, image units.
-    correlation : array (2L + 1, 2L + 1)
-        Autocorrelation of the noise.
-    lag_one : float
-        Its mean over the four nearest pixels.
-    """
-
-    err: np.ndarray
-    background_err: float
-    correlation: np.ndarray
-    lag_one: float
 
 
 def rescale_weights(
@@ -221,47 +200,3 @@ def near_sources(solution: LinearSolution, templates: Sequence[Template], weight
 def _signal(solution: LinearSolution, templates: Sequence[Template], weight: np.ndarray) -> np.ndarray:
     """Return the brightness of the models in units of the noise, shape (ny, nx)."""
     return np.abs(model_image(templates, solution.flux, weight.shape)) * np.sqrt(weight)
-
-
-def measure_noise(rescaled: RescaledSolution, templates: Sequence[Template], *, name: str) -> Noise:
-    """Measure the autocorrelation of the noise on the residual, and the flux errors that follow from it.
-
-    Parameters
-    ----------
-    rescaled : RescaledSolution
-    templates : sequence of Template
-        As fitted, in the order of the solution.
-    name : str
-        Name of the band, for log messages.
-    """
-    solution, weight = rescaled.solution, rescaled.weight
-    correlation = noise_correlation(rescaled, templates)
-    err, background_err = correlated_errors(solution, templates, weight, correlation)
-    lag_one = 0.0
-    if correlation.size > 1:
-        middle = len(correlation) // 2
-        lag_one = float((correlation[middle, middle + 1] + correlation[middle + 1, middle]) / 2.0)
-    log.info("%s: rms %.4g, correlation of neighbouring pixels %.2f", name, rescaled.rms, lag_one)
-    return Noise(err, background_err, correlation, lag_one)
-
-
-def noise_correlation(rescaled: RescaledSolution, templates: Sequence[Template], *, rounds: int = 2) -> np.ndarray:
-    """Return the autocorrelation of the noise, measured on the residual away from sources.
-
-    Parameters
-    ----------
-    rescaled : RescaledSolution
-    templates : sequence of Template
-        As fitted, in the order of the solution.
-    rounds : int
-        Rounds of correcting for the noise that the fit absorbed.
-
-    Returns
-    -------
-    array (2L + 1, 2L + 1)
-        [[1]] for white noise.
-    """
-    rng = np.random.default_rng(NOISE_SEED)
-    return debiased_autocorrelation(
-        rescaled.solution, templates, rescaled.weight, rescaled.near_source, rng=rng, rounds=rounds
-    )

@@ -5,10 +5,10 @@ import logging
 import numpy as np
 import pytest
 from gaussians import gaussian, gaussian_field
-from scipy.ndimage import gaussian_filter
 from unblend.core.flags import Flag
-from unblend.photometry.extraction import adopt_weights, measure_noise, near_sources, rescale_weights
+from unblend.photometry.correlated_noise import measure_noise
 from unblend.photometry.linear_system import model_image, solve_fluxes
+from unblend.photometry.weight_rescaling import adopt_weights, near_sources, rescale_weights
 
 SIDE = 90
 FWHM = 1.5 * 2.3548
@@ -155,29 +155,3 @@ def test_unmodelled_flux_is_found_in_an_image_with_missing_pixels():
     image = with_undetected_source(200.0) + 0.5 * WHITE
     image[10:12, 50:60] = np.nan
     assert rescale_weights(image, FOUR, TEMPLATES, fwhm=FWHM, noise_origin="map", name="k").weight[70, 20] == 0
-
-
-def test_white_noise_has_no_correlation():
-    rescaled = rescale(0.5)
-    noise = measure_noise(rescaled, TEMPLATES, name="k")
-    # 8000 pixels: the correlation is known to 1.1 %
-    assert abs(noise.lag_one) < 0.05
-    assert noise.err == pytest.approx(rescaled.solution.err, rel=0.1)
-
-
-def test_correlated_noise_gives_larger_errors():
-    smooth = gaussian_filter(np.random.default_rng(5).normal(size=CLEAN.shape), 0.8, mode="wrap")
-    smooth *= 0.5 / smooth.std()
-    rescaled = rescale_weights(CLEAN + smooth, FOUR, TEMPLATES, fwhm=FWHM, noise_origin="map", name="k")
-    noise = measure_noise(rescaled, TEMPLATES, name="k")
-    # exp(−1/(4 · 0.8²)) = 0.68 between neighbours
-    assert noise.lag_one == pytest.approx(0.68, abs=0.06)
-    # for sources broader than the correlation the variance grows by its area, 4 pi 0.8² = 8; here by less
-    assert np.median(noise.err / rescaled.solution.err) == pytest.approx(2.3, abs=0.4)
-
-
-def test_the_measured_noise_is_reproducible():
-    rescaled = rescale(0.5)
-    np.testing.assert_array_equal(
-        measure_noise(rescaled, TEMPLATES, name="k").err, measure_noise(rescaled, TEMPLATES, name="k").err
-    )
