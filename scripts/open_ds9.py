@@ -1,4 +1,4 @@
-"""`./unblend ds9 [BAND]`: look at a band, or at the detection stack, in DS9."""
+"""`./unblend ds9 [BAND]`: show a band or the detection stack in DS9."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from pathlib import Path
 from unblend.core.errors import InputError
 from unblend.plan.checks import jobs_of
 from unblend.plan.config import Config
-from unblend.run.commands import field_of, field_parser
+from unblend.run.commands import field_parser, read_field_config
 from unblend.run.ds9 import Ds9Frame, ds9_arguments
 from unblend.run.job_log import run
 
 
 def main(*words: str) -> None:
-    """Start DS9, or print how to."""
-    parser = field_parser("ds9", "Open DS9 with a band, what the models leave of it, and the segments.")
+    """Start DS9, or print its command line."""
+    parser = field_parser("ds9", "Open DS9 with a band, its residual and the segments.")
     parser.add_argument("band", nargs="?", help="a band's name; without it the detection stack")
-    parser.add_argument("--propose", choices=("sim", "border", "bad"), help="load this proposal alone, to correct it")
+    parser.add_argument("--propose", choices=("sim", "border", "bad"), help="load only this proposal, to correct it")
     parser.add_argument("--print", action="store_true", dest="only_print", help="print the command, do not start DS9")
     options = parser.parse_args(words)
-    config = field_of(options)
+    config = read_field_config(options)
     frames = band_frames(config, options.band, options.propose) if options.band else stack_frames(config)
     title = f"unblend: {options.band or 'detection stack'}"
     command = ds9_arguments(frames, (config.target.ra, config.target.dec), title)
@@ -61,7 +61,7 @@ def band_frames(config: Config, name: str, proposal: str | None = None) -> list[
 
 
 def stack_frames(config: Config) -> list[Ds9Frame]:
-    """Return stack, model and what is left, with sources and fit groups; the segments."""
+    """Return the stack, its model, the residual with the fit groups, and the segments."""
     results = Path(config.results_dir)
     sources = existing(results / "det_cat.reg")
     groups = existing(results / "imfit/groups.reg")

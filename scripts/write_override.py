@@ -1,4 +1,4 @@
-"""Write a commented overrides/{id}.dat from a source's present fit: `./unblend override ID`."""
+"""`./unblend override ID`: write a commented overrides/{id}.dat from the current fit of a source."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from unblend.core.errors import InputError
 from unblend.field.fit_field import FitField
 from unblend.fits.override_template import starting_text
 from unblend.io.files import write_text
-from unblend.run.commands import field_of, field_parser
+from unblend.run.commands import field_parser, read_field_config
 from unblend.run.job_log import run
 
-CUSTOM = "custom_models holds a model of this source: as long as it is there, this file says nothing."
+CUSTOM = "custom_models contains a model of this source; as long as it exists, this file has no effect."
 
 
 def main(*words: str) -> None:
-    """Write the file, or print it; an existing file is never touched."""
-    parser = field_parser("override", "Write a commented overrides/ID.dat from the present fit of a source.")
+    """Write the file, or print it; an existing file is never changed."""
+    parser = field_parser("override", "Write a commented overrides/ID.dat from the current fit of a source.")
     parser.add_argument("id", type=int, metavar="ID", help="the source, as in det_cat.reg")
     parser.add_argument("--print", action="store_true", dest="show", help="print the file instead of writing it")
     options = parser.parse_args(words)
-    config = field_of(options)
+    config = read_field_config(options)
     data = Path(config.data_dir)
     custom = (data / config.models.custom_dir / f"{options.id}.fits").exists()
     text = text_for(FitField(Path(config.results_dir)), options.id, CUSTOM if custom else "")
@@ -31,7 +31,7 @@ def main(*words: str) -> None:
         sys.stdout.write(text)
         return
     if path.exists():
-        raise InputError(f"{path} exists and is left as it is; --print shows the present fit beside it.")
+        raise InputError(f"{path} exists and is not changed; --print shows the current fit.")
     write_text(path, text)
     sys.stdout.write(f"{path}: edit it, then run the workflow again.\n")
 
@@ -47,7 +47,7 @@ def text_for(field: FitField, source: int, note: str = "") -> str:
     try:
         groups = field.groups
     except OSError:
-        raise InputError(f"{field.folder} holds no fits yet; run the workflow first.") from None
+        raise InputError(f"{field.folder} contains no fits yet; run the workflow first.") from None
     ids = sorted(i for group in groups.values() for i in group["members"])
     if source not in ids:
         raise InputError(f"there is no source {source}; IDs run from {ids[0]} to {ids[-1]} (results/det_cat.reg).")
@@ -58,7 +58,7 @@ def text_for(field: FitField, source: int, note: str = "") -> str:
         raise InputError(f"the group of source {source} is not fitted yet; run the workflow first.") from None
     member = next((member for member in fit.members if member.id == source), None)
     if member is None:
-        raise InputError(f"source {source} has a model of the user's in custom_models: there is no fit of it.")
+        raise InputError(f"source {source} has a model in custom_models and is therefore not fitted.")
     scale = pixel_scale(field.wcs, field.stack.shape)
     members = groups[main_source]["members"]
     return starting_text(member, int(main_source), members, pixel_scale_arcsec=scale, note=note)

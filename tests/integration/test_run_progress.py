@@ -1,4 +1,4 @@
-"""What a run prints, and what `./unblend progress` says of it afterwards."""
+"""The progress display of a run, and `./unblend progress`."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from smallfield import SHARP
 pytestmark = pytest.mark.integration
 
 
-def test_a_run_says_where_the_results_are_and_progress_writes_the_live_stack(field: Field) -> None:
+def test_a_run_lists_the_results_and_progress_writes_the_live_stack(field: Field) -> None:
     field.edit_config(lambda c: c["bands"][SHARP].update(zero_point=26.0))
-    said = field.run().messages
-    assert "Done in " in said and "catalogue  results/catalogue.fits: 12 sources" in said
-    assert "rule write_catalogue" not in said and "Select jobs" not in said
+    messages = field.run().messages
+    assert "Done in " in messages and "catalogue  results/catalogue.fits: 12 sources" in messages
+    assert "rule write_catalogue" not in messages and "Select jobs" not in messages
     assert "results/imfit/sheet.html" in field.run().messages, "with nothing to do, too"
     field.edit_config(lambda c: c["bands"][SHARP].update(zero_point=25.0))
     assert "rule write_catalogue" in field.run("-p").messages

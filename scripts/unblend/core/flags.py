@@ -34,7 +34,7 @@ SENTENCES: dict[Flag, str] = {
     Flag.DEGENERATE: "The flux is degenerate with that of a neighbour: only their sum is well constrained.",
     Flag.ON_EDGE: "More than 10 % of the template's flux falls outside the image.",
     Flag.NO_MODEL: "The source has no model: flux and error are NaN.",
-    Flag.FIT_RETRIED: "A fit failed or was doubtful: one from other start values, or the first pass, was adopted.",
+    Flag.FIT_RETRIED: "A fit failed or was unreliable: one from other start values, or the first pass, was adopted.",
     Flag.FIT_REPLACED: "All fits failed: the model is a Sersic profile from the moments of the segment.",
     Flag.FIT_ON_BOUND: "A fitted parameter is at the limit of its allowed range.",
     Flag.FIT_POOR_CHI2: (

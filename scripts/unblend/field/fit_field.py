@@ -246,8 +246,8 @@ class FitField:
         needed = [group, *map(str, self.groups[group]["neighbours"])]
         return key_with_limits(key, first_pass_limits(self.folder, needed))
 
-    def remove_leftovers(self, group: str) -> None:
-        """Delete the temporary files that a killed process has left in the folder of a group."""
+    def remove_temporary_files(self, group: str) -> None:
+        """Delete the temporary files of a killed process from the folder of a group."""
         for folder in (self.folder / group, self.folder / group / "indiv"):
             for path in folder.glob(".*.*"):
                 path.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""Shared by the commands of `./unblend`: the options that name the field."""
+"""Options shared by the commands of `./unblend`: they select the field."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from ..plan.config_text import check_text
 
 
 def field_parser(name: str, description: str) -> argparse.ArgumentParser:
-    """Return the parser of `./unblend name` with the options that say which field is meant."""
+    """Return the parser of `./unblend name` with the options that select the field."""
     parser = argparse.ArgumentParser(prog=f"./unblend {name}", description=description)
-    parser.add_argument("--configfile", default="config.yaml", help="the field's config (default: %(default)s)")
-    parser.add_argument("--directory", default=".", help="where Snakemake runs it (default: here)")
+    parser.add_argument("--configfile", default="config.yaml", help="configuration of the field (default: %(default)s)")
+    parser.add_argument("--directory", default=".", help="folder in which Snakemake runs (default: this one)")
     return parser
 
 
-def field_of(options: argparse.Namespace) -> Config:
-    """Return the configuration of the field; its relative paths are made to hold from here.
+def read_field_config(options: argparse.Namespace) -> Config:
+    """Return the configuration of the field, with its relative paths changed to be relative to the current folder.
 
     Raises
     ------
@@ -31,10 +31,10 @@ def field_of(options: argparse.Namespace) -> Config:
     import yaml
 
     path = Path(options.configfile)
-    # As Snakemake does: relative to the directory first.
+    # Like Snakemake, look in the directory first.
     found = next((p for p in (Path(options.directory) / path, path) if p.is_file()), None)
     if found is None:
-        raise InputError(f"{path}: no such config; name it with --configfile, or its folder with --directory.")
+        raise InputError(f"{path}: no such configuration; give it with --configfile, or its folder with --directory.")
     try:
         raw = yaml.safe_load(found.read_text())
     except yaml.YAMLError as error:

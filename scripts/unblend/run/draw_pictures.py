@@ -1,4 +1,4 @@
-"""The pictures of fit groups: what they need is read, what has changed is drawn, the rest is kept."""
+"""The pictures of fit groups: only those whose content has changed are drawn."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ log = logging.getLogger(__name__)
 
 PICTURE = "fit.png"
 KEY = "key"
-"""The name under which a PNG bears the digest of what it shows."""
+"""Name of the PNG text that contains the digest of what the picture shows."""
 
 
 def draw_group(field: FitField, group: str, drawing: str) -> Card:
-    """Draw the picture of a group unless it is there; return its card for the sheet.
+    """Draw the picture of a group unless it is up to date, and return its card for the sheet.
 
     Parameters
     ----------
@@ -61,7 +61,7 @@ def draw_group(field: FitField, group: str, drawing: str) -> Card:
 
 
 def picture_key(path: Path) -> tuple[str | None, tuple[int, int]]:
-    """Return the key that a picture was drawn under and its size; None where there is no picture."""
+    """Return the key under which a picture was drawn, and its size; None if there is no picture."""
     try:
         with Image.open(path) as image:
             return image.info.get(KEY), image.size
@@ -70,7 +70,7 @@ def picture_key(path: Path) -> tuple[str | None, tuple[int, int]]:
 
 
 def _picture(field: FitField, group: str, members: tuple[int, ...], fit: GroupFit) -> GroupPicture:
-    """Return what the picture of a group shows: the model is all that the residual lacks."""
+    """Return the content of the picture of a group. The model is the difference between data and residual."""
     box = field.box(group)
     error, segments = cut(field.error, box, np.nan), cut(field.segments, box, 0)
     other = (segments != 0) & ~np.isin(segments, members)

@@ -1,4 +1,4 @@
-"""How far a field is, read from its products; nothing is changed."""
+"""The state of a field, read from its products, which are not changed."""
 
 from __future__ import annotations
 
@@ -17,14 +17,24 @@ from ..plan.jobs import Jobs
 from .progress import RunState, common_flags, count, duration, flag_counts, status
 
 RUN_FILE = "logs/run.json"
-"""What the run says of itself, for whoever looks from outside."""
-SILENCE_S = 60.0
-"""A run that goes on writes that file every few seconds; one that says nothing for so long was killed."""
+"""Written by a run with its state and progress, and read by `./unblend progress`."""
+MAX_SILENCE_S = 60.0
+"""A run updates that file every few seconds; one that has not done so for this long was probably killed."""
 
 
 @dataclass(frozen=True)
 class FitState:
-    """How many groups have each pass behind them, with the settings and files of now; `flags` of the second's fits."""
+    """The state of the fits of a field.
+
+    Parameters
+    ----------
+    sources, groups : int
+        Numbers of sources and of fit groups.
+    first, second : int
+        Groups with a first or second pass that is valid with the current settings and files.
+    flags : tuple of int
+        Flags of all sources with a valid second pass.
+    """
 
     sources: int
     groups: int
@@ -34,12 +44,19 @@ class FitState:
 
 
 def missing_fits(jobs: Jobs, which: str) -> list[str]:
-    """Return the groups whose `which` pass ("first", "second") is still to be done; not those without a fit."""
+    """Return the groups that are to be fitted in a pass, without those that have nothing to fit.
+
+    Parameters
+    ----------
+    jobs : Jobs
+    which : {"first", "second"}
+        The pass.
+    """
     return [group for group in jobs.fits.groups if not _is_done(jobs, which, group) and not all_custom(jobs, group)]
 
 
 def _is_done(jobs: Jobs, which: str, group: str) -> bool:
-    """Return whether the stored fit of a group holds, and the first passes on which its second depends."""
+    """Return whether the stored fit of a group is valid, with the first passes on which its second pass depends."""
     folder, timeout_s = jobs.results / "imfit", jobs.config.models.timeout
     key = jobs.fits.of_pass(which, group)
     if which == "second":
@@ -53,13 +70,13 @@ def _is_done(jobs: Jobs, which: str, group: str) -> bool:
 
 
 def all_custom(jobs: Jobs, group: str) -> bool:
-    """Whether every member of a group has a model of the user's, which leaves nothing to fit."""
+    """Return whether the user gives the models of all members of a group, so that there is nothing to fit."""
     files = jobs.fits.user_files(group)
     return all("custom" in files.get(str(i), {}) for i in jobs.fits.groups[group]["members"])
 
 
 def fit_state(jobs: Jobs) -> FitState | None:
-    """Return how far the fits are; None before the sources are detected and grouped."""
+    """Return the state of the fits; None before the sources are detected and grouped."""
     if not (jobs.results / "imfit/groups.json").exists():
         return None
     first, second = (set(missing_fits(jobs, which)) for which in PASSES)
@@ -92,7 +109,7 @@ def warnings_in(paths: Iterable[Path]) -> dict[str, int]:
 
 
 def list_results(results: Path) -> dict[str, str]:
-    """Return where a person looks at the end: catalogue, report, fits, warnings; only what exists."""
+    """Return the existing results by name: catalogue, flags, report, fits, warnings."""
     rows = {}
     catalogue, report, sheet = results / "catalogue.fits", results / "report/index.html", results / "imfit/sheet.html"
     if catalogue.exists():
@@ -103,17 +120,17 @@ def list_results(results: Path) -> dict[str, str]:
     if report.exists():
         rows["report"] = str(report)
     if sheet.exists() and (results / "imfit/sersic.fits").exists():
-        said = flag_counts([int(value) for value in read_table(results / "imfit/sersic.fits")["flag"]])
-        rows["fits"] = f"{sheet}{': ' if said else ''}{said}"
+        problems = flag_counts([int(value) for value in read_table(results / "imfit/sersic.fits")["flag"]])
+        rows["fits"] = f"{sheet}{': ' if problems else ''}{problems}"
     warnings = warnings_in(sorted((results / "logs").rglob("*.log")))
     if warnings:
         where = ", ".join(str(Path(path).relative_to(results / "logs")) for path in warnings)
         rows["warnings"] = f"{sum(warnings.values())}, in {results / 'logs'}: {where}"
-    return {name: where for name, where in rows.items() if where}
+    return {name: text for name, text in rows.items() if text}
 
 
 def run_file(results: Path) -> dict[str, Any] | None:
-    """Return what the last run says of itself; None where there was none."""
+    """Return the run file of the last run; None if there was no run."""
     try:
         return read_json(results / RUN_FILE)
     except (OSError, ValueError):
@@ -121,26 +138,26 @@ def run_file(results: Path) -> dict[str, Any] | None:
 
 
 def is_running(results: Path) -> bool:
-    """Whether a run is going on: it says so, and did so not long ago."""
-    said = run_file(results)
-    return said is not None and said["state"] == "running" and time.time() - said["updated"] < SILENCE_S
+    """Return whether a run is in progress: its run file says so and was updated recently."""
+    last = run_file(results)
+    return last is not None and last["state"] == "running" and time.time() - last["updated"] < MAX_SILENCE_S
 
 
 def describe_field(jobs: Jobs) -> list[str]:
-    """Return how far the fits and the last run are, a line each."""
-    state, said = fit_state(jobs), run_file(jobs.results)
+    """Return lines of text about the fits and about the last run."""
+    state, last = fit_state(jobs), run_file(jobs.results)
     lines = ["fits   the sources are not yet detected and grouped"]
     if state is not None:
-        troubles = flag_counts(state.flags)
+        problems = flag_counts(state.flags)
         lines = [
             f"fits   {count(state.sources, 'source')} in {count(state.groups, 'group')}: first pass {state.first} of "
-            f"{state.groups}, second {state.second} of {state.groups}" + (f"; {troubles}" if troubles else "")
+            f"{state.groups}, second {state.second} of {state.groups}" + (f"; {problems}" if problems else "")
         ]
-    if said is None:
+    if last is None:
         return [*lines, "run    none so far"]
-    known = RunState(**said["progress"])
-    ends = {"done": "done in", "failed": "stopped after", "running": "silent (killed?) after"}
-    word = "going on for" if is_running(jobs.results) else ends[said["state"]]
-    how = status(known)
-    lines.append(f"run    {word} {duration(said['seconds'])}" + (f": {how}" if how else ""))
-    return [*lines, *(f"       failed: {job}" for job in known.failed)]
+    run_state = RunState(**last["progress"])
+    ends = {"done": "done in", "failed": "stopped after", "running": "no sign of life (killed?) after"}
+    verb = "running for" if is_running(jobs.results) else ends[last["state"]]
+    progress = status(run_state)
+    lines.append(f"run    {verb} {duration(last['seconds'])}" + (f": {progress}" if progress else ""))
+    return [*lines, *(f"       failed: {job}" for job in run_state.failed)]

@@ -1,8 +1,8 @@
-"""A batch of fits: only what has changed is fitted, and nothing that goes wrong with one group stops the others.
+"""Fits of a batch of groups: those whose inputs have changed are repeated, and one that fails does not stop the others.
 
-What IMFIT does to a group (a crash inside it, an exception, its time limit) ends in other models for that group. What
-happens to the machine (a process killed, no memory, a full disk) says nothing about the group: nothing is stored for
-it, and the job fails once the others are finished.
+If IMFIT crashes, raises an exception or exceeds its time limit, the group gets other models. If a process is killed, or
+memory or disk space runs out, the fit itself is not at fault: nothing is stored for the group, and the job fails once
+all other fits are finished.
 """
 
 from __future__ import annotations
@@ -24,26 +24,27 @@ log = logging.getLogger(__name__)
 FROM_MOMENTS = "its models come from the moments of the segments"
 
 MAX_LOST = 3
-"""Number of groups lost to the machine after which a job gives up: the cause does not pass, and every fit may take
-minutes before it is lost, too."""
+"""Number of lost fits after which a job stops: the cause probably persists, and each further fit may take minutes
+before it is lost, too."""
 
 MIN_FALLBACK_S = 60.0
-"""Processor time in seconds that is allowed for the models of a group whose fit has failed, even if `models.timeout` is
-less. They take a second; the limit is for a crash that does not end."""
+"""Smallest limit of processor time, in seconds, for the models of a group whose fit has failed, even if
+`models.timeout` is less. They take a second; the limit ends a process that hangs."""
 
-NOTHING_STORED = "nothing was stored for it; fix the cause (memory, disk) and run again; finished fits are kept"
+NOT_STORED = "nothing was stored for it; fix the cause (memory, disk) and run again; finished fits are kept"
 
 
 @dataclass(frozen=True)
 class Fallback:
-    """The models of a group whose fit crashed or ran out of time, and what the log calls them.
+    """The models of a group whose fit crashed or exceeded its time limit, and their description in the log.
 
     Parameters
     ----------
     name : str
-        What is adopted, for the log, unless the result has not converged: then the models come from moments.
+        Description of the models for the log. If their fit has not converged, the log says instead that they come from
+        moments.
     fit : callable
-        From the name of a group and whether its fit ran out of time to its models.
+        Returns the models, given the name of a group and whether its fit exceeded the time limit.
     """
 
     name: str
@@ -58,32 +59,32 @@ def fit_batch(
     fallbacks: Sequence[Fallback],
     workers: int = 1,
 ) -> dict[str, str]:
-    """Run `fit` for every group of the spec whose stored fit does not hold, in workers with a limit of processor time.
+    """Fit every group of the spec that has no valid stored fit, in workers with a limit of processor time.
 
     Parameters
     ----------
     field : FitField
     spec : mapping
-        `groups`: key and user_files of each; `timeout_s`.
+        `groups`: the key and user_files of each; `timeout_s`.
     which : {"first", "second"}
     fit : callable
-        From the name of a group to its fit.
+        Returns the fit of a group, given its name.
     fallbacks : sequence of Fallback
-        Tried in this order for a group whose fit crashed or ran out of time; each may do the same itself.
+        Tried in this order for a group whose fit crashed or exceeded its time limit; they may fail in the same way.
     workers : int
         Number of processes.
 
     Returns
     -------
     dict of str
-        The key of every group: all have a result.
+        The key of every group; all of them have a stored fit.
 
     Raises
     ------
     InputError
-        A user's file could not be used: the other groups are done and kept.
+        A file of the user could not be used. The fits of the other groups are stored.
     UnblendError
-        Fits were lost because processes were killed, or for lack of memory or disk space; nothing is stored for these.
+        Fits were lost because processes were killed, or for lack of memory or disk space. Nothing is stored for these.
     """
     keys, timeout_s = {group: entry["key"] for group, entry in spec["groups"].items()}, spec["timeout_s"]
     todo = [group for group in sorted(keys, key=int) if not field.is_current(group, which, keys[group], timeout_s)]
@@ -91,31 +92,30 @@ def fit_batch(
     if todo:
         field.load()
         load_pyimfit()
-    mistakes: list[tuple[str, str]] = []
+    unusable: list[tuple[str, str]] = []
     lost: list[tuple[str, str]] = []
     for group in todo:
-        field.remove_leftovers(group)
+        field.remove_temporary_files(group)
     for number, outcome in run_tasks(fit, todo, timeout_s, workers):
         group, timed_out = todo[number], False
         if isinstance(outcome, Failure):
-            outcome, timed_out = _without_fit(outcome, group, spec, fallbacks)
+            outcome, timed_out = _fallback_models(outcome, group, spec, fallbacks)
         if isinstance(outcome, GroupFit):
             outcome = _store(field, which, group, keys[group], outcome, timeout_s if timed_out else None)
         if outcome is not None:
-            (lost if outcome.kind == "lost" else mistakes).append((group, outcome.message))
+            (lost if outcome.kind == "lost" else unusable).append((group, outcome.message))
         if len(lost) == MAX_LOST:
             break
-    _report(mistakes, lost)
+    _raise_failures(unusable, lost)
     return keys
 
 
-def _without_fit(
+def _fallback_models(
     failure: Failure, group: str, spec: Mapping[str, Any], fallbacks: Sequence[Fallback]
 ) -> tuple[GroupFit | Failure, bool]:
-    """Return the models of a group whose fit has failed, or the failure where there are to be none.
+    """Return the models of a group whose fit has failed, or the failure if there are none.
 
-    Also returns whether a time limit has played a part. The fallbacks run in a worker each: what has crashed once may
-    crash again.
+    Also returns whether a time limit was exceeded. Each fallback runs in a worker, because it may crash as the fit did.
     """
     timed_out = failure.kind == "timeout"
     if failure.kind in ("lost", "mistake") or (failure.kind == "error" and spec["groups"][group]["user_files"]):
@@ -142,21 +142,21 @@ def _without_fit(
 def _store(
     field: FitField, which: str, group: str, key: str, fit: GroupFit, timed_out_at_s: float | None
 ) -> Failure | None:
-    """Store a fit; return a failure where that is not possible."""
+    """Store a fit; return a failure if it cannot be written."""
     try:
         field.keep(group, which, key, fit, timed_out_at_s)
     except OSError as error:
         return Failure("lost", f"its fit could not be written: {error}")
-    # A group of the user's own models leaves nothing to fit.
+    # If the user gives all models of a group, there is nothing to fit.
     if fit.members:
         record_work(f"fit_{which}", group, fit.seconds)
     log.info("group %s: chi2 %.1f for %d pixels", group, fit.chi2, fit.n_pixels)
     return None
 
 
-def _report(mistakes: Sequence[tuple[str, str]], lost: Sequence[tuple[str, str]]) -> None:
-    """Raise the error that says which groups have no fit, if there are any."""
-    sentences = [f"group {group}: {message}" for group, message in sorted(mistakes)]
-    sentences += [f"group {group}: {message}; {NOTHING_STORED}" for group, message in sorted(lost)]
+def _raise_failures(unusable: Sequence[tuple[str, str]], lost: Sequence[tuple[str, str]]) -> None:
+    """Raise an error that lists the groups without a fit, if there are any."""
+    sentences = [f"group {group}: {message}" for group, message in sorted(unusable)]
+    sentences += [f"group {group}: {message}; {NOT_STORED}" for group, message in sorted(lost)]
     if sentences:
         raise (UnblendError if lost else InputError)("; ".join(sentences))

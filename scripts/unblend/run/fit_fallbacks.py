@@ -1,4 +1,4 @@
-"""The models of a group whose fit crashed or ran out of time: those of its first pass, or from moments."""
+"""The models of a group whose fit crashed or exceeded its time limit: those of its first pass, or from moments."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def models_from_moments(field: FitField, user_files: Mapping[str, Any], group: s
 
 
 def fallbacks_of_first_pass(field: FitField, spec: Mapping[str, Any]) -> list[Fallback]:
-    """Return what is adopted where a first pass fails: the models from moments."""
+    """Return the fallback of a first pass: the models from moments."""
 
     def from_moments(group: str, timed_out: bool) -> GroupFit:
         return models_from_moments(field, spec["groups"][group]["user_files"], group, timed_out)
@@ -47,10 +47,10 @@ def fallbacks_of_second_pass(
     data: Callable[[str], GroupData],
     write: Callable[[str, GroupFit], None],
 ) -> list[Fallback]:
-    """Return what is adopted where a second pass fails, best first: all ends with the first pass if it has converged.
+    """Return the fallbacks of a second pass, best first: the first pass if it has converged, else models from moments.
 
-    IMFIT computes its covariance, its chi2 and the images among the files. It may crash or run out of time again; they
-    are left out then.
+    IMFIT computes the covariance, the chi2 and the images among its files. If it crashes or exceeds its time limit
+    again, the next fallback omits them.
 
     Parameters
     ----------
@@ -83,7 +83,7 @@ def fallbacks_of_second_pass(
         return fit
 
     def without_files(group: str, timed_out: bool) -> GroupFit:
-        # those of an earlier fit would be taken for those of this one
+        # files of an earlier fit could be mistaken for those of this one
         for folder in (field.folder / group, field.folder / group / "indiv"):
             for path in folder.glob("imfit_*"):
                 path.unlink()
@@ -97,5 +97,5 @@ def fallbacks_of_second_pass(
 
 
 def _flag(timed_out: bool) -> Flag:
-    """Return the flag of a first-pass fit that stands for the second."""
+    """Return the flag of a first-pass fit that replaces the second."""
     return Flag.FIT_TIMED_OUT if timed_out else Flag.FIT_RETRIED

@@ -1,4 +1,4 @@
-"""The stack minus what is fitted so far: det_stack-sub.fits before its time."""
+"""The stack minus the models fitted so far: a preview of det_stack-sub.fits while the fits are running."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ LIVE_STACK = "imfit/det_stack-live.fits"
 
 
 def write_live_stack(jobs: Jobs) -> tuple[Path, int, int]:
-    """Write the stack minus the model of every source that is fitted with the settings and files of now.
+    """Write the stack minus the model of every source whose fit is valid with the current settings and files.
 
-    A group that waits for its second pass is subtracted as its first has left it. It reads what the workflow has
-    made and writes one file of its own, whole or not at all: it may be called while a run goes on.
+    A group without a second pass is subtracted with the models of its first pass. Products of the workflow are only
+    read, and the file is complete or not written at all, so this may be called during a run.
 
     Returns
     -------
     tuple of (Path, int, int)
-        The file; how many sources are subtracted in it, and how many there are.
+        The file, the number of sources subtracted in it, and the number of all sources.
     """
     field, done = FitField(jobs.results, jobs.config.models.gain), [0]
     groups = dict(field.groups)

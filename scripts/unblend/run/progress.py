@@ -1,4 +1,4 @@
-"""How far a run is, in words."""
+"""The state of a run, and the lines of text that describe it."""
 
 from __future__ import annotations
 
@@ -9,30 +9,30 @@ from typing import Any
 
 from ..core.flags import Flag, names
 
-LEAST_FITS = 5
-"""So many fits tell how long the others take."""
+MIN_FITS = 5
+"""Number of fits after which the remaining time is estimated."""
 
 
 @dataclass
 class RunState:
-    """What is known of a run while it goes on.
+    """The state of a run.
 
     Parameters
     ----------
     fits_done, fits_total : int
-        Fits of this run: a group counts once in each pass that is to be done.
+        Fits of this run: a group counts once in each pass in which it is to be fitted.
     fits_s, bands_s : float
-        Seconds since the first fit, and since the models, began.
+        Seconds since the first fit and since the first templates were started.
     retried, replaced : int
-        Groups of this run with such a flag so far.
+        Groups of this run with the flag fit_retried or fit_replaced so far.
     bands_done, bands_total : int
         Bands whose fluxes are measured in this run.
     jobs_done, jobs_total : int
-        As Snakemake counts them; the total grows once the groups are known.
+        As Snakemake counts them; the total increases once the groups are known.
     warnings : int
-        Lines in the logs of the jobs of this run.
+        Number of warnings in the logs of the finished jobs of this run.
     failed : list of str
-        Jobs, with their logs.
+        Failed jobs, with their logs.
     """
 
     fits_done: int = 0
@@ -49,12 +49,12 @@ class RunState:
     failed: list[str] = field(default_factory=list)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain numbers and strings."""
+        """Return the fields as plain numbers and strings."""
         return asdict(self)
 
 
 def duration(seconds: float) -> str:
-    """Return a time as a person says it: 12 s, 2 min 05 s, 1 h 04 min."""
+    """Return a time as text: 12 s, 2 min 05 s, 1 h 04 min."""
     whole = max(0, math.ceil(seconds))
     if whole < 60:
         return f"{whole} s"
@@ -64,7 +64,7 @@ def duration(seconds: float) -> str:
 
 
 def time_left(done: int, total: int, seconds: float, least: int = 1) -> float | None:
-    """Return the seconds that the rest will take at the present pace; None too early, and when all are done.
+    """Return the remaining time in seconds at the present rate; None before `least` are done, and when all are done.
 
     Parameters
     ----------
@@ -73,7 +73,7 @@ def time_left(done: int, total: int, seconds: float, least: int = 1) -> float | 
     seconds : float
         Wall time so far.
     least : int
-        Number from which the pace is known.
+        Number that must be done before the time is estimated.
     """
     if done < least or done >= total:
         return None
@@ -81,12 +81,12 @@ def time_left(done: int, total: int, seconds: float, least: int = 1) -> float | 
 
 
 def status(state: RunState) -> str:
-    """Return the line that a person wants to see: fits, bands, warnings, what has failed."""
+    """Return the line that describes the progress: fits, bands, warnings and failed jobs."""
     parts = []
     if state.fits_total:
         words = f"fits {state.fits_done} of {state.fits_total}"
-        left = time_left(state.fits_done, state.fits_total, state.fits_s, LEAST_FITS)
-        parts.append(words + (f", about {duration(left)} left" if left is not None else "") + _troubles(state))
+        left = time_left(state.fits_done, state.fits_total, state.fits_s, MIN_FITS)
+        parts.append(words + (f", about {duration(left)} left" if left is not None else "") + _problems(state))
     if state.bands_total:
         left = time_left(state.bands_done, state.bands_total, state.bands_s)
         words = f"bands {state.bands_done} of {state.bands_total}"
@@ -100,8 +100,8 @@ def status(state: RunState) -> str:
     return "; ".join(parts)
 
 
-def _troubles(state: RunState) -> str:
-    """Return what was retried and replaced, in brackets."""
+def _problems(state: RunState) -> str:
+    """Return the numbers of retried and replaced fits, in brackets."""
     pairs = ((state.retried, "retried"), (state.replaced, "replaced"))
     listed = ", ".join(f"{number} {word}" for number, word in pairs if number)
     return f" ({listed})" if listed else ""
@@ -113,7 +113,7 @@ def count(number: int, noun: str) -> str:
 
 
 def flag_counts(flags: Sequence[int]) -> str:
-    """Return how many fits were retried, replaced, out of time, on a bound; zeros are left out."""
+    """Return how many fits were retried, replaced, out of time, on a bound or have a poor chi2; zeros are omitted."""
     kinds = {
         "retried": Flag.FIT_RETRIED,
         "replaced": Flag.FIT_REPLACED,
@@ -126,20 +126,20 @@ def flag_counts(flags: Sequence[int]) -> str:
 
 
 def common_flags(flags: Sequence[int]) -> str:
-    """Return how many sources bear each flag, the most common first: "12 shape fixed, 3 on edge"."""
+    """Return how many sources have each flag, the most common first: "12 shape fixed, 3 on edge"."""
     found = {names(int(flag))[0]: sum(bool(value & flag) for value in flags) for flag in Flag}
     ordered = sorted(found.items(), key=lambda item: -item[1])
     return ", ".join(f"{number} {name.replace('_', ' ')}" for name, number in ordered if number)
 
 
-def closing(seconds: float, rows: Mapping[str, str]) -> list[str]:
-    """Return what stands at the end of a run that went well: how long it took, and where to look."""
+def success_lines(seconds: float, rows: Mapping[str, str]) -> list[str]:
+    """Return the last lines of a successful run: how long it took, and where the results are."""
     width = max((len(name) for name in rows), default=0)
     return [f"Done in {duration(seconds)}.", *(f"  {name:{width}s}  {where}" for name, where in rows.items())]
 
 
-def stopping(seconds: float, failed: Sequence[str]) -> list[str]:
-    """Return what stands at the end of a run that stopped: the jobs that failed, with their logs, and what to do."""
+def failure_lines(seconds: float, failed: Sequence[str]) -> list[str]:
+    """Return the last lines of a run that stopped: the failed jobs with their logs, and what to do."""
     lines = [f"Stopped after {duration(seconds)}{': ' + count(len(failed), 'job') + ' failed' if failed else ''}."]
     lines += [f"  {job}" for job in failed]
     return [

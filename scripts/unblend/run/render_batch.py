@@ -1,4 +1,4 @@
-"""The un-convolved models of a batch of fit groups: drawn where their fit has changed, or a user's own as it is."""
+"""The un-convolved models of a batch of fit groups: drawn if their fit has changed, or copied from the user's files."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 def render_batch(
     field: FitField, spec: Mapping[str, Any], custom_before: Collection[int], workers: int = 1
 ) -> list[int]:
-    """Write `models/{id}.fits` of every source whose fit has changed or whose file is gone.
+    """Write `models/{id}.fits` of every source whose fit has changed or whose file is missing.
 
     Parameters
     ----------
@@ -32,9 +32,9 @@ def render_batch(
     spec : mapping
         `groups`: user_files of each; `drawing`: digest of what a drawing depends on besides its fit; `oversampling`.
     custom_before : collection of int
-        Sources whose models were the user's own: made from one of ours, those may bear its key.
+        Sources whose models were the user's own. A file copied from a model of the workflow may contain its key.
     workers : int
-        Processes side by side.
+        Number of processes.
 
     Returns
     -------
@@ -79,7 +79,7 @@ def render_batch(
 
 
 def key_of(path: Path) -> Any:
-    """Return the key that a rendered model was made under, None where there is no such file."""
+    """Return the key under which a model was drawn; None if there is no such file."""
     try:
         return read_header(str(path)).get("KEY")
     except InputError:
@@ -87,7 +87,7 @@ def key_of(path: Path) -> Any:
 
 
 def copy_custom(source: str, path: Path) -> None:
-    """Copy a user's model as it is, once it is found fit for use."""
+    """Check a user's model and copy it unchanged."""
     read_model(source)
     if path.exists() and path.read_bytes() == Path(source).read_bytes():
         return

@@ -1,4 +1,7 @@
-"""What a run prints: its progress instead of a header for every job. The records are those of Snakemake's logger."""
+"""The progress display of a run, which replaces Snakemake's message for every job.
+
+It receives the records of Snakemake's logger and follows the work log.
+"""
 
 from __future__ import annotations
 
@@ -19,118 +22,122 @@ from ..core.flags import Flag
 from ..io.files import write_json
 from ..plan.jobs import Jobs
 from .field_state import RUN_FILE, fit_flags, list_results, missing_fits, warnings_in
-from .progress import RunState, closing, count, duration, flag_counts, status, stopping
+from .progress import RunState, count, duration, failure_lines, flag_counts, status, success_lines
 
-BEAT_S, LINE_S, WRITE_S = 0.5, 10.0, 2.0
-"""Seconds between looks, between lines where there is no terminal, and between writes of the run file."""
-SCROLL = {"job_info", "job_started", "job_finished", "job_error", "progress", "shellcmd", "run_info", "resources_info",
-          "workflow_started", "group_info"}  # fmt: skip
-"""Events of Snakemake's logger that are not shown; the file in .snakemake/log has them all."""
-NOISE = re.compile(
+POLL_S, LINE_S, WRITE_S = 0.5, 10.0, 2.0
+"""Seconds between reads of the work log, between printed lines without a terminal, and between writes of the run file.
+"""
+HIDDEN_EVENTS = {"job_info", "job_started", "job_finished", "job_error", "progress", "shellcmd", "run_info",
+                 "resources_info", "workflow_started", "group_info"}  # fmt: skip
+"""Events of Snakemake's logger that are not shown; the log in .snakemake/log contains them all."""
+HIDDEN_MESSAGES = re.compile(
     r"Building DAG of jobs|Using shell: |Conda environments: ignored|Singularity containers: ignored|Elapsed time: |"
     r"Select jobs to execute|DAG of jobs will be updated|Updating checkpoint dependencies|Group jobs: inactive|"
     r"Processed \d+ potential jobs|Restored previous version of |.*has been submitted with SLURM jobid"
 )
 UP_TO_DATE, INTERRUPTED = "Nothing to be done", "Terminating processes on user request"
-JOB_ENDED = re.compile(r"(?s)RuleException.*CalledProcessError.*returned non-zero exit status 1\.\s*$")
-"""What Snakemake adds about a failed job that has printed its own sentence; killed jobs are not among these."""
+JOB_EXITED = re.compile(r"(?s)RuleException.*CalledProcessError.*returned non-zero exit status 1\.\s*$")
+"""Snakemake's message about a job that failed with an error of its own, which it has already printed. A killed job has
+printed none, and its message is shown."""
 FIT_RULES = ("fit_first_pass", "fit_second_pass")
 LAST_OF_BAND = "run_monte_carlo"
 
 
 class RunWatch(logging.Handler):
-    """Listens to Snakemake's logger, follows the work log, and prints a line now and then.
+    """Handler of Snakemake's logger that prints the progress of the run.
 
-    Warnings, errors and all that is not known to be scroll pass through as they are. On a terminal one line is
-    renewed in place; elsewhere a line comes every ten seconds, and at milestones.
+    Warnings, errors and all messages except those about single jobs are printed unchanged. On a terminal one line is
+    updated in place; elsewhere a line is printed every ten seconds and at important events.
 
     Parameters
     ----------
     jobs : Jobs
-        Of the field.
+        The jobs of the field.
     """
 
     def __init__(self, jobs: Jobs):
         super().__init__()
         self.jobs, self.results, self.state = jobs, jobs.results, RunState()
         self.stream: TextIO = sys.stderr
-        self.hides = self._attached = False
-        self._guard, self._over = threading.RLock(), threading.Event()
+        self.replaces_output = self._attached = False
+        self._state_lock, self._ended = threading.RLock(), threading.Event()
         self._running: dict[int, logging.LogRecord] = {}
-        self._began = self._fits_began = self._bands_began = self._printed = self._written = 0.0
+        self._started = self._fits_started = self._bands_started = self._printed = self._written = 0.0
         self._interrupted = False
-        self._offset, self._line, self._beat = 0, "", threading.Thread(target=self._watch, daemon=True)
+        self._offset, self._line, self._thread = 0, "", threading.Thread(target=self._watch, daemon=True)
 
     # Attaching ---------------------------------------------------------------------------------------------------
 
     def attach(self, logger: logging.Logger) -> None:
         """Replace Snakemake's output, unless a dry run or another output (-p, --verbose, --quiet) was requested."""
-        own = next((h for h in logger.handlers if h.name == "DefaultStreamHandler"), None)
-        asked = next((f for f in own.filters if hasattr(f, "dryrun")), None) if own else None
-        if own is None or asked is None or asked.dryrun:
+        default = next((h for h in logger.handlers if h.name == "DefaultStreamHandler"), None)
+        options = next((f for f in default.filters if hasattr(f, "dryrun")), None) if default else None
+        if default is None or options is None or options.dryrun:
             return
-        self.stream = getattr(own, "stream", sys.stderr)
-        self.hides = not any(
-            getattr(asked, name, False) for name in ("printshellcmds", "verbose", "debug_dag", "quiet")
+        self.stream = getattr(default, "stream", sys.stderr)
+        self.replaces_output = not any(
+            getattr(options, name, False) for name in ("printshellcmds", "verbose", "debug_dag", "quiet")
         )
-        own.addFilter(self.passes)
+        default.addFilter(self.is_shown)
         logger.addHandler(self)
         self._attached = True
 
-    def passes(self, record: logging.LogRecord) -> bool:
-        """Whether Snakemake's own handler should print a record."""
-        if not self.hides:
+    def is_shown(self, record: logging.LogRecord) -> bool:
+        """Return whether Snakemake's own handler should print a record."""
+        if not self.replaces_output:
             return True
-        event = getattr(record, "event", None)
-        scroll = str(event) in SCROLL if event is not None else record.levelno < logging.WARNING
-        text = str(record.msg)
-        if (scroll and (event is not None or NOISE.match(text))) or JOB_ENDED.match(text):
+        event, text = getattr(record, "event", None), str(record.msg)
+        if event is not None:
+            hidden = str(event) in HIDDEN_EVENTS
+        else:
+            hidden = record.levelno < logging.WARNING and HIDDEN_MESSAGES.match(text) is not None
+        if hidden or JOB_EXITED.match(text):
             return False
-        with self._guard:
-            self._wipe()
+        with self._state_lock:
+            self._clear_line()
         return True
 
     # Records of Snakemake -----------------------------------------------------------------------------------------
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Note a record; if it cannot be understood, the terminal is given back to Snakemake."""
+        """Handle a record; if its fields are not as expected, all later output is Snakemake's own."""
         try:
-            with self._guard:
-                self._note(record)
+            with self._state_lock:
+                self._handle(record)
         except Exception:
-            self.hides = False
+            self.replaces_output = False
 
-    def _note(self, record: logging.LogRecord) -> None:
+    def _handle(self, record: logging.LogRecord) -> None:
         event = str(getattr(record, "event", None))
-        noted: Any = record
+        fields: Any = record
         if event == "run_info":
-            self.state.bands_total = noted.stats.get(LAST_OF_BAND, 0)
+            self.state.bands_total = fields.stats.get(LAST_OF_BAND, 0)
         elif event == "progress":
-            self.state.jobs_done, self.state.jobs_total = noted.done, noted.total
+            self.state.jobs_done, self.state.jobs_total = fields.done, fields.total
         elif event == "job_info":
-            self._running[noted.jobid] = record
-            self._job_begins(noted.rule_name)
+            self._running[fields.jobid] = record
+            self._job_starts(fields.rule_name)
         elif event == "job_finished":
-            self._job_ends(self._running.pop(noted.job_id, None))
+            self._job_ends(self._running.pop(fields.job_id, None))
         elif event == "job_error":
-            self._job_fails(noted)
+            self._job_fails(fields)
         elif str(record.msg).startswith(INTERRUPTED):
             self._interrupted = True
-        elif str(record.msg).startswith(UP_TO_DATE) and self.hides:
-            self._lines(closing(0.0, self._rows())[1:])
+        elif str(record.msg).startswith(UP_TO_DATE) and self.replaces_output:
+            self._print_lines(success_lines(0.0, self._rows())[1:])
 
-    def _job_begins(self, rule: str) -> None:
-        if rule in FIT_RULES and not self._fits_began:
-            self._fits_began = time.monotonic()
+    def _job_starts(self, rule: str) -> None:
+        if rule in FIT_RULES and not self._fits_started:
+            self._fits_started = time.monotonic()
             todo = [missing_fits(self.jobs, which) for which in ("first", "second")]
             self.state.fits_total = sum(map(len, todo))
             sources = sum(len(group["members"]) for group in self.jobs.fits.groups.values())
             groups = count(len(self.jobs.fits.groups), "group")
-            self.say(
+            self.print_event(
                 f"{count(sources, 'source')} in {groups}: {count(self.state.fits_total, 'fit')} to do, in two passes"
             )
-        if rule == "make_templates" and not self._bands_began:
-            self._bands_began = time.monotonic()
+        if rule == "make_templates" and not self._bands_started:
+            self._bands_started = time.monotonic()
 
     def _job_ends(self, job: Any) -> None:
         if job is None:
@@ -139,70 +146,73 @@ class RunWatch(logging.Handler):
         self.state.warnings += sum(logs.values())
         if job.rule_name == "collect_models" and self.state.fits_total:
             self._follow()
-            trouble = flag_counts([Flag.FIT_RETRIED] * self.state.retried + [Flag.FIT_REPLACED] * self.state.replaced)
-            self.say(f"{count(self.state.fits_done, 'fit')} done{': ' if trouble else ''}{trouble}")
+            problems = flag_counts([Flag.FIT_RETRIED] * self.state.retried + [Flag.FIT_REPLACED] * self.state.replaced)
+            self.print_event(f"{count(self.state.fits_done, 'fit')} done{': ' if problems else ''}{problems}")
         if job.rule_name == LAST_OF_BAND:
             self.state.bands_done += 1
-            self.say(f"{job.wildcards['band']} done ({self.state.bands_done} of {self.state.bands_total} bands)")
+            self.print_event(
+                f"{job.wildcards['band']} done ({self.state.bands_done} of {self.state.bands_total} bands)"
+            )
 
     def _job_fails(self, failed: Any) -> None:
-        known: Any = self._running.pop(failed.jobid, None)
+        started: Any = self._running.pop(failed.jobid, None)
         if self._interrupted:
             return
-        wildcards = " ".join(f"{name} {value}" for name, value in known.wildcards.items()) if known else ""
+        wildcards = " ".join(f"{name} {value}" for name, value in started.wildcards.items()) if started else ""
         where = f"see {', '.join(failed.log)}" if failed.log else "no log"
         self.state.failed.append(f"{' '.join([failed.rule_name, wildcards]).strip()}: {where}")
-        self.say(f"failed: {self.state.failed[-1]}")
+        self.print_event(f"failed: {self.state.failed[-1]}")
 
     # The run -----------------------------------------------------------------------------------------------------
 
     def begin(self) -> None:
-        """Start to follow the work log, except in a process that runs one job for another Snakemake process."""
+        """Start the display, except in a process that runs a single job for another Snakemake process."""
         if not self._attached:
             return
-        self._began = self._printed = time.monotonic()
+        self._started = self._printed = time.monotonic()
         self._offset = self._log.stat().st_size if self._log.exists() else 0
         self._write("running")
-        self._beat.start()
+        self._thread.start()
 
     def end(self, *, failed: bool = False) -> None:
         """Print the results of the run and where they are."""
-        if not self._began:
+        if not self._started:
             return
-        self._over.set()
-        self._beat.join(timeout=5.0)
-        with self._guard:
+        self._ended.set()
+        self._thread.join(timeout=5.0)
+        with self._state_lock:
             self._follow()
             self._write("failed" if failed else "done")
-            self._wipe()
-            if self.hides:
-                seconds = time.monotonic() - self._began
-                self._lines(stopping(seconds, self.state.failed) if failed else closing(seconds, self._rows()))
+            self._clear_line()
+            if self.replaces_output:
+                seconds = time.monotonic() - self._started
+                failures = self.state.failed
+                self._print_lines(failure_lines(seconds, failures) if failed else success_lines(seconds, self._rows()))
 
-    def say(self, text: str) -> None:
-        """Print a milestone, with the time since the start."""
-        if self.hides and self._began:
-            self._wipe()
+    def print_event(self, text: str) -> None:
+        """Print an important event with the time since the start."""
+        if self.replaces_output and self._started:
+            self._clear_line()
             self._print(text)
 
     def _rows(self) -> dict[str, str]:
-        """Return the products to look at; an unreadable one must not spoil the end of a run."""
+        """Return the products to look at, or none if one cannot be read: a finished run must not end with an error."""
         try:
             return list_results(self.results)
         except (UnblendError, OSError, ValueError):
             return {}
 
-    def _lines(self, lines: list[str]) -> None:
+    def _print_lines(self, lines: list[str]) -> None:
         self.stream.write("\n".join(lines) + "\n")
         self.stream.flush()
 
     def _print(self, text: str) -> None:
-        elapsed = int(time.monotonic() - self._began)
+        elapsed = int(time.monotonic() - self._started)
         self.stream.write(f"{elapsed // 60:4d}:{elapsed % 60:02d}  {text}\n")
         self.stream.flush()
         self._printed = time.monotonic()
 
-    def _wipe(self) -> None:
+    def _clear_line(self) -> None:
         if self._line:
             self.stream.write("\r\x1b[K")
             self._line = ""
@@ -212,53 +222,53 @@ class RunWatch(logging.Handler):
         return self.results / "logs/work.jsonl"
 
     def _watch(self) -> None:
-        """Look, now and then, until the run is over: the body of the thread."""
+        """Update the display until the run has ended: the body of the thread."""
         terminal, shown = self.stream.isatty(), ""
-        while not self._over.wait(BEAT_S):
-            with self._guard:
+        while not self._ended.wait(POLL_S):
+            with self._state_lock:
                 self._follow()
                 now, line = time.monotonic(), status(self.state)
                 if now - self._written > WRITE_S:
                     self._write("running")
-                if self.hides and terminal:
+                if self.replaces_output and terminal:
                     self._redraw(line)
-                elif self.hides and line and line != shown and now - self._printed > LINE_S:
+                elif self.replaces_output and line and line != shown and now - self._printed > LINE_S:
                     self._print(line)
                     shown = line
 
     def _redraw(self, line: str) -> None:
-        elapsed = duration(time.monotonic() - self._began)
+        elapsed = duration(time.monotonic() - self._started)
         width = shutil.get_terminal_size().columns - 1
         self._line = f"{elapsed}: {line}"[:width]
         self.stream.write("\r\x1b[K" + self._line)
         self.stream.flush()
 
     def _follow(self) -> None:
-        """Count the new lines of the work log; a line that is not complete yet is left for the next time."""
+        """Count the new lines of the work log; an incomplete last line is read the next time."""
         now = time.monotonic()
-        self.state.fits_s = now - self._fits_began if self._fits_began else 0.0
-        self.state.bands_s = now - self._bands_began if self._bands_began else 0.0
+        self.state.fits_s = now - self._fits_started if self._fits_started else 0.0
+        self.state.bands_s = now - self._bands_started if self._bands_started else 0.0
         if not self._log.exists():
             return
         with self._log.open("rb") as stream:
             stream.seek(self._offset)
             new = stream.read()
-        whole = new[: new.rfind(b"\n") + 1]
-        self._offset += len(whole)
-        for line in whole.splitlines():
+        complete = new[: new.rfind(b"\n") + 1]
+        self._offset += len(complete)
+        for line in complete.splitlines():
             self._count(json.loads(line))
 
-    def _count(self, done: dict[str, Any]) -> None:
-        if done["stage"] not in ("fit_first", "fit_second"):
+    def _count(self, work: dict[str, Any]) -> None:
+        if work["stage"] not in ("fit_first", "fit_second"):
             return
         self.state.fits_done += 1
-        if done["stage"] == "fit_second":
-            flags = fit_flags(self.results, done["what"])
+        if work["stage"] == "fit_second":
+            flags = fit_flags(self.results, work["what"])
             self.state.retried += any(value & Flag.FIT_RETRIED for value in flags)
             self.state.replaced += any(value & Flag.FIT_REPLACED for value in flags)
 
     def _write(self, state: str) -> None:
         self._written = time.monotonic()
-        whose = {"state": state, "pid": os.getpid(), "host": socket.gethostname(), "updated": time.time()}
-        seconds = self._written - self._began
-        write_json(self.results / RUN_FILE, {**whose, "seconds": seconds, "progress": self.state.to_dict()})
+        process = {"state": state, "pid": os.getpid(), "host": socket.gethostname(), "updated": time.time()}
+        seconds = self._written - self._started
+        write_json(self.results / RUN_FILE, {**process, "seconds": seconds, "progress": self.state.to_dict()})

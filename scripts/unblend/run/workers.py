@@ -1,12 +1,12 @@
-"""Run tasks in forked workers, so that a task that crashes or never returns does no harm to the others.
+"""Run tasks in forked worker processes, so that a task that crashes or hangs does not affect the others.
 
-A fit inside IMFIT cannot be interrupted: no signal reaches Python before it returns. So worker processes are given
-the tasks one by one and send each result back. A worker that dies, or whose task exceeds its processor time, is
-replaced by a new one (8 ms). Workers share what the parent has imported and read.
+A fit inside IMFIT cannot be interrupted, because Python handles no signal before it returns. Each worker therefore
+receives one task at a time and sends back the result. A worker that dies, or whose task exceeds its limit of processor
+time, is replaced by a new one (8 ms). Workers share the modules and data that the parent has loaded.
 
-What a task does to its own worker (a crash, an exception, its time limit) is told apart from what happens to the worker
-from outside (killed for lack of memory or by a scheduler, no memory, a full disk). The latter says nothing about the
-task, which is therefore repeated once, in a new process and after all others.
+There are two kinds of failures. A crash, an exception or an exceeded time limit is caused by the task. A worker killed
+for lack of memory or by a scheduler, or an error for lack of memory or disk space, has a cause outside the task, which
+is therefore repeated once, in a new process and after all others.
 """
 
 from __future__ import annotations
@@ -31,20 +31,20 @@ from ..core.memory import has_free_memory
 log = logging.getLogger(__name__)
 
 CRASHES = (signal.SIGSEGV, signal.SIGABRT, signal.SIGFPE, signal.SIGBUS, signal.SIGILL)
-"""Signals by which a process ends itself. All others are sent from outside."""
+"""Signals that mean a crash of the process itself. All others come from outside."""
 
 WALL_PER_PROCESSOR_TIME = 20.0
-"""A worker without a result after this multiple of the limit of processor time is taken to hang. Its task is not timed
-out, since the machine may be busy or asleep: it is repeated, and fails if it hangs again."""
+"""A worker without a result after this multiple of the limit of processor time, as wall time, is assumed to hang. The
+machine may just be busy or asleep, so its task is repeated once before it counts as lost."""
 
 MIN_WALL_S = 60.0
-"""Time in seconds that a worker has in any case before it is taken to hang."""
+"""Shortest wall time, in seconds, after which a worker is assumed to hang."""
 
 LONGEST_WAIT_S = 3600.0
-"""Longest single wait for the workers in seconds; the system call does not take arbitrary numbers."""
+"""Longest single wait for the workers in seconds; the system call does not accept arbitrarily large numbers."""
 
 SHORTEST_TIMER_S, LONGEST_TIMER_S = 1e-3, 1e8
-"""Range in seconds in which the timer of a task is set, for the same reason: up to three years; 0 would be no limit."""
+"""Range of the timer of a task in seconds, up to three years, for the same reason; 0 would mean no limit."""
 
 _PR_SET_PDEATHSIG = 1
 
@@ -56,10 +56,10 @@ class Failure:
     Parameters
     ----------
     kind : {"timeout", "crash", "error", "mistake", "lost"}
-        The task has used up its processor time, has crashed its process, has raised an exception or an `UnblendError`;
-        or it was lost, twice, by something outside of it: a signal, `MemoryError`, `OSError`.
+        The task exceeded its processor time, crashed, raised an exception, or raised an `UnblendError`; or it was lost
+        twice for a reason outside the task: a signal, `MemoryError`, `OSError`.
     message : str
-        One sentence: that of an `UnblendError`, or the type and place of any other exception.
+        One sentence: the message of an `UnblendError`, or type, place and message of any other exception.
     """
 
     kind: str
@@ -69,24 +69,24 @@ class Failure:
 def run_tasks(
     function: Callable[[Any], Any], tasks: Sequence[Any], timeout_s: float | None = None, workers: int = 1
 ) -> Iterator[tuple[int, Any]]:
-    """Yield (index, result) for every task as it is done; the result is a `Failure` where there is none.
+    """Yield (index, result) of every task as soon as it is finished; the result is a `Failure` if the task failed.
 
     Parameters
     ----------
     function : callable
-        Takes one task. Runs in a forked process, so neither it nor the tasks need to be picklable; results do.
+        Called with one task, in a forked process: results must be picklable, the function and the tasks need not.
     tasks : sequence
-        Anything. Begun in order; one worker also ends them in order. Those whose worker was lost follow at the end,
-        one at a time.
+        Objects of any type, started in this order. With one worker the results have the same order, except that tasks
+        whose worker was lost are repeated at the end, one at a time.
     timeout_s : float or None
-        Largest processor time for one task, seconds; None: no limit.
+        Limit of processor time for one task, in seconds; None: no limit.
     workers : int
         Number of processes.
 
     Raises
     ------
     UnblendError
-        The machine does not allow another process.
+        A new process could not be started.
     """
     lost: list[int] = []
     with closing(_attempt(function, tasks, range(len(tasks)), timeout_s, workers)) as outcomes:
@@ -109,29 +109,29 @@ def _attempt(
     timeout_s: float | None,
     workers: int,
 ) -> Generator[tuple[int, Any]]:
-    """Yield (index, result) for the tasks of the given indices, each tried once."""
-    crew: list[_Worker] = []
+    """Yield (index, result) of the tasks with the given indices, each tried once."""
+    busy: list[_Worker] = []
     try:
         for index in indices:
-            if len(crew) < workers:
-                worker = _Worker(function, tasks, timeout_s, crew)
-                crew.append(worker)
+            if len(busy) < workers:
+                worker = _Worker(function, tasks, timeout_s, busy)
+                busy.append(worker)
             else:
-                worker = _next_done(crew)
+                worker = _next_done(busy)
                 yield worker.task, worker.outcome()
                 if not worker.is_alive:
-                    crew.remove(worker)
-                    worker = _Worker(function, tasks, timeout_s, crew)
-                    crew.append(worker)
-            worker.begin(index)
-        while crew:
-            worker = _next_done(crew)
+                    busy.remove(worker)
+                    worker = _Worker(function, tasks, timeout_s, busy)
+                    busy.append(worker)
+            worker.start_task(index)
+        while busy:
+            worker = _next_done(busy)
             outcome = worker.outcome()
             worker.stop()
-            crew.remove(worker)
+            busy.remove(worker)
             yield worker.task, outcome
     finally:
-        for worker in crew:
+        for worker in busy:
             worker.stop()
 
 
@@ -139,10 +139,10 @@ class _Worker:
     """A forked process with a task; `is_alive` is False once it has died or been killed."""
 
     def __init__(
-        self, function: Callable[[Any], Any], tasks: Sequence[Any], timeout_s: float | None, crew: Sequence[_Worker]
+        self, function: Callable[[Any], Any], tasks: Sequence[Any], timeout_s: float | None, busy: Sequence[_Worker]
     ):
         try:
-            self._start(function, tasks, timeout_s, crew)
+            self._fork(function, tasks, timeout_s, busy)
         except OSError as error:
             raise UnblendError(
                 f"A new process could not be started: {error}. Finished work is kept. Fix the cause (memory, number of "
@@ -150,31 +150,31 @@ class _Worker:
             ) from error
         self.timeout_s, self.wall_s, self.deadline, self.task, self.is_alive = timeout_s, 0.0, float("inf"), -1, True
 
-    def _start(
-        self, function: Callable[[Any], Any], tasks: Sequence[Any], timeout_s: float | None, crew: Sequence[_Worker]
+    def _fork(
+        self, function: Callable[[Any], Any], tasks: Sequence[Any], timeout_s: float | None, busy: Sequence[_Worker]
     ) -> None:
-        """Start the process."""
+        """Start the process and the pipe to it."""
         context = multiprocessing.get_context("fork")
         self.pipe, child_end = context.Pipe()
-        # with a copy of a parent's end open in any child, a worker whose parent was killed would wait for ever
-        parent_ends = [self.pipe, *(worker.pipe for worker in crew)]
+        # while any child has a copy of a parent's end open, a worker whose parent was killed would wait for ever
+        parent_ends = [self.pipe, *(worker.pipe for worker in busy)]
         arguments = (function, tasks, timeout_s, child_end, parent_ends, os.getpid())
         self.process = context.Process(target=_work, args=arguments, daemon=True)
         self.process.start()
-        # the child holds the only remaining copy of its end, so that its death is seen as the end of the file
+        # the child then has the only copy of its end, so that its death ends the stream
         child_end.close()
 
-    def begin(self, task: int) -> None:
-        """Give the worker a task."""
+    def start_task(self, task: int) -> None:
+        """Send a task to the worker."""
         self.task = task
         if self.timeout_s is not None:
             self.wall_s = max(WALL_PER_PROCESSOR_TIME * self.timeout_s, MIN_WALL_S)
             self.deadline = time.monotonic() + self.wall_s
-        with suppress(ConnectionError):  # if it has died meanwhile, `outcome` finds that out
+        with suppress(ConnectionError):  # if it has died meanwhile, `outcome` returns the failure
             self.pipe.send(task)
 
     def outcome(self) -> Any:
-        """Return the result of the task, or why there is none. A worker that was lost or has failed to answer ends."""
+        """Return the result or the failure of the task. A worker that was lost or does not answer is stopped."""
         if not self.pipe.poll():
             self.stop()
             return Failure(
@@ -192,7 +192,7 @@ class _Worker:
         return result
 
     def _death(self) -> Failure:
-        """Return why the process has ended."""
+        """Return the reason why the process has ended."""
         code = self.process.exitcode or 0
         if code >= 0:
             return Failure("lost", f"the process ended with exit code {code}")
@@ -207,7 +207,7 @@ class _Worker:
         return Failure("crash", f"the process crashed with {name}")
 
     def stop(self) -> None:
-        """End the worker, whatever it does."""
+        """Stop the worker, whether or not it is busy."""
         self.is_alive = False
         self.pipe.close()
         if self.process.is_alive():
@@ -215,14 +215,14 @@ class _Worker:
         self.process.join()
 
 
-def _next_done(crew: Sequence[_Worker]) -> _Worker:
-    """Wait for a worker that has a result, is dead, or is taken to hang, and return it."""
-    first = min(crew, key=lambda worker: worker.deadline)
+def _next_done(busy: Sequence[_Worker]) -> _Worker:
+    """Wait until a worker has a result, has died or is assumed to hang, and return it."""
+    first = min(busy, key=lambda worker: worker.deadline)
     while True:
         remaining = max(0.0, first.deadline - time.monotonic())
-        done = wait([worker.pipe for worker in crew], min(remaining, LONGEST_WAIT_S))
+        done = wait([worker.pipe for worker in busy], min(remaining, LONGEST_WAIT_S))
         if done:
-            return next(worker for worker in crew if worker.pipe in done)
+            return next(worker for worker in busy if worker.pipe in done)
         if time.monotonic() >= first.deadline:
             return first
 
@@ -235,10 +235,10 @@ def _work(
     parent_ends: Sequence[Connection],
     parent: int,
 ) -> None:
-    """Do the tasks that the parent asks for and send each result: the body of a worker."""
-    # Ctrl-C reaches all processes: the parent ends its workers, which write nothing themselves
+    """Run the tasks that the parent requests and send back each result: the body of a worker."""
+    # Ctrl-C reaches all processes, and the parent stops its workers
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    # the parent may handle these in Python, which code in C would delay; nohup ignores SIGHUP
+    # a handler in Python, as the parent may have, would not run before C code returns; nohup ignores SIGHUP
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, signal.SIG_DFL)
@@ -251,7 +251,7 @@ def _work(
     while True:
         try:
             task = tasks[pipe.recv()]
-            # SIGPROF ends the process once it has used that much processor time; waiting does not count
+            # SIGPROF ends the process after that much processor time; waiting does not count
             signal.setitimer(signal.ITIMER_PROF, timer_s)
             result = _result(function, task)
             signal.setitimer(signal.ITIMER_PROF, 0.0)
@@ -261,7 +261,7 @@ def _work(
 
 
 def _end_with(parent: int) -> None:
-    """Have this process killed when its parent dies, where the system can do that, even in the middle of a fit."""
+    """Make Linux kill this process when its parent dies, even in the middle of a fit."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != parent:
@@ -269,7 +269,7 @@ def _end_with(parent: int) -> None:
 
 
 def _result(function: Callable[[Any], Any], task: Any) -> Any:
-    """Return what the function gives, or the failure that an exception is."""
+    """Return the result of the function, or a failure if it raises an exception."""
     try:
         return function(task)
     except UnblendError as problem:

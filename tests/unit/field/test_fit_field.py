@@ -202,9 +202,9 @@ def test_temporary_files_of_killed_processes_are_removed(field):
     (folder / "indiv").mkdir(parents=True)
     for name in (".fit.77.json", "fit.json", "indiv/.mask_2.77.fits", "indiv/mask_2.fits"):
         (folder / name).touch()
-    field.remove_leftovers("2")
+    field.remove_temporary_files("2")
     assert sorted(path.name for path in folder.rglob("*.*")) == ["fit.json", "mask_2.fits"]
-    field.remove_leftovers("5")
+    field.remove_temporary_files("5")
 
 
 def test_overrides(field, tmp_path):
@@ -212,7 +212,7 @@ def test_overrides(field, tmp_path):
     path.write_text("n 4 fixed\n")
     kinds = {"override": {"file": str(path), "digest": "d"}}
     assert list(field.overrides({"3": kinds})) == [3]
-    # a custom model goes before an override; an empty file says nothing
+    # a custom model takes precedence over an override; an empty file has no effect
     assert field.overrides({"3": {**kinds, **custom_file(field, 3)["3"]}}) == {}
     path.write_text("# nothing yet\n")
     assert field.overrides({"3": kinds}) == {}

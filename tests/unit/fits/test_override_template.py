@@ -80,7 +80,7 @@ class FakeField:
 
 
 def test_missing_fits_and_sources_are_an_error():
-    with pytest.raises(InputError, match=r"results/imfit holds no fits yet; run the workflow first"):
+    with pytest.raises(InputError, match=r"results/imfit contains no fits yet; run the workflow first"):
         text_for(FakeField(None), 7)
     groups = {"1": {"members": [1, 3]}, "7": {"members": [7]}}
     with pytest.raises(InputError, match=r"there is no source 9; IDs run from 1 to 7"):
@@ -99,9 +99,9 @@ def test_the_command_never_overwrites_a_file(tmp_path, monkeypatch, capsys):
     path = tmp_path / "overrides/7.dat"
     assert path.read_text() == "n 4 # 7 \n" and f"{path}: edit it" in capsys.readouterr().out
     path.write_text("mine\n")
-    with pytest.raises(InputError, match=r"overrides/7.dat exists and is left as it is; --print"):
+    with pytest.raises(InputError, match=r"overrides/7.dat exists and is not changed; --print"):
         main("7", *where)
     (tmp_path / "custom_models").mkdir()
     (tmp_path / "custom_models/7.fits").touch()
     main("7", "--print", *where)
-    assert path.read_text() == "mine\n" and "custom_models holds a model of this source" in capsys.readouterr().out
+    assert path.read_text() == "mine\n" and "custom_models contains a model of this source" in capsys.readouterr().out

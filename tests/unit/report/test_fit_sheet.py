@@ -26,7 +26,8 @@ def test_flags_are_described_with_their_source():
     page = sheet([card("5", 1.0, bits=Flag.FIT_ON_BOUND, members=(5, 8))])
     assert page.count("<b>8</b> A fitted parameter is at the limit of its allowed range.") == 1
     assert 'data-ids="5 8"' in page and "fit on bound" in page
-    assert "1 groups of 2 sources" in page and "1 have a flag" in page
+    assert "1 group of 2 sources, worst first; 1 has a flag" in page
+    assert "2 groups of 2 sources, worst first; 0 have a flag" in sheet([card("5", 1.0), card("6", 1.0)])
 
 
 def test_a_group_without_a_picture_has_a_note():

@@ -4,12 +4,12 @@ import pytest
 import yaml
 from small_config import MINIMAL
 from unblend.core.errors import ConfigError, InputError
-from unblend.run.commands import field_of, field_parser
+from unblend.run.commands import field_parser, read_field_config
 
 
 def field(tmp_path, text, *arguments):
     (tmp_path / "config.yaml").write_text(text)
-    return field_of(field_parser("ds9", "").parse_args(["--directory", str(tmp_path), *arguments]))
+    return read_field_config(field_parser("ds9", "").parse_args(["--directory", str(tmp_path), *arguments]))
 
 
 def test_the_folders_are_relative_to_the_directory_of_the_field(tmp_path):
@@ -19,7 +19,7 @@ def test_the_folders_are_relative_to_the_directory_of_the_field(tmp_path):
 
 
 def test_a_missing_config(tmp_path):
-    with pytest.raises(InputError, match=r"other.yaml: no such config"):
+    with pytest.raises(InputError, match=r"other.yaml: no such configuration"):
         field(tmp_path, "", "--configfile", "other.yaml")
 
 

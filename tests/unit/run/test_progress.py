@@ -4,13 +4,13 @@ import pytest
 from unblend.core.flags import Flag
 from unblend.run.progress import (
     RunState,
-    closing,
     common_flags,
     count,
     duration,
+    failure_lines,
     flag_counts,
     status,
-    stopping,
+    success_lines,
     time_left,
 )
 
@@ -56,12 +56,12 @@ def test_the_most_common_flags_come_first():
 
 
 def test_the_end_of_a_run():
-    assert closing(72.0, {"catalogue": "results/catalogue.fits", "fits": "sheet"}) == [
+    assert success_lines(72.0, {"catalogue": "results/catalogue.fits", "fits": "sheet"}) == [
         "Done in 1 min 12 s.",
         "  catalogue  results/catalogue.fits",
         "  fits       sheet",
     ]
-    said = stopping(3.0, ["fit_first_pass batch 1: see a.log"])
-    assert said[:2] == ["Stopped after 3 s: 1 job failed.", "  fit_first_pass batch 1: see a.log"]
-    assert stopping(3.0, []) == ["Stopped after 3 s.", "Finished work is kept. Run again to continue."]
+    lines = failure_lines(3.0, ["fit_first_pass batch 1: see a.log"])
+    assert lines[:2] == ["Stopped after 3 s: 1 job failed.", "  fit_first_pass batch 1: see a.log"]
+    assert failure_lines(3.0, []) == ["Stopped after 3 s.", "Finished work is kept. Run again to continue."]
     assert count(2, "job") == "2 jobs"

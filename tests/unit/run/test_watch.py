@@ -1,4 +1,4 @@
-"""The watch hears the records of Snakemake's logger (their fields as of version 9.27) and reads the work log."""
+"""The display receives the records of Snakemake's logger (with the fields of version 9.27) and reads the work log."""
 
 from __future__ import annotations
 
@@ -57,27 +57,27 @@ def log_work(jobs, stage, what):
         log.write(json.dumps({"stage": stage, "what": what}) + "\n")
 
 
-class Asked(logging.Filter):
-    """What the user asked of Snakemake, as its own filter holds it."""
+class OutputOptions(logging.Filter):
+    """A filter with the output options of the command line, such as Snakemake's."""
 
-    def __init__(self, **asked):
+    def __init__(self, **options):
         super().__init__()
         self.dryrun = self.verbose = self.printshellcmds = self.debug_dag = False
         self.quiet = set()
-        self.__dict__.update(asked)
+        self.__dict__.update(options)
 
 
 @pytest.fixture
 def scene(jobs):
     """A logger such as Snakemake's, the watch, and what the terminal shows."""
 
-    def make(**asked):
+    def make(**options):
         shown = io.StringIO()
-        own = logging.StreamHandler(shown)
-        own.name = "DefaultStreamHandler"
-        own.addFilter(Asked(**asked))
+        default = logging.StreamHandler(shown)
+        default.name = "DefaultStreamHandler"
+        default.addFilter(OutputOptions(**options))
         logger = logging.Logger("like snakemake's")
-        logger.addHandler(own)
+        logger.addHandler(default)
         watch = RunWatch(jobs)
         watch.attach(logger)
         return SimpleNamespace(logger=logger, watch=watch, shown=shown, jobs=jobs)
@@ -97,7 +97,7 @@ def finish(scene, number):
 # What is shown ------------------------------------------------------------------------------------------------------
 
 
-def test_scroll_is_hidden_and_all_else_passes(scene):
+def test_messages_about_single_jobs_are_hidden_and_all_others_shown(scene):
     s = scene()
     job(s, 1, "mask_band", band="k")
     s.logger.info("Select jobs to execute...")
@@ -113,9 +113,11 @@ def test_scroll_is_hidden_and_all_else_passes(scene):
     ]
 
 
-@pytest.mark.parametrize("asked", [{"printshellcmds": True}, {"verbose": True}, {"quiet": {"rules"}}, {"dryrun": True}])
-def test_plain_output_on_request(scene, asked):
-    s = scene(**asked)
+@pytest.mark.parametrize(
+    "options", [{"printshellcmds": True}, {"verbose": True}, {"quiet": {"rules"}}, {"dryrun": True}]
+)
+def test_plain_output_on_request(scene, options):
+    s = scene(**options)
     job(s, 1, "mask_band", band="k")
     s.logger.info("Select jobs to execute...")
     assert s.shown.getvalue().splitlines() == ["Rule: mask_band", "Select jobs to execute..."]
@@ -127,7 +129,7 @@ def test_a_logger_without_snakemakes_handler_is_left_alone(jobs):
     assert logger.handlers == []
 
 
-def test_a_record_that_is_not_understood_gives_the_terminal_back(scene):
+def test_after_an_unexpected_record_the_output_is_snakemakes(scene):
     s = scene()
     s.logger.info("odd", extra={"event": "job_info"})
     s.logger.info("Select jobs to execute...")
@@ -162,8 +164,8 @@ def test_a_run_from_its_start_to_its_end(scene, jobs):
     assert lines[3].startswith("Done in ") and lines[4:] == [
         f"  warnings  1, in {jobs.results / 'logs'}: run_monte_carlo/k.log"
     ]
-    said = read_json(jobs.results / "logs/run.json")
-    assert said["state"] == "done" and said["progress"]["fits_done"] == 5 and said["progress"]["warnings"] == 1
+    content = read_json(jobs.results / "logs/run.json")
+    assert content["state"] == "done" and content["progress"]["fits_done"] == 5 and content["progress"]["warnings"] == 1
 
 
 def test_a_job_that_fails_is_named_with_its_log(scene):
@@ -179,12 +181,12 @@ def test_a_job_that_fails_is_named_with_its_log(scene):
     assert read_json(s.jobs.results / "logs/run.json")["state"] == "failed"
 
 
-def test_what_a_failed_job_has_said_itself_is_not_said_again(scene):
+def test_the_message_that_a_failed_job_printed_is_not_repeated(scene):
     s = scene()
-    said = "RuleException:\nCalledProcessError in file x.smk:\nCommand 'python x.py' {}"
-    s.logger.error(said.format("returned non-zero exit status 1."))
+    message = "RuleException:\nCalledProcessError in file x.smk:\nCommand 'python x.py' {}"
+    s.logger.error(message.format("returned non-zero exit status 1."))
     assert s.shown.getvalue() == ""
-    s.logger.error(said.format("died with <Signals.SIGKILL: 9>."))
+    s.logger.error(message.format("died with <Signals.SIGKILL: 9>."))
     assert "SIGKILL" in s.shown.getvalue()
 
 
@@ -199,7 +201,7 @@ def test_jobs_that_the_user_has_interrupted_have_not_failed(scene):
     assert lines[2] == "Finished work is kept. Run again to continue."
 
 
-def test_nothing_to_do_says_where_the_results_are(scene, jobs):
+def test_a_run_with_nothing_to_do_lists_the_results(scene, jobs):
     write_table(
         jobs.results / "catalogue.fits",
         np.array([(1, 0, 4), (2, 0, 0)], dtype=[("id", "i4"), ("flag", "i4"), ("flag_k", "i4")]),
@@ -212,10 +214,10 @@ def test_nothing_to_do_says_where_the_results_are(scene, jobs):
     ]
 
 
-# What the files say -------------------------------------------------------------------------------------------------
+# State of the field -------------------------------------------------------------------------------------------------
 
 
-def test_fits_are_missing_until_their_key_is_that_of_now(jobs):
+def test_fits_are_missing_until_their_key_is_the_current_one(jobs):
     keep_fit(jobs, "1", "first")
     keep_fit(jobs, "2", "first", key="old")
     assert missing_fits(jobs, "first") == ["2", "5"]
@@ -261,15 +263,15 @@ def test_a_field_is_described_before_during_and_after_a_run(jobs, scene):
         "fits   4 sources in 3 groups: first pass 2 of 3, second 1 of 3; 1 replaced",
         "run    none so far",
     ]
-    RunWatch(jobs).begin()  # listens to no logger: another process is in charge
+    RunWatch(jobs).begin()  # not attached to a logger, as in a process that runs a single job
     assert not is_running(jobs.results)
     watch = scene().watch
     watch.begin()
-    assert is_running(jobs.results) and describe_field(jobs)[1].startswith("run    going on for ")
+    assert is_running(jobs.results) and describe_field(jobs)[1].startswith("run    running for ")
     watch.end(failed=True)
     assert not is_running(jobs.results) and describe_field(jobs)[1].startswith("run    stopped after ")
-    said = read_json(jobs.results / "logs/run.json")
-    write_json(jobs.results / "logs/run.json", {**said, "state": "running", "updated": said["updated"] - 100.0})
-    assert not is_running(jobs.results) and "silent (killed?)" in describe_field(jobs)[1]
+    content = read_json(jobs.results / "logs/run.json")
+    write_json(jobs.results / "logs/run.json", {**content, "state": "running", "updated": content["updated"] - 100.0})
+    assert not is_running(jobs.results) and "no sign of life (killed?)" in describe_field(jobs)[1]
     (jobs.results / "imfit/groups.json").unlink()
     assert describe_field(jobs)[0] == "fits   the sources are not yet detected and grouped"
