@@ -69,18 +69,23 @@ class RunWatch(logging.Handler):
     # Attaching ---------------------------------------------------------------------------------------------------
 
     def attach(self, logger: logging.Logger) -> None:
-        """Replace Snakemake's output, unless a dry run or another output (-p, --verbose, --quiet) was requested."""
+        """Replace Snakemake's output, unless another one is requested: -p, --verbose, --quiet or --logger.
+
+        The run file is written in any case, except in a dry run.
+        """
         default = next((h for h in logger.handlers if h.name == "DefaultStreamHandler"), None)
         options = next((f for f in default.filters if hasattr(f, "dryrun")), None) if default else None
-        if default is None or options is None or options.dryrun:
+        if options is not None and options.dryrun:
+            return
+        logger.addHandler(self)
+        self._attached = True
+        if default is None or options is None:
             return
         self.stream = getattr(default, "stream", sys.stderr)
         self.replaces_output = not any(
             getattr(options, name, False) for name in ("printshellcmds", "verbose", "debug_dag", "quiet")
         )
         default.addFilter(self.is_shown)
-        logger.addHandler(self)
-        self._attached = True
 
     def is_shown(self, record: logging.LogRecord) -> bool:
         """Return whether Snakemake's own handler should print a record."""

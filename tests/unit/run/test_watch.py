@@ -123,10 +123,17 @@ def test_plain_output_on_request(scene, options):
     assert s.shown.getvalue().splitlines() == ["Rule: mask_band", "Select jobs to execute..."]
 
 
-def test_a_logger_without_snakemakes_handler_is_left_alone(jobs):
-    logger = logging.Logger("another")
-    RunWatch(jobs).attach(logger)
-    assert logger.handlers == []
+def test_a_plugin_that_writes_to_the_terminal_keeps_it_and_the_run_is_followed(jobs, capsys):
+    # Snakemake has no handler of its own then
+    logger, watch = logging.Logger("like snakemake's"), RunWatch(jobs)
+    watch.attach(logger)
+    watch.begin()
+    assert is_running(jobs.results)
+    logger.info("Rule: x", extra={"event": "job_info", "jobid": 1, "rule_name": "x", "wildcards": {}, "log": []})
+    logger.error("x", extra={"event": "job_error", "jobid": 1, "rule_name": "x", "log": []})
+    watch.end(failed=True)
+    assert capsys.readouterr() == ("", "")
+    assert read_json(jobs.results / "logs/run.json")["progress"]["failed"] == ["x: no log"]
 
 
 def test_after_an_unexpected_record_the_output_is_snakemakes(scene):
