@@ -85,6 +85,11 @@ def region_digest(path: str | Path) -> str | None:
 
     Comments, colours, tags and blank lines do not change it. Positions are rounded to 1e-9 degrees or pixels, sizes to
     1e-6.
+
+    Raises
+    ------
+    RegionError
+        A line is invalid.
     """
     path = Path(path)
     if not path.is_file():
@@ -136,6 +141,13 @@ class _Reader:
         self.statement = ""
 
     def read_line(self, number: int, line: str) -> None:
+        """Read the line of this 1-based number, without blanks at its ends.
+
+        Raises
+        ------
+        RegionError
+            The file is not in the format ds9, or a statement of the line is invalid.
+        """
         self.line, self.statement = number, line
         if _OTHER_FORMAT.match(line):
             raise self.error("the file is not in the format ds9; save the regions again in that format")
@@ -152,6 +164,13 @@ class _Reader:
             self.read_statement(body, _properties(properties))
 
     def read_statement(self, body: str, properties: dict[str, str]) -> None:
+        """Read one statement: a shape, a coordinate system, `global` or `composite`, with its properties.
+
+        Raises
+        ------
+        RegionError
+            It is none of these, or its content is invalid.
+        """
         if not body.strip():
             return
         shape, bars, _ = body.partition("||")
@@ -176,6 +195,13 @@ class _Reader:
             self.composite = {}
 
     def set_frame(self, word: str, rest: str, properties: dict[str, str]) -> None:
+        """Set the coordinate system, and read the shape that may follow on the same line.
+
+        Raises
+        ------
+        RegionError
+            The coordinate system is not supported, or the shape is invalid.
+        """
         if word in _OTHER_FRAMES:
             raise self.error(f"the coordinate system {word} is not supported; save the regions in fk5 or image")
         self.frame = _FRAMES[word]
@@ -183,6 +209,13 @@ class _Reader:
             self.read_statement(rest, properties)
 
     def read_shape(self, sign: str, word: str, rest: str, properties: dict[str, str]) -> None:
+        """Add the region of a shape, whose `sign` is - or ! if it is excluded, and whose numbers are in `rest`.
+
+        Raises
+        ------
+        RegionError
+            The shape is unknown, or its numbers are invalid.
+        """
         if word not in _USAGE:
             known = ", ".join(_USAGE)
             raise self.error(f"expected one of {known}, found {word!r}")
@@ -198,18 +231,28 @@ class _Reader:
         self.regions.append(shape.region(include, properties.get("text", "")))
 
     def arguments(self, rest: str) -> list[str]:
+        """Return the numbers of a shape, still as text.
+
+        Raises
+        ------
+        RegionError
+            The parentheses are not those of one shape.
+        """
         if rest.startswith("(") != rest.endswith(")") or rest.count("(") > 1:
             raise self.error("expected one shape with its numbers in parentheses")
         tokens = re.split(r"[,\s]+", re.sub(r"\bn\s*=\s*\d+", "", rest.strip("()")).strip(", \t"))
         return [token for token in tokens if token]
 
     def without_area(self, word: str) -> str:
+        """Return the warning about a shape without area."""
         return f"{self.where()}: a {word.lower()} encloses no area and is ignored."
 
     def where(self) -> str:
+        """Return the file and the line that is being read, for messages."""
         return f"{self.name}, line {self.line}"
 
     def error(self, problem: str) -> RegionError:
+        """Return the error for the current statement, to be raised by the caller."""
         return RegionError(f"{self.where()}: `{self.statement}` is invalid: {problem}. Correct or remove the line.")
 
 
@@ -224,6 +267,13 @@ class _Shape:
             self.frame = "physical" if tokens[0].lower().endswith("p") else "image"
 
     def region(self, include: bool, text: str) -> Region:
+        """Return the region with its text; `include` is False if it is excluded from the others.
+
+        Raises
+        ------
+        RegionError
+            The number of values does not fit the shape, or one of them is invalid.
+        """
         reader, count = self.reader, len(self.tokens)
         fits = {
             "circle": count == 3,
@@ -244,7 +294,13 @@ class _Shape:
         return Region(kind, self.frame, points, outer, inner, angle, sector, include, text, reader.line)
 
     def extent(self) -> tuple[tuple, tuple, float, tuple[float, float] | None]:
-        """Return the hole, the outline, the angle and the sector; concentric rings are joined to one."""
+        """Return the hole, the outline, the angle and the sector; concentric rings are joined to one.
+
+        Raises
+        ------
+        RegionError
+            A size or an angle is invalid.
+        """
         word, numbers = self.word, self.tokens[2:]
         if word == "polygon":
             return (), (), 0.0, None
@@ -264,12 +320,26 @@ class _Shape:
         return (rings[0] if len(rings) > 1 and rings[0][0][0] > 0 else ()), rings[-1], angle, sector
 
     def sector(self, first: str, second: str) -> tuple[float, float] | None:
+        """Return the angles of a sector in degrees, the second above the first; None for the full circle.
+
+        Raises
+        ------
+        RegionError
+            An angle is invalid.
+        """
         start, stop = self.angle(first), self.angle(second)
         if stop <= start:
             stop += 360.0
         return None if stop - start >= 360.0 else (start, stop)
 
     def position(self, first: str, second: str) -> tuple[float, float]:
+        """Return a position: 0-based (y, x) in pixels, or (longitude, latitude) in degrees.
+
+        Raises
+        ------
+        RegionError
+            A coordinate is invalid.
+        """
         if self.frame in _PIXELS:
             x, y = (self.pixel(token) for token in (first, second))
             return y - 1.0, x - 1.0
@@ -280,6 +350,13 @@ class _Shape:
         return longitude % 360.0, latitude
 
     def pixel(self, token: str) -> float:
+        """Return a 1-based pixel coordinate.
+
+        Raises
+        ------
+        RegionError
+            It is not a number, or has the unit of an angle.
+        """
         match = _QUANTITY.fullmatch(token)
         if match is None or match[2].lower() not in ("", "p", "i"):
             problem = f"expected a pixel position, found {token!r} (for sky coordinates, add a line with fk5)"
@@ -287,6 +364,13 @@ class _Shape:
         return float(match[1])
 
     def degrees(self, token: str, hours: bool) -> float:
+        """Return a sky coordinate in degrees; `hours` is whether sexagesimal values with colons are in hours.
+
+        Raises
+        ------
+        RegionError
+            It is neither a number nor sexagesimal, or its minutes or seconds are not below 60.
+        """
         match = _SEXAGESIMAL.fullmatch(token)
         if match is not None:
             minutes, seconds = float(match[4]), float(match[5] or 0.0)
@@ -301,6 +385,13 @@ class _Shape:
         return math.degrees(float(quantity[1])) if quantity[2].lower() == "r" else float(quantity[1])
 
     def size(self, token: str) -> tuple[float, str]:
+        """Return a size and its unit: arcsec, pixel or physical.
+
+        Raises
+        ------
+        RegionError
+            It is not a number, is negative, or has an unknown unit.
+        """
         match = _QUANTITY.fullmatch(token)
         if match is None or match[1].startswith("-"):
             raise self.reader.error(f'expected a size such as 1.5" (" \' d r p i), found {token!r}')
@@ -315,6 +406,13 @@ class _Shape:
         return value * _ARCSEC[unit or "d"], "arcsec"
 
     def angle(self, token: str) -> float:
+        """Return an angle in degrees.
+
+        Raises
+        ------
+        RegionError
+            It is not a number, or has an unknown unit.
+        """
         match = _QUANTITY.fullmatch(token)
         if match is None or match[2].lower() not in ("", "d", "r"):
             raise self.reader.error(f"expected an angle in degrees, found {token!r}")

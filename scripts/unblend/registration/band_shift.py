@@ -268,12 +268,8 @@ class Registration:
 
         Parameters
         ----------
-        settings : mapping
-            The section astrometry of the configuration: references, radius, step, max_shift; arcsec.
-        references : sequence of int
-            IDs.
-        solution : LinearSolution
-            Fit of all fluxes without a shift.
+        settings, references, solution
+            As for `search`.
 
         Raises
         ------

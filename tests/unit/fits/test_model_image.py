@@ -2,32 +2,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from astropy.wcs import WCS
+from fit_members import POINT, SERSIC, P, block, member, stack_wcs
 from unblend.core.coordinates import pixel_to_sky
-from unblend.fits.imfit_config import Block, Function, Parameter
+from unblend.fits.imfit_config import Block, Function
 from unblend.fits.model_image import MAX_HALF_SIZE, centre_of, half_size_of, model_of
-from unblend.fits.result import MemberFit
 
-P = Parameter
-SERSIC = Function("Sersic", (P("PA", 30.0), P("ell", 0.4), P("n", 1.5), P("I_e", 2.0), P("r_e", 3.0)))
-POINT = Function("PointSource", (P("I_tot", 50.0),))
 GAUSSIAN = Function("Gaussian", (P("PA", 30.0), P("ell", 0.4), P("I_0", 2.0), P("sigma", 3.0)))
 EXPONENTIAL = Function("Exponential", (P("PA", 0.0), P("ell", 0.0), P("I_0", 1.0), P("h", 2.0)))
-
-
-def stack_wcs():
-    wcs = WCS(naxis=2)
-    wcs.wcs.ctype, wcs.wcs.crval, wcs.wcs.crpix = ["RA---TAN", "DEC--TAN"], [53.0, -27.8], [51.0, 41.0]
-    wcs.wcs.cd = np.diag([-0.06, 0.06]) / 3600.0
-    return wcs
-
-
-def block(*functions, y=40.3, x=49.8):
-    return Block(P("Y0", y, error=0.02), P("X0", x, error=0.03), functions, 7)
-
-
-def member(*blocks, **more):
-    return MemberFit(7, blocks, blocks, blocks, **more)
 
 
 def test_a_sersic_profile_has_the_right_position_on_the_sky():

@@ -5,7 +5,6 @@ import pytest
 from gaussians import gaussian, gaussian_field
 from unblend.core.errors import InputError
 from unblend.core.flags import Flag
-from unblend.core.statistics import noise_rms
 from unblend.core.types import Box, Template
 from unblend.photometry.linear_system import model_image, neighbours_removed, scatter_ratio, solve_fluxes
 from unblend.photometry.normal_matrix import LocalInverse
@@ -208,19 +207,6 @@ def test_neighbours_removed_keeps_one_source_and_the_background():
         neighbours_removed(image, templates, flux, 9)
 
 
-def test_noise_rms_ignores_sources_and_masked_pixels():
-    rng = np.random.default_rng(9)
-    image = 10.0 + 3.0 * rng.normal(size=(200, 200))
-    image[::10, ::7] += 300.0
-    mask = np.zeros(image.shape, dtype=bool)
-    mask[:50] = True
-    image[:50] *= 100.0
-    image[60, 60] = np.nan
-    # 30 000 pixels: 0.7 % for a MAD
-    assert noise_rms(image, mask) == pytest.approx(3.0, rel=0.03)
-    assert np.isnan(noise_rms(image, np.ones(image.shape, dtype=bool)))
-
-
 @pytest.mark.parametrize("dense_limit", [0, 5000])
 def test_a_scaled_solution_equals_that_of_scaled_weights(dense_limit):
     rng = np.random.default_rng(4)
@@ -233,17 +219,6 @@ def test_a_scaled_solution_equals_that_of_scaled_weights(dense_limit):
         np.testing.assert_allclose(getattr(scaled, name), getattr(again, name), rtol=1e-9, atol=1e-12, err_msg=name)
     every = np.arange(13)
     np.testing.assert_allclose(scaled.inverse_rows(every), again.inverse_rows(every), rtol=1e-8, atol=1e-14)
-
-
-def test_the_rms_of_a_large_image_is_measured_on_a_sample():
-    image = np.random.default_rng(5).normal(scale=3.0, size=(1500, 1500))
-    # noisier columns: a sample in regular steps could contain only one kind
-    image[:, ::3] *= 1.1
-    values = image.ravel()
-    whole = noise_rms(np.where(np.arange(values.size) % 2, values, np.nan), np.zeros(values.shape, dtype=bool))
-    # 500 000 of 2 250 000 pixels: 0.12 %, as for the half that is the reference
-    assert noise_rms(image, np.zeros(image.shape, dtype=bool)) == pytest.approx(whole, rel=0.006)
-    assert noise_rms(image, np.zeros(image.shape, dtype=bool)) == noise_rms(image, np.zeros(image.shape, dtype=bool))
 
 
 def test_scatter_ratio_is_the_factor_on_the_errors():
