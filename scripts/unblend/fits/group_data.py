@@ -11,19 +11,13 @@ import numpy as np
 from ..core.flags import Flag
 from ..core.types import Box
 from ..models.sersic import intensity_from_flux
-from .imfit import POINT_SOURCES, Pixels, sky_block
+from .imfit import POINT_SOURCES, Pixels
 from .imfit_config import Block
 from .overrides import Override, apply_override
 from .result import MemberFit, function_flux, sersic_block
-from .smoothed_noise import autocorrelation_sum, convolve_with_autocorrelation
+from .sky_level import measured_sky
+from .smoothed_noise import convolve_with_autocorrelation
 from .start_values import start_values
-
-SKY_SIGMAS = 3.0
-"""Limits of the sky in errors of its measured value."""
-MEDIAN_ERROR = 1.2533
-"""Error of a median in units of that of a mean, √(π / 2), for Gaussian noise."""
-MIN_SKY_PIXELS = 50
-"""Smallest number of pixels without source from which a sky is measured: its error is then a sixth of a pixel's rms."""
 
 
 @dataclass(frozen=True)
@@ -107,50 +101,12 @@ def automatic_block(data: GroupData, pixels: Pixels, id_: int, sky: float, psf: 
     return sersic_block(start, id_, max_offset=min(max(radius, 2.0), 4.0), r_e_range=limits)
 
 
-def measured_sky(data: GroupData, pixels: Pixels) -> Block:
-    """Return the flat sky of a group at its measured level, held to the error of that level.
-
-    The level is the median of the half of the pixels without source that are farthest from any source. Nearer ones
-    hold the wings of the profiles: with all of them, a bright galaxy of n = 4 loses a tenth of its flux.
-
-    A sky that is free within the noise of a pixel trades with the wings of the profiles: bright galaxies get halos
-    and the sky becomes negative. Its level is known much better than that.
-
-    Parameters
-    ----------
-    data : GroupData
-        The segmentation map is used.
-    pixels : Pixels
-        Image, error and mask. With fewer than `MIN_SKY_PIXELS` pixels without source the sky is free within the noise
-        of a pixel.
-    """
-    good = ~pixels.mask
-    empty = _far_from_sources(good & (data.segments == 0), data.segments)
-    rms = float(np.median(pixels.error[good])) if good.any() else 1.0
-    count = int(np.count_nonzero(empty))
-    level = float(np.median(pixels.image[empty])) if count else 0.0
-    if count < MIN_SKY_PIXELS:
-        return sky_block(level, SKY_SIGMAS * rms)
-    error = MEDIAN_ERROR * rms * math.sqrt(autocorrelation_sum(pixels.smoothing) / count)
-    return sky_block(level, SKY_SIGMAS * error)
-
-
-def _far_from_sources(empty: np.ndarray, segments: np.ndarray) -> np.ndarray:
-    """Return the half of the empty pixels that are farthest from any segment; all of them where there are few."""
-    if np.count_nonzero(empty) < 2 * MIN_SKY_PIXELS or not segments.any():
-        return empty
-    from scipy.ndimage import distance_transform_edt
-
-    distance = distance_transform_edt(segments == 0)
-    return empty & (distance >= np.median(distance[empty]))
-
-
 def group_starts(
     data: GroupData, psf: np.ndarray, overrides: Mapping[int, Override]
 ) -> tuple[list[MemberFit], Block, Pixels]:
     """Return the members at their start values, the flat sky at its own, and the pixels of the fit.
 
-    The sky is that of `measured_sky`.
+    The sky is that of `measured_sky` without a model.
 
     Parameters
     ----------
@@ -167,7 +123,7 @@ def group_starts(
         An override places a centre off the cutout.
     """
     pixels = group_pixels(data)
-    sky = measured_sky(data, pixels)
+    sky = measured_sky(data.segments, pixels)
     level = sky.functions[0]["I_sky"].value
     members = []
     starts = {id_: automatic_block(data, pixels, id_, level, psf) for id_ in data.members}

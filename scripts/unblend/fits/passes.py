@@ -20,7 +20,7 @@ from ..core.types import Box
 from .centre_check import members_off_segment, refit_off_segment
 from .covariance import parameter_covariance
 from .crowded_fit import fit_group, is_crowd
-from .group_data import GroupData, group_pixels, group_starts, measured_sky, segment_snr
+from .group_data import GroupData, group_pixels, group_starts, segment_snr
 from .imfit import Pixels, evaluate_blocks, parameters_of, sky_block
 from .imfit_config import Block, Function, Parameter
 from .index_prior import fit_indices_with_prior, prior_sigmas, with_fixed_index
@@ -38,6 +38,7 @@ from .joint_fit import (
 from .overrides import Override
 from .result import GroupFit, MemberFit, as_matrix, function_flux
 from .single_source import single_source_problem, summed_image
+from .sky_level import measured_sky
 
 
 @dataclass(frozen=True)
@@ -111,7 +112,18 @@ def fit_first_pass(
         refine=lambda part, fit: _with_point_sources(part, refit_off_segment(part, fit), settings),
         needs_refit=lambda member: _is_unresolved(member, settings),
     )
+    fit = _with_sky_beside_wings(problem, fit)
     return replace(fit, seconds=time.process_time() - began)
+
+
+def _with_sky_beside_wings(problem: Problem, fit: GroupFit) -> GroupFit:
+    """Return the fit with the sky measured beside its models, fitted again if that sky is outside its former limits."""
+    sky = measured_sky(problem.data.segments, problem.pixels, evaluate_members(fit, problem.psf, problem.pixels.box))
+    before, level = problem.sky.functions[0]["I_sky"], sky.functions[0]["I_sky"].value
+    if not fit.converged or before.lower is None or before.upper is None or before.lower <= level <= before.upper:
+        return fit
+    members = tuple(replace(m, start=as_start_values(m.blocks, m.automatic)) for m in fit.members)
+    return fit_group(replace(problem, members=members, sky=sky, retries=False))
 
 
 def _with_point_sources(problem: Problem, fit: GroupFit, settings: FitSettings) -> GroupFit:
@@ -195,7 +207,7 @@ def fit_second_pass(data: GroupData, psf: np.ndarray, first: GroupFit, settings:
     """
     began = time.process_time()
     pixels = group_pixels(data)
-    sky = measured_sky(data, pixels)
+    sky = measured_sky(data.segments, pixels, evaluate_members(first, psf, pixels.box))
     members = tuple(_second_start(member, data, pixels, first, settings) for member in first.members)
     problem = Problem(members, sky, pixels, data, psf, settings.ftol, retries=False)
     fit = fit_indices_with_prior(problem, fit_group(problem))

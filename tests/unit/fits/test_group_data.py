@@ -12,7 +12,6 @@ from unblend.fits.group_data import (
     automatic_block,
     group_pixels,
     group_starts,
-    measured_sky,
     segment_snr,
 )
 from unblend.fits.overrides import parse_override
@@ -96,20 +95,6 @@ def test_a_sky_with_few_pixels_is_free_within_three_rms():
     _, sky, _ = group_starts(small_group(), fitting_psf(), {})
     level = sky.functions[0]["I_sky"]
     assert (level.value, level.lower, level.upper) == (1.0, -5.0, 7.0)
-
-
-@pytest.mark.parametrize(("smoothing", "factor"), [(0.0, 1.0), (0.8, np.sqrt(4 * np.pi) * 0.8)])
-def test_a_measured_sky_is_held_to_three_errors_of_its_median(smoothing, factor):
-    image, segments = np.full((20, 20), 7.0), np.zeros((20, 20), dtype=int)
-    segments[:, 0] = 1
-    image[:, :10] = 9.0  # wings of the source, whose segment is the first column
-    image[3, 15] = np.nan
-    data = GroupData(Box(0, 0, 20, 20), image, np.full((20, 20), 2.0), segments, (1,), smoothing=smoothing)
-    level = measured_sky(data, group_pixels(data)).functions[0]["I_sky"]
-    # the far half of 20 × 19 pixels: columns 10 to 19 without the pixel that has no data
-    assert level.value == 7.0
-    assert level.upper - 7.0 == pytest.approx(3.0 * 1.2533 * 2.0 * factor / np.sqrt(199), rel=1e-6)
-    assert 7.0 - level.lower == pytest.approx(level.upper - 7.0)
 
 
 def test_limits_follow_the_area_of_the_segment():

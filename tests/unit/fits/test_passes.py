@@ -130,10 +130,10 @@ def test_images_of_single_members_add_up(pair_fit):
 
 
 def test_a_fixed_parameter_is_unchanged(pair):
-    fit = fitted(group([galaxy(24.3, 20.6, 3000.0, 3.0, 4.0, 0.4, 30.0)]), "n 4 fixed\nr_e 5 1,10")
+    fit = fitted(group([galaxy(24.3, 20.6, 3000.0, 3.0, 4.0, 0.4, 30.0)]), "n 6 fixed\nr_e 5 1,10")
     member = fit.members[0]
-    assert member.sersic.n == 4.0
-    # the wings of a wrong index push the sky to its limit, and that is said
+    assert member.sersic.n == 6.0
+    # the wings of a wrong index push the sky to its limit, which the flag reports
     assert Flag(member.flags) == Flag.OVERRIDDEN | Flag.SKY_ON_BOUND
     assert member.covariance[4] == (0.0,) * 7 and member.covariance[6][6] > 0
 
