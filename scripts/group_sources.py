@@ -8,6 +8,7 @@ import numpy as np
 from unblend.core.coordinates import pixel_scale
 from unblend.core.errors import InputError
 from unblend.fits.groups import group_digest, group_sources
+from unblend.fits.sky_level import surrounding_sky
 from unblend.fits.smoothed_noise import smoothing_width
 from unblend.images.masks import grow_mask, region_mask
 from unblend.images.sky_regions import sky_box
@@ -22,8 +23,9 @@ log = logging.getLogger("unblend.groups")
 AWAY_PIXELS = 10.0
 
 
-def main(spec_path: str, stack_path: str, error_path: str, segments_path: str, catalogue_path: str, psf_path: str,
-         groups_path: str, mask_path: str, regions_path: str) -> None:  # fmt: skip
+def main(spec_path: str, stack_path: str, error_path: str, segments_path: str, automatic_segments_path: str,
+         catalogue_path: str, psf_path: str, groups_path: str, mask_path: str,
+         regions_path: str) -> None:  # fmt: skip
     """Write groups.json, the mask of the fits, and the cutouts as DS9 regions."""
     spec = read_json(spec_path)
     stack, error, segments = read_array(stack_path), read_array(error_path), read_labels(segments_path)
@@ -40,21 +42,24 @@ def main(spec_path: str, stack_path: str, error_path: str, segments_path: str, c
         fit_together=spec["requested"]["together"],
     )
     log.info("%d sources in %d groups", sum(len(g.members) for g in groups), len(groups))
-    content = {
-        str(g.main): {
+    smoothed = smoothing(stack, error, segments)
+    # segments before the user's edits: an edit does not change the sky of the groups around it
+    automatic = read_labels(automatic_segments_path)
+    content = {}
+    for g in groups:
+        sky = surrounding_sky(usable, error, automatic, g.box, smoothed)
+        content[str(g.main)] = {
             "members": list(g.members),
             "box": [g.box.y0, g.box.x0, g.box.y1, g.box.x1],
             "neighbours": list(g.neighbours),
-            "digest": group_digest(usable, error, segments, g),
+            "sky": None if sky is None else [sky.value, sky.error],
+            "digest": group_digest(usable, error, segments, g, sky),
         }
-        for g in groups
-    }
     write_image(mask_path, mask, wcs=wcs)
     cutouts = [sky_box(wcs, g.box, f"{g.main}: {' '.join(map(str, g.members))}") for g in groups]
     write_regions(regions_path, cutouts, color="blue", remarks=["Fit groups: the cutout of each, main source: members"])
     grid = digest_of(wcs.to_header_string(relax=True))
-    noise = {"smoothing": smoothing(stack, error, segments)}
-    write_json(groups_path, {"psf": file_digest(psf_path), "grid": grid, "groups": content, **noise})
+    write_json(groups_path, {"psf": file_digest(psf_path), "grid": grid, "groups": content, "smoothing": smoothed})
     record_work("groups", "all")
 
 

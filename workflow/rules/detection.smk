@@ -110,6 +110,7 @@ checkpoint group_sources:
         stack=rules.detect_sources.output.stack,
         error=rules.detect_sources.output.error,
         segments=rules.edit_segments.output.segments,
+        automatic_segments=rules.detect_sources.output.segments,
         catalogue=rules.edit_segments.output.catalogue,
         psf=rules.prepare_fit_psf.output.psf,
     output:
@@ -129,5 +130,6 @@ checkpoint group_sources:
     shell:
         'python "$UNBLEND_SCRIPTS"/group_sources.py --log {log:q}'
         " --spec {input.spec:q} --stack {input.stack:q} --error {input.error:q}"
-        " --segments {input.segments:q} --catalogue {input.catalogue:q} --psf {input.psf:q}"
+        " --segments {input.segments:q} --automatic-segments {input.automatic_segments:q}"
+        " --catalogue {input.catalogue:q} --psf {input.psf:q}"
         " --groups {output.groups:q} --mask {output.mask:q} --regions {output.regions:q}"

@@ -19,6 +19,7 @@ from ..fits.group_data import GroupData
 from ..fits.overrides import Override, parse_override
 from ..fits.passes import evaluate_members
 from ..fits.result import GroupFit
+from ..fits.sky_level import SkyLevel
 from ..io.files import read_json, write_json
 from ..io.images import read_array, read_labels, read_sky_cards, read_wcs
 from ..io.models import read_model
@@ -131,6 +132,7 @@ class FitField:
             subtracted=tuple(custom),
             mask=cut(self.mask, box, True),
             smoothing=self.smoothing,
+            sky_around=SkyLevel(*sky) if (sky := self.groups[group].get("sky")) else None,
         )
 
     def custom_light(self, source: int, path: str, box: Box) -> np.ndarray:

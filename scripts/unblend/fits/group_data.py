@@ -15,7 +15,7 @@ from .imfit import POINT_SOURCES, Pixels
 from .imfit_config import Block
 from .overrides import Override, apply_override
 from .result import MemberFit, function_flux, sersic_block
-from .sky_level import measured_sky
+from .sky_level import SkyLevel, measured_sky
 from .smoothed_noise import convolve_with_autocorrelation
 from .start_values import start_values
 
@@ -38,8 +38,12 @@ class GroupData:
         Sources that the caller has subtracted from the image (custom models); their pixels are used in the fit.
     mask : bool array or None
         True = ignored. Pixels of sources that are neither members nor subtracted are always ignored.
+    structure : array (ny, nx) or None
+        Noise that stands for the structure of the sources (`structure_noise`), added to `error` in quadrature.
     smoothing : float
         Pixels, sigma of the Gaussian that describes the correlated noise (`smoothed_noise`); 0 for white noise.
+    sky_around : SkyLevel or None
+        The sky around the cutout; None where it is not known.
     """
 
     box: Box
@@ -49,7 +53,9 @@ class GroupData:
     members: tuple[int, ...]
     subtracted: tuple[int, ...] = ()
     mask: np.ndarray | None = None
+    structure: np.ndarray | None = None
     smoothing: float = 0.0
+    sky_around: SkyLevel | None = None
 
 
 def group_pixels(data: GroupData, only: int | None = None) -> Pixels:
@@ -61,7 +67,8 @@ def group_pixels(data: GroupData, only: int | None = None) -> Pixels:
     if data.mask is not None:
         good &= ~data.mask
     image = np.where(good, data.image, 0.0).astype(float)
-    return Pixels(data.box, image, np.where(good, data.error, 1.0).astype(float), ~good, data.smoothing)
+    error = data.error if data.structure is None else np.hypot(data.error, data.structure)
+    return Pixels(data.box, image, np.where(good, error, 1.0).astype(float), ~good, data.smoothing)
 
 
 def automatic_block(data: GroupData, pixels: Pixels, id_: int, sky: float, psf: np.ndarray) -> Block:
@@ -123,7 +130,7 @@ def group_starts(
         An override places a centre off the cutout.
     """
     pixels = group_pixels(data)
-    sky = measured_sky(data.segments, pixels)
+    sky = measured_sky(data.segments, pixels, around=data.sky_around)
     level = sky.functions[0]["I_sky"].value
     members = []
     starts = {id_: automatic_block(data, pixels, id_, level, psf) for id_ in data.members}

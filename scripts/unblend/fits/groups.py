@@ -12,6 +12,7 @@ import numpy as np
 
 from ..core.types import Box, FitGroup
 from .fft_size import good_box
+from .sky_level import SkyLevel
 
 MIN_HALF_SIZE_ARCSEC = 1.5
 """Minimum half-size of a cutout in arcsec, so that a small source has enough sky around it."""
@@ -109,7 +110,9 @@ def _partners(ids: np.ndarray, fit_together: Iterable[Collection[int]]) -> dict[
     return {k: request for request in requests for k in request if len(request) > 1}
 
 
-def group_digest(stack: np.ndarray, error: np.ndarray, segments: np.ndarray, group: FitGroup) -> str:
+def group_digest(
+    stack: np.ndarray, error: np.ndarray, segments: np.ndarray, group: FitGroup, sky: SkyLevel | None = None
+) -> str:
     """Return 16 hexadecimal digits that identify the input of a group's fit: pixels, errors, segments, box, members.
 
     Only the part of the box on the image is used. Segments are reduced to sky, member or masked, so that the IDs of
@@ -123,8 +126,10 @@ def group_digest(stack: np.ndarray, error: np.ndarray, segments: np.ndarray, gro
         Segmentation map, 0 for sky.
     group : FitGroup
         The group; its box and members are used, its neighbours are not.
+    sky : SkyLevel or None
+        The sky around the cutout.
     """
-    digest = hashlib.sha256(repr((group.main, group.members, group.box)).encode())
+    digest = hashlib.sha256(repr((group.main, group.members, group.box, sky)).encode())
     window = (group.box & Box.of_shape(segments.shape)).slices
     for image in (stack[window], error[window]):
         # use one bit pattern for all NaN and one for +0 and -0

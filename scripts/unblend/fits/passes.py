@@ -39,6 +39,7 @@ from .overrides import Override
 from .result import GroupFit, MemberFit, as_matrix, function_flux
 from .single_source import single_source_problem, summed_image
 from .sky_level import measured_sky
+from .structure_noise import structure_noise
 
 
 @dataclass(frozen=True)
@@ -118,12 +119,17 @@ def fit_first_pass(
 
 def _with_sky_beside_wings(problem: Problem, fit: GroupFit) -> GroupFit:
     """Return the fit with the sky measured beside its models, fitted again if that sky is outside its former limits."""
-    sky = measured_sky(problem.data.segments, problem.pixels, evaluate_members(fit, problem.psf, problem.pixels.box))
+    sky = _sky_beside(fit, problem.data, problem.pixels, problem.psf)
     before, level = problem.sky.functions[0]["I_sky"], sky.functions[0]["I_sky"].value
     if not fit.converged or before.lower is None or before.upper is None or before.lower <= level <= before.upper:
         return fit
     members = tuple(replace(m, start=as_start_values(m.blocks, m.automatic)) for m in fit.members)
     return fit_group(replace(problem, members=members, sky=sky, retries=False))
+
+
+def _sky_beside(fit: GroupFit, data: GroupData, pixels: Pixels, psf: np.ndarray) -> Block:
+    """Return the sky measured beside the models of a fit."""
+    return measured_sky(data.segments, pixels, evaluate_members(fit, psf, pixels.box), data.sky_around)
 
 
 def _with_point_sources(problem: Problem, fit: GroupFit, settings: FitSettings) -> GroupFit:
@@ -191,6 +197,28 @@ def _fitted_alone(problem: Problem, member: MemberFit) -> MemberFit:
     return replace(member, start=as_start_values(best, member.automatic), single=best, single_sky=sky)
 
 
+def with_structure(data: GroupData, psf: np.ndarray, first: GroupFit) -> GroupData:
+    """Return the pixels of a group with the noise that stands for the structure of its sources.
+
+    Parameters
+    ----------
+    data : GroupData
+        Pixels of the group; the image is the stack minus the pass-1 models of all neighbouring groups.
+    psf : array (odd, odd)
+        PSF from `fit_psf`.
+    first : GroupFit
+        Result of the first pass.
+    """
+    if not first.converged:
+        return data
+    models = {
+        m.id: evaluate_members(first, psf, data.box, [m.id])
+        for m in first.members
+        if not m.flags & (Flag.FIT_REPLACED | Flag.POINT_SOURCE)
+    }
+    return replace(data, structure=structure_noise(data.segments, group_pixels(data), models, first.sky.value))
+
+
 def fit_second_pass(data: GroupData, psf: np.ndarray, first: GroupFit, settings: FitSettings = DEFAULTS) -> GroupFit:
     """Fit a group from its first-pass result to the final tolerance, with covariance and all flags.
 
@@ -207,7 +235,7 @@ def fit_second_pass(data: GroupData, psf: np.ndarray, first: GroupFit, settings:
     """
     began = time.process_time()
     pixels = group_pixels(data)
-    sky = measured_sky(data.segments, pixels, evaluate_members(first, psf, pixels.box))
+    sky = _sky_beside(first, data, pixels, psf)
     members = tuple(_second_start(member, data, pixels, first, settings) for member in first.members)
     problem = Problem(members, sky, pixels, data, psf, settings.ftol, retries=False)
     fit = fit_indices_with_prior(problem, fit_group(problem))
@@ -388,7 +416,9 @@ def _with_chi2_and_flags(
         `poor_chi2` and `uncertain_n` are used.
     """
     model = evaluate_members(fit, psf, pixels.box) + fit.sky.value
-    squared_residual = np.where(pixels.mask, 0.0, (pixels.image - model) / pixels.error) ** 2
+    # by the noise of the pixels alone, so that chi2 shows the structure that the fit has allowed for
+    noise = group_pixels(replace(data, structure=None)).error
+    squared_residual = np.where(pixels.mask, 0.0, (pixels.image - model) / noise) ** 2
     members, off_segment = [], members_off_segment(fit, data)
     for member in fit.members:
         own = (data.segments == member.id) & ~pixels.mask

@@ -97,6 +97,7 @@ def single_source_problem(problem: Problem, id_: int, subtracted: np.ndarray | f
         error=cut(data.error, box, np.nan, outer=data.box),
         segments=cut(data.segments, box, 0, outer=data.box),
         mask=mask,
+        structure=None if data.structure is None else cut(data.structure, box, 0.0, outer=data.box),
     )
     finite = cut(np.where(pixels.mask, 0.0, image), box, 0.0, outer=data.box)
     cut_pixels = Pixels(box, finite, cut(pixels.error, box, 1.0, outer=data.box), mask, pixels.smoothing)

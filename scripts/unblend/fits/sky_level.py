@@ -1,15 +1,18 @@
 """The sky level of a fit group, from the pixels without source, with the error to which a fit holds it.
 
 A sky that is free within the noise of a pixel trades with the wings of the profiles: bright galaxies get halos and the
-sky becomes negative. Its level is known much better than that, but the pixels without source contain wings.
+sky becomes negative. Its level is known much better than that, but the pixels of a cutout contain wings: the level of a
+wider window, far from all sources, is combined with that of the cutout.
 """
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 
+from ..core.types import Box
 from .imfit import Pixels, sky_block
 from .imfit_config import Block
 from .smoothed_noise import autocorrelation_sum
@@ -22,11 +25,92 @@ MIN_SKY_PIXELS = 50
 """Smallest number of pixels without source from which a sky is measured: its error is then a sixth of a pixel's rms."""
 BINS = 12
 """Number of bins of equal size in the brightness of the model, in which the medians of the pixels are taken."""
+WINDOW_SIDES = 3.0
+"""Side of the window around a cutout in which its surrounding sky is measured, in sides of the cutout."""
+MIN_MARGIN_PIXELS = 60
+"""Smallest distance between the edges of the cutout and of that window."""
+CLEAR_RADII = 2.0
+"""Distance from a source at which its wings are taken to be negligible, in radii √(area / π) of its segment from the
+edge of the segment. A galaxy of n = 4 has there a thousandth of its central brightness, so that only a faint one is
+below the noise of the level; bright ones are few and raise the scatter of the blocks."""
+BLOCKS = 4
+"""The window is divided into this number of blocks along each axis; the scatter of their levels is that of the sky."""
+MIN_BLOCKS = 4
+"""Smallest number of blocks with enough pixels from which a surrounding sky is measured."""
 CONFIRMED_WINGS = 0.5
 """Slope of pixels against model that must be exceeded by two errors for the wings of the model to be subtracted."""
 
 
-def measured_sky(segments: np.ndarray, pixels: Pixels, model: np.ndarray | None = None) -> Block:
+@dataclass(frozen=True)
+class SkyLevel:
+    """A measured sky, flux per pixel, and its standard error."""
+
+    value: float
+    error: float
+
+    def combined_with(self, other: SkyLevel) -> SkyLevel:
+        """Return the mean weighted by inverse variance; its error is larger where the two disagree (Birge ratio)."""
+        weights = np.array([self.error, other.error]) ** -2.0
+        mean = float(np.average([self.value, other.value], weights=weights))
+        disagreement = abs(self.value - other.value) / math.hypot(self.error, other.error)
+        return SkyLevel(mean, max(disagreement, 1.0) / math.sqrt(weights.sum()))
+
+
+def surrounding_sky(
+    stack: np.ndarray, error: np.ndarray, segments: np.ndarray, box: Box, smoothing: float = 0.0
+) -> SkyLevel | None:
+    """Return the sky around a cutout, far from all sources; None where there are too few such pixels.
+
+    The level is the mean of the medians of blocks. Its error is their scatter, not that of their mean, because the sky
+    of the cutout may differ from that around it as much as the blocks differ from each other.
+
+    Parameters
+    ----------
+    stack, error : array (ny, nx)
+        Detection stack and its error; pixels where either is not finite are ignored.
+    segments : int array (ny, nx)
+        Segmentation map, 0 for no source.
+    box : Box
+        The cutout, in pixels of the stack.
+    smoothing : float
+        Pixels, as in `Pixels`.
+    """
+    margin = max(MIN_MARGIN_PIXELS, round(0.5 * (WINDOW_SIDES - 1.0) * max(box.shape)))
+    window = Box(box.y0 - margin, box.x0 - margin, box.y1 + margin, box.x1 + margin) & Box.of_shape(stack.shape)
+    values, noise, labels = stack[window.slices], error[window.slices], segments[window.slices]
+    clear = np.isfinite(values) & np.isfinite(noise) & (noise > 0) & _clear_of_sources(labels)
+    levels, variances = [], []
+    for rows in np.array_split(np.arange(values.shape[0]), BLOCKS):
+        for columns in np.array_split(np.arange(values.shape[1]), BLOCKS):
+            block = np.ix_(rows, columns)
+            used = clear[block]
+            if np.count_nonzero(used) >= MIN_SKY_PIXELS:
+                levels.append(float(np.median(values[block][used])))
+                variances.append(_median_error(noise[block][used], smoothing) ** 2)
+    if len(levels) < MIN_BLOCKS:
+        return None
+    weights = 1.0 / np.array(variances)
+    mean = float(np.average(levels, weights=weights))
+    excess = max(0.0, float(np.average((np.array(levels) - mean) ** 2, weights=weights)) - len(levels) / weights.sum())
+    return SkyLevel(mean, math.sqrt(excess + 1.0 / weights.sum()))
+
+
+def _clear_of_sources(segments: np.ndarray) -> np.ndarray:
+    """Return the pixels farther than `CLEAR_RADII` radii from the edge of the nearest segment."""
+    if not segments.any():
+        return np.ones(segments.shape, dtype=bool)
+    from scipy.ndimage import distance_transform_edt
+
+    _, index = np.unique(segments, return_inverse=True)
+    radii = np.sqrt(np.bincount(index.ravel()) / np.pi)
+    distance, nearest = distance_transform_edt(segments == 0, return_indices=True)
+    radius = radii[index.reshape(segments.shape)[tuple(nearest)]]
+    return np.asarray(distance > CLEAR_RADII * radius)
+
+
+def measured_sky(
+    segments: np.ndarray, pixels: Pixels, model: np.ndarray | None = None, around: SkyLevel | None = None
+) -> Block:
     """Return the flat sky of a group at its measured level, limited to three errors of that level.
 
     Without a model the level is the median of the half of the pixels without source that are farthest from any source.
@@ -37,6 +121,8 @@ def measured_sky(segments: np.ndarray, pixels: Pixels, model: np.ndarray | None 
     in the pixels: their slope is far below 1. Subtracting them would make the sky too low and the galaxy too bright.
     The level is that of the fit only where the pixels confirm the wings.
 
+    It is combined with the sky around the cutout, where that is known.
+
     Parameters
     ----------
     segments : int array (ny, nx)
@@ -46,18 +132,24 @@ def measured_sky(segments: np.ndarray, pixels: Pixels, model: np.ndarray | None 
         the noise of a pixel.
     model : array (ny, nx) or None
         Convolved image of all sources of the group, without the sky.
+    around : SkyLevel or None
+        The surrounding sky.
     """
     good = ~pixels.mask
     empty = good & (segments == 0)
     far = _far_from_sources(empty, segments)
-    count = int(np.count_nonzero(far))
-    level = float(np.median(pixels.image[far])) if count else 0.0
-    if count < MIN_SKY_PIXELS:
+    if np.count_nonzero(far) < MIN_SKY_PIXELS:
+        if around is not None:
+            return sky_block(around.value, SKY_SIGMAS * around.error)
+        level = float(np.median(pixels.image[far])) if far.any() else 0.0
         rms = float(np.median(pixels.error[good])) if good.any() else 1.0
         return sky_block(level, SKY_SIGMAS * rms)
-    beside = None if model is None else _level_beside_wings(empty, pixels, model)
-    level, error = beside or (level, _median_error(pixels.error[far], pixels.smoothing))
-    return sky_block(level, SKY_SIGMAS * error)
+    sky = None if model is None else _level_beside_wings(empty, pixels, model)
+    if sky is None:
+        sky = SkyLevel(float(np.median(pixels.image[far])), _median_error(pixels.error[far], pixels.smoothing))
+    if around is not None:
+        sky = sky.combined_with(around)
+    return sky_block(sky.value, SKY_SIGMAS * sky.error)
 
 
 def _far_from_sources(empty: np.ndarray, segments: np.ndarray) -> np.ndarray:
@@ -75,7 +167,7 @@ def _median_error(errors: np.ndarray, smoothing: float) -> float:
     return MEDIAN_ERROR * float(np.median(errors)) * math.sqrt(autocorrelation_sum(smoothing) / errors.size)
 
 
-def _level_beside_wings(empty: np.ndarray, pixels: Pixels, model: np.ndarray) -> tuple[float, float] | None:
+def _level_beside_wings(empty: np.ndarray, pixels: Pixels, model: np.ndarray) -> SkyLevel | None:
     """Return the sky and its error from a fit of sky + slope × model to medians; None if the slope is too low.
 
     Parameters
@@ -98,4 +190,4 @@ def _level_beside_wings(empty: np.ndarray, pixels: Pixels, model: np.ndarray) ->
     if slope - 2.0 * math.sqrt(covariance[0, 0]) < CONFIRMED_WINGS:
         return None
     chi2 = float(np.sum(((medians - level - slope * brightness) * weights) ** 2)) / (BINS - 2)
-    return float(level), math.sqrt(covariance[1, 1] * max(chi2, 1.0))
+    return SkyLevel(float(level), math.sqrt(covariance[1, 1] * max(chi2, 1.0)))

@@ -9,6 +9,7 @@ import pytest
 from unblend.core.types import Box, FitGroup
 from unblend.fits.fft_size import is_good_size
 from unblend.fits.groups import group_digest, group_sources
+from unblend.fits.sky_level import SkyLevel
 
 DTYPE = [("id", "i4"), ("y", "f8"), ("x", "f8"), ("area", "i4")]
 PSF = 11
@@ -173,6 +174,7 @@ def test_the_digest_depends_on_the_pixels_of_the_box_only() -> None:
         assert group_digest(*changed, group) != reference
     assert group_digest(stack, error, segments, FitGroup(3, (3, 8), group.box)) != reference
     assert group_digest(stack, error, segments, FitGroup(3, (3,), group.box.grown(1))) != reference
+    assert group_digest(stack, error, segments, group, SkyLevel(0.1, 0.01)) != reference
 
 
 def test_the_digest_ignores_changes_that_do_not_affect_the_fit() -> None:

@@ -9,7 +9,7 @@ import pytest
 from unblend.core.types import Box
 from unblend.fits.imfit import Pixels
 from unblend.fits.imfit_config import Parameter
-from unblend.fits.sky_level import measured_sky
+from unblend.fits.sky_level import SkyLevel, measured_sky, surrounding_sky
 
 SIDE = 120
 
@@ -84,3 +84,75 @@ def test_few_pixels_without_source_leave_the_sky_free_within_the_noise_of_a_pixe
     pixels = replace(pixels_of(np.full(light.shape, 5.0)), error=np.full(light.shape, 2.0))
     level = sky_of(segments, pixels, light)
     assert (level.value, level.lower, level.upper) == (5.0, -1.0, 11.0)
+
+
+# The sky around a cutout ---------------------------------------------------------------------------------------------
+
+FIELD = 400
+CUTOUT = Box(180, 180, 220, 220)
+
+
+@pytest.fixture
+def field() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return an image of sky 3.0 and noise 1.0, its error, and the segment of a bright galaxy in the middle."""
+    y, x = np.mgrid[:FIELD, :FIELD] - 0.5 * (FIELD - 1)
+    distance = np.hypot(y, x)
+    image = 3.0 + np.random.default_rng(7).normal(0.0, 1.0, distance.shape)
+    image += np.where(distance < 30, 500.0 / (distance + 1.0), 0.0)
+    return image, np.ones(image.shape), (distance < 12).astype(int)
+
+
+def test_the_sky_around_a_cutout_is_measured_far_from_sources(field):
+    sky = surrounding_sky(*field, CUTOUT)
+    # 160 × 160 pixels less a circle of 36: the error of their median is 0.009
+    assert sky.error == pytest.approx(0.009, rel=0.7) and abs(sky.value - 3.0) < 4 * sky.error
+
+
+def test_correlated_noise_has_a_larger_error(field):
+    white, smoothed = (surrounding_sky(*field, CUTOUT, smoothing) for smoothing in (0.0, 1.5))
+    assert smoothed.error > 3.0 * white.error
+
+
+def test_an_uneven_sky_has_the_error_of_its_scatter(field):
+    image, error, segments = field
+    slope = np.arange(FIELD) / 100.0
+    sky = surrounding_sky(image + slope, error, segments, CUTOUT)
+    # blocks of 40 pixels, whose levels are spread over 1.2
+    assert sky.value == pytest.approx(5.0, abs=0.05) and sky.error == pytest.approx(0.45, rel=0.1)
+
+
+def test_pixels_without_data_are_not_used(field):
+    image, error, segments = field
+    image[:, :190], error[:, 200:230] = np.nan, np.inf
+    sky = surrounding_sky(np.where(np.isfinite(error), image, 1e9), error, segments, CUTOUT)
+    assert sky.value == pytest.approx(3.0, abs=0.1)
+
+
+def test_there_is_no_sky_where_sources_fill_the_window(field):
+    image, error, _ = field
+    y, x = np.mgrid[:FIELD, :FIELD]
+    segments = np.where((y % 6 < 3) & (x % 6 < 3), 100 * (y // 6) + x // 6 + 1, 0)
+    assert surrounding_sky(image, error, segments, CUTOUT) is None
+
+
+def test_two_levels_that_agree_are_averaged_by_their_errors():
+    combined = SkyLevel(1.0, 0.1).combined_with(SkyLevel(1.1, 0.2))
+    assert combined.value == pytest.approx(1.02) and combined.error == pytest.approx(0.0894, rel=1e-3)
+
+
+def test_two_levels_that_disagree_have_a_larger_error():
+    combined = SkyLevel(1.0, 0.1).combined_with(SkyLevel(2.0, 0.1))
+    assert combined.value == pytest.approx(1.5) and combined.error == pytest.approx(0.5)
+
+
+def test_the_sky_around_is_used_where_the_cutout_has_few_pixels_without_source(wings):
+    light, _ = wings
+    level = sky_of(np.ones(light.shape, dtype=int), pixels_of(light), None, SkyLevel(2.0, 0.1))
+    assert (level.value, level.lower, level.upper) == pytest.approx((2.0, 1.7, 2.3))
+
+
+def test_the_sky_around_is_combined_with_that_of_the_cutout(wings):
+    light, segments = wings
+    pixels = pixels_of(light)
+    alone, both = sky_of(segments, pixels), sky_of(segments, pixels, None, SkyLevel(0.0, 1e-4))
+    assert alone.value > 0.1 and both.value == pytest.approx(0.0, abs=1e-3)
