@@ -8,6 +8,7 @@ from unblend.field.fit_field import FitField
 from unblend.fits.table import fit_table
 from unblend.io.files import file_digest, read_json, write_json
 from unblend.io.images import read_header
+from unblend.io.models import read_model
 from unblend.io.tables import write_table
 from unblend.run.job_log import record_work, run
 
@@ -26,7 +27,8 @@ def main(spec_path: str, results_dir: str, models_path: str, table_path: str) ->
             path = field.model_path(source)
             models[str(source)] = {"digest": file_digest(path), "group": int(group)}
     members = {int(group): list(field.groups[group]["members"]) for group in groups}
-    table = fit_table(fits, members, custom, field.wcs, oversampling(field, models))
+    headers = {int(i): read_header(str(field.model_path(int(i)))) for i in models}
+    table = fit_table(fits, members, custom, field.wcs, oversampling(field, headers), details(field, headers))
     write_table(table_path, table, units=UNITS, name="FITS")
     # What lies behind the barrier is judged by this file alone: it stands for the two tables, too.
     tables = {"parameters": file_digest(table_path), "catalogue": file_digest(field.results / "det_cat.fits")}
@@ -34,16 +36,22 @@ def main(spec_path: str, results_dir: str, models_path: str, table_path: str) ->
     record_work("models", "all")
 
 
-def oversampling(field: FitField, models: dict) -> dict[int, float]:
+def oversampling(field: FitField, headers: dict[int, dict[str, object]]) -> dict[int, float]:
     """Return the model pixels per detection pixel of every model, from its header."""
     scale = abs(field_scale(field))
     found = {}
-    for i in models:
-        header = read_header(str(field.model_path(i)))
+    for i, header in headers.items():
         jacobian = [float(header.get(card) or 0.0) for card in ("CD1_1", "CD1_2", "CD2_1", "CD2_2")]  # type: ignore[arg-type]
         area = abs(jacobian[0] * jacobian[3] - jacobian[1] * jacobian[2])
-        found[int(i)] = scale / (3600.0 * area**0.5) if area > 0 else float("nan")
+        found[i] = scale / (3600.0 * area**0.5) if area > 0 else float("nan")
     return found
+
+
+def details(field: FitField, headers: dict[int, dict[str, object]]) -> dict[int, tuple[float, float]]:
+    """Return the flux of every detail and its error."""
+    with_detail = [i for i, header in headers.items() if header.get("DETAIL")]
+    found = {i: read_model(field.model_path(i)).detail for i in with_detail}
+    return {i: (detail.total, detail.noise) for i, detail in found.items() if detail is not None}
 
 
 def field_scale(field: FitField) -> float:

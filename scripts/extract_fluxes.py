@@ -16,7 +16,7 @@ from unblend.io.tables import columns, read_table, write_table
 from unblend.io.template_store import read_templates
 from unblend.models.templates import TemplateEngine
 from unblend.photometry.correlated_noise import measure_noise
-from unblend.photometry.shape_errors import all_shape_errors
+from unblend.photometry.shape_errors import all_shape_errors, detail_errors
 from unblend.photometry.weight_rescaling import rescale_weights
 from unblend.run.job_log import record_work, run
 
@@ -70,10 +70,11 @@ def sampling_flag(folder: Path) -> int:
 
 
 def shapes(spec: dict, results: Path, data: BandData, fit, templates: list, models: dict[int, Model]) -> np.ndarray:  # type: ignore[no-untyped-def]
-    """Return the errors of the fluxes from the fitted shapes."""
+    """Return the errors of the fluxes from the fitted shapes and from the noise of the details."""
     engine = TemplateEngine(data.wcs, data.image.shape, data.psf, adopted_shift(spec, results))
     table = read_table(results / "imfit" / "sersic.fits")
-    return all_shape_errors(engine, models, table, fit.solution, templates, fit.weight)
+    errors = all_shape_errors(engine, models, table, fit.solution, templates, fit.weight)
+    return np.hypot(errors, detail_errors(models, fit.solution))
 
 
 if __name__ == "__main__":

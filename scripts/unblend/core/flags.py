@@ -26,6 +26,7 @@ class Flag(IntFlag):
     SHAPE_FIXED = 1 << 17
     CENTRE_ASTRAY = 1 << 18
     SKY_ON_BOUND = 1 << 19
+    WITH_DETAIL = 1 << 20
 
 
 SENTENCES: dict[Flag, str] = {
@@ -51,6 +52,7 @@ SENTENCES: dict[Flag, str] = {
     Flag.SHAPE_FIXED: "Too faint to fit the Sersic index freely: a weak prior around n = 1.3 was used.",
     Flag.CENTRE_ASTRAY: "The fitted centre lies in the segment of another source.",
     Flag.SKY_ON_BOUND: "The sky of the fit ended on a limit of its measured value: the profile's wings are uncertain.",
+    Flag.WITH_DETAIL: "The template contains what the profile leaves in the detection image (models.detail).",
 }
 
 

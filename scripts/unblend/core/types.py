@@ -147,6 +147,10 @@ class Model:
         Total flux of the source in the units of `data`. It exceeds `data.sum()` if the stamp truncates the wings.
     pixel_integrated : bool
         True if `data` is integrated over the pixels, False for point masses at pixel centres (a point source).
+    detail : Model or None
+        What this model leaves of the source, to be added to it: an image that may be negative, with any sum.
+    noise : float
+        Standard deviation of the sum of a detail, in the units of `data`.
     """
 
     data: np.ndarray
@@ -155,6 +159,13 @@ class Model:
     pixel_to_sky: np.ndarray
     total: float
     pixel_integrated: bool = True
+    detail: Model | None = None
+    noise: float = 0.0
+
+    @property
+    def flux(self) -> float:
+        """Total flux of the source with its detail, in the units of `data`."""
+        return self.total + (0.0 if self.detail is None else self.detail.total)
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,12 @@ import numpy as np
 
 from ..core.coordinates import pixel_to_sky, sky_jacobian
 from ..core.types import Model
+from ..models.detail import deconvolved
 from ..models.rendering import point_model, sersic_model, stamp_half_size
+from .fit_psf import as_psf
 from .imfit import draw_functions
 from .imfit_config import Block
+from .residual import OwnResidual
 from .result import MemberFit, function_flux
 
 if TYPE_CHECKING:
@@ -59,6 +62,27 @@ def model_of(member: MemberFit, wcs: WCS, oversampling: int) -> Model:
     if not total > 0:
         raise ValueError(f"the total flux of the model of source {member.id} is {total:g}; expected a positive flux")
     return Model(data, middle, sky, jacobian / oversampling, total)
+
+
+def detail_of(residual: OwnResidual, wcs: WCS, psf: np.ndarray) -> Model:
+    """Return the detail of a source: its residual, deconvolved from the PSF of the stack.
+
+    Parameters
+    ----------
+    residual : OwnResidual
+        The residual of the source.
+    wcs : WCS
+        World coordinates of the stack.
+    psf : array (odd, odd)
+        PSF from `fit_psf`.
+    """
+    data, (top, left) = deconvolved(residual.data, as_psf(psf))
+    row, column = (side // 2 for side in residual.data.shape)
+    y, x = residual.box.y0 + row, residual.box.x0 + column
+    ra, dec = pixel_to_sky(wcs, np.array([float(y)]), np.array([float(x)]))
+    sky, centre = (float(ra[0]), float(dec[0])), (float(top + row), float(left + column))
+    total = float(residual.data.sum())
+    return Model(data, centre, sky, sky_jacobian(wcs, y, x), total, noise=residual.noise)
 
 
 def centre_of(member: MemberFit) -> tuple[float, float]:

@@ -17,8 +17,9 @@ from .imfit import Pixels, sky_block
 from .imfit_config import Block
 from .smoothed_noise import autocorrelation_sum
 
-SKY_SIGMAS = 3.0
-"""Limits of the sky in errors of its measured value."""
+SKY_SIGMAS = 2.0
+"""Limits of the sky in errors of its measured value. A uniform distribution with these limits has a standard deviation
+of 1.15 errors."""
 MEDIAN_ERROR = 1.2533
 """Error of a median in units of that of a mean, √(π / 2), for Gaussian noise."""
 MIN_SKY_PIXELS = 50
@@ -111,7 +112,7 @@ def _clear_of_sources(segments: np.ndarray) -> np.ndarray:
 def measured_sky(
     segments: np.ndarray, pixels: Pixels, model: np.ndarray | None = None, around: SkyLevel | None = None
 ) -> Block:
-    """Return the flat sky of a group at its measured level, limited to three errors of that level.
+    """Return the flat sky of a group at its measured level, limited to two errors of that level.
 
     Without a model the level is the median of the half of the pixels without source that are farthest from any source.
     Nearer ones contain the wings of the profiles: with all of them, a bright galaxy of n = 4 loses a tenth of its flux.
@@ -128,8 +129,8 @@ def measured_sky(
     segments : int array (ny, nx)
         Segmentation map, 0 for no source.
     pixels : Pixels
-        Image, error and mask. With fewer than `MIN_SKY_PIXELS` pixels without source the sky is free within three times
-        the noise of a pixel.
+        Image, error and mask. With fewer than `MIN_SKY_PIXELS` pixels without source the sky is free within twice the
+        noise of a pixel.
     model : array (ny, nx) or None
         Convolved image of all sources of the group, without the sky.
     around : SkyLevel or None

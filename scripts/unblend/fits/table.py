@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _REALS = (
     "x", "y", "ra", "dec", "pa", "ell", "n", "i_e", "r_e", "r_e_arcsec", "flux", "x_err", "y_err", "pa_err", "ell_err",
-    "n_err", "i_e_err", "r_e_err", "chi2", "chi2_red", "chi2_red_group", "oversampling",
+    "n_err", "i_e_err", "r_e_err", "chi2", "chi2_red", "chi2_red_group", "oversampling", "detail", "detail_err",
 )  # fmt: skip
 TABLE_DTYPE = np.dtype(
     [("id", "i4"), ("group", "i4"), ("flag", "i4"), ("n_pixels", "i4"), *((name, "f8") for name in _REALS),
@@ -25,8 +25,9 @@ TABLE_DTYPE = np.dtype(
 )  # fmt: skip
 """Columns of the table, which has one row per source. x, y are 1-based pixels of det_stack.fits, pa is in degrees
 counter-clockwise from +y, and r_e is in pixels. chi2, chi2_red_group and n_pixels are those of the group, chi2_red is
-that of the source's segment. Parameters are NaN if the model is not a single Sersic profile. `covariance` is that of
-y, x, pa, ell, n, r_e, marginalised over all other parameters: zero for fixed parameters, NaN where it is unknown."""
+that of the source's segment. `detail` is the flux that the model's detail adds to `flux`, with its error; both are 0
+without a detail. Parameters are NaN if the model is not a single Sersic profile. `covariance` is that of y, x, pa, ell,
+n, r_e, marginalised over all other parameters: zero for fixed parameters, NaN where it is unknown."""
 _TABLE_ORDER = [1, 0, 2, 3, 4, 6]
 """Indices of y, x, pa, ell, n, r_e in the order of the fit: X0, Y0, PA, ell, n, I_e, r_e."""
 _NAMES = ("x", "y", "pa", "ell", "n", "i_e", "r_e")
@@ -42,6 +43,7 @@ def fit_table(
     custom: set[int],
     wcs: WCS,
     oversampling: Mapping[int, float],
+    details: Mapping[int, tuple[float, float]] | None = None,
 ) -> np.ndarray:
     """Return the table of all sources, in order of ID.
 
@@ -55,8 +57,10 @@ def fit_table(
         World coordinates of the stack.
     oversampling : mapping of int to float
         Model pixels per detection pixel along each axis, by source.
+    details : mapping of int to (float, float), optional
+        Flux of the detail of a model and its error, of the sources that have one.
     """
-    rows = []
+    rows, details = [], details or {}
     for group, ids in members.items():
         for source in ids:
             row = np.zeros(1, dtype=TABLE_DTYPE)
@@ -64,10 +68,13 @@ def fit_table(
                 row[name] = np.nan
             row["covariance"] = np.nan
             row["id"], row["group"], row["oversampling"] = source, group, oversampling[source]
+            row["detail"], row["detail_err"] = details.get(source, (0.0, 0.0))
             if source in custom:
                 row["flag"], row["functions"] = int(Flag.CUSTOM_MODEL), "custom"
             else:
                 _fill(row, fits[group], fits[group].member(source))
+            if source in details:
+                row["flag"] |= int(Flag.WITH_DETAIL)
             rows.append(row)
     table = np.sort(np.concatenate(rows), order="id")
     _add_sky_positions(table, wcs)

@@ -231,7 +231,12 @@ def wcs_header(wcs: WCS) -> dict[str, object]:
 
 
 def write_image(
-    path: str | Path, data: np.ndarray, *, wcs: WCS | None = None, header: Mapping[str, object] | None = None
+    path: str | Path,
+    data: np.ndarray,
+    *,
+    wcs: WCS | None = None,
+    header: Mapping[str, object] | None = None,
+    extensions: Mapping[str, tuple[np.ndarray, Mapping[str, object]]] | None = None,
 ) -> None:
     """Write an image, complete or not at all.
 
@@ -244,14 +249,23 @@ def write_image(
         Written to the header.
     header : mapping, optional
         Further cards; those whose value is None are left out.
+    extensions : mapping of str to (array, mapping), optional
+        Images to write after the first one, with their names and cards.
     """
+    cards = {**(wcs_header(wcs) if wcs is not None else {}), **(header or {})}
+    with new_fits(path) as fits:
+        fits.write(_as_written(data), header=header_records(cards))
+        for name, (image, own_cards) in (extensions or {}).items():
+            fits.write(_as_written(image), header=header_records(own_cards), extname=name)
+
+
+def _as_written(data: np.ndarray) -> np.ndarray:
+    """Return pixels in the type in which they are written."""
     if data.dtype == bool:
         data = data.astype(np.uint8)
     elif np.issubdtype(data.dtype, np.floating):
         data = data.astype(np.float32)
-    cards = {**(wcs_header(wcs) if wcs is not None else {}), **(header or {})}
-    with new_fits(path) as fits:
-        fits.write(np.ascontiguousarray(data), header=header_records(cards))
+    return np.ascontiguousarray(data)
 
 
 def header_records(cards: Mapping[str, object]) -> list[dict[str, object]]:

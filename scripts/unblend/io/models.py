@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -31,13 +32,13 @@ def model_header(model: Model) -> dict[str, object]:
         "CD2_2": jacobian[1, 0],
         "RADESYS": "ICRS",
         "TOTAL": model.total,
-        "HELD": float(model.data.sum()) / model.total,
+        "HELD": float(model.data.sum()) / model.total if model.total else 1.0,
         "PIXINT": model.pixel_integrated,
     }
 
 
 def write_model(path: str | Path, model: Model, header: Mapping[str, object] | None = None) -> None:
-    """Write a model as float32 pixels with the cards of `model_header`.
+    """Write a model as float32 pixels with the cards of `model_header`, and its detail as the extension DETAIL.
 
     Parameters
     ----------
@@ -46,7 +47,11 @@ def write_model(path: str | Path, model: Model, header: Mapping[str, object] | N
     header : mapping, optional
         Further cards.
     """
-    write_image(path, model.data, header={**model_header(model), **(header or {})})
+    cards, extensions = {**model_header(model), **(header or {})}, {}
+    if model.detail is not None:
+        cards["DETAIL"] = True
+        extensions["DETAIL"] = (model.detail.data, {**model_header(model.detail), "NOISE": model.detail.noise})
+    write_image(path, model.data, header=cards, extensions=extensions)
 
 
 def read_model(path: str | Path) -> Model:
@@ -71,13 +76,8 @@ def read_model_header(path: str | Path) -> tuple[Model, dict[str, object]]:
     if data.sum() <= 0:
         raise InputError(f"The pixels of {path} have the sum {data.sum():g}; the sum of a model must be positive.")
     if "TOTAL" in header and "PIXINT" in header and "HELD" in header:
-        jacobian = 3600.0 * np.array(
-            [[header["CD1_2"], header["CD1_1"]], [header["CD2_2"], header["CD2_1"]]], dtype=float
-        )
-        centre = (float(header["CRPIX2"]) - 1.0, float(header["CRPIX1"]) - 1.0)  # type: ignore[arg-type]
-        sky = (float(header["CRVAL1"]), float(header["CRVAL2"]))  # type: ignore[arg-type]
-        total = float(header["TOTAL"])  # type: ignore[arg-type]
-        return Model(data, centre, sky, jacobian, total, bool(header["PIXINT"])), header
+        detail = _written_model(*read_image(f"{path}[DETAIL]")) if header.get("DETAIL") else None
+        return replace(_written_model(data, header), detail=detail), header
     wcs = wcs_from_header(header, str(path))
     # The Jacobian is taken at the centroid of the light: the reference pixel may lie far from the stamp.
     y, x = (float(np.average(grid, weights=np.abs(data))) for grid in np.indices(data.shape))
@@ -93,3 +93,18 @@ def read_model_header(path: str | Path) -> tuple[Model, dict[str, object]]:
         bool(header.get("PIXINT", True)),
     )
     return model, header
+
+
+def _written_model(data: np.ndarray, header: Mapping[str, object]) -> Model:
+    """Return the model, or the detail, that `write_model` has written."""
+    cards = {name: float(value) for name, value in header.items() if isinstance(value, (int, float))}
+    jacobian = 3600.0 * np.array([[cards["CD1_2"], cards["CD1_1"]], [cards["CD2_2"], cards["CD2_1"]]])
+    return Model(
+        data,
+        centre=(cards["CRPIX2"] - 1.0, cards["CRPIX1"] - 1.0),
+        sky=(cards["CRVAL1"], cards["CRVAL2"]),
+        pixel_to_sky=jacobian,
+        total=cards["TOTAL"],
+        pixel_integrated=bool(header["PIXINT"]),
+        noise=cards.get("NOISE", 0.0),
+    )

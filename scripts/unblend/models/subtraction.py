@@ -28,7 +28,8 @@ def subtract_models(
     engine : TemplateEngine
         Makes templates on the grid of the stack, with the PSF of the fits.
     models : iterable of (ID, Model, fitted)
-        A fitted model is subtracted with its total flux, any other with its flux in its segment (`flux_in_segment`).
+        A fitted model is subtracted with its total flux, that of its detail included; any other with its flux in its
+        segment (`flux_in_segment`).
     error, segments, mask : arrays (ny, nx)
         As in `flux_in_segment`.
     """
@@ -36,7 +37,7 @@ def subtract_models(
     for i, model, fitted in models:
         template = engine.template(i, model)
         if not template.box.is_empty:
-            flux = model.total if fitted else flux_in_segment(template, stack, error, segments, mask)
+            flux = model.flux if fitted else flux_in_segment(template, stack, error, segments, mask)
             residual[template.box.slices] -= flux * template.data
     return residual
 

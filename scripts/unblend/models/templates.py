@@ -98,6 +98,32 @@ def _frequencies(side: int, fold: int) -> np.ndarray:
     return (np.arange(modes) - modes // 2) / side
 
 
+@dataclass(frozen=True)
+class _PlacedModel:
+    """A model in the band: its pixels, their centre, d(y, x in the band)/d(y, x in the model), and its position."""
+
+    data: np.ndarray
+    centre: tuple[float, float]
+    jacobian: np.ndarray
+    position: tuple[float, float]
+    pixel_integrated: bool
+
+    def reach(self, origin: tuple[int, int]) -> np.ndarray:
+        """Return how far the model extends from `origin` along y and x, band pixels."""
+        halves = [max(c, side - 1 - c) + 0.5 for c, side in zip(self.centre, self.data.shape, strict=True)]
+        reach = np.abs(self.jacobian) @ halves
+        # a position rounds to its own origin; that of a detail may be some pixels away
+        return np.asarray(reach + np.abs(np.rint(self.position) - origin))
+
+    def transform(self, stamp: Spectrum) -> np.ndarray:
+        """Return the transform of the un-convolved model at the frequencies of a stamp, about its origin."""
+        offset = (self.position[0] - stamp.origin[0], self.position[1] - stamp.origin[1])
+        values = _point_masses(self.data, self.centre, self.jacobian, offset, stamp.sides, stamp.fold)
+        if not self.pixel_integrated:
+            return values
+        return np.asarray(values / _pixel_transform(*stamp.frequencies, self.jacobian))
+
+
 class TemplateEngine:
     """Makes the templates of one band.
 
@@ -138,30 +164,31 @@ class TemplateEngine:
         return self._transforms[sides]
 
     def spectrum(self, model: Model) -> Spectrum | None:
-        """Return the transform of the template of a model; None if the template is outside the image."""
+        """Return the transform of the template of a model and its detail; None if the template is outside the image."""
         y, x = self.position(model)
         if not (np.isfinite(y) and np.isfinite(x)):
             return None
-        jacobian = np.linalg.solve(self.jacobian(model), model.pixel_to_sky)
-        data, centre, jacobian = _rebinned(model, jacobian)
-        sides = self._sides(data.shape, centre, jacobian)
+        parts = [self._placed(part) for part in (model, model.detail) if part is not None]
         origin = (round(y), round(x))
+        sides = self._sides([placed.reach(origin) for placed in parts])
         spectrum = Spectrum(np.empty(0), origin, sides, self.fold)
         if not spectrum.box.overlaps(Box.of_shape(self.shape)):
             return None
-        phase_offset = (y - origin[0], x - origin[1])
         response = self._psf_transform(sides)
-        if model.pixel_integrated:
-            response = response / _pixel_transform(*spectrum.frequencies, jacobian)
-        values = _point_masses(data, centre, jacobian, phase_offset, sides, self.fold)
-        return Spectrum(values * response / model.total, origin, sides, self.fold)
+        values = sum(part.transform(spectrum) for part in parts)
+        return Spectrum(values * response / model.flux, origin, sides, self.fold)
 
-    def _sides(self, shape: tuple[int, ...], centre: tuple[float, float], jacobian: np.ndarray) -> tuple[int, int]:
-        """Return the sides (ny, nx) of a stamp that contains the convolved model without wrapping around."""
-        reach = np.abs(jacobian) @ [max(c, side - 1 - c) + 0.5 for c, side in zip(centre, shape, strict=True)]
+    def _placed(self, model: Model) -> _PlacedModel:
+        """Return a model at its position in the band."""
+        jacobian = np.linalg.solve(self.jacobian(model), model.pixel_to_sky)
+        data, centre, jacobian = _rebinned(model, jacobian)
+        return _PlacedModel(data, centre, jacobian, self.position(model), model.pixel_integrated)
+
+    def _sides(self, reaches: Sequence[np.ndarray]) -> tuple[int, int]:
+        """Return the sides (ny, nx) of a stamp that contains the convolved models without wrapping around."""
         halves = [
-            max(c, side - 1 - c) / self.psf.oversampling + r
-            for c, side, r in zip(self.psf.centre, self.psf.data.shape, reach, strict=True)
+            max(c, side - 1 - c) / self.psf.oversampling + reach
+            for c, side, reach in zip(self.psf.centre, self.psf.data.shape, np.max(reaches, axis=0), strict=True)
         ]
         return fft_side(2 * np.ceil(halves[0]) + 3), fft_side(2 * np.ceil(halves[1]) + 3)
 

@@ -138,7 +138,8 @@ def all_shape_errors(
             continue
         known[position] = True
         box, images = found
-        light = solution.flux[solution.active[position]] * weight[box.slices]
+        model = models[int(template.id)]
+        light = solution.flux[solution.active[position]] * model.total / model.flux * weight[box.slices]
         images = np.einsum("pyx,pd->dyx", images, _independent(row["covariance"])) * light
         template_errors.append(_products(box, images, active, boxes))
     errors = np.full(len(solution.ids), np.nan)
@@ -149,6 +150,19 @@ def all_shape_errors(
             errors[solution.active[index[own]]] = np.sqrt(variance[own])
     errors[solution.active[~known]] = np.nan
     return errors
+
+
+def detail_errors(models: Mapping[int, Model], solution: LinearSolution) -> np.ndarray:
+    """Return the flux errors from the noise of the stack in the details, shape (n,), in the order of the solution.
+
+    The flux of a template with a detail is, in effect, measured in an aperture of the stack: its relative error there
+    is that of the sum of the detail. It is 0 for models without detail.
+    """
+    relative = [
+        model.detail.noise / model.flux if model is not None and model.detail is not None else 0.0
+        for model in (models.get(int(i)) for i in solution.ids)
+    ]
+    return np.asarray(np.abs(solution.flux) * relative)
 
 
 def _shape_of(row: np.void) -> dict[str, float]:

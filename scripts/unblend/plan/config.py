@@ -93,6 +93,11 @@ class ModelSettings(Section):
     gain: PositiveNumber | None = _key(
         None, "Gain of the detection image; null: no photon noise of the sources.", unit="electrons per image unit"
     )
+    detail: Literal["auto", "none"] = _key(
+        "auto",
+        "auto: the template of a bright source whose profile fits poorly also contains what the profile leaves in the "
+        "detection image; none: profiles only.",
+    )
     oversampling: WholeNumber = _key(5, "Model pixels per detection pixel, along each axis.", ge=1, le=20)
     timeout: Number = _key(600.0, "Processor time allowed for each pass of the fit of one group.", unit="s", gt=0)
     batch_size: Literal["auto"] | PositiveWholeNumber = _key("auto", "Fit groups per job; 1: one job per group.")

@@ -124,7 +124,7 @@ class FitKeys:
     @property
     def rendering(self) -> str:
         """The digest of what a rendered model depends on besides its fit."""
-        settings = [self._grouping().content["grid"], self.models.oversampling]
+        settings = [self._grouping().content["grid"], self.models.oversampling, self.models.detail]
         return digest_of([settings, self.provenance.code("unblend/fits/model_image")])
 
     def rendered(self, group: str) -> str:

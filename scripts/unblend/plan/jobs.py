@@ -128,6 +128,7 @@ def fit_second_pass(jobs: Jobs, batch: str) -> Spec:
         "neighbour_files": files,
         "drawing": fits.rendering,
         "oversampling": jobs.config.models.oversampling,
+        "detail": jobs.config.models.detail,
         "makes": made if finished else [],
     }
 

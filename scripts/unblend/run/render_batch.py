@@ -5,12 +5,14 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..core.errors import InputError, UnblendError
 from ..field.fit_field import FitField
-from ..fits.model_image import model_of
+from ..fits.model_image import detail_of, model_of
+from ..fits.residual import is_bright, may_have_detail, own_residual
 from ..io.files import atomic_path, digest_of
 from ..io.images import read_header
 from ..io.models import read_model, write_model
@@ -18,6 +20,7 @@ from .job_log import record_work
 from .workers import Failure, run_tasks
 
 if TYPE_CHECKING:
+    from ..core.types import Model
     from ..fits.result import MemberFit
 
 
@@ -30,7 +33,8 @@ def render_batch(
     ----------
     field : FitField
     spec : mapping
-        `groups`: user_files of each; `drawing`: digest of what a drawing depends on besides its fit; `oversampling`.
+        `groups`: key and user_files of each; `neighbour_files`; `drawing`: digest of what a drawing depends on besides
+        its fit; `oversampling`; `detail`: "auto" or "none".
     custom_before : collection of int
         Sources whose models were the user's own. A file copied from a model of the workflow may contain its key.
     workers : int
@@ -57,7 +61,9 @@ def render_batch(
                 custom_sources.append(source)
                 continue
             member = fit.member(source)
-            key = digest_of([spec["drawing"], repr(member.blocks)])
+            # a detail is made from the pixels of the fit, on which the key of the fit depends
+            pixels = entry["key"] if may_have_detail(member) else ""
+            key = digest_of([spec["drawing"], repr(member.blocks), pixels])
             if source in custom_before or key_of(field.model_path(source)) != key:
                 todo.append((source, group, member, key))
     if todo:
@@ -67,6 +73,8 @@ def render_batch(
             source, group, member, key = task
             began = time.process_time()
             model = model_of(member, wcs, spec["oversampling"])
+            if spec["detail"] == "auto" and may_have_detail(member):
+                model = with_detail(model, source, group, field, spec)
             write_model(field.model_path(source), model, {"KEY": key, "SOURCE": source, "GROUP": int(group)})
             record_work("render", source, time.process_time() - began)
 
@@ -76,6 +84,31 @@ def render_batch(
                     f"the model of source {todo[number][0]} was not drawn: {outcome.message}. Run again."
                 )
     return custom_sources
+
+
+def with_detail(model: Model, source: int, group: str, field: FitField, spec: Mapping[str, Any]) -> Model:
+    """Return the model of a source with its detail, if it is bright enough.
+
+    Parameters
+    ----------
+    model : Model
+        The fitted profile.
+    source : int
+        ID of the source.
+    group : str
+        Its fit group.
+    field : FitField
+    spec : mapping
+        `groups`, with the user's files of each; `neighbour_files`.
+    """
+    fit = field.result(group, "second")
+    data = field.less_neighbours(field.data(group, spec["groups"][group]["user_files"]), group, spec["neighbour_files"])
+    if not is_bright(fit.member(source), fit, data):
+        return model
+    residual = own_residual(source, fit, data, field.psf)
+    if not model.total + residual.data.sum() > 0:
+        return model
+    return replace(model, detail=detail_of(residual, field.wcs, field.psf))
 
 
 def key_of(path: Path) -> Any:

@@ -37,6 +37,24 @@ def test_model_round_trip(tmp_path, integrated):
     assert read_header(str(tmp_path / "1.fits"))["HELD"] == pytest.approx(66.0 / 80.0)
 
 
+def test_a_detail_is_written_and_read_with_its_model(tmp_path):
+    to_sky = np.array([[0.0, -0.012], [0.012, 0.0]])
+    detail = Model(DATA - 5.0, (1.0, 1.0), (53.1001, -27.8), 5.0 * to_sky, 6.0, noise=1.5)
+    folder = tmp_path / "ü[1] (a)"
+    folder.mkdir()
+    write_model(folder / "1.fits", Model(DATA, (1.0, 2.0), (53.1, -27.8), to_sky, 80.0, detail=detail), {"FLAG": 3})
+    again = read_model(folder / "1.fits")
+    assert again.detail is not None and again.flux == 86.0
+    np.testing.assert_array_equal(again.detail.data, detail.data)
+    np.testing.assert_allclose(again.detail.pixel_to_sky, detail.pixel_to_sky, rtol=1e-12)
+    assert (again.detail.centre, again.detail.sky, again.detail.total, again.detail.noise) == (
+        (1.0, 1.0),
+        (53.1001, -27.8),
+        6.0,
+        1.5,
+    )
+
+
 def test_the_wcs_of_a_model_agrees_with_its_jacobian(tmp_path):
     to_sky = np.array([[0.001, -0.012], [0.012, 0.002]])
     write_model(tmp_path / "1.fits", Model(DATA, (1.0, 2.0), (53.1, -27.8), to_sky, 66.0))
