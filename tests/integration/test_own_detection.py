@@ -11,9 +11,12 @@ from astropy.table import Table
 from harness import BANDS, Field, behind_models, draws_of, fits_of, renders_of
 from smallfield import BLURRED, SHARP, SMALL, empty_place, wcs_of
 from unblend.core.coordinates import pixel_to_sky
+from unblend.io.labels import MAX_ID
 
 pytestmark = pytest.mark.integration
 
+LARGE = MAX_ID
+"""An ID that no array can be indexed with."""
 DETECTION = {"detect all", "edit all", "groups all"}
 
 
@@ -32,17 +35,17 @@ def test_the_program_s_own_segmentation_gives_the_same_fluxes_without_a_new_fit(
         labels = hdus[0].data
         rows, columns = np.nonzero(labels == 10)
         labels[rows[0], columns[0]] = 0
-        labels[y : y + 2, x : x + 2] = 5000
-    field.redo(DETECTION | fits_of(10, 5000) | renders_of(10, 5000) | draws_of(10, 5000) | behind_models())
+        labels[y : y + 2, x : x + 2] = LARGE
+    field.redo(DETECTION | fits_of(10, LARGE) | renders_of(10, LARGE) | draws_of(10, LARGE) | behind_models())
     after = field.table("catalogue.fits")
-    assert after["id"].tolist() == [*range(1, 13), 5000]
+    assert after["id"].tolist() == [*range(1, 13), LARGE]
     assert abs(after[f"flux_{BLURRED}"][-1]) < 5 * after[f"err_{BLURRED}"][-1]
 
     # Regions edit the segmentation of the user as they do the program's.
     eighth = SMALL.galaxies[7]
     (field / "det_manual.reg").write_text(f"image\ncircle({eighth.x + 16:.2f},{eighth.y + 1:.2f},3)\n")
-    field.redo({"edit all", "groups all"} | fits_of(8) | renders_of(8, 5001) | draws_of(8) | behind_models())
-    assert field.table("det_cat.fits")["id"].tolist()[-2:] == [5000, 5001]
+    field.redo({"edit all", "groups all"} | fits_of(8) | renders_of(8, LARGE + 1) | draws_of(8) | behind_models())
+    assert field.table("det_cat.fits")["id"].tolist()[-2:] == [LARGE, LARGE + 1]
 
 
 def test_a_catalogue_of_positions_with_ids_of_its_own(field: Field) -> None:
