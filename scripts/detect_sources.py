@@ -1,13 +1,15 @@
-"""The automatic detection: stack, S/N image, segments, catalogue."""
+"""The detection, automatic or the user's own: stack, S/N image, segments, catalogue."""
 
 from __future__ import annotations
 
 import logging
+from functools import partial
 
 from unblend.core.coordinates import pixel_scale
 from unblend.detection.sources import detect
 from unblend.detection.stack import relative_noise_map, stack_images
 from unblend.field.detection_mask import detection_mask
+from unblend.field.own_sources import detect_own
 from unblend.field.weight_maps import read_weight
 from unblend.io.files import read_json
 from unblend.io.images import read_array, read_wcs, write_image
@@ -23,7 +25,8 @@ def main(
     """Write the stack with its error, the smoothed S/N image, the segments and their catalogue."""
     spec = read_json(spec_path)
     settings, flux_band = spec["detection"], spec["detection"]["flux_band"]
-    wcs = read_wcs(spec["images"][settings["bands"][0]]["file"])
+    first = spec["images"][settings["bands"][0]]["file"]
+    wcs = read_wcs(first)
     images = {name: read_array(file["file"]) for name, file in spec["images"].items()}
     weights = {name: read_weight(file, images[name].shape) for name, file in spec["weights"].items()}
     regions = {name: record["file"] for name, record in spec["bad_regions"].items()}
@@ -34,7 +37,9 @@ def main(
         log.info("%s: the pixels scatter by %.4g times the noise of the weight map, which is rescaled", name, scale)
     for warning in stack.warnings:
         log.warning("%s", warning)
-    found = detect(
+    limits = {name: settings[name] for name in ("min_area", "min_snr", "deblend_levels", "deblend_contrast")}
+    find = partial(detect_own, spec["own"], image_name=first) if spec["own"] else partial(detect, **limits)
+    found = find(
         stack,
         images[flux_band],
         masks[flux_band],
@@ -42,10 +47,6 @@ def main(
         fwhm_pixels=settings["conv_fwhm"] / pixel_scale(wcs, stack.data.shape),
         relative_noise=relative,
         threshold=settings["threshold"],
-        min_area=settings["min_area"],
-        min_snr=settings["min_snr"],
-        deblend_levels=settings["deblend_levels"],
-        deblend_contrast=settings["deblend_contrast"],
     )
     log.info("%d sources; dropped: %s", len(found.catalogue), found.dropped)
     write_image(stack_path, stack.data, wcs=wcs, header={f"RMS{i}": v for i, v in enumerate(stack.rms.values(), 1)})

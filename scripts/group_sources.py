@@ -40,6 +40,7 @@ def main(spec_path: str, stack_path: str, error_path: str, segments_path: str, a
         psf_side=read_shape(psf_path)[0],
         fit_alone=spec["requested"]["alone"],
         fit_together=spec["requested"]["together"],
+        by_flux=spec["own_ids"],
     )
     log.info("%d sources in %d groups", sum(len(g.members) for g in groups), len(groups))
     smoothed = smoothing(stack, error, segments)

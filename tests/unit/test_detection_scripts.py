@@ -44,7 +44,8 @@ def write_spec(folder, **content):
 def test_detection_and_edits_use_the_map(folder, caplog):
     image, none = {"file": str(folder / "a.fits")}, {"file": str(folder / "none.reg")}
     weight = {"file": str(folder / "a-rms.fits"), "kind": "rms"}
-    spec = {"detection": SETTINGS, "images": {"a": image}, "weights": {"a": weight}, "bad_regions": {"a": none}}
+    spec = {"detection": SETTINGS, "own": {}, "images": {"a": image}, "weights": {"a": weight}}
+    spec["bad_regions"] = {"a": none}
     detect_sources.main(write_spec(folder, **spec), *(str(folder / name) for name in PRODUCTS.values()))
     scale = re.search(r"image a scatter by (\S+) times", caplog.text)
     assert float(scale[1]) == pytest.approx(0.1, rel=0.03)  # the map is ten times too large
@@ -68,3 +69,18 @@ def test_detection_and_edits_use_the_map(folder, caplog):
     assert np.array_equal(again["flux_err"], found["flux_err"])
     levels = [read_table_header(folder / name) for name in ("det_auto_cat.fits", "det_cat.fits")]
     assert levels[0]["RMS"] == levels[1]["RMS"] == pytest.approx(4.0, rel=0.03)
+
+
+def test_a_segmentation_of_the_user_takes_the_place_of_the_detection(folder):
+    image, none = {"file": str(folder / "a.fits")}, {"file": str(folder / "none.reg")}
+    labels = np.zeros(SHAPE, dtype=np.uint16)
+    labels[95:106, 45:56], labels[20:22, 20:22] = 3000, 17
+    fits.writeto(folder / "own.fits", labels)
+    own = {"segmentation": {"file": str(folder / "own.fits")}}
+    spec = {"detection": SETTINGS, "own": own, "images": {"a": image}, "weights": {}, "bad_regions": {"a": none}}
+    detect_sources.main(write_spec(folder, **spec), *(str(folder / name) for name in PRODUCTS.values()))
+    found = read_sources(folder / "det_auto_cat.fits")
+    # min_area is 10 and min_snr 10
+    assert found["id"].tolist() == [17, 3000] and found["area"].tolist() == [4, 121] and found["snr"][0] < 10
+    assert np.array_equal(fits.getdata(folder / "det_auto_seg.fits"), labels)
+    assert np.isfinite(read_array(str(folder / "det_snr.fits"))).all()

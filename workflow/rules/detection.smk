@@ -26,12 +26,20 @@ def flux_weight(wildcards):
     return band_weight(type(wildcards)(fromdict={"band": CONFIG.detection.flux_band}))
 
 
+def own_detection(wildcards):
+    """Return the segmentation map and the catalogue of the user, whose times Snakemake must ignore."""
+    wait_for_example()
+    files = [record["file"] for record in JOBS.inputs.own_detection().values()]
+    return [ancient(split_extension(name)[0]) for name in files]
+
+
 rule detect_sources:
-    """Stack the detection images, detect and de-blend the sources automatically."""
+    """Stack the detection images; detect and de-blend the sources automatically, or measure those of the user."""
     input:
         spec=spec("detect_sources"),
         images=detection_images,
         weights=detection_weights,
+        own=own_detection,
     output:
         stack=R / "det_stack.fits",
         error=R / "det_error.fits",

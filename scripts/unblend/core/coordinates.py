@@ -26,6 +26,9 @@ MAX_INVERSION_ERROR_PIXELS = 0.01
 GRID_TOLERANCE_PIXELS = 1e-3
 """Two pixel grids are taken as identical if they agree to this everywhere, well below the size of a pixel."""
 
+DETECTION_GRID_TOLERANCE_PIXELS = 0.05
+"""World coordinates of detection images that agree this well are those of one grid."""
+
 
 def sky_system(wcs: WCS) -> str:
     """Return the celestial system of an image's WCS: icrs, fk5 or fk4.

@@ -199,7 +199,7 @@ class FitGroup:
     main : int
         ID of the main source, the brightest member, after which the group is named.
     members : tuple of int
-        IDs of the sources, the main source first.
+        IDs of the sources, the main source first, then in order of ID.
     box : Box
         Cutout of the detection image in which they are fitted.
     neighbours : tuple of int

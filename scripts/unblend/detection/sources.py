@@ -178,7 +178,7 @@ def flux_level(
     if not sky.any():
         raise UnblendError(
             "No usable pixel of flux_band is outside the segments, where its noise is measured. Raise "
-            "detection.threshold."
+            "detection.threshold, or leave sky (0) in a segmentation map of your own."
         )
     return noise_level(image[sky], None if relative_noise is None else relative_noise[sky])
 

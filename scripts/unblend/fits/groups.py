@@ -1,6 +1,7 @@
 """Decide which sources are fitted together, in which cutout, and which groups are neighbours.
 
-A group is named after its main source, the brightest one, so that an edit elsewhere in the field renames no group.
+A group is named after its main source, the brightest one, so that an edit elsewhere in the field renames no group. The
+IDs of the automatic detection are in order of decreasing flux.
 """
 
 from __future__ import annotations
@@ -35,10 +36,11 @@ def group_sources(
     psf_side: int,
     fit_alone: Collection[int] = (),
     fit_together: Iterable[Collection[int]] = (),
+    by_flux: bool = False,
 ) -> list[FitGroup]:
-    """Return the fit groups, in order of their main source's ID.
+    """Return the fit groups, in order of their main source.
 
-    In order of ID, every source without a group starts one. Its cutout has the half-size
+    In order of ID or of flux, every source without a group starts one. Its cutout has the half-size
     max(1.5 arcsec, 2 sqrt(area / pi) pixels) around its position and always includes its own segment (long or merged
     segments are longer than a circle of their area). Sources without a group whose segment lies wholly inside the
     cutout become members. The box is then grown to a size for which the FFT is fast; it may extend beyond the image.
@@ -50,7 +52,8 @@ def group_sources(
     segments : int array (ny, nx)
         0 = sky.
     catalogue : structured array
-        Columns id, y, x (0-based pixels), area (pixels), in order of id; each id has pixels in `segments`.
+        Columns id, y, x (0-based pixels), area (pixels), in order of id; each id has pixels in `segments`. With
+        `by_flux` also flux.
     pixel_scale_arcsec : float
         Pixel scale of the detection grid.
     psf_side : int
@@ -60,6 +63,8 @@ def group_sources(
     fit_together : iterable of collections of int
         Sets of sources that the user has requested in one group. Its cutout includes the cutouts of all of them. IDs
         that are not in the catalogue are ignored.
+    by_flux : bool
+        Form the groups in order of decreasing flux (NaN last) and not in order of ID: for IDs that the user has given.
 
     Raises
     ------
@@ -77,7 +82,8 @@ def group_sources(
     partners = _partners(ids, fit_together)
     members: list[np.ndarray] = []
     boxes: list[Box] = []
-    for i in np.argsort(ids, kind="stable"):
+    order = np.lexsort((ids, -catalogue["flux"])) if by_flux else np.argsort(ids, kind="stable")
+    for i in order:
         if not free[i]:
             continue
         box, joined = cutouts[i], np.array([i])
@@ -92,14 +98,14 @@ def group_sources(
                 break
             box = grown
         free[joined] = False
-        members.append(joined)
+        members.append(np.concatenate([[i], joined[joined != i]]))
         boxes.append(good_box(box, psf_side))
     reach = REACH_RADII * radius + psf_side / 2.0
     neighbours = _neighbours(members, boxes, y, x, reach)
     result = []
     for joined, box, near in zip(members, boxes, neighbours, strict=True):
-        group = tuple(sorted(int(ids[j]) for j in joined))
-        result.append(FitGroup(group[0], group, box, tuple(int(ids[members[n]].min()) for n in near)))
+        main, *others = (int(ids[j]) for j in joined)
+        result.append(FitGroup(main, (main, *sorted(others)), box, tuple(int(ids[members[n][0]]) for n in near)))
     return result
 
 
@@ -146,12 +152,15 @@ def _extents(segments: np.ndarray, ids: np.ndarray) -> np.ndarray:
     """Return y0, x0, y1, x1 (half-open) of each source's segment, shape (n, 4)."""
     from scipy.ndimage import find_objects
 
-    slices = find_objects(segments)
+    # Numbered without gaps: the IDs of a user may be as large as an integer can be.
+    labels = np.unique(segments[segments > 0])
+    slices = find_objects(np.where(segments > 0, np.searchsorted(labels, segments) + 1, 0))
     result = np.zeros((ids.size, 4), dtype=int)
     for row, source in enumerate(ids):
-        found = slices[source - 1] if 0 < source <= len(slices) else None
-        if found is None:
+        index = int(np.searchsorted(labels, source))
+        if index == labels.size or labels[index] != source:
             raise ValueError(f"source {source} of the catalogue has no pixel in the segmentation map")
+        found = slices[index]
         result[row] = found[0].start, found[1].start, found[0].stop, found[1].stop
     return result
 

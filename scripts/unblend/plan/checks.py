@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..core.coordinates import largest_offset, pixel_to_sky, sky_to_pixel
+from ..core.coordinates import DETECTION_GRID_TOLERANCE_PIXELS, largest_offset, pixel_to_sky, sky_to_pixel
 from ..core.errors import InputError, UnblendError
 from ..io.files import digest_of, is_url, read_json
 from ..io.images import read_shape, read_wcs, split_extension
@@ -22,8 +22,6 @@ from .specs import Purpose, SpecStore
 if TYPE_CHECKING:
     from astropy.wcs import WCS
 
-DETECTION_GRID_TOLERANCE_PIXELS = 0.05
-"""Pixels: world coordinates of detection images that agree this well are those of one grid."""
 Grid = tuple[tuple[int, int], "WCS"]
 
 
@@ -88,6 +86,8 @@ def check_inputs(jobs: Jobs) -> None:
             return
         mistakes = [*_bad_grids(jobs), *_bad_text_files(jobs)]
         if not mistakes:
+            mistakes = list(_bad_own_detection(jobs))
+        if not mistakes:
             jobs.store.note("checked.json", state)
     if mistakes:
         raise InputError("the input files have mistakes:\n  " + "\n  ".join(mistakes))
@@ -104,6 +104,8 @@ def _files(jobs: Jobs) -> Iterator[tuple[str, str]]:
             # Region files are optional: a missing one is empty.
             if name is not None and not key.endswith("_regions") and not is_url(name):
                 yield f"bands.{band.name}.{key}", split_extension(jobs.inputs.path(name))[0]
+    for key, own in jobs.inputs.own_detection().items():
+        yield f"detection.{key}", split_extension(str(own["file"]))[0]
     if jobs.config.models.psf not in jobs.config.bands:
         yield "models.psf", split_extension(jobs.inputs.path(jobs.config.models.psf))[0]
 
@@ -143,7 +145,8 @@ def _state(jobs: Jobs) -> str:
     frames = {path: known(provenance.grid, path) for path in [*images, *weights, *_psfs(jobs).values()]}
     regions = {path: known(provenance.regions, path) for path in _region_files(jobs)}
     overrides = {str(path): provenance.content(str(path)) for path in jobs.inputs.override_files()}
-    return digest_of([list(jobs.config.bands), frames, regions, overrides, jobs.config.detection.bands])
+    own = jobs.inputs.own_detection()
+    return digest_of([list(jobs.config.bands), frames, regions, overrides, jobs.config.detection.bands, own])
 
 
 def _psfs(jobs: Jobs) -> dict[str, str]:
@@ -223,6 +226,21 @@ def _sample(shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
     """Return 21 × 21 pixel positions (y, x) from corner to corner."""
     y, x = np.meshgrid(*(np.linspace(0.0, side - 1.0, 21) for side in shape), indexing="ij")
     return y.ravel(), x.ravel()
+
+
+def _bad_own_detection(jobs: Jobs) -> Iterator[str]:
+    """Yield what is wrong with the user's segmentation map and catalogue, once the detection images are good."""
+    own = jobs.inputs.own_detection()
+    if not own:
+        return
+    from ..field.own_sources import check_own
+
+    band = jobs.config.bands[jobs.config.detection.bands[0]]
+    names = {key: str(record["file"]) for key, record in own.items()}
+    try:
+        check_own(names, None if band.mosaic is not None else jobs.inputs.image(band))
+    except UnblendError as error:
+        yield f"detection.{' and detection.'.join(own)}: {error}"
 
 
 def _bad_text_files(jobs: Jobs) -> Iterator[str]:

@@ -68,6 +68,16 @@ class DetectionSettings(Section):
     )
     min_area: WholeNumber = _key(10, "Smallest area of a source.", unit="pixels", ge=1)
     min_snr: Number = _key(10.0, "Smallest signal-to-noise ratio of a source on flux_band.")
+    segmentation: str | None = _key(
+        None,
+        "Your own segmentation map in place of the automatic detection: a FITS image of IDs (0: sky) on the detection "
+        "grid. IDs are kept, and all sources, whatever threshold, min_area and min_snr are.",
+    )
+    catalogue: str | None = _key(
+        None,
+        "Your own sources in place of the automatic detection: a table (FITS, ECSV, CSV) with id, ra, dec (degrees). "
+        "IDs are kept, and all sources; their segments are grown down to threshold. With segmentation: the IDs to use.",
+    )
     merge_regions: str = _key("merged_segments.reg", "DS9 regions: all segments that a region touches become one.")
     manual_regions: str = _key("det_manual.reg", "DS9 regions: each one is a source.")
 

@@ -52,6 +52,12 @@ class FieldInputs:
         """Return a file with the digest of its bytes."""
         return {"file": path, "digest": self.provenance.content(path)}
 
+    def own_detection(self) -> dict[str, FileRecord]:
+        """Return the user's segmentation map and catalogue of sources, those that are given, by key."""
+        detection = self.config.detection
+        given = {"segmentation": detection.segmentation, "catalogue": detection.catalogue}
+        return {key: self.record(self.path(name)) for key, name in given.items() if name is not None}
+
     def cutout_settings(self, band: Band) -> dict[str, object]:
         """Return what the cutout of a mosaic depends on."""
         return {

@@ -63,12 +63,20 @@ def cut_mosaic(jobs: Jobs, band: str) -> Spec:
 
 
 def detect_sources(jobs: Jobs) -> Spec:
-    """Return the images, weight maps and bad regions of the detection bands, and the detection section."""
+    """Return the images, weight maps and bad regions of the detection bands, and the detection section.
+
+    `own` has the user's own detection; with positions alone also the PSF, whose width sets the smallest segments.
+    """
     inputs, detection = jobs.inputs, jobs.config.detection.model_dump()
-    del detection["merge_regions"], detection["manual_regions"]
+    for file in ("merge_regions", "manual_regions", "segmentation", "catalogue"):
+        del detection[file]
+    own: Spec = dict(inputs.own_detection())
+    if list(own) == ["catalogue"]:
+        own["psf"] = prepare_fit_psf(jobs)
     bands = [jobs.config.bands[name] for name in jobs.config.detection.bands]
     return {
         "detection": detection,
+        "own": own,
         "images": {b.name: inputs.image_record(b) for b in bands},
         "weights": {b.name: inputs.weight_record(b) for b in bands if b.weight},
         "bad_regions": {b.name: inputs.regions_record(inputs.bad_regions(b)) for b in bands},
@@ -99,11 +107,12 @@ def prepare_fit_psf(jobs: Jobs) -> Spec:
 
 
 def group_sources(jobs: Jobs) -> Spec:
-    """Return the regions that the fits ignore, and the groups that the overrides request."""
+    """Return the regions that the fits ignore, the groups that the overrides request, and if the IDs are the user's."""
     files = [path for path in jobs.inputs.override_files() if path.stem.isdigit()]
     texts = {int(path.stem): (path.read_text(), str(path)) for path in files}
     bad_regions = jobs.inputs.regions_record(jobs.config.models.bad_regions)
-    return {"bad_regions": bad_regions, "requested": requested_groups(texts)}
+    own_ids = bool(jobs.inputs.own_detection())
+    return {"bad_regions": bad_regions, "requested": requested_groups(texts), "own_ids": own_ids}
 
 
 # Models --------------------------------------------------------------------------------------------------------------

@@ -57,6 +57,29 @@ def test_a_source_belongs_to_the_first_group_only() -> None:
     assert [group.members for group in groups] == [(1, 3), (2,)]
 
 
+def test_groups_by_flux_are_named_after_the_brightest() -> None:
+    segments, catalogue = field((3, 100, 100, 2), (8, 100, 112, 2), (5, 100, 124, 2), (9, 200, 200, 2))
+    flux = np.array([1.0, 9.0, np.nan, 2.0])
+    with_flux = np.zeros(4, dtype=[*DTYPE, ("flux", "f8")])
+    for name in catalogue.dtype.names or ():
+        with_flux[name] = catalogue[name]
+    with_flux["flux"] = flux
+    by_flux = group_sources(segments, with_flux, pixel_scale_arcsec=0.1, psf_side=PSF, by_flux=True)
+    # 8 holds both others in its cutout; 3, first by its ID, would not reach 5
+    assert [(group.main, group.members) for group in by_flux] == [(8, (8, 3, 5)), (9, (9,))]
+    by_id = group_sources(segments, with_flux, pixel_scale_arcsec=0.1, psf_side=PSF)
+    assert [(group.main, group.members) for group in by_id] == [(3, (3, 8)), (5, (5,)), (9, (9,))]
+    # neighbours go by the name of the group
+    with_flux["flux"][1] = 0.5
+    named = group_sources(segments, with_flux, pixel_scale_arcsec=0.1, psf_side=PSF, by_flux=True)
+    assert {group.main: group.neighbours for group in named} == {9: (), 3: (5,), 5: (3,)}
+
+
+def test_ids_may_be_as_large_as_integers() -> None:
+    groups = groups_of((2_000_000_000, 100, 100, 2), (7, 200, 200, 2))
+    assert [group.main for group in groups] == [7, 2_000_000_000]
+
+
 ROW = ((1, 100, 100, 2), (2, 100, 108, 2), (3, 100, 150, 2), (4, 100, 200, 2))
 
 

@@ -161,6 +161,55 @@ def test_regions_and_overrides_that_cannot_be_read(data):
     load()
 
 
+@pytest.fixture
+def own(data):
+    """A configuration with a segmentation map and a catalogue, both good."""
+    write_image(data / "seg.fits")
+    (data / "own.csv").write_text("id,ra,dec\n1,53.0,-27.8\n")
+    raw = copy.deepcopy(RAW)
+    raw["detection"] |= {"segmentation": "seg.fits", "catalogue": "own.csv"}
+    return raw
+
+
+def test_a_good_detection_of_one_s_own(own, monkeypatch):
+    load(own)
+    _, jobs = load_field(copy.deepcopy(own), SCRIPTS, lambda: "run")
+    jobs.spec("write_catalogue")
+    monkeypatch.setattr("unblend.field.own_sources.check_own", lambda *_: pytest.fail("read again"))
+    load(own)
+
+
+@pytest.mark.parametrize("key", ["segmentation", "catalogue"])
+def test_a_missing_detection_of_one_s_own(own, key):
+    own["detection"][key] = "none.fits"
+    with pytest.raises(InputError, match=rf"detection.{key}: data/none.fits does not exist; correct the name or data"):
+        load(own)
+
+
+def test_a_bad_detection_of_one_s_own(data, own):
+    write_image(data / "seg.fits", (20, 21))
+    with pytest.raises(InputError, match=r"detection.segmentation and detection.catalogue: data/seg.fits has 21 x 20"):
+        load(own)
+    del own["detection"]["segmentation"]
+    load(own)
+    (data / "own.csv").write_text("id,ra,dec\n1,54.0,-27.8\n")
+    with pytest.raises(InputError, match=r"mistakes:\n  detection.catalogue: data/own.csv: none of its 1 positions"):
+        load(own)
+    # what is wrong with the images comes first
+    write_image(data / "b.fits", (20, 21))
+    with pytest.raises(InputError, match=r"mistakes:\n  detection.bands: [^\n]*$"):
+        load(own)
+
+
+def test_a_detection_of_one_s_own_on_a_mosaic_is_read_as_far_as_possible(data, own):
+    for band in own["detection"]["bands"]:
+        own["bands"][band] |= {"image": None, "mosaic": "a.fits", "cutout_size": 1.0}
+    load(own)
+    (data / "own.csv").write_text("id,ra,dec\n1,53.0,-27.8\n1,53.0,-27.8\n")
+    with pytest.raises(InputError, match=r"data/own.csv has several rows for the IDs 1"):
+        load(own)
+
+
 def test_wishes_about_groups_that_cannot_be(data):
     (data / "overrides" / "7.dat").write_text("GROUP with 9\n")
     (data / "overrides" / "9.dat").write_text("GROUP alone\n")

@@ -42,6 +42,7 @@ def test_defaults_are_the_public_ones():
         "merged_segments.reg",
         "det_manual.reg",
     )
+    assert (d.segmentation, d.catalogue) == (None, None)
     assert (m.bad_regions, m.overrides_dir, m.custom_dir) == ("det_stack-bad.reg", "overrides", "custom_models")
     assert (m.gain, m.oversampling, m.timeout, m.batch_size) == (None, 5, 600, "auto")
     assert (b.psf_oversampling, b.psf_kind, b.rms, b.shift) == (1.0, "effective", "auto", [0.0, 0.0])

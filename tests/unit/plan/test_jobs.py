@@ -178,6 +178,27 @@ def test_the_weight_map_of_a_mosaic_is_cut_before_the_detection(field):
     assert {"detect_sources", "edit_segments"} < changed(raw)
 
 
+@pytest.mark.parametrize("key", ["segmentation", "catalogue"])
+def test_a_detection_of_one_s_own(field, key):
+    """It is judged by its content; giving it also changes the order in which groups are formed."""
+    specs()
+    raw = copy.deepcopy(RAW)
+    raw["detection"][key] = "own.fits[SEG]"
+    path = field / "data" / "own.fits"
+    path.write_text("one")
+    assert changed(raw) == {"detect_sources", "group_sources"}
+    path.write_text("two")
+    assert changed(raw) == {"detect_sources"}
+    os.utime(path, (1, 1))
+    assert changed(raw) == set()
+    # the smallest segments around positions are as wide as the PSF
+    write_fits(field / "data" / "psf.fits", 4.5)
+    with_psf = {"detect_sources"} if key == "catalogue" else set()
+    prepared = of_band("f125w", "prepare_psf") | of_band("f160w", "prepare_psf") | {"prepare_fit_psf"}
+    assert changed(raw) == prepared | with_psf
+    assert changed() == {"detect_sources", "group_sources"}
+
+
 CIRCLE = 'fk5;circle(53.0,-27.8,{}")\n'
 
 

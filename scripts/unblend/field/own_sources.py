@@ -1,0 +1,231 @@
+"""The user's own detection: a segmentation map or a catalogue, read and compared with the detection images."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..core.coordinates import DETECTION_GRID_TOLERANCE_PIXELS, largest_offset, sky_to_pixel
+from ..core.errors import InputError
+from ..detection.detection_image import detection_image
+from ..detection.own_sources import grow_segments, measure_own, pixel_of
+from ..detection.sources import DetectedSources
+from ..detection.stack import Stack
+from ..images.psf import fwhm, prepare_psf
+from ..io.images import read_array, read_shape, read_wcs
+from ..io.labels import read_segmentation
+from ..io.source_lists import listed, read_source_list
+
+if TYPE_CHECKING:
+    from astropy.wcs import WCS
+
+log = logging.getLogger(__name__)
+
+
+def detect_own(
+    own: Mapping[str, Any],
+    stack: Stack,
+    image: np.ndarray,
+    mask: np.ndarray,
+    wcs: WCS,
+    *,
+    image_name: str,
+    fwhm_pixels: float,
+    threshold: float,
+    relative_noise: np.ndarray | None = None,
+) -> DetectedSources:
+    """Return the sources that the user gives in place of the automatic detection.
+
+    Parameters
+    ----------
+    own : mapping
+        Of the job spec: `segmentation` or `catalogue` or both, and `psf` where segments are grown.
+    stack, image, mask, wcs, fwhm_pixels, relative_noise
+        As in `detection.sources.detect`.
+    image_name : str
+        A detection image, for its grid.
+    threshold : float
+        In sigma, where segments are grown.
+
+    Raises
+    ------
+    InputError
+        A file cannot be used, see `read_own_labels` and `read_own_positions`; or no source lies on observed pixels.
+    """
+    snr, noise = detection_image(stack, fwhm_pixels)
+    usable = np.isfinite(stack.data)
+    names = {key: own[key]["file"] for key in ("segmentation", "catalogue") if key in own}
+    if "segmentation" in names:
+        segments = _read_labels(names, image_name, wcs)
+        given = np.unique(segments[segments > 0])
+        segments = np.where(usable, segments, 0)
+    else:
+        given, y, x, outside = read_own_positions(names["catalogue"], wcs, snr.shape)
+        if outside.size:
+            log.warning("Dropped from %s, because outside the detection images: ID %s.", names["catalogue"],
+                        listed(outside))  # fmt: skip
+        segments = grow_segments(given, y, x, snr, usable, threshold=threshold, fwhm_pixels=_psf_fwhm(own["psf"]),
+                                 noise=noise)  # fmt: skip
+    _warn_of_unobserved(" and ".join(names.values()), given, segments)
+    return measure_own(segments, snr, stack, image, mask, wcs, relative_noise=relative_noise)
+
+
+def check_own(names: Mapping[str, str], image_name: str | None) -> None:
+    """Check the user's segmentation map and catalogue, as far as it is possible before the detection.
+
+    Parameters
+    ----------
+    names : mapping
+        The files by key, `segmentation` and `catalogue`; at least one.
+    image_name : str or None
+        A detection image; None if it does not exist yet.
+
+    Raises
+    ------
+    InputError
+        As in `detect_own`, except that the observed pixels are not known.
+    """
+    if image_name is None:
+        readers = {"segmentation": read_segmentation, "catalogue": read_source_list}
+        for key, name in names.items():
+            readers[key](name)
+    elif "segmentation" not in names:
+        read_own_positions(names["catalogue"], read_wcs(image_name), read_shape(image_name))
+    else:
+        _read_labels(names, image_name, read_wcs(image_name))
+
+
+def _read_labels(names: Mapping[str, str], image_name: str, wcs: WCS) -> np.ndarray:
+    """Return the user's segmentation map with the sources of the user's catalogue, if there is one."""
+    segments = read_own_labels(names["segmentation"], image_name)
+    if "catalogue" not in names:
+        return segments
+    return select_labels(segments, names["segmentation"], names["catalogue"], wcs)
+
+
+def read_own_labels(name: str, image_name: str) -> np.ndarray:
+    """Return the user's segmentation map, int32 (ny, nx), which must lie on the grid of a detection image.
+
+    A map without world coordinates only needs the shape of the image.
+
+    Raises
+    ------
+    InputError
+        As in `read_segmentation`, or the grids differ.
+    """
+    (ny, nx), expected = read_shape(name), read_shape(image_name)
+    todo = "Give a segmentation map made on a detection image, or reproject it without interpolation."
+    if (ny, nx) != expected:
+        raise InputError(
+            f"{name} has {nx} x {ny} pixels; expected {expected[1]} x {expected[0]} as in the detection image "
+            f"{image_name}. {todo}"
+        )
+    wcs = _wcs_if_any(name)
+    off = 0.0 if wcs is None else largest_offset(wcs, read_wcs(image_name), expected)
+    # NaN, the other side of the sky, compares false
+    if not off <= DETECTION_GRID_TOLERANCE_PIXELS:
+        raise InputError(
+            f"{name} has other world coordinates than the detection image {image_name}: they differ by up to {off:.2f} "
+            f"pixels; expected the same grid. {todo}"
+        )
+    return read_segmentation(name)
+
+
+def read_own_positions(
+    name: str, wcs: WCS, shape: tuple[int, ...]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Return the sources of the user's catalogue on an image of `shape` (ny, nx), in order of ID.
+
+    Returns
+    -------
+    ids : int array (n,)
+    y, x : arrays (n,)
+        0-based positions.
+    outside : int array
+        IDs of the sources outside the image.
+
+    Raises
+    ------
+    InputError
+        As in `read_source_list`; no source lies on the image; or several lie in the same pixel.
+    """
+    table = read_source_list(name)
+    y, x = sky_to_pixel(wcs, table["ra"], table["dec"])
+    on = (y >= -0.5) & (y < shape[0] - 0.5) & (x >= -0.5) & (x < shape[1] - 0.5)
+    if not on.any():
+        raise InputError(
+            f"{name}: none of its {table.size} positions lies on the detection images; expected ra and dec in degrees "
+            "of sources in this field. Check the columns and the field."
+        )
+    ids, y, x = table["id"][on], y[on], x[on]
+    _, first, count = np.unique(pixel_of(y) * shape[1] + pixel_of(x), return_index=True, return_counts=True)
+    if (count > 1).any():
+        at = first[count > 1][0]
+        same = ids[(pixel_of(y) == pixel_of(y)[at]) & (pixel_of(x) == pixel_of(x)[at])]
+        raise InputError(
+            f"{name}: the sources {listed(same)} lie in the same pixel of the detection images "
+            f"({np.count_nonzero(count > 1)} such pixels), so they cannot be told apart; expected one source in a "
+            "pixel. Remove the others."
+        )
+    return ids, y, x, table["id"][~on]
+
+
+def select_labels(segments: np.ndarray, segmentation: str, catalogue: str, wcs: WCS) -> np.ndarray:
+    """Return the user's segmentation map with only the sources that are in the user's catalogue.
+
+    Raises
+    ------
+    InputError
+        The catalogue has an ID that is no label of the map, or most of its positions lie on other labels.
+    """
+    table = read_source_list(catalogue)
+    missing = np.setdiff1d(table["id"], segments)
+    if missing.size:
+        raise InputError(
+            f"{catalogue} has the IDs {listed(missing)}, which are no labels of {segmentation}; expected only IDs of "
+            "its labels where both are given. Remove these rows, or give one of the two files alone."
+        )
+    y, x = (pixel_of(np.nan_to_num(at, nan=-1.0)) for at in sky_to_pixel(wcs, table["ra"], table["dec"]))
+    inside = (y >= 0) & (y < segments.shape[0]) & (x >= 0) & (x < segments.shape[1])
+    agreeing = np.count_nonzero(segments[y[inside], x[inside]] == table["id"][inside])
+    if agreeing < 0.5 * table.size:
+        raise InputError(
+            f"{catalogue} and {segmentation} do not belong together: {agreeing} of {table.size} positions lie on the "
+            "label with their ID; expected most of them. Give the catalogue that was made with this segmentation map."
+        )
+    return np.where(np.isin(segments, table["id"]), segments, 0)
+
+
+def _wcs_if_any(name: str) -> WCS | None:
+    try:
+        return read_wcs(name)
+    except InputError:
+        return None
+
+
+def _psf_fwhm(spec: Mapping[str, Any]) -> float:
+    """Return the FWHM of a PSF in pixels of the image."""
+    name = spec["psf"]["file"]
+    psf = prepare_psf(read_array(name), oversampling=spec["oversampling"], kind=spec["kind"], name=name)
+    return fwhm(psf) / psf.oversampling
+
+
+def _warn_of_unobserved(name: str, given: np.ndarray, segments: np.ndarray) -> None:
+    """Warn of sources without an observed pixel.
+
+    Raises
+    ------
+    InputError
+        No source has one.
+    """
+    lost = np.setdiff1d(given, segments)
+    if lost.size == given.size:
+        raise InputError(
+            f"{name}: none of its {given.size} sources lies on observed pixels of the detection images; expected at "
+            "least one. Check the images, their weight maps and bad regions."
+        )
+    if lost.size:
+        log.warning("Dropped from %s, because no detection image has observed pixels there: ID %s.", name, listed(lost))

@@ -1,0 +1,212 @@
+"""The user's own detection: files compared with the images, each refusal one sentence, sources that are dropped."""
+
+from __future__ import annotations
+
+import logging
+
+import numpy as np
+import pytest
+from astropy.io import fits
+from astropy.table import Table
+from detection_field import SHAPE, gaussian, make_wcs
+from unblend.core.coordinates import pixel_to_sky
+from unblend.core.errors import InputError
+from unblend.detection.stack import stack_images
+from unblend.field.own_sources import (
+    check_own,
+    detect_own,
+    read_own_labels,
+    read_own_positions,
+    select_labels,
+)
+
+WCS = make_wcs()
+SEGMENTS = np.zeros(SHAPE, dtype=np.int32)
+SEGMENTS[38:43, 48:53], SEGMENTS[148:153, 58:63], SEGMENTS[20:24, 200:204] = 40, 7, 1000
+PLACES = {40: (40.0, 50.0), 7: (150.0, 60.0), 1000: (21.5, 201.5)}
+"""Centres (y, x) of the segments."""
+
+
+def write_labels(folder, data=SEGMENTS, header=None, name="seg.fits"):
+    fits.writeto(folder / name, data, WCS.to_header() if header is None else header, overwrite=True)
+    return str(folder / name)
+
+
+def write_table(folder, places=None, name="sources.csv"):
+    places = PLACES if places is None else places
+    y, x = np.array(list(places.values()), dtype=float).T
+    ra, dec = pixel_to_sky(WCS, y, x)
+    Table([list(places), ra, dec], names=("id", "ra", "dec")).write(folder / name, overwrite=True)
+    return str(folder / name)
+
+
+@pytest.fixture
+def image(tmp_path):
+    light = gaussian(40, 50, 3000.0, 2.5) + gaussian(150, 60, 300.0, 2.5)
+    data = np.random.default_rng(1).normal(size=SHAPE) + light
+    fits.writeto(tmp_path / "image.fits", data, WCS.to_header())
+    fits.writeto(tmp_path / "psf.fits", gaussian(100, 110, 1.0, 1.5)[85:116, 95:126])
+    return str(tmp_path / "image.fits")
+
+
+# Segmentation maps --------------------------------------------------------------------------------------------------
+
+
+def test_a_map_on_the_grid(tmp_path, image):
+    assert np.array_equal(read_own_labels(write_labels(tmp_path), image), SEGMENTS)
+    # without world coordinates the shape decides, as for a weight map
+    assert np.array_equal(read_own_labels(write_labels(tmp_path, header=fits.Header()), image), SEGMENTS)
+
+
+def test_a_map_of_another_shape(tmp_path, image):
+    name = write_labels(tmp_path, SEGMENTS[:, :-20])
+    with pytest.raises(InputError) as caught:
+        read_own_labels(name, image)
+    assert str(caught.value) == (
+        f"{name} has 200 x 200 pixels; expected 220 x 200 as in the detection image {image}. Give a segmentation map "
+        "made on a detection image, or reproject it without interpolation."
+    )
+
+
+@pytest.mark.parametrize("shift", [0.3, 200.0])
+def test_a_map_with_other_world_coordinates(tmp_path, image, shift):
+    header = WCS.to_header()
+    header["CRPIX1"] += shift
+    name = write_labels(tmp_path, header=header)
+    with pytest.raises(InputError, match=rf"other world coordinates than .*: they differ by up to {shift:.2f} pixels;"):
+        read_own_labels(name, image)
+    header["CRPIX1"] += 0.02 - shift
+    read_own_labels(write_labels(tmp_path, header=header), image)
+
+
+# Catalogues ---------------------------------------------------------------------------------------------------------
+
+
+def test_positions_in_order_of_id(tmp_path):
+    ids, y, x, outside = read_own_positions(write_table(tmp_path), WCS, SHAPE)
+    assert ids.tolist() == [7, 40, 1000] and outside.size == 0
+    assert y == pytest.approx([150, 40, 21.5], abs=1e-6) and x == pytest.approx([60, 50, 201.5], abs=1e-6)
+
+
+def test_positions_outside_are_named(tmp_path):
+    far = {3: (-0.6, 5.0), 5: (10.0, 219.6), 9: (500.0, 500.0), 6: (-0.4, 219.4)}
+    ids, *_, outside = read_own_positions(write_table(tmp_path, PLACES | far), WCS, SHAPE)
+    assert outside.tolist() == [3, 5, 9] and ids.tolist() == [6, 7, 40, 1000]
+
+
+def test_all_positions_outside(tmp_path):
+    name = write_table(tmp_path, {1: (500.0, 10.0), 2: (10.0, -30.0)})
+    with pytest.raises(InputError, match=r"sources.csv: none of its 2 positions lies on the detection images;"):
+        read_own_positions(name, WCS, SHAPE)
+    Table([[1], [233.0], [27.8]], names=("id", "ra", "dec")).write(name, overwrite=True)  # the other side of the sky
+    with pytest.raises(InputError, match=r"none of its 1 positions lies on"):
+        read_own_positions(name, WCS, SHAPE)
+
+
+def test_positions_in_one_pixel(tmp_path):
+    name = write_table(tmp_path, {3: (40.0, 50.0), 9: (40.4, 50.4), 4: (40.0, 50.6), 5: (9.0, 9.0), 6: (9.1, 9.1)})
+    with pytest.raises(InputError) as caught:
+        read_own_positions(name, WCS, SHAPE)
+    assert "the sources 5, 6 lie in the same pixel of the detection images (2 such pixels)" in str(caught.value)
+
+
+# Both ---------------------------------------------------------------------------------------------------------------
+
+
+def test_a_catalogue_selects_labels(tmp_path):
+    table = write_table(tmp_path, {7: PLACES[7], 1000: PLACES[1000]})
+    selected = select_labels(SEGMENTS, "seg.fits", table, WCS)
+    assert np.array_equal(selected, np.where(SEGMENTS == 40, 0, SEGMENTS))
+
+
+def test_ids_that_are_no_labels(tmp_path):
+    table = write_table(tmp_path, PLACES | {8: (5.0, 5.0), 2: (9.0, 9.0)})
+    with pytest.raises(InputError, match=r"sources.csv has the IDs 2, 8, which are no labels of seg.fits; expected"):
+        select_labels(SEGMENTS, "seg.fits", table, WCS)
+
+
+def test_a_catalogue_of_another_segmentation(tmp_path):
+    table = write_table(tmp_path, {7: PLACES[40], 40: PLACES[7], 1000: PLACES[1000]})
+    with pytest.raises(InputError, match=r"do not belong together: 1 of 3 positions lie on the label with their ID;"):
+        select_labels(SEGMENTS, "seg.fits", table, WCS)
+    # the barycentre of a bent segment may lie outside it
+    select_labels(SEGMENTS, "seg.fits", write_table(tmp_path, PLACES | {7: (100.0, 100.0)}), WCS)
+
+
+# Before any job -----------------------------------------------------------------------------------------------------
+
+
+def test_checks_before_a_job(tmp_path, image):
+    names = {"segmentation": write_labels(tmp_path), "catalogue": write_table(tmp_path)}
+    for key, name in names.items():
+        check_own({key: name}, image)
+        check_own({key: name}, None)
+    check_own(names, image)
+    wrong = write_table(tmp_path, {8: PLACES[7]})
+    check_own({"catalogue": wrong}, image)
+    with pytest.raises(InputError, match="which are no labels of"):
+        check_own({**names, "catalogue": wrong}, image)
+
+
+def test_without_an_image_the_files_themselves_are_checked(tmp_path):
+    with pytest.raises(InputError, match="has no source"):
+        check_own({"segmentation": write_labels(tmp_path, np.zeros((5, 5)))}, None)
+    with pytest.raises(InputError, match="several rows for the IDs 1"):
+        (tmp_path / "t.csv").write_text("id,ra,dec\n1,2,3\n1,2,4\n")
+        check_own({"catalogue": str(tmp_path / "t.csv")}, None)
+
+
+# The detection ------------------------------------------------------------------------------------------------------
+
+
+def detect(image, bad=None, **files):
+    data = fits.getdata(image).astype(float)
+    mask = np.zeros(SHAPE, dtype=bool) if bad is None else bad
+    own = {key: {"file": name} for key, name in files.items()}
+    psf = {"file": image.replace("image", "psf")}
+    own["psf"] = {"psf": psf, "oversampling": 1.0, "kind": "effective"}  # type: ignore[dict-item]
+    stack = stack_images({"a": data}, {"a": mask})
+    return detect_own(own, stack, data, mask, WCS, image_name=image, fwhm_pixels=3.0, threshold=1.5)
+
+
+def test_a_segmentation_is_measured_as_it_is(tmp_path, image):
+    found = detect(image, segmentation=write_labels(tmp_path))
+    assert np.array_equal(found.segments, SEGMENTS)
+    assert found.catalogue["id"].tolist() == [7, 40, 1000] and found.catalogue["area"].tolist() == [25, 25, 16]
+    assert found.catalogue["snr"][2] < 5.0  # far below min_snr
+    both = detect(image, segmentation=write_labels(tmp_path), catalogue=write_table(tmp_path, {40: PLACES[40]}))
+    assert both.catalogue["id"].tolist() == [40]
+
+
+def test_positions_grow_segments_as_wide_as_the_psf_at_least(tmp_path, image):
+    found = detect(image, catalogue=write_table(tmp_path))
+    assert found.catalogue["id"].tolist() == [7, 40, 1000]
+    # a Gaussian of sigma 1.5 has a FWHM of 3.53 pixels: 32 pixels lie within it of a point where four pixels meet
+    assert found.catalogue["area"].tolist()[2] == 32
+    assert found.catalogue["area"][1] > 64
+
+
+def test_sources_without_observed_pixels_are_dropped(tmp_path, image, caplog):
+    bad = np.zeros(SHAPE, dtype=bool)
+    bad[:, 190:] = True
+    bad[:, :50] = True
+    for files in ({"segmentation": write_labels(tmp_path)}, {"catalogue": write_table(tmp_path)}):
+        caplog.clear()
+        with caplog.at_level(logging.WARNING):
+            found = detect(image, bad, **files)
+        assert found.catalogue["id"].tolist() == [7, 40] and not found.segments[bad].any()
+        assert "because no detection image has observed pixels there: ID 1000." in caplog.text
+    assert found.catalogue["area"][1] > 15  # the observed part of a source that is cut
+
+
+def test_no_source_on_observed_pixels(tmp_path, image):
+    bad = np.zeros(SHAPE, dtype=bool)
+    bad[:, 190:] = True
+    with pytest.raises(InputError, match=r"none of its 1 sources lies on observed pixels of the detection images;"):
+        detect(image, bad, catalogue=write_table(tmp_path, {1000: PLACES[1000]}))
+
+
+def test_positions_outside_are_dropped_with_a_warning(tmp_path, image, caplog):
+    found = detect(image, catalogue=write_table(tmp_path, PLACES | {3: (-5.0, 5.0)}))
+    assert 3 not in found.catalogue["id"]
+    assert "sources.csv, because outside the detection images: ID 3." in caplog.text
