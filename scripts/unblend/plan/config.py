@@ -93,6 +93,10 @@ class ModelSettings(Section):
     gain: PositiveNumber | None = _key(
         None, "Gain of the detection image; null: no photon noise of the sources.", unit="electrons per image unit"
     )
+    refine: Literal["exact", "none"] = _key(
+        "exact",
+        "exact: the result of IMFIT is refined to the minimum of chi2 with exact profiles; none: it is used as it is.",
+    )
     oversampling: WholeNumber = _key(5, "Model pixels per detection pixel, along each axis.", ge=1, le=20)
     timeout: Number = _key(600.0, "Processor time allowed for each pass of the fit of one group.", unit="s", gt=0)
     batch_size: Literal["auto"] | PositiveWholeNumber = _key("auto", "Fit groups per job; 1: one job per group.")
