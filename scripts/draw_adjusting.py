@@ -9,9 +9,11 @@ from pathlib import Path
 import numpy as np
 from unblend.core.errors import InputError
 from unblend.field.fit_field import FitField
+from unblend.fits.exact_model import ExactModel
 from unblend.fits.group_data import group_pixels
 from unblend.fits.overrides import parse_override
-from unblend.fits.passes import DEFAULTS, evaluate_members, fit_first_pass, fit_second_pass
+from unblend.fits.passes import DEFAULTS, fit_first_pass, fit_second_pass
+from unblend.fits.refinement import exact_image
 from unblend.io.files import atomic_path
 from unblend.io.tables import read_table
 from unblend.report.adjusting_figures import before_and_after, chi2_figure, summary
@@ -34,7 +36,7 @@ def main(results_dir: str, override_path: str, out_dir: str) -> None:
     models = {}
     for title, words in (("one Sersic, automatic", {}), ("with the override", {source: override})):
         fit = fit_second_pass(data, field.psf, fit_first_pass(data, field.psf, words))
-        models[title] = evaluate_members(fit, field.psf, data.box) + fit.sky.value
+        models[title] = exact_image(fit, ExactModel(pixels, field.psf))
         sys.stdout.write(f"{title}: reduced chi2 {fit.member(source).chi2_segment:.2f}, group {fit.reduced_chi2:.2f}\n")
     segment = np.asarray(data.segments == source)
     figure = before_and_after(pixels.image, pixels.error, pixels.mask, models, segment)

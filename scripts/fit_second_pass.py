@@ -6,7 +6,7 @@ from pathlib import Path
 
 from unblend.field.fit_field import FitField
 from unblend.field.fit_folder import write_group_files
-from unblend.fits.passes import fit_second_pass, with_structure
+from unblend.fits.passes import FitSettings, fit_second_pass, with_structure
 from unblend.io.files import read_json, write_json
 from unblend.run.fit_batch import fit_batch
 from unblend.run.fit_fallbacks import fallbacks_of_second_pass
@@ -29,7 +29,7 @@ def main(spec_path: str, results_dir: str, done_path: str, workers: int = 1) -> 
     def fit(group: str):  # type: ignore[no-untyped-def]
         first = field.result(group, "first")
         pixels = with_structure(data(group), field.psf, first)
-        found = fit_second_pass(pixels, field.psf, first)
+        found = fit_second_pass(pixels, field.psf, first, FitSettings(refine=spec["refine"]))
         write(group, found, pixels)
         return found
 

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
+from ..fits.exact_model import ExactModel
 from ..fits.group_data import GroupData, group_pixels
 from ..fits.imfit import evaluate_blocks, psf_for
 from ..fits.imfit_config import ImfitConfig, format_config, parse_config
 from ..fits.override_groups import origin_line
+from ..fits.refinement import exact_image
 from ..fits.result import GroupFit, best_config, single_configs, start_config
 from ..io.files import write_text
 from ..io.images import cut_sky_cards, write_image
@@ -53,10 +55,13 @@ def write_group_files(
     psf : array
         PSF of the fit.
     fit : GroupFit
-        Its result.
+        Its result. If it has been refined, IMFIT's files have IMFIT's own result, and `refined.dat` and
+        `refined_res.fits` the refined one.
     sky : mapping or None
         The cards that place the stack on the sky, for the headers of the cutouts.
     """
+    _write_refined(folder, data, psf, fit)
+    fit = fit.by_imfit or fit
     pixels = group_pixels(data)
     header = None if sky is None else cut_sky_cards(sky, data.box)
     write_image(folder / "img.fits", data.image, header=header)
@@ -77,6 +82,22 @@ def write_group_files(
         write_text(inner / f"imfit_bestfit_full{own}.dat", _text(ImfitConfig(member.blocks), data))
         _write_fit_script(inner / f"fit{own}.sh", own, "../", f"mask{own}.fits", data)
         _write_make_scripts(inner, member.id)
+
+
+def _write_refined(folder: Path, data: GroupData, psf: np.ndarray, fit: GroupFit) -> None:
+    """Write the refined models in IMFIT's format and their residual; delete those of an earlier fit otherwise."""
+    paths = folder / "refined.dat", folder / "refined_res.fits"
+    if fit.by_imfit is None:
+        for path in paths:
+            path.unlink(missing_ok=True)
+        return
+    place = origin_line(data.box.y0, data.box.x0)
+    header = (
+        f"{place}\nimfit_bestfit.dat refined with exact profiles\n"
+        f"chi2 {fit.exact_chi2:.4f} for {fit.n_pixels} pixels (IMFIT, with its own models: {fit.chi2:.4f})"
+    )
+    write_text(paths[0], format_config(best_config(fit), (data.box.y0, data.box.x0), header=header))
+    write_image(paths[1], data.image - exact_image(fit, ExactModel(group_pixels(data), psf)))
 
 
 def _text(config: ImfitConfig, data: GroupData) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 import numpy as np
 
@@ -15,6 +15,9 @@ DIFFERENCE_STEPS = {"X0": 0.02, "Y0": 0.02, "PA": 1.0, "ell": 0.005}
 """Steps of the finite differences in pixels, pixels, degrees and as a number. The step of the sky is a tenth of its
 range, and that of all other parameters 1 % of their value."""
 
+Linearise = Callable[[Sequence[Block], Collection[int]], tuple[list[int], np.ndarray, np.ndarray]]
+"""Takes blocks and `extra`, and returns what `linearise` returns."""
+
 
 def parameter_covariance(
     blocks: Sequence[Block],
@@ -23,8 +26,9 @@ def parameter_covariance(
     priors: Mapping[int, float] | None = None,
     *,
     block_by_block: bool = False,
+    exact: Linearise | None = None,
 ) -> np.ndarray:
-    """Return the covariance (JᵀWJ + P)⁻¹ of all parameters in IMFIT's order, J from IMFIT's own images.
+    """Return the covariance (JᵀWJ + P)⁻¹ of all parameters in IMFIT's order, J from IMFIT's own images or exact ones.
 
     For noise with the autocorrelation R it is (JᵀWJ + P)⁻¹ (JᵀW½RW½J + P) (JᵀWJ + P)⁻¹. Rows and columns are zero for
     parameters that are fixed, on a limit or without effect on any pixel, unless `priors` gives their standard
@@ -43,9 +47,14 @@ def parameter_covariance(
         Standard deviations, by index of the parameter in IMFIT's order; 1/σ² on the diagonal of P.
     block_by_block : bool
         As in `linearise`.
+    exact : callable or None
+        `linearise` of an exact model (`exact_model`); None: that of IMFIT's images.
     """
     priors = priors or {}
-    indices, jacobian, _ = linearise(blocks, pixels, psf, priors, block_by_block=block_by_block)
+    if exact is None:
+        indices, jacobian, _ = linearise(blocks, pixels, psf, priors, block_by_block=block_by_block)
+    else:
+        indices, jacobian, _ = exact(blocks, list(priors))
     prior = np.diag([priors[k] ** -2 if k in priors else 0.0 for k in indices])
     inverse = safe_inverse(jacobian @ jacobian.T + prior)
     if pixels.smoothing > 0:
@@ -97,7 +106,7 @@ def linearise(
     residual : array (n,)
         (image − model) / error.
     """
-    indices = _varied_indices(blocks, extra)
+    indices = varied_indices(blocks, extra)
     separately_drawn = [[block] for block in blocks] if block_by_block else [list(blocks)]
     jacobian, model, first = [], np.zeros(pixels.image.shape), 0
     for part in separately_drawn:
@@ -108,7 +117,7 @@ def linearise(
     return indices, np.concatenate(jacobian), (pixels.image - model)[good] / pixels.error[good]
 
 
-def _varied_indices(blocks: Sequence[Block], extra: Collection[int]) -> list[int]:
+def varied_indices(blocks: Sequence[Block], extra: Collection[int]) -> list[int]:
     """Return the indices of the parameters that are neither fixed nor on a limit, and of `extra`."""
     return [k for k, parameter in enumerate(parameters_of(blocks)) if k in extra or not parameter.fixed_or_on_bound]
 
@@ -136,7 +145,7 @@ def derivatives(
     array (number of parameters, number of unmasked pixels)
     """
     parameters = parameters_of(blocks)
-    indices = _varied_indices(blocks, extra)
+    indices = varied_indices(blocks, extra)
     offsets = cutout_offsets(blocks, pixels.box)
     values = np.array([parameter.value for parameter in parameters]) + offsets
     good = ~pixels.mask

@@ -21,7 +21,7 @@ from ..core.flags import Flag
 from .centre_check import members_off_segment
 from .covariance import derivatives, safe_inverse
 from .damped_steps import NormalEquations, inside_limit, limit_side, parameter_after_step, step_units
-from .imfit import parameters_of, with_parameters
+from .imfit import in_half_turn, parameters_of, with_parameters
 from .imfit_config import Block, Function
 from .joint_fit import Problem, as_start_values, fit_jointly, has_few_pixels, with_variances
 from .result import GroupFit, MemberFit
@@ -308,8 +308,4 @@ def _with_errors(blocks: Sequence[Block], errors: Sequence[float] | None) -> tup
     parameters = parameters_of(blocks)
     if errors is not None:
         parameters = [replace(p, error=e) for p, e in zip(parameters, errors, strict=True)]
-    in_half_turn = [
-        replace(p, value=p.value % 180.0) if p.name == "PA" and p.lower is None and not p.fixed else p
-        for p in parameters
-    ]
-    return with_parameters(blocks, in_half_turn)
+    return in_half_turn(with_parameters(blocks, parameters))

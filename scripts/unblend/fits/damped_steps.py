@@ -11,8 +11,8 @@ import numpy as np
 from .imfit import BRIGHTNESS_PARAMETERS, parameters_of
 from .imfit_config import Block, Parameter
 
-LOGARITHMIC_PARAMETERS = BRIGHTNESS_PARAMETERS | {"n", "r_e", "h", "sigma", "fwhm"}
-"""Parameters for which the step is taken in the logarithm."""
+LOGARITHMIC_PARAMETERS = (BRIGHTNESS_PARAMETERS - {"I_sky"}) | {"n", "r_e", "h", "sigma", "fwhm"}
+"""Parameters for which the step is taken in the logarithm; a sky level may be close to 0."""
 
 MAX_LOGARITHMIC_STEP = math.log(2.0)
 """Maximum step in the logarithm: a factor of two."""
@@ -60,7 +60,8 @@ def inside_limit(p: Parameter) -> Parameter:
     if not p.on_bound or p.lower is None or p.upper is None:
         return p
     offset = LIMIT_OFFSET * (p.upper - p.lower)
-    return replace(p, value=min(max(p.value, p.lower + offset), p.upper - offset))
+    lower = p.lower if _never_reaches_lower_limit(p) else p.lower + offset
+    return replace(p, value=min(max(p.value, lower), p.upper - offset))
 
 
 def limit_side(p: Parameter) -> float:
@@ -68,12 +69,26 @@ def limit_side(p: Parameter) -> float:
     if p.lower is None or p.upper is None:
         return 0.0
     close = 2.0 * LIMIT_OFFSET * (p.upper - p.lower)
-    return float(p.upper - p.value <= close) - float(p.value - p.lower <= close)
+    is_low = p.value - p.lower <= close and not _never_reaches_lower_limit(p)
+    return float(p.upper - p.value <= close) - float(is_low)
+
+
+def _never_reaches_lower_limit(p: Parameter) -> bool:
+    """Return whether the lower limit is 0 and the steps logarithmic, as for brightnesses.
+
+    Their upper limit is a million times the start value, so that a value close to 0 in units of the range may be good.
+    """
+    return _is_logarithmic(p) and p.lower is not None and p.lower <= 0.0
+
+
+def step_unit(p: Parameter) -> float:
+    """Return the change of a parameter in a step of 1."""
+    return p.value if _is_logarithmic(p) else 1.0
 
 
 def step_units(blocks: Sequence[Block]) -> np.ndarray:
     """Return the change of every free parameter of the blocks in a step of 1."""
-    return np.array([p.value if _is_logarithmic(p) else 1.0 for p in parameters_of(blocks) if not p.fixed_or_on_bound])
+    return np.array([step_unit(p) for p in parameters_of(blocks) if not p.fixed_or_on_bound])
 
 
 def parameter_after_step(p: Parameter, step: float) -> Parameter:

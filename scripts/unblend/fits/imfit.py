@@ -74,6 +74,15 @@ def with_parameters(blocks: Sequence[Block], parameters: Sequence[Parameter]) ->
     return tuple(block.with_parameters([next(remaining) for _ in block.parameters]) for block in blocks)
 
 
+def in_half_turn(blocks: Sequence[Block]) -> tuple[Block, ...]:
+    """Return the blocks with free position angles without limits in 0 … 180 degrees."""
+    parameters = [
+        replace(p, value=p.value % 180.0) if p.name == "PA" and p.lower is None and not p.fixed else p
+        for p in parameters_of(blocks)
+    ]
+    return with_parameters(blocks, parameters)
+
+
 def minimise(
     blocks: Sequence[Block], pixels: Pixels, psf: np.ndarray, *, ftol: float = 1e-6, solver: str = "LM"
 ) -> ImfitSolution | None:
@@ -111,13 +120,12 @@ def minimise(
     values = _values_in_image(result.params * units, start, pixels.box)
     imfit_errors = np.zeros(len(values)) if result.paramErrs is None else np.nan_to_num(result.paramErrs, posinf=0.0)
     errors = imfit_errors * units
-    best = []
-    for parameter, value, error in zip(parameters_of(start), values, errors, strict=True):
-        is_free_angle = parameter.name == "PA" and parameter.lower is None and not parameter.fixed
-        best.append(replace(parameter, value=float(value % 180.0 if is_free_angle else value), error=float(error)))
-    return ImfitSolution(
-        with_parameters(start, best), float(result.fitStat), bool(result.fitConverged), solver, int(result.nFuncEvals)
-    )
+    best = [
+        replace(parameter, value=float(value), error=float(error))
+        for parameter, value, error in zip(parameters_of(start), values, errors, strict=True)
+    ]
+    blocks = in_half_turn(with_parameters(start, best))
+    return ImfitSolution(blocks, float(result.fitStat), bool(result.fitConverged), solver, int(result.nFuncEvals))
 
 
 def _in_units(blocks: Sequence[Block], unit: float) -> tuple[Block, ...]:

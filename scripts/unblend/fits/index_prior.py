@@ -89,7 +89,7 @@ def _steps_of_ln_n(problem: Problem, fit: GroupFit) -> dict[int, float]:
     blocks = [*(block for member in fit.members for block in member.blocks), sky]
     parameters = _members_and_parameters(fit.members)
     # the member and its index, by place of the parameter in IMFIT's order
-    fixed_indices = {k: (member.id, p.value) for k, (member, p) in enumerate(parameters) if _has_prior(member, p)}
+    fixed_indices = {k: (member.id, p.value) for k, (member, p) in enumerate(parameters) if has_prior(member, p)}
     if not fixed_indices:
         return {}
     varied, jacobian, residual = linearise(
@@ -127,7 +127,7 @@ def prior_sigmas(members: Sequence[MemberFit]) -> dict[int, float]:
     for k, (member, parameter) in enumerate(_members_and_parameters(members)):
         if member.flags & Flag.FIT_REPLACED:
             continue
-        if _has_prior(member, parameter) or (parameter.name == "n" and parameter.on_bound):
+        if has_prior(member, parameter) or (parameter.name == "n" and parameter.on_bound):
             sigmas[k] = SIGMA_LN_N * parameter.value
         elif parameter.on_bound and parameter.name == "r_e":
             sigmas[k] = SIGMA_LN_R_E * parameter.value
@@ -141,6 +141,6 @@ def _members_and_parameters(members: Sequence[MemberFit]) -> list[tuple[MemberFi
     return [(member, parameter) for member in members for parameter in parameters_of(member.blocks)]
 
 
-def _has_prior(member: MemberFit, parameter: Parameter) -> bool:
+def has_prior(member: MemberFit, parameter: Parameter) -> bool:
     """Return whether the parameter is an index that was fixed because the data do not constrain it."""
     return bool(member.flags & Flag.SHAPE_FIXED and not member.flags & Flag.FIT_REPLACED and parameter.name == "n")

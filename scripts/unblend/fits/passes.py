@@ -20,8 +20,9 @@ from ..core.types import Box
 from .centre_check import members_off_segment, refit_off_segment
 from .covariance import parameter_covariance
 from .crowded_fit import fit_group, is_crowd
+from .exact_model import ExactModel
 from .group_data import GroupData, group_pixels, group_starts, segment_snr
-from .imfit import Pixels, evaluate_blocks, parameters_of, sky_block
+from .imfit import Pixels, evaluate_blocks, parameters_of
 from .imfit_config import Block, Function, Parameter
 from .index_prior import fit_indices_with_prior, prior_sigmas, with_fixed_index
 from .joint_fit import (
@@ -36,6 +37,7 @@ from .joint_fit import (
     with_variances,
 )
 from .overrides import Override
+from .refinement import exact_image, refined, sky_of
 from .result import GroupFit, MemberFit, as_matrix, function_flux
 from .single_source import single_source_problem, summed_image
 from .sky_level import measured_sky
@@ -63,6 +65,8 @@ class FitSettings:
     faint_snr : float
         Signal-to-noise ratio in the segment below which an uncertain index is replaced by the most probable one
         (`index_prior`).
+    refine : {"exact", "none"}
+        Whether IMFIT's result of the second pass is refined to the minimum of chi2 of the exact model (`refinement`).
     """
 
     ftol_first: float = 1e-4
@@ -72,6 +76,7 @@ class FitSettings:
     unresolved_r_e: float = 1.0
     point_snr: float = 30.0
     faint_snr: float = 20.0
+    refine: str = "exact"
 
 
 DEFAULTS = FitSettings()
@@ -240,7 +245,11 @@ def fit_second_pass(data: GroupData, psf: np.ndarray, first: GroupFit, settings:
     problem = Problem(members, sky, pixels, data, psf, settings.ftol, retries=False)
     fit = fit_indices_with_prior(problem, fit_group(problem))
     if fit.converged:
-        fit = _with_chi2_and_flags(_with_covariance(fit, pixels, psf), pixels, data, psf, settings)
+        exact = ExactModel(pixels, psf) if settings.refine == "exact" else None
+        if exact is not None:
+            fit = refined(fit, exact, data)
+        fit = _with_covariance(fit, pixels, psf, exact)
+        fit = _with_chi2_and_flags(fit, pixels, data, psf, settings, exact)
     return replace(fit, seconds=time.process_time() - began)
 
 
@@ -356,16 +365,20 @@ def evaluate_members(fit: GroupFit, psf: np.ndarray, box: Box, ids: Sequence[int
     return evaluate_blocks([block for member in chosen for block in member.blocks], box, psf)
 
 
-def _with_covariance(fit: GroupFit, pixels: Pixels, psf: np.ndarray) -> GroupFit:
-    """Return the fit with covariance and errors; replaced members are fixed, as in the fit."""
-    sky = replace(sky_block(0.0, 1.0), functions=(Function("FlatSky", (fit.sky,)),))
+def _with_covariance(fit: GroupFit, pixels: Pixels, psf: np.ndarray, exact: ExactModel | None = None) -> GroupFit:
+    """Return the fit with covariance and errors; replaced members are fixed, as in the fit.
+
+    The derivatives are those of the exact model if it is given, else IMFIT's.
+    """
+    sky = sky_of(fit)
     blocks: list[Block] = []
     for member in fit.members:
         blocks += all_fixed(member.blocks) if member.flags & Flag.FIT_REPLACED else member.blocks
     sigmas, crowd = prior_sigmas(fit.members), is_crowd(len(fit.members))
     # the sky is the last parameter; its limits are a uniform prior
     sigmas[len(parameters_of([*blocks, sky])) - 1] = _sky_prior(fit)
-    matrix = parameter_covariance([*blocks, sky], pixels, psf, sigmas, block_by_block=crowd)
+    linearise = None if exact is None else exact.linearise
+    matrix = parameter_covariance([*blocks, sky], pixels, psf, sigmas, block_by_block=crowd, exact=linearise)
     members, names, first = [], [], 0
     for member in fit.members:
         own = slice(first, first + len(parameters_of(member.blocks)))
@@ -398,7 +411,12 @@ def _parameter_names(member: MemberFit) -> list[str]:
 
 
 def _with_chi2_and_flags(
-    fit: GroupFit, pixels: Pixels, data: GroupData, psf: np.ndarray, settings: FitSettings
+    fit: GroupFit,
+    pixels: Pixels,
+    data: GroupData,
+    psf: np.ndarray,
+    settings: FitSettings,
+    exact: ExactModel | None = None,
 ) -> GroupFit:
     """Return the fit with chi2 over the segment of each member and with the flags that follow from the result.
 
@@ -414,8 +432,13 @@ def _with_chi2_and_flags(
         PSF from `fit_psf`.
     settings : FitSettings
         `poor_chi2` and `uncertain_n` are used.
+    exact : ExactModel or None
+        Draws a refined fit.
     """
-    model = evaluate_members(fit, psf, pixels.box) + fit.sky.value
+    if exact is not None and fit.by_imfit is not None:
+        model = exact_image(fit, exact)
+    else:
+        model = evaluate_members(fit, psf, pixels.box) + fit.sky.value
     # by the noise of the pixels alone, so that chi2 shows the structure that the fit has allowed for
     noise = group_pixels(replace(data, structure=None)).error
     squared_residual = np.where(pixels.mask, 0.0, (pixels.image - model) / noise) ** 2

@@ -9,8 +9,9 @@ import numpy as np
 
 from ..core.flags import Flag
 from ..core.types import Box
+from .exact_model import ExactModel
 from .group_data import GroupData, group_pixels, segment_snr
-from .passes import evaluate_members
+from .refinement import exact_image
 from .result import GroupFit, MemberFit
 from .smoothed_noise import convolve_with_autocorrelation
 
@@ -83,7 +84,8 @@ def own_residual(id_: int, fit: GroupFit, data: GroupData, psf: np.ndarray) -> O
     own = (data.segments[tuple(nearest)] == id_) & (distance <= GROWTH) & ~pixels.mask
     rows, columns = (np.flatnonzero(own.any(axis=axis)) for axis in (1, 0))
     window = Box(int(rows[0]), int(columns[0]), int(rows[-1]) + 1, int(columns[-1]) + 1)
-    residual = pixels.image - evaluate_members(fit, psf, data.box) - fit.sky.value
+    # exact, as templates are
+    residual = pixels.image - exact_image(fit, ExactModel(pixels, psf))
     error = np.where(own, pixels.error, 0.0)
     noise = math.sqrt(float((error * convolve_with_autocorrelation(error, data.smoothing)).sum()))
     box = Box(window.y0 + data.box.y0, window.x0 + data.box.x0, window.y1 + data.box.y0, window.x1 + data.box.x0)

@@ -73,7 +73,7 @@ class GroupFit:
     sky, sky_start : Parameter
         Background level, and its start value with limits.
     chi2 : float
-        Sum over the unmasked pixels; NaN where every model was replaced.
+        IMFIT's, the sum over the unmasked pixels; NaN where every model was replaced.
     n_pixels, n_free : int
         Number of unmasked pixels and of free parameters.
     converged : bool
@@ -86,8 +86,12 @@ class GroupFit:
         Names of all parameters, such as "7.n"; the last is "sky".
     covariance : matrix
         Covariance in the order of `names`; empty after the first pass.
+    exact_chi2 : float or None
+        chi2 of the exact model, if its minimum has replaced IMFIT's result (`refinement`).
     seconds : float
         Processor time of the fit. It is neither compared nor stored, so that equal fits give equal files.
+    by_imfit : GroupFit or None
+        IMFIT's result, if the exact minimum has replaced it. Neither compared nor stored: it is in IMFIT's files.
     """
 
     box: Box
@@ -102,13 +106,20 @@ class GroupFit:
     evaluations: int
     names: tuple[str, ...] = ()
     covariance: Matrix = ()
+    exact_chi2: float | None = None
     seconds: float = field(default=0.0, compare=False)
+    by_imfit: GroupFit | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def final_chi2(self) -> float:
+        """chi2 of these models: exact if they have been refined, else IMFIT's."""
+        return self.chi2 if self.exact_chi2 is None else self.exact_chi2
 
     @property
     def reduced_chi2(self) -> float:
-        """chi2 per degree of freedom; NaN without a fit or without degrees of freedom."""
+        """chi2 of these models per degree of freedom; NaN without a fit or without degrees of freedom."""
         degrees = self.n_pixels - self.n_free
-        return self.chi2 / degrees if degrees > 0 else float("nan")
+        return self.final_chi2 / degrees if degrees > 0 else float("nan")
 
     def member(self, id_: int) -> MemberFit:
         """Return the fit of one source."""
@@ -116,8 +127,8 @@ class GroupFit:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain lists, numbers and strings, from which `from_dict` restores the same fit exactly."""
-        content = asdict(replace(self, members=()))
-        del content["seconds"]
+        content = asdict(replace(self, members=(), by_imfit=None))
+        del content["seconds"], content["by_imfit"]
         content["box"] = [self.box.y0, self.box.x0, self.box.y1, self.box.x1]
         content["members"] = [_member_to_dict(member) for member in self.members]
         content["sky"], content["sky_start"] = _parameter_to_list(self.sky), _parameter_to_list(self.sky_start)

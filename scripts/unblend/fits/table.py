@@ -17,17 +17,20 @@ if TYPE_CHECKING:
 
 _REALS = (
     "x", "y", "ra", "dec", "pa", "ell", "n", "i_e", "r_e", "r_e_arcsec", "flux", "x_err", "y_err", "pa_err", "ell_err",
-    "n_err", "i_e_err", "r_e_err", "chi2", "chi2_red", "chi2_red_group", "oversampling", "detail", "detail_err",
+    "n_err", "i_e_err", "r_e_err", "chi2", "chi2_refined", "chi2_red", "chi2_red_group", "oversampling", "detail",
+    "detail_err",
 )  # fmt: skip
 TABLE_DTYPE = np.dtype(
     [("id", "i4"), ("group", "i4"), ("flag", "i4"), ("n_pixels", "i4"), *((name, "f8") for name in _REALS),
      ("covariance", "f8", (6, 6)), ("functions", "U60")]
 )  # fmt: skip
 """Columns of the table, which has one row per source. x, y are 1-based pixels of det_stack.fits, pa is in degrees
-counter-clockwise from +y, and r_e is in pixels. chi2, chi2_red_group and n_pixels are those of the group, chi2_red is
-that of the source's segment. `detail` is the flux that the model's detail adds to `flux`, with its error; both are 0
-without a detail. Parameters are NaN if the model is not a single Sersic profile. `covariance` is that of y, x, pa, ell,
-n, r_e, marginalised over all other parameters: zero for fixed parameters, NaN where it is unknown."""
+counter-clockwise from +y, and r_e is in pixels. chi2 and n_pixels are those of IMFIT's fit of the group, chi2_refined
+is that of the refined models (NaN: not refined). chi2_red_group (of the group) and chi2_red (of the source's segment)
+are those of the models in the table. `detail` is the flux that the model's detail adds to `flux`, with its error; both
+are 0 without a detail. Parameters are NaN if the model is not a single Sersic profile. `covariance` is
+that of y, x, pa, ell, n, r_e, marginalised over all other parameters: zero for fixed parameters, NaN where it is
+unknown."""
 _TABLE_ORDER = [1, 0, 2, 3, 4, 6]
 """Indices of y, x, pa, ell, n, r_e in the order of the fit: X0, Y0, PA, ell, n, I_e, r_e."""
 _NAMES = ("x", "y", "pa", "ell", "n", "i_e", "r_e")
@@ -85,6 +88,7 @@ def _fill(row: np.ndarray, fit: GroupFit, member: MemberFit) -> None:
     """Write the fit of a source into its row; positions on the sky follow in `_add_sky_positions`."""
     row["flag"], row["n_pixels"] = member.flags, fit.n_pixels
     row["chi2"], row["chi2_red_group"] = fit.chi2, fit.reduced_chi2
+    row["chi2_refined"] = np.nan if fit.exact_chi2 is None else fit.exact_chi2
     row["chi2_red"] = np.nan if member.chi2_segment is None else member.chi2_segment
     row["functions"] = "+".join(function.name for block in member.blocks for function in block.functions)
     first = member.blocks[0]

@@ -103,6 +103,10 @@ class ModelSettings(Section):
     gain: PositiveNumber | None = _key(
         None, "Gain of the detection image; null: no photon noise of the sources.", unit="electrons per image unit"
     )
+    refine: Literal["exact", "none"] = _key(
+        "exact",
+        "exact: the result of IMFIT is refined to the minimum of chi2 with exact profiles; none: it is used as it is.",
+    )
     detail: Literal["auto", "none"] = _key(
         "auto",
         "auto: the template of a bright source whose profile fits poorly also contains what the profile leaves in the "

@@ -115,7 +115,7 @@ class FitKeys:
         keys = [self.first(group), *(self.first(str(n)) for n in neighbours)]
         smoothing = self._grouping().content.get("smoothing", 0.0)
         code = self.provenance.code("fit_second_pass", TEMPLATES, SUBTRACTION, RENDERING)
-        return digest_of([*keys, smoothing, code])
+        return digest_of([*keys, smoothing, self.models.refine, code])
 
     def of_pass(self, which: str, group: str) -> str:
         """Return the key of a pass, "first" or "second", of a group."""

@@ -135,6 +135,7 @@ def fit_second_pass(jobs: Jobs, batch: str) -> Spec:
     return {
         **_fit_batch(jobs, batch, "second"),
         "neighbour_files": files,
+        "refine": jobs.config.models.refine,
         "drawing": fits.rendering,
         "oversampling": jobs.config.models.oversampling,
         "detail": jobs.config.models.detail,

@@ -76,11 +76,12 @@ def _picture(field: FitField, group: str, members: tuple[int, ...], fit: GroupFi
     other = (segments != 0) & ~np.isin(segments, members)
     ignored = cut(field.mask, box, True) | ~np.isfinite(error) | other
     usable = error[np.isfinite(error) & (error > 0)]
+    residual = "imfit_bestfit_res.fits" if fit.exact_chi2 is None else "refined_res.fits"
     profiles = {member.id: member.sersic for member in fit.members}
     return GroupPicture(
         box=box,
         stack=cut(field.stack, box, np.nan),
-        residual=read_array(str(field.folder / group / "imfit_bestfit_res.fits")),
+        residual=read_array(str(field.folder / group / residual)),
         segments=segments,
         ignored=ignored,
         sigma=float(np.median(usable)) if usable.size else 1.0,

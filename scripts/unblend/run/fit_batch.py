@@ -16,6 +16,7 @@ from ..core.errors import InputError, UnblendError
 from ..field.fit_field import FitField
 from ..fits.imfit_loader import load_pyimfit
 from ..fits.result import GroupFit
+from ..models.sersic_transform import load_tables
 from .job_log import record_work
 from .workers import Failure, run_tasks
 
@@ -65,7 +66,7 @@ def fit_batch(
     ----------
     field : FitField
     spec : mapping
-        `groups`: the key and user_files of each; `timeout_s`.
+        `groups`: the key and user_files of each; `timeout_s`; `refine` in the second pass.
     which : {"first", "second"}
     fit : callable
         Returns the fit of a group, given its name.
@@ -92,6 +93,8 @@ def fit_batch(
     if todo:
         field.load()
         load_pyimfit()
+        if spec.get("refine") == "exact":
+            load_tables()
     unusable: list[tuple[str, str]] = []
     lost: list[tuple[str, str]] = []
     for group in todo:
@@ -150,7 +153,7 @@ def _store(
     # If the user gives all models of a group, there is nothing to fit.
     if fit.members:
         record_work(f"fit_{which}", group, fit.seconds)
-    log.info("group %s: chi2 %.1f for %d pixels", group, fit.chi2, fit.n_pixels)
+    log.info("group %s: chi2 %.1f for %d pixels", group, fit.final_chi2, fit.n_pixels)
     return None
 
 

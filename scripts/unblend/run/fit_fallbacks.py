@@ -85,7 +85,7 @@ def fallbacks_of_second_pass(
     def without_files(group: str, timed_out: bool) -> GroupFit:
         # files of an earlier fit could be mistaken for those of this one
         for folder in (field.folder / group, field.folder / group / "indiv"):
-            for path in folder.glob("imfit_*"):
+            for path in (*folder.glob("imfit_*"), *folder.glob("refined*")):
                 path.unlink()
         return plain(group, timed_out)
 

@@ -99,7 +99,7 @@ def test_a_best_fit_is_an_override_that_starts_where_it_ended(written):
     folder, data, fit = written
     override = parse_override((folder / "imfit_bestfit.dat").read_text(), "overrides/2.dat")
     members, _, _ = group_starts(data, fitting_psf(), {2: override})
-    start, best = members[1].start[0], fit.member(2).blocks[0]
+    start, best = members[1].start[0], fit.by_imfit.member(2).blocks[0]
     assert len(members[1].start) == 1
     for given, wanted in zip(start.parameters, best.parameters, strict=True):
         assert given.value == pytest.approx(wanted.value, rel=1e-12)
@@ -123,7 +123,7 @@ def test_the_best_fit_reads_back_and_reaches_the_same_chi2(written):
     folder, _, fit = written
     config = read_config(folder / "imfit_bestfit.dat", ORIGIN)
     assert [block.id for block in config.blocks] == [1, 2, None]
-    for block, member in zip(config.blocks, fit.members, strict=False):
+    for block, member in zip(config.blocks, fit.by_imfit.members, strict=False):
         # moving 220 to 20 and back costs the last bits
         assert block.x0.value == pytest.approx(member.blocks[0].x0.value, rel=1e-14)
         assert block.functions[0]["n"].value == member.sersic.n
@@ -134,6 +134,39 @@ def test_the_best_fit_reads_back_and_reaches_the_same_chi2(written):
     assert chi2 == pytest.approx(fit.chi2, rel=1e-5)  # float32 on disk
     residual = fitsio.read(folder / "imfit_bestfit_res.fits")
     assert np.allclose(residual, image - model, atol=1e-4)
+
+
+def test_the_refined_fit_reads_back_and_has_its_own_residual(written):
+    folder, _, fit = written
+    text = (folder / "refined.dat").read_text()
+    assert text.startswith("# pixels of the cutout whose first pixel is X=201 Y=101 of det_stack.fits\n")
+    assert f"# chi2 {fit.exact_chi2:.4f} for {fit.n_pixels} pixels (IMFIT, with its own models: {fit.chi2:.4f})" in text
+    config = read_config(folder / "refined.dat", ORIGIN)
+    for block, member in zip(config.blocks, fit.members, strict=False):
+        assert block.id == member.id and block.functions[0]["n"].value == member.sersic.n
+        assert block.functions[0]["n"].error == pytest.approx(member.blocks[0].functions[0]["n"].error, rel=1e-5)
+        assert member.sersic != fit.by_imfit.member(member.id).sersic
+    assert config.blocks[-1].functions[0]["I_sky"].value == fit.sky.value
+    residual, error, mask = (fitsio.read(folder / f"{name}.fits") for name in ("refined_res", "error", "mask"))
+    chi2 = ((residual / error)[mask == 0] ** 2).sum()
+    assert chi2 == pytest.approx(fit.exact_chi2, rel=1e-5)  # float32 on disk
+    assert parse_override(text, "overrides/2.dat") is not None
+
+
+def test_pyimfit_reads_the_refined_fit(written):
+    import pyimfit
+
+    # its reader wants an option before the first block
+    model = pyimfit.parse_config(["GAIN 1", *(written[0] / "refined.dat").read_text().splitlines()])
+    assert model.functionNameList() == ["Sersic", "Sersic", "FlatSky"]
+
+
+def test_the_refined_files_of_an_earlier_fit_are_deleted(written, tmp_path):
+    _, data, fit = written
+    write_group_files(tmp_path, data, fitting_psf(), fit)
+    assert (tmp_path / "refined.dat").exists() and (tmp_path / "refined_res.fits").exists()
+    write_group_files(tmp_path, data, fitting_psf(), fit.by_imfit)
+    assert not list(tmp_path.glob("refined*"))
 
 
 def test_the_single_fit_masks_the_others(written):

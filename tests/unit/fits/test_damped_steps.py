@@ -2,7 +2,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from unblend.fits.damped_steps import NormalEquations, inside_limit, limit_side, parameter_after_step, step_units
+from unblend.fits.damped_steps import (
+    NormalEquations,
+    inside_limit,
+    limit_side,
+    parameter_after_step,
+    step_unit,
+    step_units,
+)
 from unblend.fits.imfit_config import Block, Function, Parameter
 
 
@@ -45,6 +52,19 @@ def test_the_side_of_a_limit():
     assert limit_side(Parameter("n", 4.0, 0.0, 8.0)) == 0.0 and limit_side(Parameter("PA", 0.0)) == 0.0
     # it is still recognised after the parameter has been placed inside
     assert limit_side(inside_limit(Parameter("n", 8.0, 0.0, 8.0))) == 1.0
+
+
+def test_a_brightness_never_reaches_zero():
+    # the range is a million times the start value of 1
+    low = Parameter("I_e", 0.01, 0.0, 1e6)
+    assert limit_side(low) == 0.0 and inside_limit(low) == low
+    assert limit_side(Parameter("I_e", 1e6, 0.0, 1e6)) == 1.0
+
+
+def test_the_level_of_a_sky_changes_linearly():
+    sky = Parameter("I_sky", 0.5, -1.0, 1.0)
+    assert step_unit(sky) == 1.0 and parameter_after_step(sky, -0.75).value == -0.25
+    assert step_unit(Parameter("I_e", 3.0, 0.0, 1e6)) == 3.0
 
 
 def test_units_of_a_step():

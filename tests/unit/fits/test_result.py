@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 
 import pytest
 from unblend.core.flags import Flag
@@ -76,6 +77,14 @@ def test_a_fit_is_restored_exactly_from_json():
 def test_the_processor_time_is_not_stored():
     assert "seconds" not in two_members().to_dict()
     assert GroupFit.from_dict(two_members().to_dict()).seconds == 0.0
+
+
+def test_the_reduced_chi2_of_refined_models():
+    fit = replace(two_members(), chi2=120.0, n_pixels=110, n_free=10)
+    assert (fit.final_chi2, fit.reduced_chi2) == (120.0, 1.2)
+    refined = replace(fit, exact_chi2=90.0, by_imfit=fit)
+    assert (refined.chi2, refined.final_chi2, refined.reduced_chi2) == (120.0, 90.0, 0.9)
+    assert "by_imfit" not in refined.to_dict() and GroupFit.from_dict(refined.to_dict()) == refined
 
 
 def test_a_matrix_is_made_of_python_floats():

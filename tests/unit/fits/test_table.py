@@ -15,9 +15,9 @@ def with_errors(function):
     return Function(function.name, tuple(P(p.name, p.value, error=0.1 * k) for k, p in enumerate(function.parameters)))
 
 
-def group(*members, chi2=110.0):
+def group(*members, chi2=110.0, **more):
     sky = P("I_sky", 0.0)
-    return GroupFit(Box(0, 0, 9, 9), members, sky, sky, chi2, 108, 8, True, "LM", 50)
+    return GroupFit(Box(0, 0, 9, 9), members, sky, sky, chi2, 108, 8, True, "LM", 50, **more)
 
 
 COVARIANCE = tuple(tuple(float(10 * i + j) for j in range(7)) for i in range(7))
@@ -50,6 +50,13 @@ def test_a_sersic_row():
     ra, dec = pixel_to_sky(stack_wcs(), 40.3, 49.8)
     assert (row["ra"], row["dec"]) == pytest.approx((ra[0], dec[0]), abs=1e-12)
     assert row["flux"] == pytest.approx(member(block(SERSIC)).sersic.total_flux)
+
+
+def test_the_chi2_of_refined_models_has_its_own_column():
+    assert np.isnan(table_of()["chi2_refined"]).all()
+    fits = {7: group(member(block(with_errors(SERSIC))), exact_chi2=90.0)}
+    (row,) = fit_table(fits, {7: [7]}, set(), stack_wcs(), {7: 5.0})
+    assert (row["chi2"], row["chi2_refined"], row["chi2_red_group"]) == (110.0, 90.0, 0.9)
 
 
 def test_the_covariance_is_in_the_order_of_the_table():

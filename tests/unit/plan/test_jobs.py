@@ -263,6 +263,7 @@ SOLUTION = ("measure_shift", "extract_fluxes", "run_monte_carlo")
         ("bands/f160w/psf_kind", "optical", {"prepare_psf/f160w", "prepare_fit_psf"}),
         ("detection/threshold", 2.0, {"detect_sources"}),
         ("detection/manual_regions", "mine.reg", {"edit_segments"}),
+        ("models/refine", "none", {"fit_second_pass/1", "fit_second_pass/2", "fit_second_pass/5", "collect_models"}),
         ("models/oversampling", 3, {"fit_second_pass/1", "fit_second_pass/2", "fit_second_pass/5", "collect_models"}),
         ("target/ra", 53.001, {*of_band("f125w", "inspect_band"), *of_band("f160w", "inspect_band"),
                                *of_band("k", "inspect_band"), "write_report"}),
