@@ -16,6 +16,7 @@ from unblend.io.tables import columns, read_table, write_table
 from unblend.io.template_store import read_templates
 from unblend.models.templates import TemplateEngine
 from unblend.photometry.correlated_noise import measure_noise
+from unblend.photometry.misfit import measure_misfit, noise_area
 from unblend.photometry.shape_errors import all_shape_errors, detail_errors
 from unblend.photometry.weight_rescaling import rescale_weights
 from unblend.run.job_log import record_work, run
@@ -34,6 +35,8 @@ def main(spec_path: str, results_dir: str, fluxes_path: str, weight_path: str, r
     solution = fit.solution
     noise = measure_noise(fit, templates, name=spec["band"])
     models = load_models(results)
+    # also where pixels were masked as unmodelled flux: it may be that of the source
+    misfit = measure_misfit(solution, templates, data.weight / fit.scale**2, noise_area(data.psf))
     shape = shapes(spec, results, data, fit, templates, models)
     table = columns(
         id=solution.ids,
@@ -42,9 +45,12 @@ def main(spec_path: str, results_dir: str, fluxes_path: str, weight_path: str, r
         flux_err_white=solution.err,
         flux_err_isolated=solution.err_isolated,
         flux_err_shape=shape,
+        flux_err_misfit=misfit.err,
+        chi2=misfit.chi2,
+        fracflux=misfit.fracflux,
         worst_neighbour=solution.worst_neighbour,
         correlation=solution.correlation,
-        flag=solution.flags | sampling_flag(results / "bands" / spec["band"]),
+        flag=solution.flags | misfit.flags | sampling_flag(results / "bands" / spec["band"]),
     )
     header = {
         "BAND": spec["band"],

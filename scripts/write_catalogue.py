@@ -12,6 +12,7 @@ from unblend.io.tables import read_table, read_table_header
 from unblend.photometry.catalogue import band_columns, column_units, sed_columns
 from unblend.run.job_log import record_work, run
 
+FLUXES = ("flux", "flux_err", "flux_err_shape", "flux_err_misfit", "chi2", "fracflux", "flag")
 SHAPE = ("n", "r_e_arcsec", "ell", "pa", "chi2_red")
 
 
@@ -39,7 +40,7 @@ def main(spec_path: str, results_dir: str, fits: str, ecsv: str, fast: str, eazy
 def one_band(folder: Path, ids: np.ndarray) -> tuple[dict[str, np.ndarray], float]:
     """Return a band's fluxes in the order of `ids`, and the scale of its errors."""
     fluxes, simulated = read_table(folder / "fluxes.fits"), read_table(folder / "monte_carlo.fits")
-    made = {name: aligned(fluxes, ids, name) for name in ("flux", "flux_err", "flux_err_shape", "flag")}
+    made = {name: aligned(fluxes, ids, name) for name in FLUXES}
     made["flux_err_sim"] = aligned(simulated, ids, "flux_err_sim")
     return made, float(read_table_header(folder / "monte_carlo.fits")["SCALE"])  # type: ignore[arg-type]
 

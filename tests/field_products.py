@@ -172,8 +172,9 @@ def write_band(
     circle = Region("circle", "image", ((shape[0] / 2, shape[1] / 2),), outer=((4.0, "pixel"), (4.0, "pixel")))
     write_regions(at / "monte_carlo.reg", [circle])
     write_json(at / "astrometry.json", shift_found(ids, searched=band == COARSE))
-    fluxes = {"flux": measured, "flux_err": error, "flux_err_shape": np.zeros(len(ids)), "flux_err_sim": error * 1.1,
-              "flag": flag}  # fmt: skip
+    fluxes = {"flux": measured, "flux_err": error, "flux_err_shape": np.zeros(len(ids)),
+              "flux_err_misfit": np.zeros(len(ids)), "chi2": np.ones(len(ids)), "fracflux": np.zeros(len(ids)),
+              "flux_err_sim": error * 1.1, "flag": flag}  # fmt: skip
     return band_columns(band, fluxes, scale=1.0, error_floor=0.0, zero_point_ab=ZERO_POINT)
 
 

@@ -27,6 +27,7 @@ class Flag(IntFlag):
     CENTRE_ASTRAY = 1 << 18
     SKY_ON_BOUND = 1 << 19
     WITH_DETAIL = 1 << 20
+    BAND_MISFIT = 1 << 21
 
 
 SENTENCES: dict[Flag, str] = {
@@ -53,6 +54,7 @@ SENTENCES: dict[Flag, str] = {
     Flag.CENTRE_ASTRAY: "The fitted centre lies in the segment of another source.",
     Flag.SKY_ON_BOUND: "The sky of the fit ended on a limit of its measured value: the profile's wings are uncertain.",
     Flag.WITH_DETAIL: "The template contains what the profile leaves in the detection image (models.detail).",
+    Flag.BAND_MISFIT: "The template fits the band poorly (chi2_{band} > 1.35 and 4 sigma); the error contains it.",
 }
 
 

@@ -9,34 +9,44 @@ FLUXES = {
     "flux": np.array([100.0, -4.0, NAN]),
     "flux_err": np.array([3.0, 3.0, NAN]),
     "flux_err_shape": np.array([4.0, NAN, NAN]),
+    "flux_err_misfit": np.array([1.0, 0.0, NAN]),
+    "chi2": np.array([1.5, 1.0, NAN]),
+    "fracflux": np.array([0.1, NAN, NAN]),
     "flux_err_sim": np.array([3.5, 3.5, NAN]),
     "flag": np.array([0, 2, 1]),
 }
 
 
+def adopted(*values: float, scale: float = 1.0, error_floor: float = 0.0) -> np.ndarray:
+    """Return the error of one source, given its flux and the formal, shape and misfit errors."""
+    return adopted_error(*(np.array([value]) for value in values), scale=scale, error_floor=error_floor)
+
+
 def test_errors_add_in_quadrature():
     # 3² + 4² = 5²; the floor of 12 % of 100 makes it 13
-    assert adopted_error(*(np.array([v]) for v in (100.0, 3.0, 4.0)), scale=1.0, error_floor=0.0) == pytest.approx(
-        [5.0]
-    )
-    assert adopted_error(*(np.array([v]) for v in (100.0, 3.0, 4.0)), scale=1.0, error_floor=0.12) == pytest.approx(
-        [13.0]
-    )
+    assert adopted(100.0, 3.0, 4.0, 1.0) == pytest.approx([5.0])
+    assert adopted(100.0, 3.0, 4.0, 1.0, error_floor=0.12) == pytest.approx([13.0])
 
 
 def test_the_monte_carlo_scales_only_the_formal_error():
-    assert adopted_error(*(np.array([v]) for v in (1.0, 3.0, 8.0)), scale=2.0, error_floor=0.0) == pytest.approx([10.0])
+    assert adopted(1.0, 3.0, 8.0, 0.0, scale=2.0) == pytest.approx([10.0])
+
+
+def test_of_shape_and_misfit_the_larger_one_counts():
+    assert adopted(1.0, 3.0, 2.0, 4.0) == pytest.approx([5.0])
 
 
 def test_an_unknown_shape_error_counts_as_zero():
-    found = adopted_error(FLUXES["flux"], FLUXES["flux_err"], FLUXES["flux_err_shape"], scale=1.0, error_floor=0.5)
+    contributions = (FLUXES[name] for name in ("flux", "flux_err", "flux_err_shape", "flux_err_misfit"))
+    found = adopted_error(*contributions, scale=1.0, error_floor=0.5)
     assert found[1] == pytest.approx(np.hypot(3.0, 2.0)) and np.isnan(found[2])
 
 
 def test_columns_without_zero_point():
     columns = band_columns("k", FLUXES, scale=1.0, error_floor=0.0, zero_point_ab=None)
     assert set(columns) == {
-        "flux_k", "err_k", "flag_k", "err_formal_k", "err_sim_k", "err_shape_k", "mag_k", "mag_err_k",
+        "flux_k", "err_k", "flag_k", "err_formal_k", "err_sim_k", "err_shape_k", "err_misfit_k", "chi2_k",
+        "fracflux_k", "mag_k", "mag_err_k",
     }  # fmt: skip
     assert columns["err_k"][:2] == pytest.approx([5.0, 3.0])
     assert np.isnan(columns["mag_k"]).all() and np.isnan(columns["mag_err_k"]).all()

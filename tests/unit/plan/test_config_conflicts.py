@@ -9,11 +9,14 @@ from unblend.photometry.catalogue import band_columns
 from unblend.plan.config_conflicts import BAND_COLUMNS, conflicts
 from unblend.plan.config_values import MAX_BAND_NAME
 
+CATALOGUE_INPUTS = (
+    "flux", "flux_err", "flux_err_shape", "flux_err_misfit", "flux_err_sim", "chi2", "fracflux", "flag",
+)  # fmt: skip
 BAND = {"image": "a.fits", "psf": "p.fits"}
 
 
 def columns_of(name):
-    fluxes = {key: np.ones(1) for key in ("flux", "flux_err", "flux_err_shape", "flux_err_sim", "flag")}
+    fluxes = {key: np.ones(1) for key in CATALOGUE_INPUTS}
     return band_columns(name, fluxes, scale=1.0, error_floor=0.0, zero_point_ab=25.0)
 
 
