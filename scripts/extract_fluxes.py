@@ -16,6 +16,7 @@ from unblend.io.tables import columns, read_table, write_table
 from unblend.io.template_store import read_templates
 from unblend.models.templates import TemplateEngine
 from unblend.photometry.correlated_noise import measure_noise
+from unblend.photometry.detail_amplitude import amplitude_errors, fit_amplitudes
 from unblend.photometry.misfit import measure_misfit, noise_area
 from unblend.photometry.shape_errors import all_shape_errors, detail_errors
 from unblend.photometry.weight_rescaling import rescale_weights
@@ -29,6 +30,8 @@ def main(spec_path: str, results_dir: str, fluxes_path: str, weight_path: str, r
     spec, results = read_json(spec_path), Path(results_dir)
     data = load_band_data(spec, results)
     templates, _ = read_templates(results / "bands" / spec["band"] / "templates.npz")
+    detail = fit_amplitudes(data.image, data.weight, templates)
+    templates = detail.templates
     fit = rescale_weights(
         data.image, data.weight, templates, fwhm=data.fwhm, noise_origin=data.noise_origin, name=spec["band"]
     )
@@ -38,6 +41,7 @@ def main(spec_path: str, results_dir: str, fluxes_path: str, weight_path: str, r
     # also where pixels were masked as unmodelled flux: it may be that of the source
     misfit = measure_misfit(solution, templates, data.weight / fit.scale**2, noise_area(data.psf))
     shape = shapes(spec, results, data, fit, templates, models)
+    shape = np.hypot(shape, amplitude_errors(detail, solution.flux, fit.weight))
     table = columns(
         id=solution.ids,
         flux=solution.flux,
@@ -48,6 +52,8 @@ def main(spec_path: str, results_dir: str, fluxes_path: str, weight_path: str, r
         flux_err_misfit=misfit.err,
         chi2=misfit.chi2,
         fracflux=misfit.fracflux,
+        detail_amplitude=detail.value,
+        detail_amplitude_err=detail.error,
         worst_neighbour=solution.worst_neighbour,
         correlation=solution.correlation,
         flag=solution.flags | misfit.flags | sampling_flag(results / "bands" / spec["band"]),

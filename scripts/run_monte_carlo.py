@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 from unblend.core.types import Region
+from unblend.field.adopted_templates import adopted_templates
 from unblend.field.band_data import BandData, load_band_data
 from unblend.images.masks import circles, project_mask
 from unblend.io.files import read_json
 from unblend.io.images import read_labels, read_wcs
 from unblend.io.regions import read_regions, write_regions
 from unblend.io.tables import columns, read_table, write_table
-from unblend.io.template_store import read_templates
 from unblend.photometry.linear_system import model_image, solve_fluxes, weight_rms
 from unblend.photometry.monte_carlo import (
     ENOUGH,
@@ -37,7 +37,7 @@ def main(spec_path: str, results_dir: str, realizations_path: str, regions_path:
     spec, results = read_json(spec_path), Path(results_dir)
     folder = results / "bands" / spec["band"]
     data = load_band_data(spec, results, final_weights=True)
-    templates, _ = read_templates(folder / "templates.npz")
+    templates = adopted_templates(folder)
     solution = solve_fluxes(data.image, data.weight, templates)
     if spec["sim_regions"]:
         patches = circles(read_regions(spec["sim_regions"]["file"]), data.wcs)

@@ -182,12 +182,18 @@ class Template:
         Flux per pixel.
     coverage : float
         Fraction of the flux inside the image.
+    detail : array (ny, nx) or None
+        The part of `data` that is detail of the model; None without one.
+    detail_share : float
+        Its share of the flux, also outside the image.
     """
 
     id: int
     box: Box
     data: np.ndarray
     coverage: float = 1.0
+    detail: np.ndarray | None = None
+    detail_share: float = 0.0
 
 
 @dataclass(frozen=True)

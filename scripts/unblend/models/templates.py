@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -165,6 +165,14 @@ class TemplateEngine:
 
     def spectrum(self, model: Model) -> Spectrum | None:
         """Return the transform of the template of a model and its detail; None if the template is outside the image."""
+        parts = self._spectra(model)
+        return None if parts is None else replace(parts[0], values=np.sum([part.values for part in parts], axis=0))
+
+    def _spectra(self, model: Model) -> list[Spectrum] | None:
+        """Return the transforms of the smooth part of a template and of its detail, if it has one, on the same stamp.
+
+        None if the template is outside the image.
+        """
         y, x = self.position(model)
         if not (np.isfinite(y) and np.isfinite(x)):
             return None
@@ -174,9 +182,8 @@ class TemplateEngine:
         spectrum = Spectrum(np.empty(0), origin, sides, self.fold)
         if not spectrum.box.overlaps(Box.of_shape(self.shape)):
             return None
-        response = self._psf_transform(sides)
-        values = sum(part.transform(spectrum) for part in parts)
-        return Spectrum(values * response / model.flux, origin, sides, self.fold)
+        response = self._psf_transform(sides) / model.flux
+        return [replace(spectrum, values=part.transform(spectrum) * response) for part in parts]
 
     def _placed(self, model: Model) -> _PlacedModel:
         """Return a model at its position in the band."""
@@ -194,14 +201,19 @@ class TemplateEngine:
 
     def template(self, source_id: int, model: Model) -> Template:
         """Return the template of a model, of unit total flux and clipped to the image (empty if outside of it)."""
-        spectrum = self.spectrum(model)
-        if spectrum is None:
+        parts = self._spectra(model)
+        if parts is None:
             return Template(source_id, Box(0, 0, 0, 0), np.zeros((0, 0)), 0.0)
         coarse = np.sqrt(abs(np.linalg.det(np.linalg.solve(self.jacobian(model), model.pixel_to_sky))))
         if model.pixel_integrated and coarse > COARSE_MODEL_PIXEL:
             log.warning("source %d: the pixels of its model are %.2f of those of the band, too coarse for an accurate "
                         "template. Give a model with finer pixels (0.4 or less).", source_id, coarse)  # fmt: skip
-        return self.clipped(source_id, spectrum.stamp(), spectrum.box)
+        stamps, box = [part.stamp() for part in parts], parts[0].box
+        template = self.clipped(source_id, sum(stamps[1:], stamps[0]), box)
+        if model.detail is None:
+            return template
+        detail = stamps[1][template.box.within(box)]
+        return replace(template, detail=detail, detail_share=model.detail.total / model.flux)
 
     def clipped(self, source_id: int, stamp: np.ndarray, box: Box) -> Template:
         """Return the part of a stamp inside the image as a template, with the fraction of the flux there.

@@ -101,7 +101,7 @@ def rescale_weights(
     for _ in range(MAX_ITERATIONS):
         weight = np.where(unmodelled, 0.0, given)
         solution = solve_fluxes(image, weight, templates)
-        near, measured = _near_sources_rescaled(solution, templates, weight)
+        near, measured = near_sources_rescaled(solution, templates, weight)
         if abs(solution.background - background) < CONVERGED_SIGMA * measured * solution.background_err:
             break
         background = solution.background
@@ -156,10 +156,19 @@ def _with_mask_flags(solution: LinearSolution, usable: np.ndarray, templates: Se
     return replace(solution, flags=solution.flags & ~PARTLY_MASKED | masked)
 
 
-def _near_sources_rescaled(
+def near_sources_rescaled(
     solution: LinearSolution, templates: Sequence[Template], weight: np.ndarray
 ) -> tuple[np.ndarray, float]:
-    """Return `near_sources` for the measured noise instead of the claimed one, and the ratio of the two."""
+    """Return `near_sources` for the measured noise instead of the claimed one, and the ratio of the two.
+
+    Parameters
+    ----------
+    solution : LinearSolution
+    templates : sequence of Template
+        As fitted, in the order of the solution.
+    weight : array (ny, nx)
+        Inverse variance of the claimed noise, 0 where masked.
+    """
     signal = _signal(solution, templates, weight)
     measured = scatter_ratio(weight, solution.residual, signal > SOURCE_LIGHT)
     measured = measured if measured > 0 else 1.0

@@ -12,12 +12,12 @@ import numpy as np
 from ..core.coordinates import shift_to_pixels, sky_jacobian, sky_to_pixel
 from ..core.statistics import robust_sigma
 from ..core.types import Template
+from ..field.adopted_templates import adopted_templates
 from ..images.masks import circles
 from ..io.files import read_json
 from ..io.images import read_array, read_labels, read_wcs
 from ..io.regions import read_regions
 from ..io.tables import read_table, read_table_header
-from ..io.template_store import read_templates
 from .page import base64_of, decimals, numbers
 from .panels import PALETTE, panels
 from .pixels import bin_factor, binned, levels, png, tile
@@ -247,7 +247,7 @@ def add_sources(
     if band is None:
         return
     folder = results / "bands" / band
-    templates, _ = read_templates(folder / "templates.npz")
+    templates = adopted_templates(folder)
     fluxes = read_table(folder / "fluxes.fits")
     flux = {int(row["id"]): float(row["flux"]) for row in fluxes}
     ids = [int(i) for i in sources["id"]]

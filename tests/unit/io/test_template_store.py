@@ -9,9 +9,10 @@ RNG = np.random.default_rng(3)
 TEMPLATES = [
     Template(7, Box(2, 3, 6, 10), RNG.uniform(size=(4, 7)), 0.97),
     Template(2, Box(0, 0, 0, 0), np.zeros((0, 0)), 0.0),
-    Template(30, Box(0, 0, 1, 1), np.ones((1, 1)), 1.0),
+    Template(30, Box(0, 0, 1, 1), np.ones((1, 1)), 1.0, 0.2 * np.ones((1, 1)), 0.25),
+    Template(31, Box(1, 1, 3, 4), RNG.uniform(size=(2, 3)), 1.0, RNG.uniform(size=(2, 3)), -0.1),
 ]
-KEYS = {7: "a" * 16, 2: "b", 30: ""}
+KEYS = {7: "a" * 16, 2: "b", 30: "", 31: "d"}
 
 
 def test_round_trip_keeps_the_order(tmp_path):
@@ -22,6 +23,9 @@ def test_round_trip_keeps_the_order(tmp_path):
         # stored as float32
         np.testing.assert_allclose(one.data, other.data, rtol=1e-7)
         assert one.data.shape == other.box.shape
+        assert (one.detail is None) == (other.detail is None) and one.detail_share == other.detail_share
+        if one.detail is not None:
+            np.testing.assert_allclose(one.detail, other.detail, rtol=1e-7)
 
 
 def test_the_same_templates_give_the_same_bytes(tmp_path):

@@ -1,0 +1,138 @@
+"""The amplitude of the detail of a galaxy in each band: knots may be bluer than the disc, a bulge redder.
+
+A template of unit flux is t = s + d, smooth model plus detail, with the share Σd of the detail. With the contrast
+c = d − Σd · t, which has no flux of its own, t + (β − 1) c is the template with the detail β times as strong, still of
+unit flux. β − 1 is fitted together with the flux, with a Gaussian prior around 0 as wide as the colours in galaxies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ..core.types import Template
+from .linear_system import LinearSolution, solve_fluxes
+from .weight_rescaling import near_sources_rescaled
+
+PRIOR_SIGMA = 0.5
+"""Standard deviation of the amplitude around 1 before a band is looked at."""
+AMPLITUDE_RANGE = (-0.5, 3.0)
+"""Limits of the amplitude. It is negative where the detail is bright in the stack and dark in the band."""
+ROUNDS = 2
+"""Number of solutions; in the second the amplitudes of neighbours are known."""
+
+
+@dataclass(frozen=True)
+class DetailAmplitudes:
+    """The templates of a band with their adopted details, and the amplitudes, in the order of the templates.
+
+    Parameters
+    ----------
+    templates : list of Template
+        Those with a detail have it at its amplitude.
+    value, error : arrays (n,)
+        Amplitude of the detail in units of that in the stack; 1 and 0 for templates without detail.
+    """
+
+    templates: list[Template]
+    value: np.ndarray
+    error: np.ndarray
+
+
+def with_amplitude(template: Template, amplitude: float) -> Template:
+    """Return a template with its detail `amplitude` times as strong, at the same flux."""
+    if template.detail is None or amplitude == 1.0:
+        return template
+    return replace(template, data=template.data + (amplitude - 1.0) * _contrast(template))
+
+
+def _contrast(template: Template) -> np.ndarray:
+    """Return the change of the template per unit of amplitude."""
+    detail = np.zeros_like(template.data) if template.detail is None else template.detail
+    return np.asarray(detail - template.detail_share * template.data)
+
+
+def fit_amplitudes(image: np.ndarray, weight: np.ndarray, templates: Sequence[Template]) -> DetailAmplitudes:
+    """Fit the amplitude of every detail together with the flux of its source, the other sources as last fitted.
+
+    Parameters
+    ----------
+    image, weight : arrays (ny, nx)
+        Weight is the inverse variance, 0 where masked.
+    templates : sequence of Template
+        With every detail as in the stack.
+    """
+    value, error = np.ones(len(templates)), np.zeros(len(templates))
+    adopted = list(templates)
+    with_detail = [k for k, template in enumerate(templates) if template.detail is not None]
+    for _ in range(ROUNDS if with_detail else 0):
+        solution = solve_fluxes(image, weight, adopted)
+        # the prior needs weights that agree with the scatter
+        _, scale = near_sources_rescaled(solution, adopted, weight)
+        rescaled = weight / scale**2
+        for k in with_detail:
+            value[k], error[k] = _amplitude(templates[k], adopted[k], float(solution.flux[k]), solution, rescaled)
+        adopted = [with_amplitude(template, float(value[k])) for k, template in enumerate(templates)]
+    return DetailAmplitudes(adopted, value, error)
+
+
+def _amplitude(
+    template: Template, adopted: Template, flux: float, solution: LinearSolution, weight: np.ndarray
+) -> tuple[float, float]:
+    """Return the amplitude of one detail and its error; 1 and the prior's where the band does not show the source.
+
+    Parameters
+    ----------
+    template : Template
+        With its detail as in the stack.
+    adopted : Template
+        As in the solution.
+    flux : float
+        Of the source in the solution.
+    solution : LinearSolution
+    weight : array (ny, nx)
+        That of the solution, rescaled to the scatter.
+    """
+    window = template.box.slices
+    residual, w = solution.residual[window], weight[window]
+    used = np.isfinite(residual) & (w > 0)
+    if not (flux > 0 and used.any()):
+        return 1.0, PRIOR_SIGMA
+    light, contrast = template.data[used], _contrast(template)[used]
+    data = residual[used] + flux * adopted.data[used]
+    root = np.sqrt(w[used])
+    design = np.stack([light, contrast]) * root
+    matrix, right = design @ design.T, design @ (data * root)
+    matrix[1, 1] += (PRIOR_SIGMA * flux) ** -2
+    covariance = np.linalg.pinv(matrix)
+    fitted, excess = covariance @ right
+    if not fitted > 0:
+        return 1.0, PRIOR_SIGMA
+    return float(np.clip(1.0 + excess / fitted, *AMPLITUDE_RANGE)), float(np.sqrt(covariance[1, 1])) / fitted
+
+
+def amplitude_errors(found: DetailAmplitudes, flux: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """Return the flux errors from the uncertain amplitudes, shape (n,), image units; 0 without a detail.
+
+    With the weights w and the contrast c, an amplitude that is wrong by δ changes the flux by δ f Σ w t c / Σ w t².
+
+    Parameters
+    ----------
+    found : DetailAmplitudes
+    flux : array (n,)
+        Of the templates, image units.
+    weight : array (ny, nx)
+        As fitted.
+    """
+    errors = np.zeros(len(flux))
+    for k, template in enumerate(found.templates):
+        if template.detail is None or not found.error[k] > 0:
+            continue
+        w, light = weight[template.box.slices], template.data
+        norm = float(np.sum(w * light**2))
+        if norm > 0:
+            response = float(np.sum(w * light * _contrast(template))) / norm
+            errors[k] = abs(float(flux[k]) * response) * found.error[k]
+    return errors
