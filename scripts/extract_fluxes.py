@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from unblend.core.flags import Flag
 from unblend.core.types import Model
-from unblend.field.band_data import BandData, adopted_shift, load_band_data, load_models
+from unblend.field.band_data import BandData, adopted_shift, has_failed_shift, load_band_data, load_models
 from unblend.images.psf import WELL_SAMPLED_FWHM
 from unblend.io.files import read_json
 from unblend.io.images import read_header, write_image
@@ -56,7 +56,7 @@ def main(spec_path: str, results_dir: str, fluxes_path: str, weight_path: str, r
         detail_amplitude_err=detail.error,
         worst_neighbour=solution.worst_neighbour,
         correlation=solution.correlation,
-        flag=solution.flags | misfit.flags | sampling_flag(results / "bands" / spec["band"]),
+        flag=solution.flags | misfit.flags | band_flags(spec, results),
     )
     header = {
         "BAND": spec["band"],
@@ -75,10 +75,11 @@ def main(spec_path: str, results_dir: str, fluxes_path: str, weight_path: str, r
     record_work("extract", spec["band"])
 
 
-def sampling_flag(folder: Path) -> int:
-    """Return the flag of all sources of a band whose PSF is sampled too coarsely."""
-    width = float(read_header(str(folder / "psf.fits"))["FWHMPSF"])  # type: ignore[arg-type]
-    return int(Flag.PSF_UNDERSAMPLED) if width < WELL_SAMPLED_FWHM else 0
+def band_flags(spec: dict, results: Path) -> int:
+    """Return the flags of all sources of a band: its PSF is sampled too coarsely, its shift is not known."""
+    width = float(read_header(str(results / "bands" / spec["band"] / "psf.fits"))["FWHMPSF"])  # type: ignore[arg-type]
+    flags = Flag.PSF_UNDERSAMPLED if width < WELL_SAMPLED_FWHM else Flag(0)
+    return int(flags | (Flag.SHIFT_FAILED if has_failed_shift(spec, results) else Flag(0)))
 
 
 def shapes(spec: dict, results: Path, data: BandData, fit, templates: list, models: dict[int, Model]) -> np.ndarray:  # type: ignore[no-untyped-def]

@@ -20,7 +20,7 @@ def main(spec_path: str, results_dir: str, shift_path: str, residual_path: str) 
     spec = read_json(spec_path)
     found = measured_shift(spec, Path(results_dir))
     content: dict[str, Any] = {"band": spec["band"], "shift_arcsec": list(found.shift)}
-    content |= {"message": found.message, "grid": found.grid}
+    content |= {"message": found.message, "grid": found.grid, "failed": found.failed}
     if found.message:
         log.warning("%s: %s", spec["band"], found.message)
     if found.best:

@@ -40,15 +40,21 @@ def main(spec_path: str, results_dir: str, realizations_path: str, regions_path:
     templates = adopted_templates(folder)
     solution = solve_fluxes(data.image, data.weight, templates)
     if spec["sim_regions"]:
-        patches = circles(read_regions(spec["sim_regions"]["file"]), data.wcs)
+        given = circles(read_regions(spec["sim_regions"]["file"]), data.wcs)
+        patches = [circle for circle in given if is_on_image(circle, data.image.shape)]
     else:
         light = model_image(templates, solution.flux, data.image.shape)
         patches = placed(data, light, results, spec["band"])
-    realizations = monte_carlo(solution.residual, data.mask, templates, solution, data.weight, patches)
+    if patches:
+        realizations = monte_carlo(solution.residual, data.mask, templates, solution, data.weight, patches)
+    else:
+        realizations = np.full((len(solution.ids), 1), np.nan)
     sigma = realization_scatter(realizations)
     ratio, ratio_err = pooled_ratio(realizations, read_table(folder / "fluxes.fits")["flux_err"])
     scale = adopted_scale(ratio, ratio_err)
-    if len(patches) < ENOUGH:
+    if not patches:
+        log.warning("%s: no empty circle fits into the image: its errors are the formal ones", spec["band"])
+    elif len(patches) < ENOUGH:
         log.warning("%s: only %d circles: the Monte Carlo errors are good to %.0f %% at best",
                     spec["band"], len(patches), 100 / np.sqrt(2 * max(len(patches) - 1, 1)))  # fmt: skip
     log.info("%s: %d circles, Monte Carlo / formal errors %.2f +- %.2f", spec["band"], len(patches), ratio, ratio_err)
@@ -59,6 +65,11 @@ def main(spec_path: str, results_dir: str, realizations_path: str, regions_path:
     drawn = [Region("circle", "image", ((y, x),), outer=((r, "pixel"), (r, "pixel"))) for y, x, r in patches]
     write_regions(regions_path, drawn, color="yellow")
     record_work("monte_carlo", spec["band"])
+
+
+def is_on_image(circle: tuple[float, float, float], shape: tuple[int, ...]) -> bool:
+    """Return whether the centre of a circle (y, x, radius) is on the image; not if its position is NaN."""
+    return all(-0.5 <= place < side - 0.5 for place, side in zip(circle[:2], shape, strict=True))
 
 
 def placed(data: BandData, light: np.ndarray, results: Path, band: str) -> list[tuple[float, float, float]]:

@@ -28,6 +28,7 @@ class Flag(IntFlag):
     SKY_ON_BOUND = 1 << 19
     WITH_DETAIL = 1 << 20
     BAND_MISFIT = 1 << 21
+    SHIFT_FAILED = 1 << 22
 
 
 SENTENCES: dict[Flag, str] = {
@@ -55,6 +56,7 @@ SENTENCES: dict[Flag, str] = {
     Flag.SKY_ON_BOUND: "The sky of the fit ended on a limit of its measured value: the profile's wings are uncertain.",
     Flag.WITH_DETAIL: "The template contains what the profile leaves in the detection image (models.detail).",
     Flag.BAND_MISFIT: "The template fits the band poorly (chi2_{band} > 1.35 and 4 sigma); the error contains it.",
+    Flag.SHIFT_FAILED: "The shift of the band could not be measured (shift: auto), and 0 was used.",
 }
 
 

@@ -97,6 +97,13 @@ def load_models(results: Path) -> dict[int, Model]:
     return {i: read_model(results / "imfit" / "models" / f"{i}.fits") for i in sorted(map(int, listed))}
 
 
+def has_failed_shift(spec: Mapping[str, Any], results: Path) -> bool:
+    """Return whether the search for the shift of a band has failed."""
+    if spec["shift"] != "auto":
+        return False
+    return bool(read_json(results / "bands" / spec["band"] / "astrometry.json").get("failed"))
+
+
 def adopted_shift(spec: Mapping[str, Any], results: Path) -> tuple[float, float]:
     """Return the shift of a band (along X, Y in arcsec): the user's, or the result of the search."""
     if spec["shift"] == "auto":

@@ -24,6 +24,7 @@ from .band_data import BandData, load_band_data, load_models
 
 NO_SHAPE = Flag.POINT_SOURCE | Flag.FIT_REPLACED | Flag.SHAPE_UNCERTAIN
 """Flags of sources that cannot be references: their half-light radius is not known."""
+NOT_SHIFTED = "The band is not shifted, and its fluxes have the flag shift_failed."
 FLAGGED_FIT = Flag.FIT_POOR_CHI2 | Flag.FIT_ON_BOUND | Flag.CUSTOM_MODEL
 """Flags of sources that are references only if there are too few others."""
 
@@ -45,6 +46,8 @@ class MeasuredShift:
         The grid search for astrometry.json.
     message : str or None
         What went wrong with the search, or why its refinement was not adopted.
+    failed : bool
+        Whether `shift: auto` has failed: the shift is 0.
     """
 
     band: Registration
@@ -54,16 +57,11 @@ class MeasuredShift:
     best: tuple[float, float] | None = None
     grid: dict[str, Any] | None = None
     message: str | None = None
+    failed: bool = False
 
 
 def measured_shift(spec: Mapping[str, Any], results: Path) -> MeasuredShift:
-    """Return the shift of the band that a job spec describes.
-
-    Raises
-    ------
-    ShiftError
-        `shift: auto`, and the search has failed.
-    """
+    """Return the shift of the band that a job spec describes; 0, with a message, if `shift: auto` has failed."""
     return _searched(spec, results) if spec["shift"] == "auto" else _given(spec, results)
 
 
@@ -99,7 +97,8 @@ def _searched(spec: Mapping[str, Any], results: Path) -> MeasuredShift:
         found, references, refined = band.find_shift(spec["astrometry"], references, fit.solution)
         grid = describe_search(band, found, references)
     except ShiftError as error:
-        raise ShiftError(f"band {spec['band']}: {error}") from error
+        message = f"{error} {NOT_SHIFTED}"
+        return MeasuredShift(band, (0.0, 0.0), templates, fit.solution, message=message, failed=True)
     templates, solution = band.solved(refined.shift)
     return MeasuredShift(band, refined.shift, templates, solution, refined.shift, grid, refined.message)
 

@@ -85,7 +85,9 @@ def _first_line(error: Exception) -> str:
 
 
 def read_array(name: str) -> np.ndarray:
-    """Return the image `file.fits` or `file.fits[EXT]` as native float64, shape (ny, nx); blank pixels are NaN.
+    """Return the image `file.fits` or `file.fits[EXT]` as native float64, shape (ny, nx).
+
+    Blank and infinite pixels are NaN.
 
     Raises
     ------
@@ -114,6 +116,7 @@ def read_image(name: str) -> tuple[np.ndarray, dict[str, object]]:
     if "BLANK" in own:  # marks missing pixels of integer images
         blank = own["BLANK"] * own.get("BSCALE", 1.0) + own.get("BZERO", 0.0)
         data[data == blank] = np.nan
+    data[np.isinf(data)] = np.nan
     return data, header
 
 

@@ -16,6 +16,10 @@ from ..io.tables import read_table
 from ..plan.jobs import Jobs
 from .progress import RunState, common_flags, count, duration, flag_counts, status
 
+URGENT_STAGES = ("measure_shift", "run_monte_carlo", "extract_fluxes", "detect_sources", "fit_second_pass")
+"""Stages whose warnings are shown first: they concern all fluxes of a band."""
+WARNINGS_SHOWN = 3
+"""Number of warnings that the last lines of a run show."""
 RUN_FILE = "logs/run.json"
 """Written by a run with its state and progress, and read by `./unblend progress`."""
 MAX_SILENCE_S = 60.0
@@ -108,6 +112,19 @@ def warnings_in(paths: Iterable[Path]) -> dict[str, int]:
     return found
 
 
+def warning_sentences(paths: Iterable[Path]) -> list[str]:
+    """Return the different warnings in the logs, in the order of the logs."""
+    lines = (line for path in paths for line in path.read_text(errors="replace").splitlines())
+    return list(dict.fromkeys(line.split(" WARNING ", 1)[1] for line in lines if " WARNING " in line))
+
+
+def _urgency(path: Path, results: Path) -> tuple[int, str]:
+    """Return the rank of a log among those whose warnings are shown first, and its path."""
+    stage = path.relative_to(results / "logs").parts[0].removesuffix(".log")
+    rank = URGENT_STAGES.index(stage) if stage in URGENT_STAGES else len(URGENT_STAGES)
+    return rank, str(path)
+
+
 def list_results(results: Path) -> dict[str, str]:
     """Return the existing results by name: catalogue, flags, report, fits, warnings."""
     rows = {}
@@ -122,10 +139,13 @@ def list_results(results: Path) -> dict[str, str]:
     if sheet.exists() and (results / "imfit/sersic.fits").exists():
         problems = flag_counts([int(value) for value in read_table(results / "imfit/sersic.fits")["flag"]])
         rows["fits"] = f"{sheet}{': ' if problems else ''}{problems}"
-    warnings = warnings_in(sorted((results / "logs").rglob("*.log")))
+    logs = sorted((results / "logs").rglob("*.log"), key=lambda path: _urgency(path, results))
+    warnings = warnings_in(logs)
     if warnings:
-        where = ", ".join(str(Path(path).relative_to(results / "logs")) for path in warnings)
-        rows["warnings"] = f"{sum(warnings.values())}, in {results / 'logs'}: {where}"
+        where = ", ".join(str(Path(path).relative_to(results / "logs")) for path in sorted(warnings))
+        sentences = warning_sentences(Path(path) for path in warnings)
+        text = [f"{sum(warnings.values())}, in {results / 'logs'}: {where}", *sentences[:WARNINGS_SHOWN]]
+        rows["warnings"] = "\n    ".join(text)
     return {name: text for name, text in rows.items() if text}
 
 

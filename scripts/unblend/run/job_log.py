@@ -10,12 +10,15 @@ import logging
 import os
 import signal
 import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from ..core.errors import UnblendError
 
+LONG_KEYWORD = "Keyword name .* is greater than 8 characters"
+"""Warning of astropy about headers of images that is no fault of the data."""
 WORK_LOG_VARIABLE = "UNBLEND_WORK_LOG"
 COLLECT_AFTER = 100_000
 """New objects after which Python looks for cycles; its 700 is reached hundreds of times while Astropy is imported."""
@@ -115,6 +118,7 @@ def start_logging(log_file: str | None = None, level: int = logging.INFO) -> Non
         handler = logging.FileHandler(log_file, mode="w")
     logging.basicConfig(handlers=[handler], level=level, format="%(asctime)s %(levelname)s %(message)s", force=True)
     logging.captureWarnings(True)
+    warnings.filterwarnings("ignore", message=LONG_KEYWORD)
 
 
 def record_work(stage: str, what: str | int, seconds: float | None = None) -> None:

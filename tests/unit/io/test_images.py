@@ -133,10 +133,11 @@ def test_rice_compressed_floats_keep_nan(tmp_path):
     np.testing.assert_allclose(read, data, atol=0.1)
 
 
-def test_nan_and_infinity_survive(write):
+def test_nan_survives_and_infinity_is_not_observed(write):
     data = DATA.copy()
-    data[0, 0], data[1, 1] = np.nan, np.inf
-    np.testing.assert_array_equal(read_array(write(fits.PrimaryHDU(data))), data)
+    data[0, 0], data[1, 1], data[2, 0] = np.nan, np.inf, -np.inf
+    expected = np.where(np.isinf(data), np.nan, data)
+    np.testing.assert_array_equal(read_array(write(fits.PrimaryHDU(data))), expected)
 
 
 # Which extension ----------------------------------------------------------------------------------------------------

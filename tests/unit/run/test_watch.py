@@ -169,7 +169,8 @@ def test_a_run_from_its_start_to_its_end(scene, jobs):
         "k done (1 of 2 bands)",
     ]
     assert lines[3].startswith("Done in ") and lines[4:] == [
-        f"  warnings  1, in {jobs.results / 'logs'}: run_monte_carlo/k.log"
+        f"  warnings  1, in {jobs.results / 'logs'}: run_monte_carlo/k.log",
+        "    k: too few circles",
     ]
     content = read_json(jobs.results / "logs/run.json")
     assert content["state"] == "done" and content["progress"]["fits_done"] == 5 and content["progress"]["warnings"] == 1
@@ -259,6 +260,18 @@ def test_warnings_are_counted_in_each_log(tmp_path):
     paths = [tmp_path / name for name in ("a.log", "b.log", "none.log")]
     assert warnings_in(paths) == {str(tmp_path / "a.log"): 2}
     assert list_results(tmp_path) == {}
+
+
+def test_the_last_lines_show_the_most_urgent_warnings(tmp_path):
+    logs = {"a.log": "faint", "measure_shift/k.log": "k: not shifted", "run_monte_carlo/k.log": "k: no circle",
+            "z.log": "late", "make_templates/k.log": "k: coarse"}  # fmt: skip
+    for name, sentence in logs.items():
+        path = tmp_path / "logs" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"2026-11-26 10:54:08,954 WARNING {sentence}\n" * 2)
+    first, *sentences = list_results(tmp_path)["warnings"].splitlines()
+    assert first.startswith("10, in")
+    assert [sentence.strip() for sentence in sentences] == ["k: not shifted", "k: no circle", "faint"]
 
 
 def test_a_field_is_described_before_during_and_after_a_run(jobs, scene):

@@ -1,0 +1,46 @@
+"""A band that cannot be measured fully costs neither the other bands nor the catalogue, and the run reports it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from harness import Field
+from smallfield import BLURRED, SHARP
+from unblend.core.flags import Flag
+
+pytestmark = pytest.mark.integration
+
+
+def band(field: Field, name: str, column: str) -> np.ndarray:
+    return np.asarray(field.table("catalogue.fits")[f"{column}_{name}"])
+
+
+def test_a_band_whose_shift_cannot_be_measured_is_not_shifted(field):
+    field.edit_config(lambda c: c["bands"][BLURRED].update(shift="auto", astrometry={"references": [999]}))
+    found = field.run()
+    assert "Source 999 in astrometry.references does not exist" in found.messages
+    assert "The band is not shifted, and its fluxes have the flag shift_failed" in found.messages
+    assert (band(field, BLURRED, "flag") & int(Flag.SHIFT_FAILED) > 0).all()
+    assert not (band(field, SHARP, "flag") & int(Flag.SHIFT_FAILED)).any()
+    assert np.isfinite(band(field, BLURRED, "flux")).all()
+
+
+def test_a_band_without_an_empty_circle_keeps_its_formal_errors(field):
+    before = band(field, BLURRED, "err")
+    (field / "none.reg").write_text('icrs\ncircle(10.0,10.0,1")\n')
+    field.edit_config(lambda c: c["bands"][BLURRED].update(sim_regions="none.reg"))
+    found = field.run()
+    assert "no empty circle" in found.messages
+    assert np.isnan(band(field, BLURRED, "err_sim")).all()
+    assert band(field, BLURRED, "err") == pytest.approx(before, rel=0.3)
+
+
+@pytest.mark.parametrize("value", [np.inf, -np.inf])
+def test_an_infinite_pixel_is_not_observed(field, value):
+    from astropy.io import fits
+
+    before = band(field, BLURRED, "flux")
+    with fits.open(field / f"{BLURRED}.fits", mode="update") as image:
+        image[0].data[3, 3] = value
+    field.run()
+    assert band(field, BLURRED, "flux") == pytest.approx(before, rel=0.05, abs=3 * band(field, BLURRED, "err").max())
