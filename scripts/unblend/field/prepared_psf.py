@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,7 +16,9 @@ from ..io.images import read_array, read_header, read_shape, read_wcs
 log = logging.getLogger(__name__)
 
 SCALE_TOLERANCE = 0.02
-"""Largest relative difference between the pixel size in the PSF's header and that from psf_oversampling."""
+"""Largest relative difference between the sampling in the PSF's header and psf_oversampling."""
+SCALE_CARDS = ("PIXELSCL", "PIXSCALE")
+"""Header cards with the size of a PSF pixel in arcsec: STPSF writes the first."""
 
 
 def prepared_psf(spec: Mapping[str, Any]) -> tuple[Psf, float]:
@@ -24,7 +27,7 @@ def prepared_psf(spec: Mapping[str, Any]) -> tuple[Psf, float]:
     Raises
     ------
     InputError
-        The file is not a usable PSF, or the pixel size in its header contradicts psf_oversampling.
+        The file is not a usable PSF, or the sampling in its header contradicts psf_oversampling.
     """
     _check_scale(spec)
     name = spec["psf"]["file"]
@@ -41,19 +44,44 @@ def prepared_psf(spec: Mapping[str, Any]) -> tuple[Psf, float]:
 
 
 def _check_scale(spec: Mapping[str, Any]) -> None:
-    """Compare the pixel size in the PSF's header, where it has one, with psf_oversampling."""
-    header = read_header(spec["psf"]["file"])
-    step = header.get("CDELT2")
-    if "CTYPE1" in header:
-        found = pixel_scale(read_wcs(spec["psf"]["file"]))
-    elif isinstance(step, float) and step not in (0.0, 1.0):
-        found = 3600.0 * abs(step)
+    """Compare the sampling in the PSF's header, where it has one, with psf_oversampling.
+
+    Raises
+    ------
+    InputError
+        They disagree by more than `SCALE_TOLERANCE`: all fluxes would be wrong by the square of the factor.
+    """
+    name, header = spec["psf"]["file"], read_header(spec["psf"]["file"])
+    found = _pixel_size(name, header)
+    if found is not None:
+        image = pixel_scale(read_wcs(spec["image"]["file"]), read_shape(spec["image"]["file"]))
+        sampling, described = image / found, f"has pixels of {found:.4f} arcsec, the image of {image:.4f}"
+    elif _is_positive(header.get("OVERSAMP")):
+        sampling = float(header["OVERSAMP"])  # type: ignore[arg-type]
+        described = f"has OVERSAMP = {sampling:g}"
     else:
         return
-    image = pixel_scale(read_wcs(spec["image"]["file"]), read_shape(spec["image"]["file"]))
-    expected = image / spec["oversampling"]
-    if abs(found / expected - 1.0) > SCALE_TOLERANCE:
+    if abs(spec["oversampling"] / sampling - 1.0) > SCALE_TOLERANCE:
         raise InputError(
-            f"{spec['psf']['file']} has pixels of {found:.4f} arcsec by its header: psf_oversampling = "
-            f"{spec['oversampling']:g} of band {spec['name']} says {expected:.4f}; set it to {image / found:.3f}."
+            f"{name} {described} by its header, but psf_oversampling of band {spec['name']} is "
+            f"{spec['oversampling']:g}: set it to {sampling:.3f}, or correct the header."
         )
+
+
+def _pixel_size(name: str, header: Mapping[str, object]) -> float | None:
+    """Return the size of a pixel of the PSF in arcsec by its header; None if that has none."""
+    for card in SCALE_CARDS:
+        if _is_positive(header.get(card)):
+            return float(header[card])  # type: ignore[arg-type]
+    if "CTYPE1" in header:
+        return float(pixel_scale(read_wcs(name)))
+    for cards in (("CDELT2",), ("CD1_2", "CD2_2")):
+        steps = [step for card in cards if isinstance(step := header.get(card), float)]
+        if steps and math.hypot(*steps) not in (0.0, 1.0):
+            return 3600.0 * math.hypot(*steps)
+    return None
+
+
+def _is_positive(value: object) -> bool:
+    """Return whether the value of a card is a number above 0."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value < math.inf

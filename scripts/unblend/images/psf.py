@@ -35,9 +35,15 @@ def prepare_psf(data: np.ndarray, *, oversampling: float = 1.0, kind: str = "eff
     Raises
     ------
     InputError
-        The sum or the peak is not positive.
+        A pixel is not finite, or the sum or the peak is not positive.
     """
-    data = np.where(np.isfinite(data), data, 0.0).astype(np.float64)
+    unknown = int(np.count_nonzero(~np.isfinite(data)))
+    if unknown:
+        raise InputError(
+            f"{name} has {unknown} of {data.size} pixels that are not finite. Fill them: 0 is right only where the PSF "
+            "has no light."
+        )
+    data = np.asarray(data, dtype=np.float64).copy()
     original_sum = float(data.sum())
     if not original_sum > 0 or not data.max() > 0:
         raise InputError(f"{name} has the sum {original_sum:g}; expected a positive PSF. Give another file.")

@@ -77,17 +77,23 @@ def test_no_flux_is_lost_if_the_centre_is_off():
     assert psf.data[psf.data.shape[0] // 2, psf.data.shape[1] // 2] == psf.data.max()
 
 
-@pytest.mark.parametrize("data", [np.zeros((9, 9)), -gaussian(), np.full((9, 9), np.nan), gaussian() - 1.0])
+@pytest.mark.parametrize("data", [np.zeros((9, 9)), -gaussian(), gaussian() - 1.0])
 def test_an_invalid_psf(data):
     with pytest.raises(InputError, match=r"k-psf.fits has the sum .*; expected a positive PSF\. Give another file"):
         prepare_psf(data, name="k-psf.fits")
 
 
-def test_nan_pixels_count_as_zero_and_the_input_is_not_changed():
+def test_pixels_that_are_not_finite_are_refused_with_their_number():
     data = gaussian()
-    data[0, 0] = np.nan
-    psf = prepare_psf(data)
-    assert np.isfinite(psf.data).all() and np.isnan(data[0, 0])
+    data[0, 0], data[20, 20] = np.nan, np.inf
+    with pytest.raises(InputError, match=r"k-psf.fits has 2 of 1681 pixels that are not finite\. Fill them"):
+        prepare_psf(data, name="k-psf.fits")
+
+
+def test_the_input_is_not_changed():
+    data = 5.0 * gaussian()
+    kept = data.copy()
+    assert prepare_psf(data).data.sum() == pytest.approx(1.0) and np.array_equal(data, kept)
 
 
 # Centre and size ----------------------------------------------------------------------------------------------------

@@ -1,0 +1,74 @@
+"""The PSF of a job: its sampling must agree with the header, and every pixel must be known."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from astropy.io import fits
+from unblend.core.errors import InputError
+from unblend.field.prepared_psf import prepared_psf
+
+IMAGE_PIXEL = 0.06
+"""Arcsec."""
+
+
+@pytest.fixture
+def spec(tmp_path):
+    """Return a function that writes an image and a PSF with the given cards, and returns the job spec."""
+    y, x = np.mgrid[:61, :61] - 30.0
+
+    def write(oversampling=3.0, psf=None, **cards):
+        header = fits.Header({"CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN", "CRPIX1": 30.0, "CRPIX2": 30.0})
+        header.update({"CRVAL1": 53.0, "CRVAL2": -27.8, "CDELT1": -IMAGE_PIXEL / 3600, "CDELT2": IMAGE_PIXEL / 3600})
+        fits.writeto(tmp_path / "image.fits", np.zeros((60, 60)), header, overwrite=True)
+        data = np.exp(-(y**2 + x**2) / 50.0) if psf is None else psf
+        fits.writeto(tmp_path / "psf.fits", data, fits.Header(cards), overwrite=True)
+        return {
+            "name": "k", "kind": "effective", "oversampling": oversampling,
+            "psf": {"file": str(tmp_path / "psf.fits")}, "image": {"file": str(tmp_path / "image.fits")},
+        }  # fmt: skip
+
+    return write
+
+
+@pytest.mark.parametrize(
+    "cards",
+    [
+        {},
+        {"PIXELSCL": 0.02},
+        {"PIXSCALE": 0.0201},
+        {"CDELT1": -0.02 / 3600, "CDELT2": 0.02 / 3600},
+        {"CD1_1": -0.02 / 3600, "CD2_2": 0.02 / 3600},
+        {"OVERSAMP": 3},
+        # the size of the pixel decides: in the second image of an STPSF file OVERSAMP is that of the first
+        {"PIXELSCL": 0.02, "OVERSAMP": 5},
+        {"PIXELSCL": "unknown", "PIXSCALE": 0.0, "CDELT2": 1.0},
+    ],
+)
+def test_a_header_that_agrees_or_has_no_sampling_is_accepted(spec, cards):
+    psf, width = prepared_psf(spec(**cards))
+    assert psf.oversampling == 3.0 and width == pytest.approx(2.3548 * 5.0, rel=0.01)
+
+
+@pytest.mark.parametrize(
+    ("cards", "found"),
+    [
+        ({"PIXELSCL": 0.012}, "has pixels of 0.0120 arcsec, the image of 0.0600 by its header"),
+        ({"PIXSCALE": 0.06}, "has pixels of 0.0600 arcsec"),
+        ({"CDELT1": -0.012 / 3600, "CDELT2": 0.012 / 3600}, "has pixels of 0.0120 arcsec"),
+        ({"CD1_1": 0.0, "CD1_2": 0.012 / 3600, "CD2_2": 0.0}, "has pixels of 0.0120 arcsec"),
+        ({"OVERSAMP": 5}, "has OVERSAMP = 5 by its header"),
+    ],
+)
+def test_a_header_that_disagrees_is_refused(spec, cards, found):
+    with pytest.raises(InputError, match=found) as error:
+        prepared_psf(spec(**cards))
+    expected = 1.0 if "PIXSCALE" in cards else 5.0
+    assert f"psf_oversampling of band k is 3: set it to {expected:.3f}, or correct the header." in str(error.value)
+
+
+def test_unknown_pixels_are_refused_with_their_number(spec):
+    psf = np.ones((9, 9))
+    psf[4, 3:5] = np.nan
+    with pytest.raises(InputError, match=r"psf.fits has 2 of 81 pixels that are not finite"):
+        prepared_psf(spec(psf=psf))
