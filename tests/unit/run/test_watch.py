@@ -13,7 +13,7 @@ from unblend.core.flags import Flag
 from unblend.field.stored_fits import key_with_limits
 from unblend.io.files import read_json, write_json
 from unblend.io.tables import write_table
-from unblend.run.field_state import describe_field, is_running, list_results, missing_fits, warnings_in
+from unblend.run.field_state import describe_field, is_running, missing_fits
 from unblend.run.watch import RunWatch
 
 GROUPS = {
@@ -252,26 +252,6 @@ def test_a_fit_that_ran_into_a_lower_time_limit_is_missing_with_all_that_depend_
     assert missing_fits(jobs, "first") == [] and missing_fits(jobs, "second") == ["1", "2"]
     keep_fit(jobs, "5", "second", timed_out_at_s=300.0)
     assert missing_fits(jobs, "second") == ["1", "2", "5"]
-
-
-def test_warnings_are_counted_in_each_log(tmp_path):
-    (tmp_path / "a.log").write_text("x INFO fine\nx WARNING one\nx WARNING two\n")
-    (tmp_path / "b.log").write_text("x INFO fine\n")
-    paths = [tmp_path / name for name in ("a.log", "b.log", "none.log")]
-    assert warnings_in(paths) == {str(tmp_path / "a.log"): 2}
-    assert list_results(tmp_path) == {}
-
-
-def test_the_last_lines_show_the_most_urgent_warnings(tmp_path):
-    logs = {"a.log": "faint", "measure_shift/k.log": "k: not shifted", "run_monte_carlo/k.log": "k: no circle",
-            "z.log": "late", "make_templates/k.log": "k: coarse"}  # fmt: skip
-    for name, sentence in logs.items():
-        path = tmp_path / "logs" / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(f"2026-11-26 10:54:08,954 WARNING {sentence}\n" * 2)
-    first, *sentences = list_results(tmp_path)["warnings"].splitlines()
-    assert first.startswith("10, in")
-    assert [sentence.strip() for sentence in sentences] == ["k: not shifted", "k: no circle", "faint"]
 
 
 def test_a_field_is_described_before_during_and_after_a_run(jobs, scene):

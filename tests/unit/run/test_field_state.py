@@ -1,0 +1,38 @@
+"""What the logs and products of a field say: warnings, flags of a fit. `test_watch` follows whole runs."""
+
+from __future__ import annotations
+
+from unblend.io.files import write_json
+from unblend.run.field_state import fit_flags, list_results, run_file, warnings_in
+
+
+def test_warnings_are_counted_in_each_log(tmp_path):
+    (tmp_path / "a.log").write_text("x INFO fine\nx WARNING one\nx WARNING two\n")
+    (tmp_path / "b.log").write_text("x INFO fine\n")
+    paths = [tmp_path / name for name in ("a.log", "b.log", "none.log")]
+    assert warnings_in(paths) == {str(tmp_path / "a.log"): 2}
+    assert list_results(tmp_path) == {}
+
+
+def test_the_last_lines_show_the_most_urgent_warnings(tmp_path):
+    logs = {"a.log": "faint", "measure_shift/k.log": "k: not shifted", "run_monte_carlo/k.log": "k: no circle",
+            "z.log": "late", "make_templates/k.log": "k: coarse"}  # fmt: skip
+    for name, sentence in logs.items():
+        path = tmp_path / "logs" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"2026-11-26 10:54:08,954 WARNING {sentence}\n" * 2)
+    first, *sentences = list_results(tmp_path)["warnings"].splitlines()
+    assert first.startswith("10, in")
+    assert [sentence.strip() for sentence in sentences] == ["k: not shifted", "k: no circle", "faint"]
+
+
+def test_the_flags_of_a_group_are_those_of_its_second_pass(tmp_path):
+    assert fit_flags(tmp_path, "4") == []
+    write_json(tmp_path / "imfit/4/fit.json", {"fit": {"members": [{"flags": 3}, {"flags": 0}]}})
+    assert fit_flags(tmp_path, "4") == [3, 0]
+    (tmp_path / "imfit/4/fit.json").write_text("{")
+    assert fit_flags(tmp_path, "4") == []
+
+
+def test_a_field_that_was_never_run_has_no_run_file(tmp_path):
+    assert run_file(tmp_path) is None
