@@ -16,6 +16,8 @@ UserFiles = dict[str, dict[str, Any]]
 
 TEMPLATES, SUBTRACTION = "unblend/models/templates", "unblend/models/subtraction"
 """The fits need the two for custom models alone: an edit of them is no reason to fit all other groups again."""
+DETAIL = ("unblend/fits/residual", "unblend/models/detail")
+"""Only the models of poorly fitted sources depend on these two, which import most of the fits."""
 RENDERING = "unblend/run/render_batch"
 """The job of the second pass renders the models, too; its fits do not depend on that."""
 
@@ -125,8 +127,13 @@ class FitKeys:
     def rendering(self) -> str:
         """The digest of what a rendered model depends on besides its fit."""
         settings = [self._grouping().content["grid"], self.models.oversampling, self.models.detail]
-        return digest_of([settings, self.provenance.code("unblend/fits/model_image")])
+        return digest_of([settings, self.provenance.code("unblend/fits/model_image", *DETAIL)])
+
+    @property
+    def detail(self) -> str:
+        """The digest of the code that makes details."""
+        return digest_of([self.provenance.code(name) for name in DETAIL])
 
     def rendered(self, group: str) -> str:
         """Return the key of the rendered models of a group."""
-        return digest_of([self.second(group), self.rendering])
+        return digest_of([self.second(group), self.rendering, self.detail])

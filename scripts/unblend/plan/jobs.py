@@ -139,6 +139,7 @@ def fit_second_pass(jobs: Jobs, batch: str) -> Spec:
         "drawing": fits.rendering,
         "oversampling": jobs.config.models.oversampling,
         "detail": jobs.config.models.detail,
+        "detail_code": fits.detail,
         "makes": made if finished else [],
     }
 

@@ -34,7 +34,7 @@ def render_batch(
     field : FitField
     spec : mapping
         `groups`: key and user_files of each; `neighbour_files`; `drawing`: digest of what a drawing depends on besides
-        its fit; `oversampling`; `detail`: "auto" or "none".
+        its fit; `oversampling`; `detail`: "auto" or "none"; `detail_code`: digest of the code that makes details.
     custom_before : collection of int
         Sources whose models were the user's own. A file copied from a model of the workflow may contain its key.
     workers : int
@@ -62,8 +62,8 @@ def render_batch(
                 continue
             member = fit.member(source)
             # a detail is made from the pixels of the fit, on which the key of the fit depends
-            pixels = entry["key"] if may_have_detail(member) else ""
-            key = digest_of([spec["drawing"], repr(member.blocks), pixels])
+            detail = [entry["key"], spec["detail_code"]] if may_have_detail(member) else []
+            key = digest_of([spec["drawing"], repr(member.blocks), detail])
             if source in custom_before or key_of(field.model_path(source)) != key:
                 todo.append((source, group, member, key))
     if todo:
