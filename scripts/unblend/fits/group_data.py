@@ -16,7 +16,7 @@ from .imfit_config import Block
 from .overrides import Override, apply_override
 from .result import MemberFit, function_flux, sersic_block
 from .sky_level import SkyLevel, measured_sky
-from .smoothed_noise import convolve_with_autocorrelation
+from .smoothed_noise import noise_of_sum
 from .start_values import start_values
 
 
@@ -165,5 +165,5 @@ def segment_snr(member: MemberFit, data: GroupData, pixels: Pixels, sky: float) 
     """
     own = (data.segments == member.id) & ~pixels.mask
     error = np.where(own, pixels.error, 0.0)
-    noise = math.sqrt(float((error * convolve_with_autocorrelation(error, data.smoothing)).sum()))
+    noise = noise_of_sum(error, data.smoothing)
     return float((pixels.image[own] - sky).sum()) / noise if noise > 0 else 0.0

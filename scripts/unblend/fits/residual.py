@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +12,7 @@ from .exact_model import ExactModel
 from .group_data import GroupData, group_pixels, segment_snr
 from .refinement import exact_image
 from .result import GroupFit, MemberFit
-from .smoothed_noise import convolve_with_autocorrelation
+from .smoothed_noise import noise_of_sum
 
 MIN_SNR = 50.0
 """Smallest signal-to-noise ratio in the segment of a source with detail: fainter ones would get the noise of the stack
@@ -86,7 +85,6 @@ def own_residual(id_: int, fit: GroupFit, data: GroupData, psf: np.ndarray) -> O
     window = Box(int(rows[0]), int(columns[0]), int(rows[-1]) + 1, int(columns[-1]) + 1)
     # exact, as templates are
     residual = pixels.image - exact_image(fit, ExactModel(pixels, psf))
-    error = np.where(own, pixels.error, 0.0)
-    noise = math.sqrt(float((error * convolve_with_autocorrelation(error, data.smoothing)).sum()))
+    noise = noise_of_sum(np.where(own, pixels.error, 0.0), data.smoothing)
     box = Box(window.y0 + data.box.y0, window.x0 + data.box.x0, window.y1 + data.box.y0, window.x1 + data.box.x0)
     return OwnResidual(np.where(own, residual, 0.0)[window.slices], box, noise)

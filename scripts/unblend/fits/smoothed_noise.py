@@ -76,3 +76,16 @@ def autocorrelation_sum(width: float) -> float:
         return 1.0
     reach = math.ceil(8.0 * width)
     return float(np.exp(-(np.arange(-reach, reach + 1.0) ** 2) / (4.0 * width**2)).sum() ** 2)
+
+
+def noise_of_sum(error: np.ndarray, width: float) -> float:
+    """Return the standard deviation of the sum of all pixels with correlated noise.
+
+    Parameters
+    ----------
+    error : array (ny, nx)
+        Noise of each pixel; 0 for pixels that are not summed.
+    width : float
+        As in `convolve_with_autocorrelation`.
+    """
+    return math.sqrt(float((error * convolve_with_autocorrelation(error, width)).sum()))
