@@ -6,6 +6,7 @@ import html
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ..core.counts import count
 from ..core.flags import describe
 from .fit_descriptions import flag_words
 
@@ -69,7 +70,7 @@ def sheet(cards: Sequence[Card]) -> str:
     sources = sum(len(card.members) for card in cards)
     flagged = sum(any(bits for _, bits in card.flags) for card in cards)
     lead = (
-        f"{_count(len(cards), 'group')} of {_count(sources, 'source')}, worst first; {flagged} "
+        f"{count(len(cards), 'group')} of {count(sources, 'source')}, worst first; {flagged} "
         f"{'has' if flagged == 1 else 'have'} a flag. Bright pixels are dark and "
         "masked pixels brown. Grey outlines are sources of other groups. Ellipses contain half the light of a Sersic "
         "profile. The model includes the sky and the subtracted light of neighbours. To change a fit: "
@@ -85,11 +86,6 @@ def sheet(cards: Sequence[Card]) -> str:
         f'<span id="shown"></span></form><main>{"".join(map(_card, ordered))}</main>'
         f"<script>{_SCRIPT}</script></body></html>\n"
     )
-
-
-def _count(number: int, noun: str) -> str:
-    """Return the number with its noun, in the singular or plural."""
-    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def _card(card: Card) -> str:

@@ -10,11 +10,12 @@ from operator import or_
 from pathlib import Path
 from typing import Any
 
+from ..core.counts import count
 from ..field.stored_fits import PASSES, first_pass_limits, key_with_limits, read_stamp
 from ..io.files import read_json
 from ..io.tables import read_table
 from ..plan.jobs import Jobs
-from .progress import RunState, common_flags, count, duration, flag_counts, status
+from .progress import RunState, common_flags, duration, flag_counts, status
 
 URGENT_STAGES = ("measure_shift", "run_monte_carlo", "extract_fluxes", "detect_sources", "fit_second_pass")
 """Stages whose warnings are shown first: they concern all fluxes of a band."""
@@ -101,21 +102,16 @@ def fit_flags(results: Path, group: str) -> list[int]:
 
 def warnings_in(paths: Iterable[Path]) -> dict[str, int]:
     """Return the number of warnings in each log that has any."""
-    found = {}
-    for path in paths:
-        try:
-            number = sum(" WARNING " in line for line in path.read_text(errors="replace").splitlines())
-        except OSError:
-            continue
-        if number:
-            found[str(path)] = number
-    return found
+    return {str(path): len(found) for path in paths if (found := _warnings_of(path))}
 
 
-def warning_sentences(paths: Iterable[Path]) -> list[str]:
-    """Return the different warnings in the logs, in the order of the logs."""
-    lines = (line for path in paths for line in path.read_text(errors="replace").splitlines())
-    return list(dict.fromkeys(line.split(" WARNING ", 1)[1] for line in lines if " WARNING " in line))
+def _warnings_of(path: Path) -> list[str]:
+    """Return the warnings in a log, without their time; none if it cannot be read."""
+    try:
+        lines = path.read_text(errors="replace").splitlines()
+    except OSError:
+        return []
+    return [line.split(" WARNING ", 1)[1] for line in lines if " WARNING " in line]
 
 
 def _urgency(path: Path, results: Path) -> tuple[int, str]:
@@ -140,11 +136,12 @@ def list_results(results: Path) -> dict[str, str]:
         problems = flag_counts([int(value) for value in read_table(results / "imfit/sersic.fits")["flag"]])
         rows["fits"] = f"{sheet}{': ' if problems else ''}{problems}"
     logs = sorted((results / "logs").rglob("*.log"), key=lambda path: _urgency(path, results))
-    warnings = warnings_in(logs)
+    warnings = {path: found for path in logs if (found := _warnings_of(path))}
     if warnings:
-        where = ", ".join(str(Path(path).relative_to(results / "logs")) for path in sorted(warnings))
-        sentences = warning_sentences(Path(path) for path in warnings)
-        text = [f"{sum(warnings.values())}, in {results / 'logs'}: {where}", *sentences[:WARNINGS_SHOWN]]
+        where = ", ".join(str(path.relative_to(results / "logs")) for path in sorted(warnings))
+        sentences = dict.fromkeys(sentence for found in warnings.values() for sentence in found)
+        number = sum(len(found) for found in warnings.values())
+        text = [f"{number}, in {results / 'logs'}: {where}", *list(sentences)[:WARNINGS_SHOWN]]
         rows["warnings"] = "\n    ".join(text)
     return {name: text for name, text in rows.items() if text}
 

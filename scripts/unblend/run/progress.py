@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from ..core.counts import count
 from ..core.flags import Flag, names
 
 MIN_FITS = 5
@@ -105,11 +106,6 @@ def _problems(state: RunState) -> str:
     pairs = ((state.retried, "retried"), (state.replaced, "replaced"))
     listed = ", ".join(f"{number} {word}" for number, word in pairs if number)
     return f" ({listed})" if listed else ""
-
-
-def count(number: int, noun: str) -> str:
-    """Return "1 job", "2 jobs"."""
-    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def flag_counts(flags: Sequence[int]) -> str:

@@ -17,12 +17,13 @@ import time
 from pathlib import Path
 from typing import Any, TextIO
 
+from ..core.counts import count
 from ..core.errors import UnblendError
 from ..core.flags import Flag
 from ..io.files import write_json
 from ..plan.jobs import Jobs
 from .field_state import RUN_FILE, fit_flags, list_results, missing_fits, warnings_in
-from .progress import RunState, count, duration, failure_lines, flag_counts, status, success_lines
+from .progress import RunState, duration, failure_lines, flag_counts, status, success_lines
 
 POLL_S, LINE_S, WRITE_S = 0.5, 10.0, 2.0
 """Seconds between reads of the work log, between printed lines without a terminal, and between writes of the run file.
