@@ -21,8 +21,8 @@ from ..core.flags import Flag
 from .centre_check import members_off_segment
 from .covariance import derivatives, safe_inverse
 from .damped_steps import NormalEquations, inside_limit, limit_side, parameter_after_step, step_units
-from .imfit import in_half_turn, parameters_of, with_parameters
-from .imfit_config import Block, Function
+from .imfit import flat_sky, in_half_turn, parameters_of, with_parameters
+from .imfit_config import Block
 from .joint_fit import Problem, as_start_values, fit_jointly, has_few_pixels, with_variances
 from .result import GroupFit, MemberFit
 from .single_source import single_source_problem, source_image
@@ -152,7 +152,7 @@ class _Crowd:
         single = replace(
             single,
             members=(replace(member, start=as_start_values(member.blocks, member.automatic)),),
-            sky=replace(single.sky, functions=(Function("FlatSky", (fixed_sky,)),)),
+            sky=flat_sky(fixed_sky),
             ftol=max(single.ftol, SINGLE_SOURCE_FTOL),
         )
         fit = refine(single, fit_jointly(single))

@@ -20,7 +20,7 @@ from .fit_psf import as_psf
 from .imfit import SKY, Pixels, evaluate_blocks
 from .imfit_config import Block, Function, Parameter
 
-N_RANGE = (0.1, 8.0)
+TABULATED_N = (0.1, 8.0)
 """Sersic indices for which the transform is tabulated."""
 
 Terms = dict[str, np.ndarray]
@@ -34,7 +34,7 @@ def is_exact(function: Function) -> bool:
     if function.name != "Sersic":
         return False
     return (
-        all(N_RANGE[0] <= n <= N_RANGE[1] for n in _reach(function["n"]))
+        all(TABULATED_N[0] <= n <= TABULATED_N[1] for n in _reach(function["n"]))
         and all(0.0 <= ell < 1.0 for ell in _reach(function["ell"]))
         and all(r_e > 0.0 for r_e in _reach(function["r_e"]))
     )

@@ -58,9 +58,13 @@ class ImfitSolution:
 
 
 def sky_block(value: float, limit: float) -> Block:
-    """Return the block of a flat sky, free within `value` ± `limit`; its centre has no meaning."""
-    sky = Parameter("I_sky", value, value - limit, value + limit)
-    return Block(Parameter("Y0", 0.0, fixed=True), Parameter("X0", 0.0, fixed=True), (Function(SKY, (sky,)),))
+    """Return the block of a flat sky, free within `value` ± `limit`."""
+    return flat_sky(Parameter("I_sky", value, value - limit, value + limit))
+
+
+def flat_sky(level: Parameter) -> Block:
+    """Return the block of a flat sky with this level; its centre has no meaning."""
+    return Block(Parameter("Y0", 0.0, fixed=True), Parameter("X0", 0.0, fixed=True), (Function(SKY, (level,)),))
 
 
 def parameters_of(blocks: Sequence[Block]) -> list[Parameter]:

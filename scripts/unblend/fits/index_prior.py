@@ -25,7 +25,7 @@ import numpy as np
 from ..core.flags import Flag
 from .covariance import linearise
 from .crowded_fit import is_crowd
-from .imfit import parameters_of, with_parameters
+from .imfit import flat_sky, parameters_of, with_parameters
 from .imfit_config import Parameter
 from .joint_fit import Problem, as_start_values, fit_jointly
 from .result import GroupFit, MemberFit
@@ -85,9 +85,8 @@ def fit_indices_with_prior(problem: Problem, fit: GroupFit) -> GroupFit:
 
 def _steps_of_ln_n(problem: Problem, fit: GroupFit) -> dict[int, float]:
     """Return the Gauss-Newton step of ln n of each member with a fixed index, with all other parameters free."""
-    sky = replace(problem.sky, functions=(replace(problem.sky.functions[0], parameters=(fit.sky,)),))
-    blocks = [*(block for member in fit.members for block in member.blocks), sky]
-    parameters = _members_and_parameters(fit.members)
+    blocks = [*(block for member in fit.members for block in member.blocks), flat_sky(fit.sky)]
+    parameters = members_and_parameters(fit.members)
     # the member and its index, by place of the parameter in IMFIT's order
     fixed_indices = {k: (member.id, p.value) for k, (member, p) in enumerate(parameters) if has_prior(member, p)}
     if not fixed_indices:
@@ -124,7 +123,7 @@ def prior_sigmas(members: Sequence[MemberFit]) -> dict[int, float]:
         By place of the parameter in IMFIT's order.
     """
     sigmas = {}
-    for k, (member, parameter) in enumerate(_members_and_parameters(members)):
+    for k, (member, parameter) in enumerate(members_and_parameters(members)):
         if member.flags & Flag.FIT_REPLACED:
             continue
         if has_prior(member, parameter) or (parameter.name == "n" and parameter.on_bound):
@@ -136,7 +135,7 @@ def prior_sigmas(members: Sequence[MemberFit]) -> dict[int, float]:
     return sigmas
 
 
-def _members_and_parameters(members: Sequence[MemberFit]) -> list[tuple[MemberFit, Parameter]]:
+def members_and_parameters(members: Sequence[MemberFit]) -> list[tuple[MemberFit, Parameter]]:
     """Return all parameters in IMFIT's order, each with its member."""
     return [(member, parameter) for member in members for parameter in parameters_of(member.blocks)]
 

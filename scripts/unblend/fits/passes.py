@@ -22,7 +22,7 @@ from .covariance import parameter_covariance
 from .crowded_fit import fit_group, is_crowd
 from .exact_model import ExactModel
 from .group_data import GroupData, group_pixels, group_starts, segment_snr
-from .imfit import Pixels, evaluate_blocks, parameters_of
+from .imfit import Pixels, evaluate_blocks, flat_sky, parameters_of
 from .imfit_config import Block, Function, Parameter
 from .index_prior import fit_indices_with_prior, prior_sigmas, with_fixed_index
 from .joint_fit import (
@@ -37,7 +37,7 @@ from .joint_fit import (
     with_variances,
 )
 from .overrides import Override
-from .refinement import exact_image, refined, sky_of
+from .refinement import exact_image, refined
 from .result import GroupFit, MemberFit, as_matrix, function_flux
 from .single_source import single_source_problem, summed_image
 from .sky_level import measured_sky
@@ -370,7 +370,7 @@ def _with_covariance(fit: GroupFit, pixels: Pixels, psf: np.ndarray, exact: Exac
 
     The derivatives are those of the exact model if it is given, else IMFIT's.
     """
-    sky = sky_of(fit)
+    sky = flat_sky(fit.sky)
     blocks: list[Block] = []
     for member in fit.members:
         blocks += all_fixed(member.blocks) if member.flags & Flag.FIT_REPLACED else member.blocks

@@ -21,9 +21,9 @@ from .centre_check import members_off_segment
 from .damped_steps import NormalEquations, inside_limit, limit_side, parameter_after_step, step_unit
 from .exact_model import ExactModel, is_exact
 from .group_data import GroupData
-from .imfit import in_half_turn, parameters_of, sky_block, with_parameters
+from .imfit import flat_sky, in_half_turn, parameters_of, with_parameters
 from .imfit_config import Block, Function, Parameter
-from .index_prior import N_RANGE, SIGMA_LN_N, TYPICAL_N, has_prior
+from .index_prior import N_RANGE, SIGMA_LN_N, TYPICAL_N, has_prior, members_and_parameters
 from .result import GroupFit, MemberFit
 
 log = logging.getLogger(__name__)
@@ -56,8 +56,8 @@ def refined(fit: GroupFit, model: ExactModel, data: GroupData) -> GroupFit:
         The fit group, for its segmentation map.
     """
     free = [_free_blocks(member) for member in fit.members]
-    blocks = (*(block for own in free for block in own), sky_of(fit))
-    parameters = [(member, p) for member in fit.members for p in parameters_of(member.blocks)]
+    blocks = (*(block for own in free for block in own), flat_sky(fit.sky))
+    parameters = members_and_parameters(fit.members)
     objective = _Objective(model, frozenset(k for k, (member, p) in enumerate(parameters) if has_prior(member, p)))
     found = _best_minimum(objective, blocks)
     if found is None:
@@ -117,14 +117,9 @@ def _is_at_limit(parameter: Parameter) -> bool:
     return limit_side(parameter) != 0.0
 
 
-def sky_of(fit: GroupFit) -> Block:
-    """Return the sky of a fit as a block."""
-    return replace(sky_block(0.0, 1.0), functions=(Function("FlatSky", (fit.sky,)),))
-
-
 def exact_image(fit: GroupFit, model: ExactModel) -> np.ndarray:
     """Return the exact image of all members and the sky of a fit, in flux per pixel, shape (ny, nx)."""
-    return model.image([*(block for member in fit.members for block in member.blocks), sky_of(fit)])
+    return model.image([*(block for member in fit.members for block in member.blocks), flat_sky(fit.sky)])
 
 
 def _free_blocks(member: MemberFit) -> Blocks:
