@@ -13,9 +13,16 @@ SIGMA_PER_MAD = 1.4826
 ROBUST_SIGMA_ERROR = 1.17
 """Error of a robust sigma (1.4826 MAD) of N values, in units of sigma/√N: 1/√(2 · 0.37), as its efficiency is 0.37."""
 
+CHI2_SIGMAS = 4.0
+"""Number of standard deviations by which a reduced chi2 must exceed 1 to show a misfit."""
 
 _MAX_CLIPS = 20
 """Largest number of times that outliers are clipped; a Gaussian with 10 % of outliers takes 5."""
+
+
+def largest_chance_chi2(pixels: float) -> float:
+    """Return the reduced chi2 over so many pixels of white noise that exceeds 1 by `CHI2_SIGMAS`, 1 + 4 √(2/N)."""
+    return 1.0 + CHI2_SIGMAS * math.sqrt(2.0 / pixels)
 
 
 def robust_sigma(values: np.ndarray) -> float:

@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ..core.flags import Flag
+from ..core.statistics import largest_chance_chi2
 from ..core.types import Box
 from .centre_check import members_off_segment, refit_off_segment
 from .covariance import parameter_covariance
@@ -449,7 +450,7 @@ def _with_chi2_and_flags(
         chi2 = float(squared_residual[own].sum()) / count if count else None
         flags = Flag(member.flags)
         # the reduced chi2 over 20 pixels scatters by 0.3 about 1, so that less than four sigma is not significant
-        if chi2 is not None and chi2 > max(settings.poor_chi2, 1.0 + 4.0 * math.sqrt(2.0 / count)):
+        if chi2 is not None and chi2 > max(settings.poor_chi2, largest_chance_chi2(count)):
             flags |= Flag.FIT_POOR_CHI2
         parameters = parameters_of(member.blocks)
         if fit.sky.on_bound and not flags & Flag.FIT_REPLACED:

@@ -14,10 +14,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from ..core.statistics import largest_chance_chi2
 from .imfit import Pixels
 
-MIN_SIGNIFICANCE = 4.0
-"""Excess of chi2 over a segment, in its standard deviations for white noise, from which structure is measured."""
 MAX_FRACTION = 0.5
 """Largest structure as a fraction of the brightness."""
 
@@ -55,7 +54,7 @@ def _structure_fraction(own: np.ndarray, residual: np.ndarray, error: np.ndarray
     if count == 0 or light == 0:
         return 0.0
     chi2 = float(np.mean((residual[own] / error[own]) ** 2))
-    if chi2 < 1.0 + MIN_SIGNIFICANCE * math.sqrt(2.0 / count):
+    if chi2 < largest_chance_chi2(count):
         return 0.0
     excess = float(np.sum(residual[own] ** 2) - np.sum(error[own] ** 2))
     return min(math.sqrt(max(excess, 0.0) / light), MAX_FRACTION)

@@ -13,11 +13,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..core.flags import Flag
+from ..core.statistics import largest_chance_chi2
 from ..core.types import Psf, Template
 from .linear_system import LinearSolution, model_image
 
-POOR_CHI2, SIGNIFICANCE = 1.35, 4.0
-"""chi2 above which a template is a poor fit in a band, and by how many of its standard deviations it must exceed 1."""
+POOR_CHI2 = 1.35
+"""chi2 above which a template is a poor fit in a band, if it is significant."""
 MAX_FRACTION = 1.0
 """Largest misfit as a fraction of the brightness."""
 
@@ -87,8 +88,8 @@ def measure_misfit(solution: LinearSolution, templates: Sequence[Template], weig
         own = flux * float(light.sum())
         fracflux[k] = (float(np.sum(t * m)) - own) / own if own > 0 else np.nan
         err[k] = 0.0
-        expected = math.sqrt(2.0 * float(np.sum(light**2))) / float(light.sum())
-        if chi2[k] > max(POOR_CHI2, 1.0 + SIGNIFICANCE * expected):
+        effective_pixels = float(light.sum()) ** 2 / float(np.sum(light**2))
+        if chi2[k] > max(POOR_CHI2, largest_chance_chi2(effective_pixels)):
             flags[k] = int(Flag.BAND_MISFIT)
             excess, brightness = float(np.sum(light * (r**2 - 1.0 / w))), float(np.sum(light * m**2))
             fraction = min(math.sqrt(max(excess, 0.0) / brightness), MAX_FRACTION) if brightness > 0 else 0.0
