@@ -16,10 +16,10 @@ from unblend.io.tables import columns, read_table, write_table
 from unblend.io.template_store import read_templates
 from unblend.models.templates import TemplateEngine
 from unblend.photometry.correlated_noise import measure_noise
-from unblend.photometry.detail_amplitude import amplitude_errors, fit_amplitudes
+from unblend.photometry.detail_amplitude import DetailAmplitudes, amplitude_errors, fit_amplitudes
 from unblend.photometry.misfit import measure_misfit, noise_area
 from unblend.photometry.shape_errors import all_shape_errors, detail_errors
-from unblend.photometry.weight_rescaling import rescale_weights
+from unblend.photometry.weight_rescaling import RescaledSolution, rescale_weights
 from unblend.run.job_log import record_work, run
 
 log = logging.getLogger("unblend.extract")
@@ -40,8 +40,7 @@ def main(spec_path: str, results_dir: str, fluxes_path: str, weight_path: str, r
     models = load_models(results)
     # also where pixels were masked as unmodelled flux: it may be that of the source
     misfit = measure_misfit(solution, templates, data.weight / fit.scale**2, noise_area(data.psf))
-    shape = shapes(spec, results, data, fit, templates, models)
-    shape = np.hypot(shape, amplitude_errors(detail, solution.flux, fit.weight))
+    shape = shapes(spec, results, data, fit, detail, models)
     table = columns(
         id=solution.ids,
         flux=solution.flux,
@@ -82,12 +81,15 @@ def band_flags(spec: dict, results: Path) -> int:
     return int(flags | (Flag.SHIFT_FAILED if has_failed_shift(spec, results) else Flag(0)))
 
 
-def shapes(spec: dict, results: Path, data: BandData, fit, templates: list, models: dict[int, Model]) -> np.ndarray:  # type: ignore[no-untyped-def]
-    """Return the errors of the fluxes from the fitted shapes and from the noise of the details."""
+def shapes(
+    spec: dict, results: Path, data: BandData, fit: RescaledSolution, detail: DetailAmplitudes, models: dict[int, Model]
+) -> np.ndarray:
+    """Return the errors of the fluxes from the fitted shapes, and from the noise and the amplitudes of the details."""
     engine = TemplateEngine(data.wcs, data.image.shape, data.psf, adopted_shift(spec, results))
     table = read_table(results / "imfit" / "sersic.fits")
-    errors = all_shape_errors(engine, models, table, fit.solution, templates, fit.weight)
-    return np.hypot(errors, detail_errors(models, fit.solution))
+    errors = all_shape_errors(engine, models, table, fit.solution, detail.templates, fit.weight)
+    errors = np.hypot(errors, detail_errors(models, fit.solution))
+    return np.hypot(errors, amplitude_errors(detail, fit.solution.flux, fit.weight))
 
 
 if __name__ == "__main__":

@@ -43,7 +43,7 @@ def prepare_psf(data: np.ndarray, *, oversampling: float = 1.0, kind: str = "eff
             f"{name} has {unknown} of {data.size} pixels that are not finite. Fill them: 0 is right only where the PSF "
             "has no light."
         )
-    data = np.asarray(data, dtype=np.float64).copy()
+    data = np.array(data, dtype=np.float64)
     original_sum = float(data.sum())
     if not original_sum > 0 or not data.max() > 0:
         raise InputError(f"{name} has the sum {original_sum:g}; expected a positive PSF. Give another file.")
