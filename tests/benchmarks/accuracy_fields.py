@@ -35,6 +35,8 @@ N_STARS = 2
 FAINTEST_AB = 26.0
 DEPTH_STEP = 4.0
 """Noise of the right half of the images of the scenario `depth` in units of that of the left half."""
+STRUCTURED_TO_AB = 24.5
+"""Galaxies brighter than this consist of parts in the scenario `structured`."""
 MODEL_PIXEL_ARCSEC = 0.012
 MAX_HALF_SIZE = 900
 """Model pixels: a larger galaxy's model is cut there, its header says what it holds."""
@@ -42,18 +44,33 @@ MAX_HALF_SIZE = 900
 
 @dataclass(frozen=True)
 class Scenario:
-    """What is drawn: number of galaxies per square arcminute on a square of `side_arcsec`, and its three bands."""
+    """What is drawn: number of galaxies per square arcminute on a square of `side_arcsec`, and its three bands.
+
+    Galaxies brighter than `structured_to_ab` consist of parts, each with its own colour: no single model has their true
+    shape in all bands, and the field is only run end to end.
+    """
 
     name: str
     title: str
     density_arcmin2: float
     side_arcsec: float
     bands: tuple[BandSpec, ...]
+    structured_to_ab: float | None = None
+    modes: tuple[str, ...] = ("noise", "fits", "true")
 
     def spec(self) -> FieldSpec:
         """Return the field as the drawer wants it."""
         galaxies = round(self.density_arcmin2 * (self.side_arcsec / 60.0) ** 2)
-        return FieldSpec(CENTRE, self.bands, REFERENCE, self.side_arcsec, galaxies, N_STARS, FAINTEST_AB)
+        return FieldSpec(
+            CENTRE,
+            self.bands,
+            REFERENCE,
+            self.side_arcsec,
+            galaxies,
+            N_STARS,
+            FAINTEST_AB,
+            structured_to_ab=self.structured_to_ab,
+        )
 
 
 def bands(side_arcsec: float) -> tuple[BandSpec, BandSpec, BandSpec]:
@@ -101,6 +118,15 @@ def scenarios() -> dict[str, Scenario]:
         Scenario("correlated", "correlated noise in all bands", 60.0, SMALL_ARCSEC, smoothed),
         Scenario("rotated", "rotated and flipped grids", 60.0, SMALL_ARCSEC, turned),
         Scenario("depth", "rms maps with a step of 4 in all bands", 60.0, SMALL_ARCSEC, stepped),
+        Scenario(
+            "structured",
+            "galaxies of bulge, disc, arms and knots, each of its own colour",
+            60.0,
+            60.0,
+            bands(60.0),
+            structured_to_ab=STRUCTURED_TO_AB,
+            modes=("fits",),
+        ),
     ]
     if REAL_PSF.exists():
         psf = np.asarray(fits.getdata(REAL_PSF), dtype=float)
@@ -129,7 +155,8 @@ def draw(folder: Path, scenario: Scenario, seed: int) -> None:
         (folder / f"{mode}.yaml").write_text(yaml.safe_dump(settings, sort_keys=False))
     fits.BinTableHDU(field.truth).writeto(folder / "truth.fits", overwrite=True)
     shutil.rmtree(folder / "true_models", ignore_errors=True)
-    write_true_models(folder, field.truth)
+    if "true" in scenario.modes:
+        write_true_models(folder, field.truth)
 
 
 def level(band: DrawnBand) -> float:

@@ -95,7 +95,7 @@ def main() -> None:
             if not arguments.no_run:
                 draw(folder, known[name], seed)
                 program = refresh_program(work)
-            for mode in arguments.modes:
+            for mode in (mode for mode in arguments.modes if mode in known[name].modes):
                 if mode == "noise":
                     kept = folder / f"noise-{arguments.redraw}.npy"
                     if not (arguments.no_run and kept.exists()):

@@ -12,7 +12,7 @@ import numpy as np
 
 from ..core import coordinates
 from .fields import BandSpec, Field, FieldSpec, PsfComponent, band_rms, draw_field
-from .population import Clump, SimulatedSource, galaxy_magnitudes, sky_at
+from .population import Part, SimulatedSource, galaxy_magnitudes, sky_at
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -104,7 +104,7 @@ def special_sources(bands: Sequence[BandSpec]) -> tuple[SimulatedSource, ...]:
         return SimulatedSource(ra, dec, **shape)  # type: ignore[arg-type]
 
     knots = [(0.75, 0.25), (-0.35, 0.65), (-0.7, -0.3), (0.3, -0.72)]
-    clumps = tuple(Clump(e, n, 0.10, f) for (e, n), f in zip(knots, (0.06, 0.05, 0.045, 0.04), strict=True))
+    parts = tuple(Part(e, n, 0.10, f) for (e, n), f in zip(knots, (0.06, 0.05, 0.045, 0.04), strict=True))
     # magnitude 28.9 at 1.54 um and 22.5 at 3.6 um, as dusty galaxies at z = 3 to 5 that only Spitzer detects
     red = {"f814w": 32.5, "f125w": 30.0, "f160w": 28.9, "ks": 25.6, "irac-ch1": 22.5, "irac-ch2": 22.1}
     return (
@@ -112,7 +112,7 @@ def special_sources(bands: Sequence[BandSpec]) -> tuple[SimulatedSource, ...]:
         source(1.35, 0.75, mags=mags(22.3, 0.9, 0.8, 0.1), n=3.2, r_e_arcsec=0.30, q=0.85, pa_deg=110.0),
         source(-1.1, -1.6, mags=mags(23.6, 1.4, 0.1, 0.4), n=1.0, r_e_arcsec=0.28, q=0.45, pa_deg=160.0),
         source(-14.0, 12.5, mags=mags(20.4, 0.5, 0.25, 0.5), n=1.0, r_e_arcsec=1.05, q=0.85, pa_deg=70.0,
-               kind="clumpy", clumps=clumps),
+               kind="clumpy", parts=parts),
         source(12.0, -9.0, mags=red, n=1.0, r_e_arcsec=0.25, q=0.8, pa_deg=20.0, kind="red"),
         source(-9.5, -14.0, mags=mags(22.3, 0.7, 0.5, 0.2), n=2.2, r_e_arcsec=0.28, q=0.8, pa_deg=15.0),
         source(-8.95, -13.55, mags=mags(22.8, 0.7, 0.2, 0.4), n=1.0, r_e_arcsec=0.24, q=0.6, pa_deg=130.0),

@@ -141,6 +141,8 @@ class FieldSpec:
         Magnitude limit of the galaxies in the reference band.
     special : tuple of SimulatedSource
         Sources with given positions and properties.
+    structured_to_ab : float or None
+        Galaxies brighter than this in the reference band consist of bulge, disc, arms and knots; None for none.
     """
 
     centre: tuple[float, float]
@@ -151,6 +153,7 @@ class FieldSpec:
     n_stars: int = 0
     faintest_ab: float = 26.0
     special: tuple[SimulatedSource, ...] = ()
+    structured_to_ab: float | None = None
 
     def band(self, name: str) -> BandSpec:
         """Return the band of that name."""
@@ -238,7 +241,7 @@ def draw_source(source: SimulatedSource, spec: BandSpec, wcs: WCS, psf: Any | No
     native, measured = local_wcs(wcs, y, x), spec.measured_psf is not None
     if psf is None or measured:
         psf = galsim_measured_psf(spec, native) if measured else galsim_psf(spec.psf)
-    profile = galsim.Convolve(galsim_source(source), psf, gsparams=gsparams())
+    profile = galsim.Convolve(galsim_source(source, spec.name), psf, gsparams=gsparams())
     stamp = galsim.Image(box.shape[1], box.shape[0], dtype=float)
     offset = galsim.PositionD(x - (box.x0 + box.x1 - 1) / 2.0, y - (box.y0 + box.y1 - 1) / 2.0)
     profile.drawImage(image=stamp, wcs=native, offset=offset, method="no_pixel" if measured else "auto")
@@ -371,6 +374,7 @@ def draw_field(spec: FieldSpec, rng: np.random.Generator) -> Field:
         n_stars=spec.n_stars,
         faintest=spec.faintest_ab,
         special=spec.special,
+        structured_to_ab=spec.structured_to_ab,
     )
     bands = {b.name: draw_band(b, sources, spec.centre, r) for b, r in zip(spec.bands, streams[1:], strict=True)}
     return Field(spec, sources, bands, truth_table(spec, sources, bands))
@@ -419,7 +423,7 @@ def truth_table(spec: FieldSpec, sources: Sequence[SimulatedSource], bands: dict
 
 
 def _light_radius_arcsec(source: SimulatedSource) -> float:
-    """Return the radius that contains 99.9 % of a Sersic profile (inverse gamma function) and its clumps."""
+    """Return the radius that contains 99.9 % of a Sersic profile (inverse gamma function); its parts lie within."""
     if source.is_star:
         return 0.0
     from scipy.special import gammaincinv

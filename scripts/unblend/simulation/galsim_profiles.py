@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from astropy.wcs import WCS
 
     from .fields import BandSpec, PsfComponent
-    from .population import SimulatedSource
+    from .population import Part, SimulatedSource
 
 
 def galsim_psf(components: Sequence[PsfComponent]) -> Any:
@@ -52,22 +52,30 @@ def galsim_measured_psf(spec: BandSpec, native: Any) -> Any:
     return galsim.InterpolatedImage(galsim.Image(data), wcs=fine, offset=offset, flux=1.0, gsparams=gsparams())
 
 
-def galsim_source(source: SimulatedSource) -> Any:
-    """Return a source without PSF as a GalSim profile of unit flux."""
+def galsim_source(source: SimulatedSource, band: str | None = None) -> Any:
+    """Return a source without PSF as a GalSim profile of unit flux; the fractions of its parts are those of a band."""
     import galsim
 
     if source.is_star:
         return galsim.DeltaFunction()
-    # sqrt(a b), as in the PSF
-    radius = source.r_e_arcsec * np.sqrt(source.q)
-    body = _turned(galsim.Sersic(source.n, half_light_radius=radius), source.q, source.pa_deg)
-    if not source.clumps:
+    body = _sersic(source)
+    if not source.parts:
         return body
-    knots = [
-        galsim.Exponential(half_light_radius=c.r_e_arcsec, flux=c.fraction).shift(-c.east_arcsec, c.north_arcsec)
-        for c in source.clumps
+    shares = [part.share(band) for part in source.parts]
+    parts = [
+        _sersic(part).withFlux(share).shift(-part.east_arcsec, part.north_arcsec)
+        for part, share in zip(source.parts, shares, strict=True)
     ]
-    return galsim.Add([body.withFlux(1.0 - sum(c.fraction for c in source.clumps)), *knots])
+    return galsim.Add([body.withFlux(1.0 - sum(shares)), *parts])
+
+
+def _sersic(shape: SimulatedSource | Part) -> Any:
+    """Return a Sersic profile of unit flux."""
+    import galsim
+
+    # sqrt(a b), as in the PSF
+    radius = shape.r_e_arcsec * np.sqrt(shape.q)
+    return _turned(galsim.Sersic(shape.n, half_light_radius=radius), shape.q, shape.pa_deg)
 
 
 def gsparams() -> Any:

@@ -7,7 +7,7 @@ import pytest
 from unblend.core import coordinates
 from unblend.simulation import fields
 from unblend.simulation.fields import BandSpec, FieldSpec, PsfComponent
-from unblend.simulation.population import Clump, SimulatedSource, sky_at
+from unblend.simulation.population import Part, SimulatedSource, sky_at
 
 CENTRE = (53.0873, -27.84)
 ROUND = (PsfComponent(1.0, 0.2),)
@@ -108,10 +108,10 @@ def test_half_of_the_light_is_inside_the_ellipse_of_semi_major_r_e():
 
 
 def test_clumps_share_the_light():
-    clumps = (Clump(0.9, 0.0, 0.05, 0.3),)
+    parts = (Part(0.9, 0.0, 0.05, 0.3),)
     spec, wcs = SHARP, fields.band_wcs(SHARP, CENTRE)
     smooth = galaxy(n=1.0, r_e_arcsec=0.4)
-    _, with_clump = fields.draw_source(replace(smooth, clumps=clumps), spec, wcs)
+    _, with_clump = fields.draw_source(replace(smooth, parts=parts), spec, wcs)
     _, without = fields.draw_source(smooth, spec, wcs)
     assert with_clump.sum() == pytest.approx(without.sum(), abs=2e-3)
     extra = with_clump - 0.7 * without

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from unblend.simulation.fields import BandSpec, PsfComponent, band_wcs
 from unblend.simulation.galsim_profiles import galsim_psf, galsim_source, local_wcs
-from unblend.simulation.population import Clump, SimulatedSource
+from unblend.simulation.population import Part, SimulatedSource
 
 CENTRE = (53.0873, -27.84)
 
@@ -34,11 +34,22 @@ def test_a_position_angle_of_90_degrees_is_to_the_east():
     assert image[middle + 5, middle] == pytest.approx(0.5 * image.max(), rel=0.01)
 
 
-def test_a_source_with_clumps_has_unit_flux():
-    clumps = (Clump(0.5, 0.0, 0.1, 0.2),)
-    source = SimulatedSource(*CENTRE, n=1.0, r_e_arcsec=0.3, clumps=clumps)
+def test_a_source_with_parts_has_unit_flux():
+    parts = (Part(0.5, 0.0, 0.1, 0.2),)
+    source = SimulatedSource(*CENTRE, n=1.0, r_e_arcsec=0.3, parts=parts)
     assert galsim_source(source).flux == pytest.approx(1.0)
     assert galsim_source(SimulatedSource(*CENTRE)).flux == 1.0
+
+
+def test_parts_have_a_share_and_a_shape_of_their_own_in_each_band():
+    parts = (Part(2.0, 0.0, 0.4, 0.2, q=0.4, pa_deg=90.0, fraction_in={"k": 0.5}),)
+    source = SimulatedSource(*CENTRE, n=1.0, r_e_arcsec=0.2, parts=parts)
+    for band, share in ((None, 0.2), ("j", 0.2), ("k", 0.5)):
+        image = drawn(galsim_source(source, band))
+        assert centroid_arcsec(image)[0] == pytest.approx(2.0 * share, abs=0.01)
+    part = image[60:101, 20:61]  # 2" to the east is 40 pixels to the left
+    y, x = np.indices(part.shape) - 20.0
+    assert (part * x**2).sum() > 2.0 * (part * y**2).sum()  # long from east to west
 
 
 def test_the_local_wcs_of_a_band_with_north_up():

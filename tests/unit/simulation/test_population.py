@@ -82,3 +82,25 @@ def test_a_crowded_square_has_no_room():
     big = sources.SimulatedSource(*CENTRE, r_e_arcsec=10.0)
     with pytest.raises(ValueError, match="no room for another source in a square of 4 arcsec"):
         sources.place_source(np.random.default_rng(3), big, [big], centre=CENTRE, side_arcsec=4.0)
+
+
+def test_a_galaxy_with_parts_is_a_spiral_whose_bulge_is_red_and_whose_knots_are_blue():
+    galaxy = sources.SimulatedSource(*CENTRE, {"f160w": 22.0}, n=2.7, r_e_arcsec=0.5, q=0.5, pa_deg=0.0)
+    for seed in range(20):
+        made = sources.with_parts(np.random.default_rng(seed), galaxy, WAVES, "f160w")
+        assert (made.n, made.kind, made.r_e_arcsec) == (1.0, "parts", 0.5)
+        shares = {band: np.array([part.share(band) for part in made.parts]) for band in WAVES}
+        assert np.all(shares["irac-ch1"][0] > shares["f160w"][0])
+        assert np.all(shares["irac-ch1"][1:] < shares["f160w"][1:])
+        assert all(0.1 < share.sum() < 1.0 for share in shares.values())  # the disc is never negative
+        assert shares["f160w"] == pytest.approx([part.fraction for part in made.parts])
+        # The long axis points north: along it the parts reach twice as far as across.
+        assert max(abs(part.north_arcsec) for part in made.parts) <= 1.8 * 0.5 + 1e-9
+        assert max(abs(part.east_arcsec) for part in made.parts) <= 1.8 * 0.25 + 1e-9
+
+
+def test_only_bright_galaxies_of_a_population_have_parts():
+    rng, options = np.random.default_rng(3), {"reference": "f160w", "centre": CENTRE, "side_arcsec": 60.0}
+    drawn = sources.draw_population(rng, WAVES, n_galaxies=40, n_stars=1, structured_to_ab=24.0, **options)
+    assert {s.kind for s in drawn if not s.is_star and s.mags["f160w"] < 24.0} == {"parts"}
+    assert {s.kind for s in drawn if s.mags["f160w"] > 24.0} == {"galaxy"}
