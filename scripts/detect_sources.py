@@ -1,28 +1,29 @@
-"""The detection, automatic or the user's own: stack, S/N image, segments, catalogue."""
+"""The detection, automatic or the user's own: stack, S/N image, segments, catalogue, hidden sources."""
 
 from __future__ import annotations
 
 import logging
 from functools import partial
+from pathlib import Path
 
 from unblend.core.coordinates import pixel_scale
-from unblend.detection.sources import detect
+from unblend.detection.sources import detect, hidden_regions
 from unblend.detection.stack import relative_noise_map, stack_images
 from unblend.field.detection_mask import detection_mask
 from unblend.field.own_sources import detect_own
 from unblend.field.weight_maps import read_weight
 from unblend.io.files import read_json
 from unblend.io.images import read_array, read_wcs, write_image
+from unblend.io.regions import write_regions
 from unblend.io.tables import write_sources
 from unblend.run.job_log import record_work, run
 
 log = logging.getLogger("unblend.detect")
 
 
-def main(
-    spec_path: str, stack_path: str, error_path: str, snr_path: str, segments_path: str, catalogue_path: str
-) -> None:
-    """Write the stack with its error, the smoothed S/N image, the segments and their catalogue."""
+def main(spec_path: str, stack_path: str, error_path: str, snr_path: str, segments_path: str, catalogue_path: str,
+         hidden_path: str) -> None:  # fmt: skip
+    """Write stack, error, smoothed S/N image, segments and catalogue, and the hidden sources as regions."""
     spec = read_json(spec_path)
     settings, flux_band = spec["detection"], spec["detection"]["flux_band"]
     first = spec["images"][settings["bands"][0]]["file"]
@@ -37,7 +38,8 @@ def main(
         log.info("%s: the pixels scatter by %.4g times the noise of the weight map, which is rescaled", name, scale)
     for warning in stack.warnings:
         log.warning("%s", warning)
-    limits = {name: settings[name] for name in ("min_area", "min_snr", "deblend_levels", "deblend_contrast")}
+    names = ("min_area", "min_snr", "deblend_levels", "deblend_contrast", "second_pass")
+    limits = {name: settings[name] for name in names}
     find = partial(detect_own, spec["own"], image_name=first) if spec["own"] else partial(detect, **limits)
     found = find(
         stack,
@@ -49,11 +51,17 @@ def main(
         threshold=settings["threshold"],
     )
     log.info("%d sources; dropped: %s", len(found.catalogue), found.dropped)
+    if found.hidden:
+        done = "added" if settings["second_pass"] == "auto" else f"proposed in {Path(hidden_path).name}"
+        behind = ", ".join(str(source.parent) for source in found.hidden)
+        log.info("%d sources hidden in the segments of %s, %s", len(found.hidden), behind, done)
     write_image(stack_path, stack.data, wcs=wcs, header={f"RMS{i}": v for i, v in enumerate(stack.rms.values(), 1)})
     write_image(error_path, stack.error, wcs=wcs)
     write_image(snr_path, found.snr, wcs=wcs)
     write_image(segments_path, found.segments, wcs=wcs)
     write_sources(catalogue_path, found.catalogue, {"BACKGR": found.background, "RMS": found.rms})
+    circles = hidden_regions(found.hidden, wcs, radius_arcsec=max(settings["conv_fwhm"], 0.1))
+    write_regions(hidden_path, circles, color="magenta", remarks=["Sources hidden in the segments of brighter ones"])
     record_work("detect", "all")
 
 

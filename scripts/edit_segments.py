@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
+from unblend.core.flags import Flag
 from unblend.detection.region_edits import edit_segments
 from unblend.detection.sources import catalogue_regions, measure
 from unblend.detection.stack import Stack, relative_noise_map
@@ -14,7 +15,7 @@ from unblend.images.masks import footprints
 from unblend.io.files import read_json
 from unblend.io.images import read_array, read_labels, read_wcs, write_image
 from unblend.io.regions import read_regions, write_regions
-from unblend.io.tables import read_table_header, write_sources
+from unblend.io.tables import read_sources, read_table_header, write_sources
 from unblend.run.job_log import record_work, run
 
 log = logging.getLogger("unblend.edit")
@@ -27,7 +28,11 @@ def main(spec_path: str, automatic_segments: str, automatic_catalogue: str, segm
     automatic, wcs = read_labels(automatic_segments), read_wcs(automatic_segments)
     merge = footprints(read_regions(spec["merge_regions"]["file"]), wcs, automatic.shape, touch=True)
     manual = footprints(read_regions(spec["manual_regions"]["file"]), wcs, automatic.shape, keep_small=True)
-    edited = edit_segments(automatic, merge, manual)
+    found = read_sources(automatic_catalogue)
+    second = found[found["flag"] & Flag.SECOND_DETECTION > 0]
+    edited = edit_segments(automatic, merge, manual, second["id"].tolist())
+    # A source that no region touches keeps its flags.
+    flags = {int(row["id"]): int(row["flag"]) for row in found} | edited.flags
     for warning in edited.warnings:
         log.warning("%s", warning)
     folder = Path(automatic_segments).parent
@@ -44,7 +49,7 @@ def main(spec_path: str, automatic_segments: str, automatic_catalogue: str, segm
         background=float(level["BACKGR"]),  # type: ignore[arg-type]
         rms=float(level["RMS"]),  # type: ignore[arg-type]
         relative_noise=None if weight is None else relative_noise_map(weight)[0],
-        flags=edited.flags,
+        flags=flags,
     )
     write_image(segments_path, edited.segments, wcs=wcs)
     write_sources(catalogue_path, sources, level_header(level))

@@ -11,15 +11,19 @@ import numpy as np
 import pytest
 from astropy.io import fits
 from detection_field import SHAPE, gaussian, make_wcs
+from unblend.core.coordinates import sky_to_pixel
+from unblend.core.flags import Flag
 from unblend.io.images import read_array, read_header
+from unblend.io.regions import read_regions
 from unblend.io.tables import read_sources, read_table_header
 
 RMS = np.where(np.arange(SHAPE[1]) < 110, 1.0, 4.0) * np.ones((SHAPE[0], 1))
 SETTINGS = {
     "bands": ["a"], "flux_band": "a", "conv_fwhm": 0.2, "threshold": 1.5, "min_area": 10, "min_snr": 10.0,
-    "deblend_levels": 32, "deblend_contrast": 0.005,
+    "deblend_levels": 32, "deblend_contrast": 0.005, "second_pass": "auto",
 }  # fmt: skip
 PRODUCTS = {name: f"det_{name}.fits" for name in ("stack", "error", "snr", "auto_seg", "auto_cat")}
+PRODUCTS["hidden"] = "det_hidden.reg"
 
 
 @pytest.fixture
@@ -84,3 +88,41 @@ def test_a_segmentation_of_the_user_takes_the_place_of_the_detection(folder):
     assert found["id"].tolist() == [17, 3000] and found["area"].tolist() == [4, 121] and found["snr"][0] < 10
     assert np.array_equal(fits.getdata(folder / "det_auto_seg.fits"), labels)
     assert np.isfinite(read_array(str(folder / "det_snr.fits"))).all()
+
+
+@pytest.mark.parametrize("mode", ["auto", "propose", "off"])
+def test_a_source_hidden_in_the_segment_of_a_bright_one(folder, caplog, mode):
+    image, none = {"file": str(folder / "hidden.fits")}, {"file": str(folder / "none.reg")}
+    y, x = np.indices(SHAPE)
+    star = 2e5 * (1 + ((y - 60) ** 2 + (x - 60) ** 2) / 2.2**2) ** -2.5 / 20
+    light = star + gaussian(60, 75, 500.0, 1.6) + gaussian(150, 150, 3000.0, 2.5)
+    noise = np.random.default_rng(1).normal(size=SHAPE)
+    fits.writeto(folder / "hidden.fits", (light + noise).astype(np.float32), make_wcs().to_header())
+    settings = SETTINGS | {"second_pass": mode, "deblend_contrast": 0.05}
+    spec = {"detection": settings, "own": {}, "images": {"a": image}, "weights": {}, "bad_regions": {"a": none}}
+    with caplog.at_level("INFO"):
+        detect_sources.main(write_spec(folder, **spec), *(str(folder / name) for name in PRODUCTS.values()))
+    found, drawn = read_sources(folder / "det_auto_cat.fits"), read_regions(folder / "det_hidden.reg")
+    added = [1, 2, 10_000_001] if mode == "auto" else [1, 2]
+    assert found["id"].tolist() == added
+    assert found["flag"].tolist() == {
+        "auto": [0, 0, int(Flag.SECOND_DETECTION)], "propose": [int(Flag.HIDDEN_NEIGHBOUR), 0], "off": [0, 0]
+    }[mode]  # fmt: skip
+    assert [region.text for region in drawn] == ([] if mode == "off" else ["hidden 1 in 1"])
+    if mode != "off":
+        ra, dec = drawn[0].points[0]
+        at_y, at_x = sky_to_pixel(make_wcs(), np.array([ra]), np.array([dec]))
+        assert (at_y[0], at_x[0]) == pytest.approx((60, 75), abs=1)
+        assert "1 sources hidden in the segments of 1" in caplog.text
+
+    # A manual source is numbered as without the second detection; the flags of the others stay.
+    (folder / "manual.reg").write_text("image\ncircle(20,180,4)\n")
+    regions = {"merge_regions": none, "manual_regions": {"file": str(folder / "manual.reg")}, "bad_regions": none}
+    edited = [str(folder / name) for name in ("det_seg.fits", "det_cat.fits", "det_cat.reg")]
+    edit_segments.main(
+        write_spec(folder, **regions, flux_image=image, flux_weight=None),
+        str(folder / "det_auto_seg.fits"), str(folder / "det_auto_cat.fits"), *edited,
+    )  # fmt: skip
+    after = read_sources(folder / "det_cat.fits")
+    assert after["id"].tolist() == [1, 2, 3, *added[2:]]
+    assert after["flag"][after["id"] != 3].tolist() == found["flag"].tolist()

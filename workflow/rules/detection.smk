@@ -46,6 +46,7 @@ rule detect_sources:
         snr=R / "det_snr.fits",
         segments=R / "det_auto_seg.fits",
         catalogue=R / "det_auto_cat.fits",
+        hidden=R / "det_hidden.reg",
     log:
         R / "logs/detect_sources.log",
     benchmark:
@@ -60,6 +61,7 @@ rule detect_sources:
         'python "$UNBLEND_SCRIPTS"/detect_sources.py --log {log:q}'
         " --spec {input.spec:q} --stack {output.stack:q} --error {output.error:q}"
         " --snr {output.snr:q} --segments {output.segments:q} --catalogue {output.catalogue:q}"
+        " --hidden {output.hidden:q}"
 
 
 rule edit_segments:

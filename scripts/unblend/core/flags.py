@@ -29,6 +29,8 @@ class Flag(IntFlag):
     WITH_DETAIL = 1 << 20
     BAND_MISFIT = 1 << 21
     SHIFT_FAILED = 1 << 22
+    SECOND_DETECTION = 1 << 23
+    HIDDEN_NEIGHBOUR = 1 << 24
 
 
 SENTENCES: dict[Flag, str] = {
@@ -57,6 +59,8 @@ SENTENCES: dict[Flag, str] = {
     Flag.WITH_DETAIL: "The template contains what the profile leaves in the detection image (models.detail).",
     Flag.BAND_MISFIT: "The template fits the band poorly (chi2_{band} > 1.35 and 4 sigma); the error contains it.",
     Flag.SHIFT_FAILED: "The shift of the band could not be measured (shift: auto), and 0 was used.",
+    Flag.SECOND_DETECTION: "The source was found in the segment of a brighter one (detection.second_pass: auto).",
+    Flag.HIDDEN_NEIGHBOUR: "The segment hides another source, see det_hidden.reg (detection.second_pass: propose).",
 }
 
 

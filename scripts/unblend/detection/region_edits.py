@@ -1,7 +1,8 @@
 """Edits of the automatic detection by the user: segments are merged and sources added with DS9 regions.
 
 The automatic detection is not repeated. IDs are stable: a source that no region touches keeps its ID. Manual sources
-are numbered from the largest automatic ID in the order of their file, so that a region added at its end changes no ID.
+are numbered from the largest ID of the first detection in the order of their file, so that a region added at its end
+changes no ID.
 
 No region removes a source here. A source that lies in the bad regions of all detection bands is not detected, because
 `field.detection_mask` masks its pixels before the detection.
@@ -9,7 +10,7 @@ No region removes a source here. A source that lies in the bad regions of all de
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -37,7 +38,9 @@ class EditedSegments:
     warnings: list[str] = field(default_factory=list)
 
 
-def edit_segments(segments: np.ndarray, merge: Iterable[Footprint], manual: Sequence[Footprint]) -> EditedSegments:
+def edit_segments(
+    segments: np.ndarray, merge: Iterable[Footprint], manual: Sequence[Footprint], second: Collection[int] = ()
+) -> EditedSegments:
     """Return the automatic segmentation after merging segments and then adding manual sources.
 
     Parameters
@@ -48,8 +51,11 @@ def edit_segments(segments: np.ndarray, merge: Iterable[Footprint], manual: Sequ
         Footprints of merge_regions including partially touched pixels (`touch=True`).
     manual : sequence of Footprint
         Footprints of manual_regions in the order of the file (`keep_small=True`).
+    second : collection of int
+        IDs of the second detection, which do not count for the number of the first manual source.
     """
-    last = int(segments.max())
+    labels = np.unique(segments)
+    last = int(labels[~np.isin(labels, list(second))].max(initial=0))
     merged = merge_segments(segments, merge)
     added = add_manual(merged.segments, manual, last_id=last)
     flags = {i: merged.flags.get(i, 0) | added.flags.get(i, 0) for i in merged.flags | added.flags}

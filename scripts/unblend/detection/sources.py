@@ -8,7 +8,7 @@ their errors: they change only if the image changes considerably.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,8 +16,10 @@ import numpy as np
 
 from ..core import coordinates
 from ..core.errors import UnblendError
+from ..core.flags import Flag
 from ..core.types import Region
 from .detection_image import detection_image
+from .hidden_sources import HiddenSource, add_hidden, find_hidden
 from .stack import Stack, noise_level
 
 if TYPE_CHECKING:
@@ -50,6 +52,8 @@ class DetectedSources:
         Number of sources rejected for each reason.
     background, rms : float
         Level and rms of the image of flux_band outside the segments, see `flux_level`.
+    hidden : tuple of HiddenSource
+        Sources found in the segments of brighter ones.
     """
 
     segments: np.ndarray
@@ -58,6 +62,7 @@ class DetectedSources:
     dropped: dict[str, int]
     background: float
     rms: float
+    hidden: tuple[HiddenSource, ...] = ()
 
 
 def find_segments(
@@ -258,6 +263,20 @@ def catalogue_regions(catalogue: np.ndarray, wcs: WCS) -> list[Region]:
     return regions
 
 
+def hidden_regions(hidden: Iterable[HiddenSource], wcs: WCS, *, radius_arcsec: float) -> list[Region]:
+    """Return a circle around the peak of each hidden source, labelled with the source in whose segment it lies.
+
+    Sources in one segment have different labels, because regions with the same text are one manual source.
+    """
+    regions: list[Region] = []
+    for number, source in enumerate(hidden, start=1):
+        ra, dec = coordinates.pixel_to_sky(wcs, np.array([float(source.y)]), np.array([float(source.x)]))
+        place = ((float(ra[0]), float(dec[0])),)
+        text = f"hidden {number} in {source.parent}"
+        regions.append(Region("circle", coordinates.sky_system(wcs), place, ((radius_arcsec, "arcsec"),), text=text))
+    return regions
+
+
 def detect(
     stack: Stack,
     image: np.ndarray,
@@ -271,6 +290,7 @@ def detect(
     min_snr: float = 10.0,
     deblend_levels: int = 32,
     deblend_contrast: float = 0.005,
+    second_pass: str = "off",
 ) -> DetectedSources:
     """Run the automatic detection on a stack.
 
@@ -289,7 +309,9 @@ def detect(
     threshold, min_area, deblend_levels, deblend_contrast
         As in `find_segments`.
     min_snr : float
-        Sources with a lower S/N in flux_band are rejected.
+        Sources with a lower S/N in flux_band are rejected; so are hidden ones with a lower peak.
+    second_pass : {"auto", "propose", "off"}
+        Sources hidden in the segments of brighter ones are added, or only returned, or not looked for.
 
     Raises
     ------
@@ -319,7 +341,17 @@ def detect(
     background, rms = flux_level(image, mask, segments, relative_noise)
     segments = _renumber(segments, measure(segments, background=background, rms=rms, **in_flux_band))
     catalogue = measure(segments, background=background, rms=rms, **in_flux_band)
-    return DetectedSources(segments, catalogue, snr, dropped, background, rms)
+    hidden: list[HiddenSource] = []
+    if second_pass != "off":
+        hidden = find_hidden(stack, segments, catalogue, fwhm_pixels=fwhm_pixels, min_snr=min_snr, min_area=min_area)
+    if hidden:
+        flags = dict.fromkeys((source.parent for source in hidden), int(Flag.HIDDEN_NEIGHBOUR))
+        if second_pass == "auto":
+            edited = add_hidden(segments, hidden)
+            flags = dict.fromkeys(np.setdiff1d(edited, segments).tolist(), int(Flag.SECOND_DETECTION))
+            segments = edited
+        catalogue = measure(segments, background=background, rms=rms, flags=flags, **in_flux_band)
+    return DetectedSources(segments, catalogue, snr, dropped, background, rms, tuple(hidden))
 
 
 def _renumber(segments: np.ndarray, catalogue: np.ndarray) -> np.ndarray:

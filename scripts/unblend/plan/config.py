@@ -68,6 +68,12 @@ class DetectionSettings(Section):
     )
     min_area: WholeNumber = _key(10, "Smallest area of a source.", unit="pixels", ge=1)
     min_snr: Number = _key(10.0, "Smallest signal-to-noise ratio of a source on flux_band.")
+    second_pass: Literal["auto", "propose", "off"] = _key(
+        "auto",
+        "Sources hidden in the segment of a brighter one. auto: they become sources, with IDs above 10 000 000; "
+        "propose: they are only drawn in det_hidden.reg, which you may use as manual_regions; off: none are looked "
+        "for. Your own segmentation or catalogue is used as it is.",
+    )
     segmentation: str | None = _key(
         None,
         "Your own segmentation map in place of the automatic detection: a FITS image of IDs (0: sky) on the detection "

@@ -1,0 +1,266 @@
+"""The second detection: sources hidden in the segment of a brighter one, above the profile of that source.
+
+A galaxy 0.9 arcsec from a star, or at the edge of a bright galaxy, is often part of its segment, because it is a small
+fraction of the flux of the blend. It stands out once the bright source is subtracted: its median profile in elliptical
+annuli, which does not depend on a model or a PSF. Knots, spiral arms, spikes and rings stand out, too. They are told
+apart in three ways: the scatter in an annulus counts as noise; a source outshines the bright one at its place, where
+knots shine on top of a disc (up to 2.5 times as bright in drawn spirals); and spikes, rings and arms have counterparts
+on other sides. In drawn fields 10 of 13 galaxies that shared a segment were found, and nothing else.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from ..core.statistics import robust_sigma
+from ..core.types import Box
+from ..core.units import FWHM_PER_SIGMA
+from .stack import Stack
+
+ID_STEP = 10_000_000
+"""The k-th source hidden in the segment of source i has the ID k × 10 000 000 + i, which no edit of others changes."""
+MIN_CONTRAST = 3.0
+"""Smallest ratio of a peak to the profile of the bright source at its place."""
+STRUCTURE = 0.05
+"""Noise as a fraction of the profile, at least."""
+MIN_DISTANCE_FWHM = 1.5
+"""Smallest distance from the centre of the bright source in FWHM; the profile is not known closer to the centre."""
+COUNTERPARTS_DEG = (60.0, 90.0, 120.0, 180.0, 240.0, 270.0, 300.0)
+"""Angles around the bright source at which spikes, rings and arms repeat."""
+COUNTERPART_FRACTION = 0.5
+"""A peak with a counterpart of more than this fraction of its signal-to-noise ratio is no source."""
+SEGMENT_RADIUS_FWHM = 3.0
+"""Largest radius of the segment of a hidden source, in FWHM."""
+MIN_FWHM_PIXELS = 2.0
+"""FWHM of the filter where the detection image is smoothed by less."""
+MIN_ANNULUS_PIXELS = 8
+"""Smallest number of pixels in an annulus of the profile."""
+AWAY_PIXELS = 8.0
+"""Distance from segments beyond which the noise of the filtered image is measured."""
+
+
+@dataclass(frozen=True)
+class HiddenSource:
+    """A source hidden in the segment of a brighter one.
+
+    Parameters
+    ----------
+    parent : int
+        ID of the brighter source.
+    y, x : int
+        Pixel of its peak.
+    snr : float
+        Signal-to-noise ratio of the peak in the matched filter.
+    box : Box
+    pixels : bool array (ny, nx)
+        The pixels in `box` that it takes from the segment of the brighter source.
+    """
+
+    parent: int
+    y: int
+    x: int
+    snr: float
+    box: Box
+    pixels: np.ndarray
+
+
+def find_hidden(
+    stack: Stack, segments: np.ndarray, catalogue: np.ndarray, *, fwhm_pixels: float, min_snr: float, min_area: int
+) -> list[HiddenSource]:
+    """Return the sources hidden in the segments of brighter ones, in order of these, highest peak first.
+
+    Parameters
+    ----------
+    stack : Stack
+    segments : int array (ny, nx)
+        0 = sky.
+    catalogue : structured array
+        Columns id, a, b, theta, snr of the sources in `segments`.
+    fwhm_pixels : float
+        FWHM of the Gaussian that smooths the detection image.
+    min_snr : float
+        Smallest signal-to-noise ratio of a peak.
+    min_area : int
+        Smallest area of a segment in pixels: a source with less than twice that hides none.
+    """
+    from scipy.ndimage import find_objects
+
+    fwhm = max(fwhm_pixels, MIN_FWHM_PIXELS)
+    usable = np.isfinite(stack.data) & np.isfinite(stack.error) & (stack.error > 0)
+    data, error = np.where(usable, stack.data, 0.0), np.where(usable, stack.error, np.inf)
+    factor = _noise_factor(data, error, segments, fwhm)
+    margin = math.ceil(SEGMENT_RADIUS_FWHM * fwhm)
+    whole, found = Box.of_shape(segments.shape), []
+    windows = find_objects(segments)
+    for row in catalogue:
+        window = windows[int(row["id"]) - 1]
+        if window is None or row["snr"] < 2.0 * min_snr:
+            continue
+        box = Box(window[0].start - margin, window[1].start - margin, window[0].stop + margin, window[1].stop + margin)
+        part = (box & whole).slices
+        around = _Surroundings(data[part], error[part], segments[part], row, fwhm)
+        if np.count_nonzero(around.own) < 2 * min_area:
+            continue
+        for y, x, snr in around.peaks(min_snr, factor):
+            pixels = around.segment(y, x, min_area)
+            place = (y + part[0].start, x + part[1].start)
+            found.append(HiddenSource(int(row["id"]), *place, snr, box & whole, pixels))
+    return found
+
+
+def add_hidden(segments: np.ndarray, found: Sequence[HiddenSource]) -> np.ndarray:
+    """Return the segmentation, int32, with segments of the hidden sources.
+
+    Parameters
+    ----------
+    segments : int array (ny, nx)
+        0 = sky; all IDs below `ID_STEP`.
+    found : sequence of HiddenSource
+        Numbered in this order; one that would leave the brighter source without pixels is not added.
+    """
+    result, counts = segments.astype(np.int32), dict.fromkeys((source.parent for source in found), 0)
+    for source in found:
+        window = result[source.box.slices]
+        own = window == source.parent
+        taken = source.pixels & own
+        if not taken.any() or np.count_nonzero(result == source.parent) == np.count_nonzero(taken):
+            continue
+        counts[source.parent] += 1
+        window[taken] = counts[source.parent] * ID_STEP + source.parent
+    return result
+
+
+def matched_filter(data: np.ndarray, error: np.ndarray, fwhm_pixels: float) -> np.ndarray:
+    """Return the signal-to-noise ratio of a Gaussian source at each pixel, Σ P d/σ² / √(Σ P²/σ²), shape (ny, nx).
+
+    Parameters
+    ----------
+    data, error : array (ny, nx)
+        Image and noise; pixels with an infinite noise are ignored.
+    fwhm_pixels : float
+        FWHM of the source.
+    """
+    from scipy.ndimage import gaussian_filter
+
+    sigma, weight = fwhm_pixels / FWHM_PER_SIGMA, error**-2.0
+    signal = gaussian_filter(data * weight, sigma, mode="constant")
+    # The square of a Gaussian of unit sum is one that is narrower by √2, with the sum 1 / (4 π σ²).
+    variance = gaussian_filter(weight, sigma / math.sqrt(2.0), mode="constant") / (4.0 * math.pi * sigma**2)
+    known = variance > 1e-6 * float(variance.max(initial=0.0))
+    return np.where(known, signal, 0.0) / np.sqrt(np.where(known, variance, 1.0))
+
+
+def _noise_factor(data: np.ndarray, error: np.ndarray, segments: np.ndarray, fwhm_pixels: float) -> float:
+    """Return the scatter of the matched filter on empty sky, above 1 for correlated noise."""
+    from scipy.ndimage import distance_transform_edt
+
+    sky = np.isfinite(error) & (segments == 0)
+    empty = sky & (distance_transform_edt(segments == 0) > AWAY_PIXELS)
+    if not empty.any():
+        return 1.0
+    level = float(np.median(data[empty]))
+    return max(1.0, robust_sigma(matched_filter(data - level, np.where(sky, error, np.inf), fwhm_pixels)[empty]))
+
+
+class _Surroundings:
+    """A bright source in a window of the stack, its profile and what it leaves.
+
+    Parameters
+    ----------
+    data, error, segments : array (ny, nx)
+        Pixels with an infinite error are ignored.
+    row : row of the catalogue
+        Columns id, a, b, theta.
+    fwhm_pixels : float
+        FWHM of the filter.
+    """
+
+    def __init__(self, data: np.ndarray, error: np.ndarray, segments: np.ndarray, row: np.void, fwhm_pixels: float):
+        from scipy.ndimage import gaussian_filter
+
+        self.fwhm, self.own = fwhm_pixels, segments == row["id"]
+        usable = np.isfinite(error) & (self.own | (segments == 0))
+        smooth = np.where(self.own & usable, gaussian_filter(data, fwhm_pixels / FWHM_PER_SIGMA), -np.inf)
+        row_of, column_of = np.unravel_index(int(np.argmax(smooth)), smooth.shape)
+        self.centre = (int(row_of), int(column_of))
+        self.error = np.where(usable, error, np.inf)
+        radius = _elliptical_radius(segments.shape, self.centre, row)
+        self.profile, scatter = _profile(data, radius, usable)
+        self.residual = np.where(usable, data - self.profile, 0.0)
+        structure = np.maximum(scatter, STRUCTURE * np.maximum(self.profile, 0.0))
+        self.noise = np.where(usable, np.maximum(self.error, structure), np.inf)
+
+    def peaks(self, min_snr: float, noise_factor: float) -> Iterator[tuple[int, int, float]]:
+        """Yield pixel (y, x) and signal-to-noise ratio of the peaks that are sources, highest first."""
+        from scipy.ndimage import maximum_filter, uniform_filter
+
+        snr = matched_filter(self.residual, self.noise, self.fwhm) / noise_factor
+        side = 2 * max(1, round(0.5 * self.fwhm)) + 1
+        below = np.maximum(uniform_filter(self.profile, 3), np.where(np.isfinite(self.error), self.error, 0.0))
+        candidates = (snr == maximum_filter(snr, side)) & (snr >= min_snr) & self.own
+        candidates &= uniform_filter(self.residual, 3) >= MIN_CONTRAST * below
+        candidates &= ~_disc(snr.shape, self.centre, MIN_DISTANCE_FWHM * self.fwhm)
+        nearby = maximum_filter(snr, 3)
+        for y, x in sorted(np.argwhere(candidates).tolist(), key=lambda peak: (-snr[tuple(peak)], peak)):
+            if not self._has_counterpart(y, x, snr, nearby):
+                yield y, x, float(snr[y, x])
+
+    def _has_counterpart(self, y: int, x: int, snr: np.ndarray, nearby: np.ndarray) -> bool:
+        """Return whether the residual is half as high at the same distance on another side of the bright source."""
+        angles, (dy, dx) = np.deg2rad(COUNTERPARTS_DEG), (y - self.centre[0], x - self.centre[1])
+        rows = np.rint(self.centre[0] + dy * np.cos(angles) + dx * np.sin(angles)).astype(int)
+        columns = np.rint(self.centre[1] - dy * np.sin(angles) + dx * np.cos(angles)).astype(int)
+        inside = (rows >= 0) & (rows < snr.shape[0]) & (columns >= 0) & (columns < snr.shape[1])
+        rows, columns = rows[inside], columns[inside]
+        usable = np.isfinite(self.error[rows, columns])
+        return bool(np.any(nearby[rows, columns][usable] > COUNTERPART_FRACTION * snr[y, x]))
+
+    def segment(self, y: int, x: int, min_area: int) -> np.ndarray:
+        """Return the pixels (ny, nx) that the hidden source at (y, x) takes.
+
+        Those are the connected pixels in which the residual exceeds both the profile and twice the noise, and a disc
+        around the peak. The bright source keeps its centre.
+        """
+        from scipy.ndimage import label
+
+        shape = self.own.shape
+        bright = _disc(shape, (y, x), SEGMENT_RADIUS_FWHM * self.fwhm) & (self.residual > self.profile)
+        bright &= self.residual > 2.0 * self.error
+        small = _disc(shape, (y, x), max(0.5 * self.fwhm, math.sqrt(min_area / math.pi)))
+        labels, _ = label(bright | small)
+        core = _disc(shape, self.centre, 0.5 * self.fwhm)
+        return np.asarray((labels == labels[y, x]) & self.own & ~core)
+
+
+def _elliptical_radius(shape: tuple[int, int], centre: tuple[int, int], row: np.void) -> np.ndarray:
+    """Return the semi-major axis in pixels of the ellipse through each pixel, with the axes of a catalogue row."""
+    angle = math.radians(row["theta"])
+    y, x = (np.indices(shape).T - np.array(centre)).T
+    along, across = x * math.cos(angle) + y * math.sin(angle), y * math.cos(angle) - x * math.sin(angle)
+    return np.asarray(np.hypot(along, across * row["a"] / row["b"]))
+
+
+def _profile(data: np.ndarray, radius: np.ndarray, usable: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the median in annuli one pixel wide and the scatter about it, interpolated to every pixel."""
+    order = np.argsort(radius[usable], kind="stable")
+    radii, values = radius[usable][order], data[usable][order]
+    edges = [0]
+    while edges[-1] < radii.size:
+        first = edges[-1]
+        edges.append(max(int(np.searchsorted(radii, radii[first] + 1.0)), min(first + MIN_ANNULUS_PIXELS, radii.size)))
+    annuli = [slice(first, last) for first, last in pairwise(edges)]
+    middle = [float(np.median(radii[annulus])) for annulus in annuli]
+    medians = [float(np.median(values[annulus])) for annulus in annuli]
+    scatter = [robust_sigma(values[annulus]) for annulus in annuli]
+    return np.interp(radius, middle, medians), np.interp(radius, middle, scatter)
+
+
+def _disc(shape: tuple[int, int], centre: tuple[float, float], radius: float) -> np.ndarray:
+    """Return the pixels (ny, nx) within a radius of a position (y, x), in pixels."""
+    y, x = np.indices(shape)
+    return np.asarray(np.hypot(y - centre[0], x - centre[1]) <= radius)
