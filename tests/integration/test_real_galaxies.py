@@ -70,6 +70,12 @@ def test_a_disc_has_the_flux_of_its_growth_curve(catalogue):
     assert catalogue["flux_f444w"][row_at(catalogue, DISC)] == pytest.approx(150.0, rel=0.1)
 
 
+def test_the_disc_and_it_alone_is_flagged_as_brighter_than_its_growth_curve(catalogue):
+    beyond = catalogue["flag"] & int(Flag.BEYOND_GROWTH_CURVE) > 0
+    assert beyond[row_at(catalogue, DISC)]
+    assert not any(beyond[row_at(catalogue, place)] for place in (*MERGER, *COMPACT))
+
+
 def test_the_same_light_in_a_blurred_band_has_the_same_flux(catalogue):
     usable = distances(catalogue, BEYOND_EDGE) > 1.5
     truth, found = catalogue["flux_f444w"][usable], catalogue["flux_irac2"][usable]

@@ -31,6 +31,7 @@ class Flag(IntFlag):
     SHIFT_FAILED = 1 << 22
     SECOND_DETECTION = 1 << 23
     HIDDEN_NEIGHBOUR = 1 << 24
+    BEYOND_GROWTH_CURVE = 1 << 25
 
 
 SENTENCES: dict[Flag, str] = {
@@ -61,6 +62,9 @@ SENTENCES: dict[Flag, str] = {
     Flag.SHIFT_FAILED: "The shift of the band could not be measured (shift: auto), and 0 was used.",
     Flag.SECOND_DETECTION: "The source was found in the segment of a brighter one (detection.second_pass: auto).",
     Flag.HIDDEN_NEIGHBOUR: "The segment hides another source, see det_hidden.reg (detection.second_pass: propose).",
+    Flag.BEYOND_GROWTH_CURVE: (
+        "The model has 15 % and 3 sigma more flux than the pixels within twice the segment's radius: wings uncertain."
+    ),
 }
 
 

@@ -23,6 +23,7 @@ from .covariance import parameter_covariance
 from .crowded_fit import fit_group, is_crowd
 from .exact_model import ExactModel
 from .group_data import GroupData, group_pixels, group_starts, segment_snr
+from .growth_curve import is_beyond_growth_curve
 from .imfit import Pixels, evaluate_blocks, flat_sky, parameters_of
 from .imfit_config import Block, Function, Parameter
 from .index_prior import fit_indices_with_prior, prior_sigmas, with_fixed_index
@@ -444,6 +445,7 @@ def _with_chi2_and_flags(
     noise = group_pixels(replace(data, structure=None)).error
     squared_residual = np.where(pixels.mask, 0.0, (pixels.image - model) / noise) ** 2
     members, off_segment = [], members_off_segment(fit, data)
+    plain = replace(pixels, error=noise)
     for member in fit.members:
         own = (data.segments == member.id) & ~pixels.mask
         count = int(np.count_nonzero(own))
@@ -461,5 +463,9 @@ def _with_chi2_and_flags(
             flags |= Flag.SHAPE_UNCERTAIN
         if member.id in off_segment:
             flags |= Flag.CENTRE_ASTRAY
+        light = evaluate_members(fit, psf, pixels.box, [member.id])
+        total = sum(function_flux(function) or math.nan for block in member.blocks for function in block.functions)
+        if is_beyond_growth_curve(member.id, data, plain, model - fit.sky.value - light, light, total):
+            flags |= Flag.BEYOND_GROWTH_CURVE
         members.append(replace(member, chi2_segment=chi2, flags=int(flags)))
     return replace(fit, members=tuple(members))
