@@ -9,6 +9,7 @@ import numpy as np
 from ..core.errors import InputError
 from ..core.types import Psf
 from ..core.units import FWHM_PER_SIGMA
+from .psf_border import find_pedestal
 
 log = logging.getLogger(__name__)
 
@@ -49,6 +50,7 @@ def prepare_psf(data: np.ndarray, *, oversampling: float = 1.0, kind: str = "eff
         raise InputError(f"{name} has the sum {original_sum:g}; expected a positive PSF. Give another file.")
     data /= original_sum
     centre = centroid(data)
+    _warn_of_pedestal(data, centre, original_sum, name)
     nearest = tuple(round(c) for c in centre)
     offset = max(abs(centre[0] - nearest[0]), abs(centre[1] - nearest[1]))
     middle = tuple((side - 1) / 2 for side in data.shape)
@@ -64,6 +66,15 @@ def prepare_psf(data: np.ndarray, *, oversampling: float = 1.0, kind: str = "eff
     else:
         centred = (float(middle_pixel[0]), float(middle_pixel[1]))
     return Psf(data / data.sum(), centred, oversampling, kind, original_sum)
+
+
+def _warn_of_pedestal(data: np.ndarray, centre: tuple[float, float], original_sum: float, name: str) -> None:
+    """Warn of a pedestal under a PSF of unit sum, in the units of its file."""
+    pedestal = find_pedestal(data, centre)
+    if pedestal is not None:
+        log.warning("%s: near the border of the stamp the PSF does not fall as the wings of a PSF do: a pedestal of "
+                    "about %.2g a pixel holds %.1f %% of its sum, and the fluxes are wrong by about as much; subtract "
+                    "it from the file.", name, pedestal.level * original_sum, 100 * pedestal.share)  # fmt: skip
 
 
 def centroid(data: np.ndarray, *, iterations: int = 50) -> tuple[float, float]:
