@@ -17,37 +17,42 @@ CENTRING_TOLERANCE_PIXELS = 0.02
 """A centroid closer than this to the centre of a PSF pixel is not shifted; templates account for its offset exactly."""
 WELL_SAMPLED_FWHM = 2.5
 """FWHM in PSF pixels below which sinc interpolation of a point source is wrong by 1 % of its peak or more."""
+LARGEST_SUM = 1.05
+"""Largest sum that a PSF with a given sum may have: no stamp holds more than all of the light, up to its own errors."""
 
 
-def prepare_psf(data: np.ndarray, *, oversampling: float = 1.0, kind: str = "effective", name: str = "PSF") -> Psf:
-    """Return a PSF image as a PSF of unit sum, centred on a pixel of an odd array.
+def prepare_psf(
+    data: np.ndarray,
+    *,
+    oversampling: float = 1.0,
+    kind: str = "effective",
+    total: str = "unit",
+    name: str = "PSF",
+) -> Psf:
+    """Return a PSF image as a PSF centred on a pixel of an odd array.
 
     Parameters
     ----------
     data : array (ny, nx)
-        PSF of any size, sum and centre; non-finite pixels are set to 0.
+        PSF of any size, sum and centre; all pixels are finite.
     oversampling : float
         Number of PSF pixels per image pixel along each axis.
     kind : {"effective", "optical"}
         Whether the response of the image pixel is included in the PSF.
+    total : {"unit", "given"}
+        Whether the PSF gets a sum of 1 or keeps its own, the fraction of a point source's light that the stamp holds.
     name : str
         Name of the PSF for messages.
 
     Raises
     ------
     InputError
-        A pixel is not finite, or the sum or the peak is not positive.
+        A pixel is not finite, the sum or the peak is not positive, or a sum to be kept is above `LARGEST_SUM`.
     """
-    unknown = int(np.count_nonzero(~np.isfinite(data)))
-    if unknown:
-        raise InputError(
-            f"{name} has {unknown} of {data.size} pixels that are not finite. Fill them: 0 is right only where the PSF "
-            "has no light."
-        )
+    _check_finite(data, name)
     data = np.array(data, dtype=np.float64)
     original_sum = float(data.sum())
-    if not original_sum > 0 or not data.max() > 0:
-        raise InputError(f"{name} has the sum {original_sum:g}; expected a positive PSF. Give another file.")
+    _check_sum(original_sum, float(data.max()), total, name)
     data /= original_sum
     centre = centroid(data)
     _warn_of_pedestal(data, centre, original_sum, name)
@@ -65,7 +70,27 @@ def prepare_psf(data: np.ndarray, *, oversampling: float = 1.0, kind: str = "eff
         centred = (middle_pixel[0] + centre[0] - nearest[0], middle_pixel[1] + centre[1] - nearest[1])
     else:
         centred = (float(middle_pixel[0]), float(middle_pixel[1]))
-    return Psf(data / data.sum(), centred, oversampling, kind, original_sum)
+    kept_sum = original_sum if total == "given" else 1.0
+    return Psf(data * (kept_sum / data.sum()), centred, oversampling, kind, original_sum)
+
+
+def _check_finite(data: np.ndarray, name: str) -> None:
+    unknown = int(np.count_nonzero(~np.isfinite(data)))
+    if unknown:
+        raise InputError(
+            f"{name} has {unknown} of {data.size} pixels that are not finite. Fill them: 0 is right only where the PSF "
+            "has no light."
+        )
+
+
+def _check_sum(original_sum: float, peak: float, total: str, name: str) -> None:
+    if not original_sum > 0 or not peak > 0:
+        raise InputError(f"{name} has the sum {original_sum:g}; expected a positive PSF. Give another file.")
+    if total == "given" and original_sum > LARGEST_SUM:
+        raise InputError(
+            f"{name} has the sum {original_sum:.4g}; with psf_sum: given it is the fraction of the light that the "
+            f"stamp holds, at most {LARGEST_SUM:g}. Divide the PSF by its total light, or set psf_sum: unit."
+        )
 
 
 def _warn_of_pedestal(data: np.ndarray, centre: tuple[float, float], original_sum: float, name: str) -> None:
@@ -169,8 +194,8 @@ def transform(psf: Psf, ky: np.ndarray, kx: np.ndarray) -> np.ndarray:
     Returns
     -------
     array (my, mx), complex
-        1 at zero frequency, 0 beyond the Nyquist frequency of the PSF pixels. An optical PSF is multiplied by the
-        transform of the square image pixel, which an effective PSF already includes.
+        The sum of the PSF at zero frequency, 0 beyond the Nyquist frequency of the PSF pixels. An optical PSF is
+        multiplied by the transform of the square image pixel, which an effective PSF already includes.
     """
     over = psf.oversampling
     y, x = (np.arange(side) - c for side, c in zip(psf.data.shape, psf.centre, strict=True))

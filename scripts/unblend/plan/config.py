@@ -171,6 +171,11 @@ class Band(Section):
     psf_kind: PsfKind = _key(
         "effective", "effective: the PSF includes the pixel response (measured PSFs); optical: it does not."
     )
+    psf_sum: Literal["unit", "given"] = _key(
+        "unit",
+        "unit: the PSF is divided by its sum; given: the sum of the file, at most 1.05, is kept as the fraction of the "
+        "light that the stamp holds, and fluxes include the rest. (The fits use unit sum: it does not change shapes.)",
+    )
     rms: Literal["auto"] | PositiveNumber = _key(
         "auto", "Noise of a pixel; auto: robust scatter of source-free pixels.", unit="image units"
     )

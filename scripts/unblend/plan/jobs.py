@@ -97,13 +97,13 @@ def edit_segments(jobs: Jobs) -> Spec:
 
 
 def prepare_fit_psf(jobs: Jobs) -> Spec:
-    """Return the PSF of the stack: that of a band, or a file."""
+    """Return the PSF of the stack: that of a band, or a file. IMFIT always works with a PSF of unit sum."""
     inputs, models = jobs.inputs, jobs.config.models
     image = inputs.grid_record(jobs.config.bands[jobs.config.detection.flux_band])
     if models.psf in jobs.config.bands:
-        return {**inputs.psf_record(jobs.config.bands[models.psf]), "image": image}
+        return {**inputs.psf_record(jobs.config.bands[models.psf]), "sum": "unit", "image": image}
     psf = {"psf": inputs.record(inputs.path(models.psf)), "oversampling": 1.0, "kind": models.psf_kind}
-    return {**psf, "name": "models.psf", "image": image}
+    return {**psf, "sum": "unit", "name": "models.psf", "image": image}
 
 
 def group_sources(jobs: Jobs) -> Spec:

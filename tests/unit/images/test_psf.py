@@ -34,6 +34,26 @@ def test_unit_sum_and_the_original_recorded(total):
     assert (psf.oversampling, psf.kind) == (1.0, "effective")
 
 
+@pytest.mark.parametrize("centre", [(20.0, 20.0), (20.4, 19.7)])
+def test_a_given_sum_is_kept(centre):
+    psf = prepare_psf(gaussian(centre=centre, total=0.94), total="given")
+    assert psf.data.sum() == pytest.approx(0.94, abs=1e-12) and psf.original_sum == pytest.approx(0.94)
+    np.testing.assert_allclose(psf.data, 0.94 * prepare_psf(gaussian(centre=centre)).data, atol=1e-12)
+
+
+@pytest.mark.parametrize("total", [1.06, 25.0])
+def test_a_given_sum_above_all_of_the_light_is_refused(total):
+    with pytest.raises(InputError, match=rf"k-psf.fits has the sum {total:g}; with psf_sum: given .* at most 1.05\."):
+        prepare_psf(gaussian(total=total), total="given", name="k-psf.fits")
+    assert prepare_psf(gaussian(total=1.04), total="given").data.sum() == pytest.approx(1.04)
+
+
+@pytest.mark.parametrize("total", [0.0, -0.9])
+def test_a_given_sum_that_is_not_positive_is_refused(total):
+    with pytest.raises(InputError, match=r"k-psf.fits has the sum .*; expected a positive PSF"):
+        prepare_psf(gaussian(total=total), total="given", name="k-psf.fits")
+
+
 @pytest.mark.parametrize(
     ("shape", "centre"),
     [
