@@ -53,7 +53,12 @@ def psf_of(spec: Mapping[str, Any]) -> Psf:
     """
     name = spec["psf"]["file"]
     return prepare_psf(
-        read_array(name), oversampling=spec["oversampling"], kind=spec["kind"], total=spec["sum"], name=name
+        read_array(name),
+        oversampling=spec["oversampling"],
+        kind=spec["kind"],
+        total=spec["sum"],
+        position=spec["centre"],
+        name=name,
     )
 
 

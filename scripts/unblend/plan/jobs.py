@@ -103,7 +103,7 @@ def prepare_fit_psf(jobs: Jobs) -> Spec:
     if models.psf in jobs.config.bands:
         return {**inputs.psf_record(jobs.config.bands[models.psf]), "sum": "unit", "image": image}
     psf = {"psf": inputs.record(inputs.path(models.psf)), "oversampling": 1.0, "kind": models.psf_kind}
-    return {**psf, "sum": "unit", "name": "models.psf", "image": image}
+    return {**psf, "sum": "unit", "centre": models.psf_centre, "name": "models.psf", "image": image}
 
 
 def group_sources(jobs: Jobs) -> Spec:

@@ -26,7 +26,7 @@ def spec(tmp_path):
         data = np.exp(-(y**2 + x**2) / 50.0) if psf is None else psf
         fits.writeto(tmp_path / "psf.fits", data, fits.Header(cards), overwrite=True)
         return {
-            "name": "k", "kind": "effective", "oversampling": oversampling, "sum": "unit",
+            "name": "k", "kind": "effective", "oversampling": oversampling, "sum": "unit", "centre": "centroid",
             "psf": {"file": str(tmp_path / "psf.fits")}, "image": {"file": str(tmp_path / "image.fits")},
         }  # fmt: skip
 

@@ -261,6 +261,7 @@ SOLUTION = ("measure_shift", "extract_fluxes", "run_monte_carlo")
         ("bands/k/background", {"box": 5.0}, {"subtract_background/k"}),
         ("bands/k/psf_oversampling", 2.0, {"prepare_psf/k"}),
         ("bands/f160w/psf_sum", "given", {"prepare_psf/f160w"}),
+        ("bands/f160w/psf_centre", "given", {"prepare_psf/f160w", "prepare_fit_psf"}),
         ("bands/f160w/psf_kind", "optical", {"prepare_psf/f160w", "prepare_fit_psf"}),
         ("detection/threshold", 2.0, {"detect_sources"}),
         ("detection/manual_regions", "mine.reg", {"edit_segments"}),
