@@ -6,8 +6,9 @@ import logging
 from pathlib import Path
 
 import numpy as np
+from unblend.core.coordinates import pixel_scale
 from unblend.core.flags import Flag
-from unblend.core.types import Model
+from unblend.core.types import Model, Template
 from unblend.field.band_data import BandData, adopted_shift, has_failed_shift, load_band_data, load_models
 from unblend.images.psf import WELL_SAMPLED_FWHM
 from unblend.io.files import read_json
@@ -19,6 +20,7 @@ from unblend.photometry.correlated_noise import measure_noise
 from unblend.photometry.detail_amplitude import DetailAmplitudes, amplitude_errors, fit_amplitudes
 from unblend.photometry.misfit import measure_misfit, noise_area
 from unblend.photometry.shape_errors import all_shape_errors, detail_errors
+from unblend.photometry.source_widths import compare_widths, width_warning
 from unblend.photometry.weight_rescaling import RescaledSolution, rescale_weights
 from unblend.run.job_log import record_work, run
 
@@ -36,6 +38,7 @@ def main(spec_path: str, results_dir: str, fluxes_path: str, weight_path: str, r
         data.image, data.weight, templates, fwhm=data.fwhm, noise_origin=data.noise_origin, name=spec["band"]
     )
     solution = fit.solution
+    warn_of_width(spec["band"], data, fit, templates)
     noise = measure_noise(fit, templates, name=spec["band"])
     models = load_models(results)
     # also where pixels were masked as unmodelled flux: it may be that of the source
@@ -72,6 +75,15 @@ def main(spec_path: str, results_dir: str, fluxes_path: str, weight_path: str, r
         residual_path, np.where(data.mask, np.nan, solution.residual), wcs=data.wcs, header={"BAND": spec["band"]}
     )
     record_work("extract", spec["band"])
+
+
+def warn_of_width(band: str, data: BandData, fit: RescaledSolution, templates: list[Template]) -> None:
+    """Warn of a PSF that is much wider or narrower than the bright sources of the image."""
+    widths = compare_widths(data.image, data.weight / fit.scale**2, templates, fit.solution, data.fwhm)
+    log.info("%s: widths of %d bright sources compared with those of their templates", band, widths.ids.size)
+    warning = width_warning(widths, band, data.psf.oversampling, pixel_scale(data.wcs, data.image.shape))
+    if warning:
+        log.warning("%s", warning)
 
 
 def band_flags(spec: dict, results: Path) -> int:

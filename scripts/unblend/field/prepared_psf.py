@@ -32,10 +32,10 @@ def prepared_psf(spec: Mapping[str, Any]) -> tuple[Psf, float]:
     _check_scale(spec)
     psf = psf_of(spec)
     width = fwhm(psf)
-    log.info(
-        "%s: sum of the file %.4g (%s), FWHM %.2f PSF pixels, oversampling %g",
-        spec["name"], psf.original_sum, "kept" if spec["sum"] == "given" else "set to 1", width, psf.oversampling,
-    )  # fmt: skip
+    arcsec = width / psf.oversampling * pixel_scale(read_wcs(spec["image"]["file"]), read_shape(spec["image"]["file"]))
+    log.info("%s: FWHM of the PSF %.3f arcsec (%.2f PSF pixels, oversampling %g), sum of the file %.4g (%s)",
+             spec["name"], arcsec, width, psf.oversampling, psf.original_sum,
+             "kept" if spec["sum"] == "given" else "set to 1")  # fmt: skip
     if width < WELL_SAMPLED_FWHM:
         log.warning("%s: the PSF's FWHM is %.2f of its own pixels: below %.1f bright point sources are off by 1 %% or "
                     "more between pixels; give an oversampled PSF (psf_oversampling).",

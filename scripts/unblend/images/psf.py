@@ -183,7 +183,7 @@ def _fwhm(data: np.ndarray, centre: tuple[float, float]) -> float:
     half, factor = 16, 8
     while True:
         core = data[max(row - half, 0) : row + half + 1, max(column - half, 0) : column + half + 1]
-        fine = _upsampled(core, factor)
+        fine = upsampled(core, factor)
         area = np.count_nonzero(fine > 0.5 * fine.max()) / factor**2
         if area <= 0.25 * core.size:
             return float(2.0 * np.sqrt(area / np.pi))
@@ -192,7 +192,7 @@ def _fwhm(data: np.ndarray, centre: tuple[float, float]) -> float:
         half, factor = 2 * half, max(1, factor // 2)
 
 
-def _upsampled(data: np.ndarray, factor: int) -> np.ndarray:
+def upsampled(data: np.ndarray, factor: int) -> np.ndarray:
     """Return `data` on pixels smaller by an integer factor, by band-limited interpolation."""
     ny, nx = data.shape
     spectrum = np.fft.fftshift(np.fft.fft2(np.pad(data, 4)))

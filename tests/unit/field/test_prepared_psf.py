@@ -83,5 +83,12 @@ def test_the_sum_of_the_file_stands_in_the_log_and_is_kept_on_request(spec, capl
     with caplog.at_level(logging.INFO, logger="unblend"):
         assert prepared_psf(given)[0].data.sum() == pytest.approx(1.0, abs=1e-12)
         assert prepared_psf({**given, "sum": "given"})[0].data.sum() == pytest.approx(0.94, abs=1e-9)
-    assert "k: sum of the file 0.94 (set to 1)" in caplog.text
-    assert "k: sum of the file 0.94 (kept)" in caplog.text
+    assert "sum of the file 0.94 (set to 1)" in caplog.text
+    assert "sum of the file 0.94 (kept)" in caplog.text
+
+
+def test_the_fwhm_in_arcsec_stands_in_the_log(spec, caplog):
+    with caplog.at_level(logging.INFO, logger="unblend"):
+        prepared_psf(spec(oversampling=3.0))
+    # a sigma of 5 PSF pixels of 0.02 arcsec, counted on a grid of an eighth of a pixel
+    assert "k: FWHM of the PSF 0.236 arcsec (11.78 PSF pixels, oversampling 3)" in caplog.text
