@@ -44,16 +44,21 @@ def main(spec_path: str, results_dir: str, fluxes_path: str, weight_path: str, r
     # also where pixels were masked as unmodelled flux: it may be that of the source
     misfit = measure_misfit(solution, templates, data.weight / fit.scale**2, noise_area(data.psf))
     shape = shapes(spec, results, data, fit, detail, models)
+    measured = {
+        "flux": solution.flux,
+        "flux_err": noise.err,
+        "flux_err_white": solution.err,
+        "flux_err_isolated": solution.err_isolated,
+        "flux_err_shape": shape,
+        "flux_err_misfit": misfit.err,
+        "chi2": misfit.chi2,
+        "fracflux": misfit.fracflux,
+    }
+    # some sources are fitted only for the sake of their neighbours
+    unseen = (solution.flags & Flag.NO_PIXELS) != 0
     table = columns(
         id=solution.ids,
-        flux=solution.flux,
-        flux_err=noise.err,
-        flux_err_white=solution.err,
-        flux_err_isolated=solution.err_isolated,
-        flux_err_shape=shape,
-        flux_err_misfit=misfit.err,
-        chi2=misfit.chi2,
-        fracflux=misfit.fracflux,
+        **{name: np.where(unseen, np.nan, values) for name, values in measured.items()},
         detail_amplitude=detail.value,
         detail_amplitude_err=detail.error,
         worst_neighbour=solution.worst_neighbour,

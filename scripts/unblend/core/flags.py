@@ -32,7 +32,7 @@ class Flag(IntFlag):
 
 
 SENTENCES: dict[Flag, str] = {
-    Flag.NO_PIXELS: "The band has no usable pixel at the source: flux and error are NaN.",
+    Flag.NO_PIXELS: "Less than 15 % of the template's flux, or too little, is on usable pixels: it has no flux (NaN).",
     Flag.PARTLY_MASKED: "More than 10 % of the template's flux falls on masked pixels.",
     Flag.DEGENERATE: "The flux is degenerate with that of a neighbour: only their sum is well constrained.",
     Flag.ON_EDGE: "More than 10 % of the template's flux falls outside the image.",
