@@ -11,13 +11,15 @@ from unblend.core.flags import Flag
 from unblend.core.types import Model, Template
 from unblend.field.band_data import BandData, adopted_shift, has_failed_shift, load_band_data, load_models
 from unblend.images.psf import WELL_SAMPLED_FWHM
+from unblend.images.saturation import SATURATED
 from unblend.io.files import read_json
-from unblend.io.images import read_header, write_image
+from unblend.io.images import read_header, read_labels, write_image
 from unblend.io.tables import columns, read_table, write_table
 from unblend.io.template_store import read_templates
 from unblend.models.templates import TemplateEngine
 from unblend.photometry.correlated_noise import measure_noise
 from unblend.photometry.detail_amplitude import DetailAmplitudes, amplitude_errors, fit_amplitudes
+from unblend.photometry.linear_system import visible_light
 from unblend.photometry.misfit import measure_misfit, noise_area
 from unblend.photometry.shape_errors import all_shape_errors, detail_errors
 from unblend.photometry.source_widths import compare_widths, width_warning
@@ -25,6 +27,9 @@ from unblend.photometry.weight_rescaling import RescaledSolution, rescale_weight
 from unblend.run.job_log import record_work, run
 
 log = logging.getLogger("unblend.extract")
+
+MAX_SATURATED_LIGHT = 0.01
+"""Fraction of a template's light on saturated pixels above which the source is flagged."""
 
 
 def main(spec_path: str, results_dir: str, fluxes_path: str, weight_path: str, residual_path: str) -> None:
@@ -63,7 +68,7 @@ def main(spec_path: str, results_dir: str, fluxes_path: str, weight_path: str, r
         detail_amplitude_err=detail.error,
         worst_neighbour=solution.worst_neighbour,
         correlation=solution.correlation,
-        flag=solution.flags | misfit.flags | band_flags(spec, results),
+        flag=solution.flags | misfit.flags | band_flags(spec, results) | saturation_flags(templates, spec, results),
     )
     header = {
         "BAND": spec["band"],
@@ -89,6 +94,13 @@ def warn_of_width(band: str, data: BandData, fit: RescaledSolution, templates: l
     warning = width_warning(widths, band, data.psf.oversampling, pixel_scale(data.wcs, data.image.shape))
     if warning:
         log.warning("%s", warning)
+
+
+def saturation_flags(templates: list[Template], spec: dict, results: Path) -> np.ndarray:
+    """Return the flag of the sources of which some light falls on saturated pixels, shape (n,)."""
+    saturated = read_labels(str(results / "bands" / spec["band"] / "mask.fits")) == SATURATED
+    touched = visible_light(templates, saturated) > MAX_SATURATED_LIGHT
+    return np.where(touched, int(Flag.SATURATED), 0)
 
 
 def band_flags(spec: dict, results: Path) -> int:

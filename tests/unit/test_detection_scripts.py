@@ -45,7 +45,7 @@ def test_detection_and_edits_use_the_map(folder, caplog):
     image, none = {"file": str(folder / "a.fits")}, {"file": str(folder / "none.reg")}
     weight = {"file": str(folder / "a-rms.fits"), "kind": "rms"}
     spec = {"detection": SETTINGS, "own": {}, "images": {"a": image}, "weights": {"a": weight}}
-    spec["bad_regions"] = {"a": none}
+    spec |= {"bad_regions": {"a": none}, "saturation": {"a": None}}
     detect_sources.main(write_spec(folder, **spec), *(str(folder / name) for name in PRODUCTS.values()))
     scale = re.search(r"image a scatter by (\S+) times", caplog.text)
     assert float(scale[1]) == pytest.approx(0.1, rel=0.03)  # the map is ten times too large
@@ -59,7 +59,7 @@ def test_detection_and_edits_use_the_map(folder, caplog):
     assert found["flux_err"] == pytest.approx(noise * np.sqrt(found["area"]), rel=0.03)
 
     regions = dict.fromkeys(("merge_regions", "manual_regions", "bad_regions"), none)
-    spec = {**regions, "flux_image": image, "flux_weight": weight}
+    spec = {**regions, "flux_image": image, "flux_weight": weight, "saturation": None}
     edited = [str(folder / name) for name in ("det_seg.fits", "det_cat.fits", "det_cat.reg")]
     edit_segments.main(
         write_spec(folder, **spec), str(folder / "det_auto_seg.fits"), str(folder / "det_auto_cat.fits"), *edited
@@ -78,9 +78,40 @@ def test_a_segmentation_of_the_user_takes_the_place_of_the_detection(folder):
     fits.writeto(folder / "own.fits", labels)
     own = {"segmentation": {"file": str(folder / "own.fits")}}
     spec = {"detection": SETTINGS, "own": own, "images": {"a": image}, "weights": {}, "bad_regions": {"a": none}}
+    spec["saturation"] = {"a": None}
     detect_sources.main(write_spec(folder, **spec), *(str(folder / name) for name in PRODUCTS.values()))
     found = read_sources(folder / "det_auto_cat.fits")
     # min_area is 10 and min_snr 10
     assert found["id"].tolist() == [17, 3000] and found["area"].tolist() == [4, 121] and found["snr"][0] < 10
     assert np.array_equal(fits.getdata(folder / "det_auto_seg.fits"), labels)
     assert np.isfinite(read_array(str(folder / "det_snr.fits"))).all()
+
+
+def star_with_a_saturated_core(folder, value):
+    """Write an image with a bright star whose core has the given value, and return it with its spec."""
+    image = np.random.default_rng(2).normal(size=SHAPE) + gaussian(100, 50, 5e5, 4.0) + gaussian(150, 165, 3000.0, 2.5)
+    image[image > 500.0] = value
+    fits.writeto(folder / "a.fits", image.astype(np.float32), make_wcs().to_header(), overwrite=True)
+    spec = {"detection": SETTINGS, "own": {}, "images": {"a": {"file": str(folder / "a.fits")}}, "weights": {}}
+    return spec | {"bad_regions": {"a": {"file": str(folder / "none.reg")}}, "saturation": {"a": None}}
+
+
+def detected(folder, spec):
+    products = [str(folder / name) for name in PRODUCTS.values()]
+    detect_sources.main(write_spec(folder, **spec), *products)
+    return read_sources(folder / "det_auto_cat.fits"), read_array(products[3])
+
+
+@pytest.mark.parametrize(("value", "level"), [(np.nan, None), (900.0, 600.0)])
+def test_a_saturated_star_is_one_source(folder, value, level):
+    found, segments = detected(folder, star_with_a_saturated_core(folder, value) | {"saturation": {"a": level}})
+    assert len(found) == 2
+    assert segments[100, 50] == 1 and (found["y"][0], found["x"][0]) == pytest.approx((100, 50), abs=0.1)
+    assert np.isnan(read_array(str(folder / "det_stack.fits"))[100, 50])
+
+
+def test_a_region_drawn_on_a_star_is_not_filled(folder):
+    spec = star_with_a_saturated_core(folder, 500.0)
+    (folder / "none.reg").write_text("image\ncircle(51, 101, 6)\n")
+    _, segments = detected(folder, spec)
+    assert segments[100, 50] == 0 and segments[100, 58] > 0

@@ -29,6 +29,7 @@ class Flag(IntFlag):
     WITH_DETAIL = 1 << 20
     BAND_MISFIT = 1 << 21
     SHIFT_FAILED = 1 << 22
+    SATURATED = 1 << 23
 
 
 SENTENCES: dict[Flag, str] = {
@@ -57,6 +58,7 @@ SENTENCES: dict[Flag, str] = {
     Flag.WITH_DETAIL: "The template contains what the profile leaves in the detection image (models.detail).",
     Flag.BAND_MISFIT: "The template fits the band poorly (chi2_{band} > 1.35 and 4 sigma); the error contains it.",
     Flag.SHIFT_FAILED: "The shift of the band could not be measured (shift: auto), and 0 was used.",
+    Flag.SATURATED: "More than 1 % of the template's flux falls on pixels at or above the level saturation.",
 }
 
 

@@ -18,6 +18,7 @@ from ..core import coordinates
 from ..core.errors import UnblendError
 from ..core.types import Region
 from .detection_image import detection_image
+from .holes import fill_holes
 from .stack import Stack, noise_level
 
 if TYPE_CHECKING:
@@ -271,6 +272,7 @@ def detect(
     min_snr: float = 10.0,
     deblend_levels: int = 32,
     deblend_contrast: float = 0.005,
+    never_filled: np.ndarray | None = None,
 ) -> DetectedSources:
     """Run the automatic detection on a stack.
 
@@ -290,6 +292,9 @@ def detect(
         As in `find_segments`.
     min_snr : float
         Sources with a lower S/N in flux_band are rejected.
+    never_filled : bool array (ny, nx), optional
+        True where the user has masked the detection images. Other holes inside a source, which saturation leaves, are
+        filled for the detection; the pixels stay unknown to all measurements.
 
     Raises
     ------
@@ -297,9 +302,12 @@ def detect(
         No source is detected.
     """
     snr, noise = detection_image(stack, fwhm_pixels)
+    unknown = ~np.isfinite(stack.data)
+    holes = unknown if never_filled is None else unknown & ~never_filled
+    snr, noise, filled = fill_holes(snr, holes, threshold, noise)
     segments = find_segments(
         snr,
-        ~np.isfinite(stack.data),
+        unknown & ~filled,
         noise=noise,
         threshold=threshold,
         min_area=min_area,

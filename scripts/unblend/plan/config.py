@@ -183,6 +183,11 @@ class Band(Section):
         "What lies at the position of a source: the centroid of the PSF, in a Gaussian window 3 times as wide as the "
         "PSF; or given: the middle of the array, between the two central pixels where a side is even.",
     )
+    saturation: Number | None = _key(
+        None,
+        "Level at and above which a pixel is saturated: it is masked, and its sources are flagged; null: none is.",
+        unit="image units",
+    )
     rms: Literal["auto"] | PositiveNumber = _key(
         "auto", "Noise of a pixel; auto: robust scatter of source-free pixels.", unit="image units"
     )

@@ -260,6 +260,8 @@ SOLUTION = ("measure_shift", "extract_fluxes", "run_monte_carlo")
         ("bands/k/astrometry", {"radius": 2.0}, {"measure_shift/k"}),
         ("bands/k/background", {"box": 5.0}, {"subtract_background/k"}),
         ("bands/k/psf_oversampling", 2.0, {"prepare_psf/k"}),
+        ("bands/k/saturation", 900.0, {"mask_band/k"}),
+        ("bands/f160w/saturation", 900.0, {"mask_band/f160w", "detect_sources", "edit_segments"}),
         ("bands/f160w/psf_sum", "given", {"prepare_psf/f160w"}),
         ("bands/f160w/psf_centre", "given", {"prepare_psf/f160w", "prepare_fit_psf"}),
         ("bands/f160w/psf_kind", "optical", {"prepare_psf/f160w", "prepare_fit_psf"}),
