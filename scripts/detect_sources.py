@@ -6,15 +6,17 @@ import logging
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 from unblend.core.coordinates import pixel_scale
 from unblend.detection.sources import detect, hidden_regions
 from unblend.detection.stack import relative_noise_map, stack_images
 from unblend.field.detection_mask import detection_mask
 from unblend.field.own_sources import detect_own
 from unblend.field.weight_maps import read_weight
+from unblend.images.masks import region_mask
 from unblend.io.files import read_json
 from unblend.io.images import read_array, read_wcs, write_image
-from unblend.io.regions import write_regions
+from unblend.io.regions import read_regions, write_regions
 from unblend.io.tables import write_sources
 from unblend.run.job_log import record_work, run
 
@@ -31,7 +33,9 @@ def main(spec_path: str, stack_path: str, error_path: str, snr_path: str, segmen
     images = {name: read_array(file["file"]) for name, file in spec["images"].items()}
     weights = {name: read_weight(file, images[name].shape) for name, file in spec["weights"].items()}
     regions = {name: record["file"] for name, record in spec["bad_regions"].items()}
-    masks = {name: detection_mask(regions[name], wcs, images[name], weights.get(name)) for name in images}
+    levels = spec["saturation"]
+    masks = {name: detection_mask(regions[name], wcs, images[name], weights.get(name), levels[name]) for name in images}
+    drawn = [region_mask(read_regions(path), wcs, images[name].shape) for name, path in regions.items()]
     stack = stack_images(images, masks, weights)
     relative = relative_noise_map(weights[flux_band])[0] if flux_band in weights else None
     for name, scale in stack.noise_scale.items():
@@ -40,7 +44,8 @@ def main(spec_path: str, stack_path: str, error_path: str, snr_path: str, segmen
         log.warning("%s", warning)
     names = ("min_area", "min_snr", "deblend_levels", "deblend_contrast", "second_pass")
     limits = {name: settings[name] for name in names}
-    find = partial(detect_own, spec["own"], image_name=first) if spec["own"] else partial(detect, **limits)
+    automatic = partial(detect, **limits, never_filled=np.any(drawn, axis=0))
+    find = partial(detect_own, spec["own"], image_name=first) if spec["own"] else automatic
     found = find(
         stack,
         images[flux_band],

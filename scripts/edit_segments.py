@@ -44,7 +44,7 @@ def main(spec_path: str, automatic_segments: str, automatic_catalogue: str, segm
         edited.segments,
         stack,
         image,
-        detection_mask(spec["bad_regions"]["file"], wcs, image, weight),
+        detection_mask(spec["bad_regions"]["file"], wcs, image, weight, spec["saturation"]),
         wcs,
         background=float(level["BACKGR"]),  # type: ignore[arg-type]
         rms=float(level["RMS"]),  # type: ignore[arg-type]

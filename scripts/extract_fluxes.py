@@ -6,23 +6,30 @@ import logging
 from pathlib import Path
 
 import numpy as np
+from unblend.core.coordinates import pixel_scale
 from unblend.core.flags import Flag
-from unblend.core.types import Model
+from unblend.core.types import Model, Template
 from unblend.field.band_data import BandData, adopted_shift, has_failed_shift, load_band_data, load_models
 from unblend.images.psf import WELL_SAMPLED_FWHM
+from unblend.images.saturation import SATURATED
 from unblend.io.files import read_json
-from unblend.io.images import read_header, write_image
+from unblend.io.images import read_header, read_labels, write_image
 from unblend.io.tables import columns, read_table, write_table
 from unblend.io.template_store import read_templates
 from unblend.models.templates import TemplateEngine
 from unblend.photometry.correlated_noise import measure_noise
 from unblend.photometry.detail_amplitude import DetailAmplitudes, amplitude_errors, fit_amplitudes
+from unblend.photometry.linear_system import visible_light
 from unblend.photometry.misfit import measure_misfit, noise_area
 from unblend.photometry.shape_errors import all_shape_errors, detail_errors
+from unblend.photometry.source_widths import compare_widths, width_warning
 from unblend.photometry.weight_rescaling import RescaledSolution, rescale_weights
 from unblend.run.job_log import record_work, run
 
 log = logging.getLogger("unblend.extract")
+
+MAX_SATURATED_LIGHT = 0.01
+"""Fraction of a template's light on saturated pixels above which the source is flagged."""
 
 
 def main(spec_path: str, results_dir: str, fluxes_path: str, weight_path: str, residual_path: str) -> None:
@@ -36,26 +43,32 @@ def main(spec_path: str, results_dir: str, fluxes_path: str, weight_path: str, r
         data.image, data.weight, templates, fwhm=data.fwhm, noise_origin=data.noise_origin, name=spec["band"]
     )
     solution = fit.solution
+    warn_of_width(spec["band"], data, fit, templates)
     noise = measure_noise(fit, templates, name=spec["band"])
     models = load_models(results)
     # also where pixels were masked as unmodelled flux: it may be that of the source
     misfit = measure_misfit(solution, templates, data.weight / fit.scale**2, noise_area(data.psf))
     shape = shapes(spec, results, data, fit, detail, models)
+    measured = {
+        "flux": solution.flux,
+        "flux_err": noise.err,
+        "flux_err_white": solution.err,
+        "flux_err_isolated": solution.err_isolated,
+        "flux_err_shape": shape,
+        "flux_err_misfit": misfit.err,
+        "chi2": misfit.chi2,
+        "fracflux": misfit.fracflux,
+    }
+    # some sources are fitted only for the sake of their neighbours
+    unseen = (solution.flags & Flag.NO_PIXELS) != 0
     table = columns(
         id=solution.ids,
-        flux=solution.flux,
-        flux_err=noise.err,
-        flux_err_white=solution.err,
-        flux_err_isolated=solution.err_isolated,
-        flux_err_shape=shape,
-        flux_err_misfit=misfit.err,
-        chi2=misfit.chi2,
-        fracflux=misfit.fracflux,
+        **{name: np.where(unseen, np.nan, values) for name, values in measured.items()},
         detail_amplitude=detail.value,
         detail_amplitude_err=detail.error,
         worst_neighbour=solution.worst_neighbour,
         correlation=solution.correlation,
-        flag=solution.flags | misfit.flags | band_flags(spec, results),
+        flag=solution.flags | misfit.flags | band_flags(spec, results) | saturation_flags(templates, spec, results),
     )
     header = {
         "BAND": spec["band"],
@@ -72,6 +85,22 @@ def main(spec_path: str, results_dir: str, fluxes_path: str, weight_path: str, r
         residual_path, np.where(data.mask, np.nan, solution.residual), wcs=data.wcs, header={"BAND": spec["band"]}
     )
     record_work("extract", spec["band"])
+
+
+def warn_of_width(band: str, data: BandData, fit: RescaledSolution, templates: list[Template]) -> None:
+    """Warn of a PSF that is much wider or narrower than the bright sources of the image."""
+    widths = compare_widths(data.image, data.weight / fit.scale**2, templates, fit.solution, data.fwhm)
+    log.info("%s: widths of %d bright sources compared with those of their templates", band, widths.ids.size)
+    warning = width_warning(widths, band, data.psf.oversampling, pixel_scale(data.wcs, data.image.shape))
+    if warning:
+        log.warning("%s", warning)
+
+
+def saturation_flags(templates: list[Template], spec: dict, results: Path) -> np.ndarray:
+    """Return the flag of the sources of which some light falls on saturated pixels, shape (n,)."""
+    saturated = read_labels(str(results / "bands" / spec["band"] / "mask.fits")) == SATURATED
+    touched = visible_light(templates, saturated) > MAX_SATURATED_LIGHT
+    return np.where(touched, int(Flag.SATURATED), 0)
 
 
 def band_flags(spec: dict, results: Path) -> int:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
+import numpy as np
 from unblend.field.weight_maps import read_weight
 from unblend.images.masks import band_mask, region_mask
+from unblend.images.saturation import SATURATED, find_plateau, is_saturated
 from unblend.io.files import read_json
 from unblend.io.images import read_array, read_sky_cards, read_wcs, write_image
 from unblend.io.regions import read_regions, write_regions
@@ -16,23 +18,35 @@ log = logging.getLogger("unblend.mask")
 
 
 def main(spec_path: str, mask_path: str, regions_path: str) -> None:
-    """Write the mask (1 = ignored) with the number of pixels for each reason in its header; its regions for DS9."""
+    """Write the mask (1 = ignored, 2 = saturated) with the number of pixels for each reason; its regions for DS9."""
     spec = read_json(spec_path)
     image = read_array(spec["image"]["file"])
     weight = read_weight(spec["weight"], image.shape) if spec["weight"] else None
     drawn = {name: read_regions(spec[f"{name}_regions"]["file"]) for name in ("border", "bad")}
     wcs = read_wcs(spec["image"]["file"]) if any(drawn.values()) else None
     regions = {name: region_mask(found, wcs, image.shape) for name, found in drawn.items() if found}
-    mask, counts = band_mask(image, weight=weight, regions=regions)
+    saturated = is_saturated(image, spec["saturation"])
+    mask, counts = band_mask(image, weight=weight, regions={**regions, "saturated": saturated})
+    warn_of_flat_tops(image, mask, spec)
     log.info("%s", ", ".join(f"{name}: {count}" for name, count in counts.items()))
     if mask.all():
         log.warning("every pixel of %s is masked: all its fluxes will be NaN", spec["image"]["file"])
     header = {f"N{name[:7].upper().replace(' ', '_')}": count for name, count in counts.items()}
-    write_image(mask_path, mask, header={**read_sky_cards(spec["image"]["file"]), **header})
+    values = np.where(saturated, SATURATED, mask.astype(np.uint8))
+    write_image(mask_path, values, header={**read_sky_cards(spec["image"]["file"]), **header})
     # Sectors cannot be written: they are in the mask, and in the user's own file.
     shapes = [region for found in drawn.values() for region in found if region.sector is None]
     write_regions(regions_path, shapes, color="red", remarks=["The regions of the mask, border and bad"])
     record_work("mask", Path(mask_path).parent.name)
+
+
+def warn_of_flat_tops(image: np.ndarray, mask: np.ndarray, spec: dict) -> None:
+    """Warn of a plateau at the maximum of an image without a level of saturation."""
+    plateau = find_plateau(np.where(mask, np.nan, image)) if spec["saturation"] is None else None
+    if plateau is not None:
+        log.warning("%s: %d pixels around x=%d y=%d (1-based) are all equal to %.5g within 0.1 %%, the maximum of the "
+                    "image: they look saturated; set saturation of the band to a little less.", spec["image"]["file"],
+                    plateau.pixels, plateau.x + 1, plateau.y + 1, plateau.level)  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ def main(spec_path: str, psf_path: str) -> None:
     """Write the PSF described by the spec, its sampling, kind and FWHM (image pixels) in the header."""
     spec = read_json(spec_path)
     psf, width = prepared_psf(spec)
-    write_psf(psf_path, psf, {"FWHM": width / psf.oversampling, "FWHMPSF": width})
+    write_psf(psf_path, psf, {"FWHM": width / psf.oversampling, "FWHMPSF": width, "PSFSUM": psf.data.sum()})
     record_work("psf", spec["name"])
 
 

@@ -6,6 +6,7 @@ import logging
 from pathlib import Path
 
 import numpy as np
+from unblend.core.flags import Flag
 from unblend.core.types import Region
 from unblend.field.adopted_templates import adopted_templates
 from unblend.field.band_data import BandData, load_band_data
@@ -49,7 +50,7 @@ def main(spec_path: str, results_dir: str, realizations_path: str, regions_path:
         realizations = monte_carlo(solution.residual, data.mask, templates, solution, data.weight, patches)
     else:
         realizations = np.full((len(solution.ids), 1), np.nan)
-    sigma = realization_scatter(realizations)
+    sigma = np.where((solution.flags & Flag.NO_PIXELS) != 0, np.nan, realization_scatter(realizations))
     ratio, ratio_err = pooled_ratio(realizations, read_table(folder / "fluxes.fits")["flux_err"])
     scale = adopted_scale(ratio, ratio_err)
     if not patches:

@@ -157,7 +157,7 @@ def write_band(
     write_image(at / "background.fits", np.full(shape, 0.5), wcs=wcs)
     write_image(at / "residual.fits", residual, wcs=wcs)
     write_image(at / "neighbours-removed.fits", noise, wcs=wcs, header={"TARGET": TARGET})
-    write_image(at / "psf.fits", np.ones((3, 3)), header={"FWHM": 2.355 * sigma})
+    write_image(at / "psf.fits", np.ones((3, 3)), header={"FWHM": 2.355 * sigma, "ORIGSUM": 0.94})
     write_templates(at / "templates.npz", templates, {int(i): "k" for i in ids})
     error = np.full(len(ids), 8.0)
     worst = np.where(ids == 1, 2, 1)

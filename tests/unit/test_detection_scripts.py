@@ -49,7 +49,7 @@ def test_detection_and_edits_use_the_map(folder, caplog):
     image, none = {"file": str(folder / "a.fits")}, {"file": str(folder / "none.reg")}
     weight = {"file": str(folder / "a-rms.fits"), "kind": "rms"}
     spec = {"detection": SETTINGS, "own": {}, "images": {"a": image}, "weights": {"a": weight}}
-    spec["bad_regions"] = {"a": none}
+    spec |= {"bad_regions": {"a": none}, "saturation": {"a": None}}
     detect_sources.main(write_spec(folder, **spec), *(str(folder / name) for name in PRODUCTS.values()))
     scale = re.search(r"image a scatter by (\S+) times", caplog.text)
     assert float(scale[1]) == pytest.approx(0.1, rel=0.03)  # the map is ten times too large
@@ -63,7 +63,7 @@ def test_detection_and_edits_use_the_map(folder, caplog):
     assert found["flux_err"] == pytest.approx(noise * np.sqrt(found["area"]), rel=0.03)
 
     regions = dict.fromkeys(("merge_regions", "manual_regions", "bad_regions"), none)
-    spec = {**regions, "flux_image": image, "flux_weight": weight}
+    spec = {**regions, "flux_image": image, "flux_weight": weight, "saturation": None}
     edited = [str(folder / name) for name in ("det_seg.fits", "det_cat.fits", "det_cat.reg")]
     edit_segments.main(
         write_spec(folder, **spec), str(folder / "det_auto_seg.fits"), str(folder / "det_auto_cat.fits"), *edited
@@ -82,6 +82,7 @@ def test_a_segmentation_of_the_user_takes_the_place_of_the_detection(folder):
     fits.writeto(folder / "own.fits", labels)
     own = {"segmentation": {"file": str(folder / "own.fits")}}
     spec = {"detection": SETTINGS, "own": own, "images": {"a": image}, "weights": {}, "bad_regions": {"a": none}}
+    spec["saturation"] = {"a": None}
     detect_sources.main(write_spec(folder, **spec), *(str(folder / name) for name in PRODUCTS.values()))
     found = read_sources(folder / "det_auto_cat.fits")
     # min_area is 10 and min_snr 10
@@ -100,6 +101,7 @@ def test_a_source_hidden_in_the_segment_of_a_bright_one(folder, caplog, mode):
     fits.writeto(folder / "hidden.fits", (light + noise).astype(np.float32), make_wcs().to_header())
     settings = SETTINGS | {"second_pass": mode, "deblend_contrast": 0.05}
     spec = {"detection": settings, "own": {}, "images": {"a": image}, "weights": {}, "bad_regions": {"a": none}}
+    spec["saturation"] = {"a": None}
     with caplog.at_level("INFO"):
         detect_sources.main(write_spec(folder, **spec), *(str(folder / name) for name in PRODUCTS.values()))
     found, drawn = read_sources(folder / "det_auto_cat.fits"), read_regions(folder / "det_hidden.reg")
@@ -120,9 +122,39 @@ def test_a_source_hidden_in_the_segment_of_a_bright_one(folder, caplog, mode):
     regions = {"merge_regions": none, "manual_regions": {"file": str(folder / "manual.reg")}, "bad_regions": none}
     edited = [str(folder / name) for name in ("det_seg.fits", "det_cat.fits", "det_cat.reg")]
     edit_segments.main(
-        write_spec(folder, **regions, flux_image=image, flux_weight=None),
+        write_spec(folder, **regions, flux_image=image, flux_weight=None, saturation=None),
         str(folder / "det_auto_seg.fits"), str(folder / "det_auto_cat.fits"), *edited,
     )  # fmt: skip
     after = read_sources(folder / "det_cat.fits")
     assert after["id"].tolist() == [1, 2, 3, *added[2:]]
     assert after["flag"][after["id"] != 3].tolist() == found["flag"].tolist()
+
+
+def star_with_a_saturated_core(folder, value):
+    """Write an image with a bright star whose core has the given value, and return it with its spec."""
+    image = np.random.default_rng(2).normal(size=SHAPE) + gaussian(100, 50, 5e5, 4.0) + gaussian(150, 165, 3000.0, 2.5)
+    image[image > 500.0] = value
+    fits.writeto(folder / "a.fits", image.astype(np.float32), make_wcs().to_header(), overwrite=True)
+    spec = {"detection": SETTINGS, "own": {}, "images": {"a": {"file": str(folder / "a.fits")}}, "weights": {}}
+    return spec | {"bad_regions": {"a": {"file": str(folder / "none.reg")}}, "saturation": {"a": None}}
+
+
+def detected(folder, spec):
+    products = [str(folder / name) for name in PRODUCTS.values()]
+    detect_sources.main(write_spec(folder, **spec), *products)
+    return read_sources(folder / "det_auto_cat.fits"), read_array(products[3])
+
+
+@pytest.mark.parametrize(("value", "level"), [(np.nan, None), (900.0, 600.0)])
+def test_a_saturated_star_is_one_source(folder, value, level):
+    found, segments = detected(folder, star_with_a_saturated_core(folder, value) | {"saturation": {"a": level}})
+    assert len(found) == 2
+    assert segments[100, 50] == 1 and (found["y"][0], found["x"][0]) == pytest.approx((100, 50), abs=0.1)
+    assert np.isnan(read_array(str(folder / "det_stack.fits"))[100, 50])
+
+
+def test_a_region_drawn_on_a_star_is_not_filled(folder):
+    spec = star_with_a_saturated_core(folder, 500.0)
+    (folder / "none.reg").write_text("image\ncircle(51, 101, 6)\n")
+    _, segments = detected(folder, spec)
+    assert segments[100, 50] == 0 and segments[100, 58] > 0

@@ -96,6 +96,7 @@ rule prepare_fit_psf:
     """Normalise, centre and crop the PSF of the stack; divide out the pixel response, which IMFIT includes itself."""
     input:
         spec=spec("prepare_fit_psf"),
+        image=flux_image,
     output:
         psf=R / "imfit/psf.fits",
     log:

@@ -32,10 +32,11 @@ class Flag(IntFlag):
     SECOND_DETECTION = 1 << 23
     HIDDEN_NEIGHBOUR = 1 << 24
     BEYOND_GROWTH_CURVE = 1 << 25
+    SATURATED = 1 << 26
 
 
 SENTENCES: dict[Flag, str] = {
-    Flag.NO_PIXELS: "The band has no usable pixel at the source: flux and error are NaN.",
+    Flag.NO_PIXELS: "Less than 15 % of the template's flux, or too little, is on usable pixels: it has no flux (NaN).",
     Flag.PARTLY_MASKED: "More than 10 % of the template's flux falls on masked pixels.",
     Flag.DEGENERATE: "The flux is degenerate with that of a neighbour: only their sum is well constrained.",
     Flag.ON_EDGE: "More than 10 % of the template's flux falls outside the image.",
@@ -65,6 +66,7 @@ SENTENCES: dict[Flag, str] = {
     Flag.BEYOND_GROWTH_CURVE: (
         "The model has 15 % and 3 sigma more flux than the pixels within twice the segment's radius: wings uncertain."
     ),
+    Flag.SATURATED: "More than 1 % of the template's flux falls on pixels at or above the level saturation.",
 }
 
 

@@ -106,12 +106,13 @@ def cut(array: np.ndarray, box: Box, fill: float | bool, *, outer: Box | None = 
 
 @dataclass(frozen=True)
 class Psf:
-    """A point-spread function (PSF) of unit sum.
+    """A point-spread function (PSF).
 
     Parameters
     ----------
     data : array (ny, nx) float64
-        Flux per PSF pixel. The sides may be even or odd.
+        Fraction of a point source's light per PSF pixel. The sides may be even or odd. The sum is 1, or less where the
+        stamp is known to hold only a part of the light (`psf_sum: given`).
     centre : (y, x)
         Position of the centroid in `data`, which is placed on the position of a source.
     oversampling : float
@@ -119,7 +120,7 @@ class Psf:
     kind : {"effective", "optical"}
         An effective PSF includes the response of the image pixel, as measured PSFs do; an optical one does not.
     original_sum : float
-        Sum before normalisation.
+        Sum of the pixels of the user's file.
     """
 
     data: np.ndarray
@@ -170,7 +171,7 @@ class Model:
 
 @dataclass(frozen=True)
 class Template:
-    """The model of a source convolved with the PSF of a band, of unit total flux, on the pixels of the band.
+    """The model of a source convolved with the PSF of a band, for a total flux of 1, on the pixels of the band.
 
     Parameters
     ----------
@@ -181,7 +182,7 @@ class Template:
     data : array (ny, nx)
         Flux per pixel.
     coverage : float
-        Fraction of the flux inside the image.
+        Fraction of the stamp's flux inside the image.
     detail : array (ny, nx) or None
         The part of `data` that is detail of the model; None without one.
     detail_share : float

@@ -104,7 +104,7 @@ def find_hidden(
         box = Box(window[0].start - margin, window[1].start - margin, window[0].stop + margin, window[1].stop + margin)
         part = (box & whole).slices
         around = _Surroundings(data[part], error[part], segments[part], row, fwhm)
-        if np.count_nonzero(around.own) < 2 * min_area:
+        if np.count_nonzero(around.own) < 2 * min_area or around.lacks_centre:
             continue
         for y, x, snr in around.peaks(min_snr, factor):
             pixels = around.segment(y, x, min_area)
@@ -194,6 +194,11 @@ class _Surroundings:
         self.residual = np.where(usable, data - self.profile, 0.0)
         structure = np.maximum(scatter, STRUCTURE * np.maximum(self.profile, 0.0))
         self.noise = np.where(usable, np.maximum(self.error, structure), np.inf)
+
+    @property
+    def lacks_centre(self) -> bool:
+        """Whether pixels at the centre are missing, as in a saturated star: there is no profile without a centre."""
+        return bool(np.any(_disc(self.own.shape, self.centre, self.fwhm) & self.own & ~np.isfinite(self.error)))
 
     def peaks(self, min_snr: float, noise_factor: float) -> Iterator[tuple[int, int, float]]:
         """Yield pixel (y, x) and signal-to-noise ratio of the peaks that are sources, highest first."""

@@ -20,6 +20,7 @@ from ..core.flags import Flag
 from ..core.types import Region
 from .detection_image import detection_image
 from .hidden_sources import HiddenSource, add_hidden, find_hidden
+from .holes import fill_holes
 from .stack import Stack, noise_level
 
 if TYPE_CHECKING:
@@ -291,6 +292,7 @@ def detect(
     deblend_levels: int = 32,
     deblend_contrast: float = 0.005,
     second_pass: str = "off",
+    never_filled: np.ndarray | None = None,
 ) -> DetectedSources:
     """Run the automatic detection on a stack.
 
@@ -312,6 +314,9 @@ def detect(
         Sources with a lower S/N in flux_band are rejected; so are hidden ones with a lower peak.
     second_pass : {"auto", "propose", "off"}
         Sources hidden in the segments of brighter ones are added, or only returned, or not looked for.
+    never_filled : bool array (ny, nx), optional
+        True where the user has masked the detection images. Other holes inside a source, which saturation leaves, are
+        filled for the detection; the pixels stay unknown to all measurements.
 
     Raises
     ------
@@ -319,9 +324,12 @@ def detect(
         No source is detected.
     """
     snr, noise = detection_image(stack, fwhm_pixels)
+    unknown = ~np.isfinite(stack.data)
+    holes = unknown if never_filled is None else unknown & ~never_filled
+    snr, noise, filled = fill_holes(snr, holes, threshold, noise)
     segments = find_segments(
         snr,
-        ~np.isfinite(stack.data),
+        unknown & ~filled,
         noise=noise,
         threshold=threshold,
         min_area=min_area,

@@ -7,14 +7,21 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..images.masks import region_mask, unobserved
+from ..images.saturation import is_saturated
 from ..io.regions import read_regions
 
 if TYPE_CHECKING:
     from astropy.wcs import WCS
 
 
-def detection_mask(regions_path: str, wcs: WCS, image: np.ndarray, weight: np.ndarray | None = None) -> np.ndarray:
-    """Return the mask (ny, nx) of a detection image: bad regions, non-finite pixels, and pixels without data.
+def detection_mask(
+    regions_path: str,
+    wcs: WCS,
+    image: np.ndarray,
+    weight: np.ndarray | None = None,
+    saturation: float | None = None,
+) -> np.ndarray:
+    """Return the mask (ny, nx) of a detection image: bad regions, and pixels that are not finite, saturated, or empty.
 
     Parameters
     ----------
@@ -24,6 +31,9 @@ def detection_mask(regions_path: str, wcs: WCS, image: np.ndarray, weight: np.nd
     image : array (ny, nx)
     weight : array (ny, nx), optional
         Inverse variance; pixels whose weight is not positive have no data.
+    saturation : float, optional
+        Level at and above which a pixel is saturated, in image units.
     """
     mask = region_mask(read_regions(regions_path), wcs, image.shape) | ~np.isfinite(image) | unobserved(image)
+    mask |= is_saturated(image, saturation)
     return mask if weight is None else mask | ~(weight > 0)

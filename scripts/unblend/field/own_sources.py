@@ -14,10 +14,11 @@ from ..detection.detection_image import detection_image
 from ..detection.own_sources import grow_segments, measure_own, pixel_of
 from ..detection.sources import DetectedSources
 from ..detection.stack import Stack
-from ..images.psf import fwhm, prepare_psf
-from ..io.images import read_array, read_shape, read_wcs
+from ..images.psf import fwhm
+from ..io.images import read_shape, read_wcs
 from ..io.labels import read_segmentation
 from ..io.source_lists import listed, read_source_list
+from .prepared_psf import psf_of
 
 if TYPE_CHECKING:
     from astropy.wcs import WCS
@@ -208,8 +209,7 @@ def _wcs_if_any(name: str) -> WCS | None:
 
 def _psf_fwhm(spec: Mapping[str, Any]) -> float:
     """Return the FWHM of a PSF in pixels of the image."""
-    name = spec["psf"]["file"]
-    psf = prepare_psf(read_array(name), oversampling=spec["oversampling"], kind=spec["kind"], name=name)
+    psf = psf_of(spec)
     return fwhm(psf) / psf.oversampling
 
 

@@ -30,17 +30,36 @@ def prepared_psf(spec: Mapping[str, Any]) -> tuple[Psf, float]:
         The file is not a usable PSF, or the sampling in its header contradicts psf_oversampling.
     """
     _check_scale(spec)
-    name = spec["psf"]["file"]
-    psf = prepare_psf(read_array(name), oversampling=spec["oversampling"], kind=spec["kind"], name=name)
+    psf = psf_of(spec)
     width = fwhm(psf)
-    log.info(
-        "%s: sum %.4g, FWHM %.2f PSF pixels, oversampling %g", spec["name"], psf.original_sum, width, psf.oversampling
-    )
+    arcsec = width / psf.oversampling * pixel_scale(read_wcs(spec["image"]["file"]), read_shape(spec["image"]["file"]))
+    log.info("%s: FWHM of the PSF %.3f arcsec (%.2f PSF pixels, oversampling %g), sum of the file %.4g (%s)",
+             spec["name"], arcsec, width, psf.oversampling, psf.original_sum,
+             "kept" if spec["sum"] == "given" else "set to 1")  # fmt: skip
     if width < WELL_SAMPLED_FWHM:
         log.warning("%s: the PSF's FWHM is %.2f of its own pixels: below %.1f bright point sources are off by 1 %% or "
                     "more between pixels; give an oversampled PSF (psf_oversampling).",
                     spec["name"], width, WELL_SAMPLED_FWHM)  # fmt: skip
     return psf, width
+
+
+def psf_of(spec: Mapping[str, Any]) -> Psf:
+    """Return the PSF of a job spec.
+
+    Raises
+    ------
+    InputError
+        The file is not a usable PSF.
+    """
+    name = spec["psf"]["file"]
+    return prepare_psf(
+        read_array(name),
+        oversampling=spec["oversampling"],
+        kind=spec["kind"],
+        total=spec["sum"],
+        position=spec["centre"],
+        name=name,
+    )
 
 
 def _check_scale(spec: Mapping[str, Any]) -> None:

@@ -27,7 +27,19 @@ DENSE_LIMIT = 5000
 """Number of sources above which the inverse is local: a dense one of 5000 takes 200 MB and some seconds on one core."""
 
 MIN_LIGHT = 1e-3
-"""Fraction of a source's light that must fall on usable pixels for its flux to be measured."""
+"""Fraction of a source's light that must fall on usable pixels for it to be fitted at all."""
+
+MEASURED_LIGHT = 0.15
+"""Fraction of a source's light that must fall on usable pixels for its flux to be measured. With less, only the wings
+of the model are seen, and the flux is what they make of the noise."""
+
+LARGEST_ERROR, MOSTLY_SEEN = 20.0, 0.5
+"""Largest error of a flux, over that of the same source isolated and seen whole, where less than half of its light is
+on usable pixels. A source that is seen and blended has an error as large as its blend makes it."""
+
+KEPT_SIGNIFICANCE = 5.0
+"""Significance from which the light of a source without a measured flux is fitted, for the sake of its neighbours: that
+of a bright star beyond the border. Light that is not significant only adds to the errors of the neighbours."""
 
 NEIGHBOUR_CORRELATION = 0.01
 """Smallest correlation for which the most correlated neighbour is listed: below it adds less than 1e-4 to an error."""
@@ -43,7 +55,8 @@ class LinearSolution:
     Parameters
     ----------
     ids, flux, err : arrays (n,)
-        Image units. `err` is the formal error for white noise, with all neighbours and the background level free.
+        Image units. `err` is the formal error for white noise, with all neighbours and the background level free. A
+        source with the flag NO_PIXELS has a finite flux where it is fitted for the sake of its neighbours.
     err_isolated : array (n,)
         The error if all other sources and the background level were known.
     worst_neighbour, correlation : arrays (n,)
@@ -109,8 +122,9 @@ def solve_fluxes(
     image, weight : arrays (ny, nx)
         Weight is the inverse variance; 0 or not finite where a pixel is ignored. Non-finite pixels are ignored.
     templates : sequence of Template
-        One per source, of unit flux, clipped to the image. A source without light on usable pixels gets a flux of NaN
-        and the flag NO_PIXELS, one with non-finite template data NaN and NO_MODEL.
+        One per source, of unit flux, clipped to the image. A source with hardly any light on usable pixels gets the
+        flag NO_PIXELS; it is fitted only where that light is significant, otherwise its flux is NaN. One with
+        non-finite template data gets NaN and NO_MODEL.
     dense_limit : int
         Number of sources above which the inverse is local: fluxes remain exact, errors are good to about 1e-6.
 
@@ -139,14 +153,38 @@ def solve_fluxes(
     data = np.where(usable, image, pedestal) - pedestal
 
     ordered = [templates[k] for k in order]
-    flags = coverage_flags(ordered, usable)
-    active = np.flatnonzero((flags & (Flag.NO_PIXELS | Flag.NO_MODEL)) == 0)
-    system = _build_system(data, weight, [ordered[k] for k in active])
+    flags, light = coverage_flags(ordered, usable), visible_light(ordered, usable)
+    active = np.flatnonzero(((flags & Flag.NO_MODEL) == 0) & (light >= MIN_LIGHT))
+    system, amplitudes, inverse = _solved(data, weight, [ordered[k] for k in active], dense_limit)
+    if (light[active] < MOSTLY_SEEN).any():
+        error = np.sqrt(_variances(inverse, len(active))[:-1])
+        free = np.array([_free_error(ordered[k], weight) for k in active])
+        seen = light[active]
+        unmeasured = (seen < MEASURED_LIGHT) | (seen < MOSTLY_SEEN) & (error > LARGEST_ERROR * free)
+        flags[active[unmeasured]] |= int(Flag.NO_PIXELS)
+        kept = ~unmeasured | (amplitudes[:-1] > KEPT_SIGNIFICANCE * error)
+        if not kept.all():
+            active = active[kept]
+            system, amplitudes, inverse = _solved(data, weight, [ordered[k] for k in active], dense_limit)
+    amplitudes[-1] += pedestal
+    return _assemble(image, ordered, order, flags, active, system, amplitudes, inverse)
+
+
+def _solved(
+    data: np.ndarray, weight: np.ndarray, templates: Sequence[Template], dense_limit: int
+) -> tuple[NormalEquations, np.ndarray, Inverse]:
+    """Return the normal equations, the amplitudes (m + 1,) and the inverse."""
+    system = _build_system(data, weight, templates)
     with single_thread():
         solver = solve_dense if system.n <= dense_limit else solve_local
         amplitudes, inverse = solver(system)
-    amplitudes[-1] += pedestal
-    return _assemble(image, ordered, order, flags, active, system, amplitudes, inverse)
+    return system, amplitudes, inverse
+
+
+def _free_error(template: Template, weight: np.ndarray) -> float:
+    """Return the error of a flux if the source were isolated and all of its template in the image were usable."""
+    used = weight[template.box.slices]
+    return float((np.mean(used[used > 0]) * np.sum(np.asarray(template.data, dtype=float) ** 2)) ** -0.5)
 
 
 def box_array(templates: Sequence[Template]) -> np.ndarray:
@@ -285,6 +323,17 @@ def coverage_flags(templates: Sequence[Template], usable: np.ndarray) -> np.ndar
     return np.array([_coverage_flag(template, usable) for template in templates], dtype=np.int64)
 
 
+def visible_light(templates: Sequence[Template], usable: np.ndarray) -> np.ndarray:
+    """Return the fraction of each template's light that falls on usable pixels, shape (n,); 0 without any light."""
+    fractions = np.zeros(len(templates))
+    for k, template in enumerate(templates):
+        light = np.abs(np.asarray(template.data, dtype=float))
+        inside = float(light.sum())
+        if inside > 0 and np.isfinite(inside):
+            fractions[k] = template.coverage * float(light[usable[template.box.slices]].sum()) / inside
+    return fractions
+
+
 def _coverage_flag(template: Template, usable: np.ndarray) -> int:
     if template.box.is_empty:
         return int(Flag.NO_PIXELS)
@@ -292,7 +341,7 @@ def _coverage_flag(template: Template, usable: np.ndarray) -> int:
     if not np.isfinite(light).all():
         return int(Flag.NO_MODEL)
     seen, inside = float(light[usable[template.box.slices]].sum()), float(light.sum())
-    if seen < MIN_LIGHT:
+    if not template.coverage * seen >= MEASURED_LIGHT * inside or inside == 0:
         return int(Flag.NO_PIXELS)
     flag = Flag.PARTLY_MASKED if seen < 0.9 * inside else Flag(0)
     return int(flag | Flag.ON_EDGE if template.coverage < 0.9 else flag)
@@ -350,12 +399,21 @@ def _assemble(
     )
 
 
+def _blocks(m: int) -> list[np.ndarray]:
+    """Return the rows of an inverse of m sources in blocks."""
+    return [np.arange(start, min(start + ROWS, m + 1)) for start in range(0, m + 1, ROWS)]
+
+
+def _variances(inverse: Inverse, m: int) -> np.ndarray:
+    """Return the variances of the `m` fluxes and of the background level, shape (m + 1,)."""
+    return np.concatenate([inverse_rows(inverse, index)[np.arange(len(index)), index] for index in _blocks(m)])
+
+
 def _neighbours(inverse: Inverse, m: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return the variances (m + 1,), and for each of `m` sources its most correlated neighbour and the correlation."""
-    blocks = [np.arange(start, min(start + ROWS, m + 1)) for start in range(0, m + 1, ROWS)]
-    variance = np.concatenate([inverse_rows(inverse, index)[np.arange(len(index)), index] for index in blocks])
+    variance = _variances(inverse, m)
     worst, rho = np.zeros(m, dtype=int), np.zeros(m)
-    for index in blocks:
+    for index in _blocks(m):
         index = index[index < m]
         if m < 2 or not len(index):
             continue

@@ -29,6 +29,7 @@ from .config_values import (
 )
 
 PsfKind = Literal["effective", "optical"]
+PsfCentre = Literal["centroid", "given"]
 
 
 def _key(default: Any, description: str, *, unit: str = "", **limits: Any) -> Any:
@@ -103,6 +104,7 @@ class ModelSettings(Section):
 
     psf: str = _key(..., "PSF of the detection stack: the name of a band, or a file.")
     psf_kind: PsfKind = _key("effective", "Kind of a PSF given as a file; that of a band is bands.*.psf_kind.")
+    psf_centre: PsfCentre = _key("centroid", "Centre of a PSF given as a file; that of a band is bands.*.psf_centre.")
     bad_regions: str = _key("det_stack-bad.reg", "DS9 regions that the fits ignore.")
     overrides_dir: str = _key("overrides", "Folder of your {id}.dat files: start values and limits in IMFIT's syntax.")
     custom_dir: str = _key("custom_models", "Folder of your own model images {id}.fits, which are used without a fit.")
@@ -176,6 +178,21 @@ class Band(Section):
     psf_oversampling: Number = _key(1.0, "PSF pixels per image pixel, along each axis.", gt=0, le=50)
     psf_kind: PsfKind = _key(
         "effective", "effective: the PSF includes the pixel response (measured PSFs); optical: it does not."
+    )
+    psf_sum: Literal["unit", "given"] = _key(
+        "unit",
+        "unit: the PSF is divided by its sum; given: the sum of the file, at most 1.05, is kept as the fraction of the "
+        "light that the stamp holds, and fluxes include the rest. (The fits use unit sum: it does not change shapes.)",
+    )
+    psf_centre: PsfCentre = _key(
+        "centroid",
+        "What lies at the position of a source: the centroid of the PSF, in a Gaussian window 3 times as wide as the "
+        "PSF; or given: the middle of the array, between the two central pixels where a side is even.",
+    )
+    saturation: Number | None = _key(
+        None,
+        "Level at and above which a pixel is saturated: it is masked, and its sources are flagged; null: none is.",
+        unit="image units",
     )
     rms: Literal["auto"] | PositiveNumber = _key(
         "auto", "Noise of a pixel; auto: robust scatter of source-free pixels.", unit="image units"

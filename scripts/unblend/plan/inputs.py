@@ -88,12 +88,14 @@ class FieldInputs:
         return {**self.record(weight["file"]), "kind": weight["kind"]} if band.mosaic is None else dict(weight)
 
     def psf_record(self, band: Band) -> dict[str, object]:
-        """Return a band's PSF with its digest, sampling and kind."""
+        """Return a band's PSF with its digest, sampling and kind, and the meaning of its sum and centre."""
         return {
             "name": band.name,
             "psf": self.record(self.path(band.psf or "")),
             "oversampling": band.psf_oversampling,
             "kind": band.psf_kind,
+            "sum": band.psf_sum,
+            "centre": band.psf_centre,
         }
 
     def regions_record(self, name: str) -> FileRecord:

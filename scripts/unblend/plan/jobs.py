@@ -80,6 +80,7 @@ def detect_sources(jobs: Jobs) -> Spec:
         "images": {b.name: inputs.image_record(b) for b in bands},
         "weights": {b.name: inputs.weight_record(b) for b in bands if b.weight},
         "bad_regions": {b.name: inputs.regions_record(inputs.bad_regions(b)) for b in bands},
+        "saturation": {b.name: b.saturation for b in bands},
     }
 
 
@@ -93,17 +94,18 @@ def edit_segments(jobs: Jobs) -> Spec:
         "flux_image": inputs.image_record(flux_band),
         "flux_weight": inputs.weight_record(flux_band),
         "bad_regions": inputs.regions_record(inputs.bad_regions(flux_band)),
+        "saturation": flux_band.saturation,
     }
 
 
 def prepare_fit_psf(jobs: Jobs) -> Spec:
-    """Return the PSF of the stack: that of a band, or a file."""
+    """Return the PSF of the stack: that of a band, or a file. IMFIT always works with a PSF of unit sum."""
     inputs, models = jobs.inputs, jobs.config.models
     image = inputs.grid_record(jobs.config.bands[jobs.config.detection.flux_band])
     if models.psf in jobs.config.bands:
-        return {**inputs.psf_record(jobs.config.bands[models.psf]), "image": image}
+        return {**inputs.psf_record(jobs.config.bands[models.psf]), "sum": "unit", "image": image}
     psf = {"psf": inputs.record(inputs.path(models.psf)), "oversampling": 1.0, "kind": models.psf_kind}
-    return {**psf, "name": "models.psf", "image": image}
+    return {**psf, "sum": "unit", "centre": models.psf_centre, "name": "models.psf", "image": image}
 
 
 def group_sources(jobs: Jobs) -> Spec:
@@ -181,13 +183,14 @@ def subtract_models(jobs: Jobs) -> Spec:
 
 
 def mask_band(jobs: Jobs, band: str) -> Spec:
-    """Return the image, its weight, border and bad regions."""
+    """Return the image, its weight, border and bad regions, and the level of saturation."""
     inputs, b = jobs.inputs, jobs.config.bands[band]
     return {
         "image": inputs.image_record(b),
         "weight": inputs.weight_record(b),
         "border_regions": inputs.regions_record(inputs.border_regions(b)),
         "bad_regions": inputs.regions_record(inputs.bad_regions(b)),
+        "saturation": b.saturation,
     }
 
 

@@ -101,7 +101,7 @@ def in_order(table: np.ndarray, ids: np.ndarray) -> np.ndarray:
 def band_numbers(
     results: Path, band: str, catalogue: np.ndarray, image: PageImage, target: int | None
 ) -> dict[str, Any]:
-    """Return the fluxes of a band, its noise, and the results of its Monte Carlo and its shift search.
+    """Return the fluxes, noise and PSF (FWHM in pixels) of a band, the results of its Monte Carlo and its shift search.
 
     Parameters
     ----------
@@ -136,10 +136,12 @@ def band_numbers(
         columns["err_ujy"] = numbers(catalogue[f"err_{band}_ujy"], 4)
     cards = {"rms": "RMS", "lag": "LAG1", "background": "BACKGR", "masked_fraction": "LEFTOUT"}
     noise = {key: _finite_number(header.get(name)) for key, name in cards.items()}
+    psf = read_header(str(folder / "psf.fits"))
     drawn = image.page_circles(circles(read_regions(folder / "monte_carlo.reg"), image.wcs))
     return {
         "columns": columns,
         "noise": noise,
+        "psf": {"fwhm": _finite_number(psf.get("FWHM")), "sum": _finite_number(psf.get("ORIGSUM"))},
         "circles": [decimals(circle, 2) for circle in drawn],
         "shift": shift_numbers(read_json(folder / "astrometry.json")),
         "simulated": monte_carlo_numbers(folder, fluxes, target),

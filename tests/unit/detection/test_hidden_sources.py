@@ -104,6 +104,11 @@ def test_pixels_without_data_hide_and_invent_nothing():
     assert search(star(20_000.0), bad=bad) == []
 
 
+def test_a_star_with_a_saturated_core_has_no_profile_and_hides_nothing():
+    light = star(20_000.0) + blob(CENTRE, CENTRE + 13, 600.0)
+    assert search(light, bad=np.hypot(Y - CENTRE, X - CENTRE) < 3.0) == []
+
+
 def test_the_filter_is_calibrated_for_white_noise_and_for_a_source_of_its_width():
     rng = np.random.default_rng(2)
     error = np.where(X < 50, 1.0, 3.0)

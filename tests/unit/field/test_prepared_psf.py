@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 import numpy as np
 import pytest
 from astropy.io import fits
@@ -24,7 +26,7 @@ def spec(tmp_path):
         data = np.exp(-(y**2 + x**2) / 50.0) if psf is None else psf
         fits.writeto(tmp_path / "psf.fits", data, fits.Header(cards), overwrite=True)
         return {
-            "name": "k", "kind": "effective", "oversampling": oversampling,
+            "name": "k", "kind": "effective", "oversampling": oversampling, "sum": "unit", "centre": "centroid",
             "psf": {"file": str(tmp_path / "psf.fits")}, "image": {"file": str(tmp_path / "image.fits")},
         }  # fmt: skip
 
@@ -72,3 +74,21 @@ def test_unknown_pixels_are_refused_with_their_number(spec):
     psf[4, 3:5] = np.nan
     with pytest.raises(InputError, match=r"psf.fits has 2 of 81 pixels that are not finite"):
         prepared_psf(spec(psf=psf))
+
+
+def test_the_sum_of_the_file_stands_in_the_log_and_is_kept_on_request(spec, caplog):
+    y, x = np.mgrid[:61, :61] - 30.0
+    data = np.exp(-(y**2 + x**2) / 50.0)
+    given = spec(psf=0.94 * data / data.sum())
+    with caplog.at_level(logging.INFO, logger="unblend"):
+        assert prepared_psf(given)[0].data.sum() == pytest.approx(1.0, abs=1e-12)
+        assert prepared_psf({**given, "sum": "given"})[0].data.sum() == pytest.approx(0.94, abs=1e-9)
+    assert "sum of the file 0.94 (set to 1)" in caplog.text
+    assert "sum of the file 0.94 (kept)" in caplog.text
+
+
+def test_the_fwhm_in_arcsec_stands_in_the_log(spec, caplog):
+    with caplog.at_level(logging.INFO, logger="unblend"):
+        prepared_psf(spec(oversampling=3.0))
+    # a sigma of 5 PSF pixels of 0.02 arcsec, counted on a grid of an eighth of a pixel
+    assert "k: FWHM of the PSF 0.236 arcsec (11.78 PSF pixels, oversampling 3)" in caplog.text

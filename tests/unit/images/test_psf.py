@@ -4,6 +4,7 @@ import logging
 
 import numpy as np
 import pytest
+from scipy.special import erf
 from unblend.core.errors import InputError
 from unblend.core.types import Psf
 from unblend.images.psf import (
@@ -32,6 +33,26 @@ def test_unit_sum_and_the_original_recorded(total):
     assert psf.data.sum() == pytest.approx(1.0, abs=1e-12)
     assert psf.original_sum == pytest.approx(total)
     assert (psf.oversampling, psf.kind) == (1.0, "effective")
+
+
+@pytest.mark.parametrize("centre", [(20.0, 20.0), (20.4, 19.7)])
+def test_a_given_sum_is_kept(centre):
+    psf = prepare_psf(gaussian(centre=centre, total=0.94), total="given")
+    assert psf.data.sum() == pytest.approx(0.94, abs=1e-12) and psf.original_sum == pytest.approx(0.94)
+    np.testing.assert_allclose(psf.data, 0.94 * prepare_psf(gaussian(centre=centre)).data, atol=1e-12)
+
+
+@pytest.mark.parametrize("total", [1.06, 25.0])
+def test_a_given_sum_above_all_of_the_light_is_refused(total):
+    with pytest.raises(InputError, match=rf"k-psf.fits has the sum {total:g}; with psf_sum: given .* at most 1.05\."):
+        prepare_psf(gaussian(total=total), total="given", name="k-psf.fits")
+    assert prepare_psf(gaussian(total=1.04), total="given").data.sum() == pytest.approx(1.04)
+
+
+@pytest.mark.parametrize("total", [0.0, -0.9])
+def test_a_given_sum_that_is_not_positive_is_refused(total):
+    with pytest.raises(InputError, match=r"k-psf.fits has the sum .*; expected a positive PSF"):
+        prepare_psf(gaussian(total=total), total="given", name="k-psf.fits")
 
 
 @pytest.mark.parametrize(
@@ -99,7 +120,7 @@ def test_the_input_is_not_changed():
 # Centre and size ----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("centre", [(20.0, 20.0), (19.63, 20.21), (20.5, 20.5), (8.2, 30.4)])
+@pytest.mark.parametrize("centre", [(20.0, 20.0), (19.63, 20.21), (20.5, 20.5), (10.2, 30.1)])
 def test_centroid(centre):
     # a Gaussian times a Gaussian window is symmetric: the iteration ends on its centre
     assert centroid(gaussian(centre=centre)) == pytest.approx(centre, abs=1e-6)
@@ -107,8 +128,55 @@ def test_centroid(centre):
 
 def test_the_centroid_is_not_biased_by_a_distant_peak():
     data = gaussian() + 0.02 * gaussian(centre=(20.0, 38.0))
-    # the plain centroid moves by 0.35 pixel
-    assert centroid(data) == pytest.approx((20.0, 20.0), abs=1e-3)
+    # the plain centroid moves by 0.35 pixel; the window of sigma 6 gives the peak a weight of 0.02 exp(-4.5)
+    assert centroid(data) == pytest.approx((20.0, 20.0), abs=0.01)
+
+
+def lopsided(pixel_arcsec, side, centre_arcsec=(0.11, -0.07)):
+    """Return an asymmetric PSF like those of IRAC (FWHM 1.7"), integrated over its pixels."""
+    image = np.zeros((side, side))
+    edges = (np.arange(side + 1) - side / 2) * pixel_arcsec
+    for part, sigma, offset in [(0.75, 0.65, (0.0, 0.0)), (0.2, 1.6, (0.35, 0.25)), (0.05, 4.0, (-0.8, 0.6))]:
+        rows, columns = (
+            0.5 * np.diff(erf((edges - c - d) / (np.sqrt(2) * sigma)))
+            for c, d in zip(centre_arcsec, offset, strict=True)
+        )
+        image += part * np.outer(rows, columns)
+    return image
+
+
+def centre_in_arcsec(psf, pixel_arcsec, side):
+    return np.array([(c - (side - 1) / 2) * pixel_arcsec for c in psf])
+
+
+@pytest.mark.parametrize(("pixel_arcsec", "side"), [(0.6, 50), (0.2, 151), (0.12, 251), (0.05, 601)])
+def test_the_centre_of_a_psf_does_not_depend_on_its_sampling(pixel_arcsec, side):
+    # a window of 3 pixels moved it by 0.02"
+    expected = centre_in_arcsec(centroid(lopsided(0.6, 51)), 0.6, 51)
+    found = centre_in_arcsec(centroid(lopsided(pixel_arcsec, side)), pixel_arcsec, side)
+    assert np.abs(found - expected).max() < 0.002
+
+
+@pytest.mark.parametrize("total", ["unit", "given"])
+def test_a_given_centre_is_the_central_pixel_of_odd_sides(total):
+    data = gaussian(centre=(20.4, 19.7))
+    psf = prepare_psf(data, position="given", total=total)
+    assert psf.centre == (20.0, 20.0)
+    np.testing.assert_allclose(psf.data, data, rtol=1e-12)
+
+
+def test_a_given_centre_lies_between_the_two_central_pixels_of_even_sides():
+    # centred on x = 20, half a pixel to the right of the middle of 40 columns (19.5)
+    psf = prepare_psf(gaussian((40, 40), (19.5, 20.0)), position="given")
+    middle = tuple(side // 2 for side in psf.data.shape)
+    assert psf.centre == middle
+    np.testing.assert_allclose(psf.data, gaussian(psf.data.shape, (middle[0], middle[1] + 0.5)), atol=1e-6)
+
+
+def test_a_given_centre_is_not_warned_of(caplog):
+    with caplog.at_level(logging.WARNING, logger="unblend"):
+        psf = prepare_psf(gaussian(centre=(22.0, 19.0)), position="given")
+    assert not caplog.records and psf.centre == (20.0, 20.0)
 
 
 def test_half_light_radius_of_a_gaussian():
@@ -121,6 +189,14 @@ def test_fwhm_of_a_gaussian(sigma):
     psf = prepare_psf(gaussian((81, 81), (40.0, 40.0), sigma))
     # counted on a grid of an eighth of a pixel
     assert fwhm(psf) == pytest.approx(2.3548 * sigma, rel=0.02)
+
+
+@pytest.mark.parametrize("sigma", [8.0, 12.0, 30.0])
+def test_fwhm_of_a_finely_sampled_psf(sigma):
+    # the wings widen the profile at half of the peak by 2.9 %, and its half-light radius by much more
+    data = 0.7 * gaussian((401, 401), (200.0, 200.0), sigma) + 0.3 * gaussian((401, 401), (200.0, 200.0), 3 * sigma)
+    expected = 2.3548 * sigma * 1.0292
+    assert fwhm(prepare_psf(data)) == pytest.approx(expected, rel=0.01)
 
 
 def test_fwhm_of_a_psf_wider_than_its_core():

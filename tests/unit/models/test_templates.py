@@ -342,3 +342,13 @@ def test_clipping_keeps_the_box_and_the_data_together():
     assert template.box == Box(0, 38, 3, 41)
     np.testing.assert_array_equal(template.data, stamp[2:, :3])
     assert template.coverage == pytest.approx(template.data.sum() / stamp.sum())
+
+
+def test_a_template_holds_the_light_that_the_stamp_of_the_psf_holds():
+    # psf_sum: given: 94 % of the light is in the stamp, and the flux of the template is that of the whole galaxy
+    psf = psf_of(Blur())
+    partly = replace(psf, data=0.94 * psf.data)
+    model = model_of(Source(n=1, r_e=0.1))
+    whole, part = (TemplateEngine(wcs_of(K_BAND), (41, 41), p).template(1, model) for p in (psf, partly))
+    np.testing.assert_allclose(part.data, 0.94 * whole.data, rtol=1e-12, atol=1e-15)
+    assert part.coverage == pytest.approx(whole.coverage, abs=1e-12)

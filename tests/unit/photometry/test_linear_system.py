@@ -155,6 +155,71 @@ def test_a_partly_masked_source_is_unbiased_and_has_a_larger_error():
     assert abs(np.mean(pulls)) < 0.4 and np.std(pulls) == pytest.approx(1.0, abs=0.28)
 
 
+def masked_beyond(radius, y=20.0, x=25.0, shape=SHAPE):
+    """Return weights of 1, and 0 within a circle."""
+    rows, columns = np.indices(shape)
+    return np.where(np.hypot(rows - y, columns - x) < radius, 0.0, 1.0)
+
+
+@pytest.mark.parametrize(("radius", "measured"), [(2.4, True), (3.1, False), (4.5, False)])
+def test_a_source_with_hardly_any_light_on_usable_pixels_is_not_measured(radius, measured):
+    # of a Gaussian of sigma 1.5 exp(-r²/4.5) lies beyond r: 28, 12 and 1 %
+    template, weight = gaussian(1, 20, 25, SHAPE), masked_beyond(radius)
+    image = model_image([template], np.array([20.0]), SHAPE) + np.random.default_rng(3).normal(size=SHAPE)
+    answer = solve_fluxes(image, weight, [template])
+    assert bool(answer.flags[0] & Flag.NO_PIXELS) is not measured
+    assert np.isfinite(answer.flux[0]) == measured == np.isfinite(answer.err[0])
+
+
+def test_a_source_whose_light_does_not_count_changes_nothing_for_its_neighbours():
+    hidden, other = gaussian(1, 20, 25, SHAPE), gaussian(2, 20, 30, SHAPE)
+    weight = masked_beyond(4.0)
+    rng = np.random.default_rng(4)
+    pulls = []
+    for _ in range(60):
+        image = model_image([hidden, other], np.array([0.45, 60.0]), SHAPE) + rng.normal(size=SHAPE)
+        answer, alone = (solve_fluxes(image, weight, fitted) for fitted in ([hidden, other], [other]))
+        assert answer.flux[1] == alone.flux[0] and answer.err[1] == alone.err[0]
+        assert np.isnan(answer.flux[0]) and answer.active.tolist() == [1]
+        pulls.append((answer.flux[1] - 60.0) / answer.err[1])
+    # 60 pulls: 0.13 for their mean, 9 % for their scatter
+    assert abs(np.mean(pulls)) < 0.4 and np.std(pulls) == pytest.approx(1.0, abs=0.28)
+
+
+def test_the_light_of_a_bright_star_beyond_the_border_does_not_go_to_its_neighbours():
+    # 4 % of its light, S/N 100, is in the image
+    star, other = gaussian(1, -3.0, 25, SHAPE), gaussian(2, 2.5, 26, SHAPE)
+    assert 0.03 < star.coverage < 0.06
+    truth = np.array([5e3, 60.0])
+    image = model_image([star, other], truth, SHAPE) + np.random.default_rng(5).normal(size=SHAPE)
+    answer = solve_fluxes(image, np.ones(SHAPE), [star, other])
+    assert answer.flags.tolist() == [int(Flag.NO_PIXELS), 0]
+    assert abs(answer.flux[1] - 60.0) < 3.0 * answer.err[1] < 30.0
+    assert np.abs(answer.residual).max() < 5.0
+
+
+def test_wide_faint_wings_do_not_measure_a_source_whose_core_is_masked():
+    # a fifth of the light in wings of sigma 12: the error is more than 20 times that of the whole source
+    shape = (100, 100)
+    core, wings = (gaussian(1, 50, 50, shape, sigma=s, half=49) for s in (1.2, 12.0))
+    template = Template(1, core.box, 0.7 * core.data + 0.3 * wings.data)
+    weight = masked_beyond(9.0, 50.0, 50.0, shape)
+    answer = solve_fluxes(np.random.default_rng(6).normal(size=shape), weight, [template])
+    assert template.data[weight[template.box.slices] > 0].sum() == pytest.approx(0.22, abs=0.02)
+    assert answer.flags[0] & Flag.NO_PIXELS and np.isnan(answer.flux[0])
+    # the same wings of a source that is seen are no reason
+    assert solve_fluxes(np.zeros(shape), np.ones(shape), [template]).flags[0] == 0
+
+
+def test_gradients_of_a_wide_template_are_fitted_although_their_sums_are_small():
+    # the sum of |dT/dx| is 0.8 / sigma = 0.08
+    wide = gaussian(1, 50, 50, (100, 100), sigma=10.0, half=49)
+    gradient = Template(2, wide.box, np.gradient(wide.data, axis=1))
+    image = model_image([wide, gradient], np.array([1e4, 500.0]), (100, 100))
+    answer = solve_fluxes(image, np.ones(image.shape), [wide, gradient])
+    assert answer.flags.tolist() == [0, 0] and answer.flux == pytest.approx([1e4, 500.0], rel=1e-6)
+
+
 def test_local_inverse_agrees_with_the_dense_one():
     rng = np.random.default_rng(5)
     templates, truth = gaussian_field(1100, 330, rng, half=6)

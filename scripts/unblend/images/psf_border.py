@@ -1,0 +1,84 @@
+"""The light at the border of a PSF's stamp: wings that still fall, or a pedestal."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..core.statistics import robust_sigma
+
+INNER_RING, OUTER_RING = (0.60, 0.75), (0.85, 1.00)
+"""Radii of the two rings that are compared, as fractions of the distance from the centre to the nearest border."""
+SLOWEST_FALL = 2.0
+"""Power of the radius with which the wings of a PSF fall at least: the aureole of the atmosphere falls as r⁻², light
+diffracted by an aperture as r⁻³, the seeing as r⁻¹¹ᐟ³. What falls more slowly is not all wing."""
+MIN_SHARE = 0.005
+"""Share of the stamp's sum below which a pedestal is not mentioned: the fluxes are wrong by as much."""
+MIN_SIGNIFICANCE = 4.0
+"""Pedestal over its error. Spikes and rings of real wings change the medians of the two rings; in 56 PSFs of HST,
+JWST, Spitzer and Subaru the largest value above 0 was 2.0."""
+MIN_RING_PIXELS = 12
+"""Fewest pixels in a ring: fewer tell nothing."""
+
+
+@dataclass(frozen=True)
+class Pedestal:
+    """A constant level under a PSF.
+
+    Parameters
+    ----------
+    level : float
+        In the units of the PSF's pixels; of a negative pedestal the least that it can be.
+    share : float
+        `level` times the number of pixels that are not 0, over the sum of the PSF.
+    """
+
+    level: float
+    share: float
+
+
+def find_pedestal(data: np.ndarray, centre: tuple[float, float]) -> Pedestal | None:
+    """Return the pedestal of a PSF, None where the light at its border can be that of its wings.
+
+    The medians of two rings are compared. Wings that fall with the radius at least as r⁻² leave less in the outer ring
+    than (r_in / r_out)² times the inner one; a pedestal leaves more. Light below 0 in the outer ring is no wing.
+
+    Parameters
+    ----------
+    data : array (ny, nx)
+        Finite, with a positive sum. Rows and columns of zeros at its edges are taken for padding.
+    centre : (y, x)
+        Centre of the PSF, 0-based.
+    """
+    rows, columns = np.indices(data.shape)
+    radius = np.hypot(rows - centre[0], columns - centre[1])
+    reach = _reach(data != 0, centre)
+    inner, outer = ((radius >= low * reach) & (radius < high * reach) for low, high in (INNER_RING, OUTER_RING))
+    if min(inner.sum(), outer.sum()) < MIN_RING_PIXELS:
+        return None
+    fall = float(np.median(radius[inner]) / np.median(radius[outer])) ** SLOWEST_FALL
+    (near, near_error), (far, far_error) = _level(data[inner]), _level(data[outer])
+    level, error = (far - fall * near) / (1.0 - fall), float(np.hypot(far_error, fall * near_error)) / (1.0 - fall)
+    if far < 0:
+        level, error = far, far_error
+    elif level < 0:  # the wings fall faster
+        return None
+    share = level * np.count_nonzero(data) / float(data.sum())
+    if abs(share) < MIN_SHARE or abs(level) <= MIN_SIGNIFICANCE * error:
+        return None
+    return Pedestal(level, share)
+
+
+def _reach(filled: np.ndarray, centre: tuple[float, float]) -> float:
+    """Return the distance from the centre to the nearest side of the box that holds all pixels that are not 0."""
+    reach = np.inf
+    for axis, middle in enumerate(centre):
+        used = np.flatnonzero(filled.any(axis=1 - axis))
+        reach = min(reach, middle - used[0] + 0.5, used[-1] - middle + 0.5)
+    return reach
+
+
+def _level(values: np.ndarray) -> tuple[float, float]:
+    """Return the median of values and its error from their scatter."""
+    return float(np.median(values)), 1.2533 * robust_sigma(values) / np.sqrt(values.size)

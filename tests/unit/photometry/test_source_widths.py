@@ -1,0 +1,84 @@
+"""The widths of bright sources tell whether a PSF belongs to its image."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from gaussians import gaussian
+from unblend.photometry.linear_system import model_image, solve_fluxes
+from unblend.photometry.source_widths import compare_widths, width_warning
+
+SIDE, RMS = 160, 1.0
+PLACES = [(30.2, 30.4), (32.7, 120.1), (80.0, 75.5), (125.4, 35.2), (121.3, 118.8)]
+FWHM = 2.3548
+
+
+def comparison(true_sigmas, template_sigmas, psf_sigma, *, flux=3000.0, places=PLACES, seed=1, mask=None):
+    """Return the comparison of Gaussian sources with templates of other widths, and of a PSF of width psf_sigma."""
+    shape = (SIDE, SIDE)
+
+    def templates(sigmas):
+        return [
+            gaussian(k, y, x, shape, sigma=s, half=5 * s + 2)
+            for k, ((y, x), s) in enumerate(zip(places, sigmas, strict=True), 1)
+        ]
+
+    image = model_image(templates(true_sigmas), np.full(len(places), flux), shape, 7.0)
+    image += RMS * np.random.default_rng(seed).standard_normal(shape)
+    weight = np.full(shape, RMS**-2)
+    if mask is not None:
+        weight[mask] = 0.0
+    used = templates(template_sigmas)
+    return compare_widths(image, weight, used, solve_fluxes(image, weight, used), FWHM * psf_sigma)
+
+
+def test_a_psf_that_belongs_to_the_image_gives_equal_widths():
+    found = comparison([1.5] * 5, [1.5] * 5, 1.5)
+    assert sorted(found.ids) == [1, 2, 3, 4, 5]
+    # S/N of the peak 200: noise changes a width by about 0.5 %
+    np.testing.assert_allclose(found.measured, FWHM * 1.5, rtol=0.03)
+    np.testing.assert_allclose(found.expected, FWHM * 1.5, rtol=0.03)
+    assert found.contradiction is None and width_warning(found, "k", 1.0, 0.1) is None
+
+
+@pytest.mark.parametrize("factor", [1.4, 2.0, 5.0])
+def test_a_psf_wider_than_the_sources_is_a_contradiction(factor):
+    found = comparison([1.5] * 5, [1.5 * factor] * 5, 1.5 * factor)
+    assert found.contradiction == pytest.approx(1 / factor, rel=0.05)
+
+
+def test_extended_sources_show_a_psf_that_is_too_wide_too():
+    # galaxies of sigma 2 seen with a PSF of 1.5, and with one of 7.5
+    found = comparison([2.5] * 5, [float(np.hypot(2.0, 7.5))] * 5, 7.5)
+    assert found.contradiction == pytest.approx(2.5 / np.hypot(2.0, 7.5), rel=0.05)
+
+
+def test_a_psf_narrower_than_compact_sources_is_a_contradiction():
+    assert comparison([3.0] * 5, [1.5] * 5, 1.5).contradiction == pytest.approx(2.0, rel=0.05)
+
+
+def test_extended_sources_wider_than_their_templates_are_a_matter_of_their_models():
+    assert comparison([6.0] * 5, [4.0] * 5, 1.5, flux=20000.0).contradiction is None
+
+
+def test_two_sources_are_no_proof():
+    assert comparison([1.5] * 2, [7.5] * 2, 7.5, places=PLACES[:2]).contradiction is None
+    assert comparison([1.5] * 3, [7.5] * 3, 7.5, places=PLACES[:3]).contradiction == pytest.approx(0.2, rel=0.05)
+
+
+def test_faint_masked_and_blended_sources_are_not_compared():
+    assert comparison([1.5] * 5, [1.5] * 5, 1.5, flux=200.0).ids.size == 0
+    mask = np.zeros((SIDE, SIDE), dtype=bool)
+    mask[30, 30] = True
+    assert sorted(comparison([1.5] * 5, [1.5] * 5, 1.5, mask=mask).ids) == [2, 3, 4, 5]
+    pair = [(30.0, 30.0), (30.0, 33.0), *PLACES[1:4]]
+    found = comparison([1.5] * 5, [1.5] * 5, 1.5, places=pair)
+    assert sorted(found.ids[found.isolated]) == [3, 4, 5]
+
+
+def test_the_sentence_says_what_to_check():
+    found = comparison([1.5] * 5, [7.5] * 5, 7.5)
+    text = width_warning(found, "k", 1.0, 0.1)
+    assert text.startswith("k: the PSF (FWHM 1.77 arcsec) is about 5.0 times too wide for the bright sources")
+    assert "check bands.k.psf and psf_oversampling, which is 1 and would have to be about 5." in text
+    assert "times too narrow" in width_warning(comparison([3.0] * 5, [1.5] * 5, 1.5), "k", 2.0, 0.1)
