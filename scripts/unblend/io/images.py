@@ -24,6 +24,8 @@ _WITH_EXTENSION = re.compile(r"^(?P<path>.*?)(?:\[(?P<extension>[^\[\]]+)\])?$")
 _STRUCTURAL = {"SIMPLE", "XTENSION", "BITPIX", "NAXIS", "NAXIS1", "NAXIS2", "NAXIS3", "EXTEND", "PCOUNT", "GCOUNT"}
 _LTM = {"LTM1_1": (0, 0), "LTM1_2": (0, 1), "LTM2_1": (1, 0), "LTM2_2": (1, 1)}
 _LTV = {"LTV1": 0, "LTV2": 1}
+_INTEGERS = (8, 16, 32, 64)
+"""BITPIX of images that store integers."""
 _TABLES = ("BINARY_TBL", "ASCII_TBL")
 # Keywords of a celestial WCS (FITS papers I and II, SIP), without those of a third axis.
 _WCS_CARDS = re.compile(
@@ -108,16 +110,66 @@ def read_image(name: str) -> tuple[np.ndarray, dict[str, object]]:
     with _opened(name) as fits:
         hdu = _find_image(fits, name)
         try:
-            data = np.ascontiguousarray(hdu.read(), dtype=np.float64)
             own = hdu.read_header()
+            data = _pixels(hdu, own, name)
             header = _merged_header(fits, hdu, own)
         except (OSError, UnicodeDecodeError) as error:
             raise InputError(f"{name} cannot be read: {_first_line(error)}. Check if the file is truncated.") from error
-    if "BLANK" in own:  # marks missing pixels of integer images
-        blank = own["BLANK"] * own.get("BSCALE", 1.0) + own.get("BZERO", 0.0)
-        data[data == blank] = np.nan
     data[np.isinf(data)] = np.nan
     return data, header
+
+
+def _pixels(hdu: fitsio.hdu.ImageHDU, header: fitsio.FITSHDR, name: str) -> np.ndarray:
+    """Return the pixels of an image as native float64, NaN where an integer is BLANK."""
+    if hdu.get_info()["img_type"] not in _INTEGERS:
+        return np.ascontiguousarray(hdu.read(), dtype=np.float64)
+    # CFITSIO would scale to float32, or 64-bit integers to integers, and lose the integers that BLANK marks.
+    hdu.ignore_scaling = True
+    stored = hdu.read()
+    hdu.ignore_scaling = False
+    return scaled(stored, header, name)
+
+
+def scaled(stored: np.ndarray, header: Mapping[str, object], name: str) -> np.ndarray:
+    """Return integers as a file stores them as the float64 pixels that they mean.
+
+    Parameters
+    ----------
+    stored : integer array (ny, nx)
+    header : mapping
+        BSCALE and BZERO are applied; pixels of the value BLANK are NaN.
+    name : str
+        Name of the file for error messages.
+
+    Raises
+    ------
+    InputError
+        One of these cards holds no number.
+    """
+    stored = np.ascontiguousarray(stored, dtype=stored.dtype.newbyteorder("="))
+    scale, zero = (_number(header, key, default, name) for key, default in (("BSCALE", 1.0), ("BZERO", 0.0)))
+    if stored.dtype == np.int64 and zero == 2.0**63:  # unsigned: as floats, small values would be lost
+        values, zero = (stored.view(np.uint64) ^ np.uint64(2**63)).astype(np.float64), 0.0
+    else:
+        values = stored.astype(np.float64)
+    if (scale, zero) != (1.0, 0.0):
+        values = values * scale + zero
+    blank = header.get("BLANK", header.get("ZBLANK"))
+    if blank is not None:
+        values[stored == int(_number({"BLANK": blank}, "BLANK", 0.0, name))] = np.nan
+    return values
+
+
+def _number(header: Mapping[str, object], key: str, default: float, name: str) -> float:
+    """Return the number that a card holds; CFITSIO reads integers of more than 63 bits as text."""
+    value = header.get(key, default)
+    try:
+        number = float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        number = np.nan
+    if not np.isfinite(number):
+        raise InputError(f"{name}: its header has {key} = {value!r}; expected a number. Correct the header.")
+    return number
 
 
 def read_labels(name: str) -> np.ndarray:

@@ -13,7 +13,7 @@ from ..core.coordinates import cut_wcs
 from ..core.errors import InputError
 from ..core.types import Box
 from .files import is_url
-from .images import split_extension, wcs_from_header
+from .images import scaled, split_extension, wcs_from_header
 
 if TYPE_CHECKING:
     from astropy.wcs import WCS
@@ -42,7 +42,7 @@ class Mosaic:
     name: str
 
     def read(self, box: Box) -> np.ndarray:
-        """Return the pixels of `box` as float64.
+        """Return the pixels of `box` as float64, NaN where an integer is BLANK.
 
         Raises
         ------
@@ -50,10 +50,13 @@ class Mosaic:
             The connection was lost or the file is truncated.
         """
         try:
-            return np.asarray(self.hdu.section[box.slices], dtype=np.float64)
+            stored = np.asarray(self.hdu.section[box.slices])
         except Exception as error:  # fsspec passes on any exception of its protocols
             reason = f"{type(error).__name__} {_first_line(error)}"
             raise InputError(f"{self.name} cannot be read: {reason}. Check if the file is truncated.") from error
+        if np.issubdtype(stored.dtype, np.integer):
+            return scaled(stored, self.hdu.header, self.name)
+        return stored.astype(np.float64)
 
     def cut_wcs(self, box: Box) -> WCS:
         """Return the WCS of the cutout `box`."""
@@ -73,9 +76,11 @@ def open_mosaic(name: str) -> Iterator[Mosaic]:
 
     path, extension = split_extension(name)
     try:
-        # `section` reads only the rows it needs in any case, and memory mapping does not support BSCALE and BZERO.
+        # `section` reads only the rows it needs in any case. Astropy ignores BLANK where integers are unsigned.
         settings = HTTP_SETTINGS if path.startswith("http") else None
-        opened = fits.open(path, memmap=False, use_fsspec=is_url(path), fsspec_kwargs=settings)
+        opened = fits.open(
+            path, memmap=False, use_fsspec=is_url(path), fsspec_kwargs=settings, do_not_scale_image_data=True
+        )
     except Exception as error:  # fsspec passes on any exception of its protocols
         reason = f"{type(error).__name__} {_first_line(error)}"
         raise InputError(f"{path} cannot be opened: {reason}. Check the path or the address.") from error

@@ -21,6 +21,7 @@ from unblend.io.images import (
     split_extension,
     write_image,
 )
+from unblend.io.mosaics import open_mosaic
 
 DATA = np.arange(12.0).reshape(3, 4)
 
@@ -100,6 +101,47 @@ def test_unsigned_integers(write):
     np.testing.assert_array_equal(
         read_array(write(fits.PrimaryHDU(np.array([[0, 65535]], dtype=np.uint16)))), [[0, 65535]]
     )
+
+
+STORED = [
+    (kind, np.array([[np.iinfo(kind).min, 0, 1], [7, np.iinfo(kind).max, 3]], dtype=kind))
+    for kind in ("u1", "i2", "i4", "i8")
+]
+
+
+def write_stored(path, stored, **cards):
+    """Write integers and cards as they are: Astropy would change both."""
+    wcs = {**{key: repr(value) for key, value in tan_header(**CD).items()}, **cards}
+    bits = {"SIMPLE": "T", "BITPIX": 8 * stored.itemsize, "NAXIS": 2, "NAXIS1": stored.shape[1]}
+    lines = [f"{key:8}= {value:>20}" for key, value in {**bits, "NAXIS2": stored.shape[0], **wcs}.items()]
+    blocks = "".join(line.ljust(80) for line in [*lines, "END"]).encode(), stored.astype(f">{stored.dtype.str[1:]}")
+    path.write_bytes(b"".join(b.ljust(-(-len(b) // 2880) * 2880, b" ") for b in (blocks[0], blocks[1].tobytes())))
+    return str(path)
+
+
+@pytest.mark.parametrize(("kind", "stored"), STORED, ids=[kind for kind, _ in STORED])
+@pytest.mark.parametrize("blank", [None, 7, "least"])
+@pytest.mark.parametrize(
+    "cards",
+    [{}, {"BZERO": -128}, {"BZERO": 32768}, {"BZERO": 2**31}, {"BZERO": 2**63}, {"BSCALE": 0.1, "BZERO": 10.3}],
+    ids=str,
+)
+def test_every_way_to_store_integers(tmp_path, kind, stored, blank, cards):
+    blank = int(stored.min()) if blank == "least" else blank
+    path = write_stored(tmp_path / "i.fits", stored, **cards, **({} if blank is None else {"BLANK": blank}))
+    # Python's integers are exact, for the unsigned ones of 64 bits as well
+    scale, zero = cards.get("BSCALE", 1), cards.get("BZERO", 0)
+    expected = np.array([[np.nan if v == blank else float(v * scale + zero) for v in row] for row in stored.tolist()])
+    np.testing.assert_allclose(read_array(path), expected, rtol=1e-15)
+    with open_mosaic(path) as mosaic:
+        np.testing.assert_allclose(mosaic.read(Box(0, 0, 2, 3)), expected, rtol=1e-15)
+
+
+@pytest.mark.parametrize("card", ["BSCALE", "BLANK"])
+def test_a_scale_that_is_no_number(tmp_path, card):
+    path = write_stored(tmp_path / "i.fits", STORED[1][1], **{card: "'abc'"})
+    with pytest.raises(InputError, match=f"i.fits: its header has {card} = 'abc'; expected a number"):
+        read_array(path)
 
 
 def test_gzip(tmp_path, write):
