@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..images.masks import region_mask, unobserved
+from ..images.masks import region_mask
+from ..images.unobserved import unobserved
 from ..io.regions import read_regions
 
 if TYPE_CHECKING:

@@ -14,6 +14,7 @@ import numpy as np
 
 from ..core import coordinates
 from ..core.types import Box, Footprint, Region
+from .unobserved import unobserved
 
 if TYPE_CHECKING:
     from astropy.wcs import WCS
@@ -160,19 +161,6 @@ def sample_mask(wcs: WCS, shape: tuple[int, int], other_wcs: WCS, other: np.ndar
     at_y, at_x, kept = _pixels_on_grid(wcs, other_wcs, y, x, other.shape)
     result.ravel()[np.flatnonzero(kept)] = other[at_y, at_x]
     return result
-
-
-def unobserved(image: np.ndarray) -> np.ndarray:
-    """Return True where a pixel is exactly zero because it was not observed, as around the field of a mosaic.
-
-    It is assumed if more than 1 % of the pixels are zero and the others are background noise: not integers, and more
-    than 10 % of them negative. This keeps the zero sky of a noiseless simulation, and images of counts.
-    """
-    zero = image == 0
-    rest = image[np.isfinite(image) & ~zero]
-    if zero.mean() <= 0.01 or rest.size == 0 or (rest == np.rint(rest)).all() or (rest < 0).mean() <= 0.1:
-        return np.zeros(image.shape, dtype=bool)
-    return zero
 
 
 def band_mask(
