@@ -97,7 +97,7 @@ def _large_areas(same: np.ndarray, persistence: float) -> np.ndarray:
     found = np.zeros(same.shape, dtype=bool)
     last = 0
     for _ in _SIDES:
-        rest = found.size - np.count_nonzero(found)
+        rest = int(found.size - np.count_nonzero(found))
         fraction = np.count_nonzero(same & ~found) / max(rest, 1)
         side = _least_side(persistence + (1.0 - persistence) * fraction, same.size)
         if side == last or side > min(same.shape):
