@@ -238,7 +238,7 @@ def measure(
 
 
 def catalogue_regions(catalogue: np.ndarray, wcs: WCS) -> list[Region]:
-    """Return an ellipse of 3 rms lengths for each source, labelled with its ID, in the sky system of the image."""
+    """Return an ellipse of 3 rms lengths for each source, labelled with its ID, in ICRS."""
     regions = []
     for row in catalogue:
         theta = np.deg2rad(row["theta"])
@@ -248,7 +248,7 @@ def catalogue_regions(catalogue: np.ndarray, wcs: WCS) -> list[Region]:
         regions.append(
             Region(
                 "ellipse",
-                coordinates.sky_system(wcs),
+                "icrs",
                 ((float(row["ra"]), float(row["dec"])),),
                 tuple((float(size), "arcsec") for size in sizes),
                 angle=math.degrees(math.atan2(north, -east)),

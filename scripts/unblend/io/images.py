@@ -11,27 +11,18 @@ from typing import TYPE_CHECKING
 import fitsio
 import numpy as np
 
-from ..core import coordinates
 from ..core.errors import InputError
 from ..core.types import Box
 from .fits_files import new_fits, open_fits
+from .world_coordinates import SKY_CARDS, check_inherited, inherited, needs_tables, wcs_from_header, wcs_header
 
 if TYPE_CHECKING:
     from astropy.wcs import WCS
 
 _WITH_EXTENSION = re.compile(r"^(?P<path>.*?)(?:\[(?P<extension>[^\[\]]+)\])?$")
-# Keywords that describe the file, not the sky, and are not copied from the header of an input.
-_STRUCTURAL = {"SIMPLE", "XTENSION", "BITPIX", "NAXIS", "NAXIS1", "NAXIS2", "NAXIS3", "EXTEND", "PCOUNT", "GCOUNT"}
-_LTM = {"LTM1_1": (0, 0), "LTM1_2": (0, 1), "LTM2_1": (1, 0), "LTM2_2": (1, 1)}
-_LTV = {"LTV1": 0, "LTV2": 1}
 _INTEGERS = (8, 16, 32, 64)
 """BITPIX of images that store integers."""
 _TABLES = ("BINARY_TBL", "ASCII_TBL")
-# Keywords of a celestial WCS (FITS papers I and II, SIP), without those of a third axis.
-_WCS_CARDS = re.compile(
-    r"(WCSNAME|RADESYS|RADECSYS|EQUINOX|EPOCH|LONPOLE|LATPOLE|C(TYPE|UNIT|RPIX|RVAL|DELT|ROTA)[12]"
-    r"|(CD|PC)[12]_[12]|PV[12]_\d+|(A|B|AP|BP)_(ORDER|DMAX|\d_\d))"
-)
 
 
 def split_extension(name: str) -> tuple[str, str | None]:
@@ -186,19 +177,20 @@ def read_shape(name: str) -> tuple[int, int]:
 
 
 def read_header(name: str) -> dict[str, object]:
-    """Return the header of an image as a dictionary, including the cards that only the primary header has."""
+    """Return the header of an image as a dictionary, with what it has from the primary header, see `inherited`."""
     with _opened(name) as fits:
         hdu = _find_image(fits, name)
         return _merged_header(fits, hdu, hdu.read_header())
 
 
 def _merged_header(fits: fitsio.FITS, hdu: fitsio.hdu.ImageHDU, own: fitsio.FITSHDR) -> dict[str, object]:
-    """Return the cards of an image's `own` header, and those that only the primary header has."""
-    primary = [fits[0].read_header()] if hdu.get_extnum() else []
-    merged: dict[str, object] = {}
-    for header in (*primary, own):
-        merged.update({r["name"]: r["value"] for r in header.records() if r["name"] and r["name"] != "COMMENT"})
-    return merged
+    """Return the cards of an image's `own` header, and those that it has from the primary header."""
+    primary = fits[0].read_header() if hdu.get_extnum() else None
+    return inherited(_cards(primary) if primary is not None else {}, _cards(own))
+
+
+def _cards(header: fitsio.FITSHDR) -> dict[str, object]:
+    return {r["name"]: r["value"] for r in header.records() if r["name"] and r["name"] != "COMMENT"}
 
 
 def read_sky_cards(name: str) -> dict[str, object]:
@@ -206,7 +198,10 @@ def read_sky_cards(name: str) -> dict[str, object]:
 
     Unlike `read_wcs` this does not need Astropy, whose import takes 0.7 s.
     """
-    return {key: value for key, value in read_header(name).items() if _WCS_CARDS.fullmatch(key)}
+    header = read_header(name)
+    if needs_tables(header):
+        return wcs_header(read_wcs(name))
+    return {key: value for key, value in header.items() if SKY_CARDS.fullmatch(key)}
 
 
 def cut_sky_cards(cards: Mapping[str, object], box: Box) -> dict[str, object]:
@@ -222,67 +217,19 @@ def read_wcs(name: str) -> WCS:
     Raises
     ------
     InputError
-        The header has no celestial world coordinates.
+        The header has no celestial world coordinates, or they cannot be understood.
     """
-    return wcs_from_header(read_header(name), name)
+    with _opened(name) as fits:
+        hdu = _find_image(fits, name)
+        number, (ny, nx) = hdu.get_extnum(), _dimensions(hdu)
+        header = _merged_header(fits, hdu, hdu.read_header())
+        check_inherited(_cards(fits[0].read_header()), header, name)
+    if not needs_tables(header):
+        return wcs_from_header(header, name, shape=(ny, nx))
+    from astropy.io import fits as astropy_fits
 
-
-def wcs_from_header(header: Mapping[str, object], name: str) -> WCS:
-    """Return the celestial WCS of a header; `name` is the name of the file for error messages.
-
-    Raises
-    ------
-    InputError
-        The header has no celestial world coordinates.
-    """
-    import warnings
-
-    from astropy.io import fits
-    from astropy.wcs import WCS, FITSFixedWarning
-
-    card_header = fits.Header()
-    for key, value in header.items():
-        if key in _STRUCTURAL - {"NAXIS", "NAXIS1", "NAXIS2"} or key in ("HISTORY", "CONTINUE", "BSCALE", "BZERO"):
-            continue
-        try:
-            card_header[key] = value
-        except ValueError:
-            continue  # Some files have keywords that FITS does not allow; they cannot belong to a WCS.
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FITSFixedWarning)
-        wcs = WCS(card_header, naxis=2)
-    if not wcs.has_celestial:
-        raise InputError(f"{name} has no celestial WCS (CTYPE1, CTYPE2 …). Add an astrometric solution to its header.")
-    _add_physical_coordinates(wcs, header)
-    return wcs
-
-
-def _add_physical_coordinates(wcs: WCS, header: Mapping[str, object]) -> None:
-    """Attach the physical coordinates of LTM and LTV to `wcs`, if the header has valid ones."""
-    cards = {key: value for key, value in header.items() if key in _LTM | _LTV and isinstance(value, int | float)}
-    if not cards:
-        return
-    matrix, offset = np.eye(2), np.zeros(2)
-    for key, value in cards.items():
-        if key in _LTM:
-            matrix[_LTM[key]] = value
-        else:
-            offset[_LTV[key]] = value
-    if abs(np.linalg.det(matrix)) > 0:
-        coordinates.set_physical_coordinates(wcs, matrix, offset)
-
-
-def wcs_header(wcs: WCS) -> dict[str, object]:
-    """Return the header cards of a WCS, including distortion, as a dictionary."""
-    header = wcs.to_header(relax=True)
-    if wcs.sip is not None:
-        header.update({f"CTYPE{i + 1}": f"{c.removesuffix('-SIP')}-SIP" for i, c in enumerate(wcs.wcs.ctype)})
-    cards = {key: value for key, value in header.items() if key not in ("DATE-OBS", "MJD-OBS", "MJDREF")}
-    if hasattr(wcs, "physical"):  # regions drawn on a product and on the image must mean the same
-        matrix, offset = coordinates.physical_transform(wcs)
-        cards |= {key: float(matrix[place]) for key, place in _LTM.items()}
-        cards |= {key: float(offset[place]) for key, place in _LTV.items()}
-    return cards
+    with astropy_fits.open(split_extension(name)[0]) as hdus:
+        return wcs_from_header(hdus[number].header, name, tables=hdus, shape=(ny, nx))
 
 
 def write_image(

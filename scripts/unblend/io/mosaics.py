@@ -13,7 +13,8 @@ from ..core.coordinates import cut_wcs
 from ..core.errors import InputError
 from ..core.types import Box
 from .files import is_url
-from .images import scaled, split_extension, wcs_from_header
+from .images import scaled, split_extension
+from .world_coordinates import check_inherited, inherited, wcs_from_header
 
 if TYPE_CHECKING:
     from astropy.wcs import WCS
@@ -86,8 +87,10 @@ def open_mosaic(name: str) -> Iterator[Mosaic]:
         raise InputError(f"{path} cannot be opened: {reason}. Check the path or the address.") from error
     with opened as hdus:
         hdu = _image_hdu(hdus, path, extension)
-        header = {key: value for key, value in {**dict(hdus[0].header), **dict(hdu.header)}.items() if key}
-        yield Mosaic(hdu, wcs_from_header(header, name), (int(hdu.shape[0]), int(hdu.shape[1])), name)
+        primary = {} if hdu is hdus[0] else dict(hdus[0].header)
+        header, shape = inherited(primary, dict(hdu.header)), (int(hdu.shape[0]), int(hdu.shape[1]))
+        check_inherited(primary, header, name)
+        yield Mosaic(hdu, wcs_from_header(header, name, shape=shape), shape, name)
 
 
 def _first_line(error: Exception) -> str:

@@ -333,12 +333,3 @@ def test_a_region_is_converted_to_the_system_of_the_image(system: str, frame: st
     x, y = wcs.all_world2pix(place.ra.deg, place.dec.deg, 0)
     # 1e-5 pixel: 5 microarcsec, against 0.03 pixel between the systems
     assert circle[:2] == pytest.approx((float(y), float(x)), abs=1e-5)
-
-
-@pytest.mark.parametrize(("equinox", "system"), [(None, "icrs"), (2000.0, "fk5"), (1950.0, "fk4")])
-def test_the_system_of_an_image_follows_its_equinox(equinox: float | None, system: str) -> None:
-    header = make_wcs().to_header()
-    del header["RADESYS"]
-    if equinox:
-        header["EQUINOX"] = equinox
-    assert coordinates.sky_system(WCS(header)) == system
