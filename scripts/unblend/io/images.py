@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import re
+import math
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,43 +15,59 @@ import numpy as np
 from ..core.errors import InputError
 from ..core.types import Box
 from .fits_files import new_fits, open_fits
+from .selections import Selection, known_extensions, split_extension
 from .world_coordinates import SKY_CARDS, check_inherited, inherited, needs_tables, wcs_from_header, wcs_header
 
 if TYPE_CHECKING:
     from astropy.wcs import WCS
 
-_WITH_EXTENSION = re.compile(r"^(?P<path>.*?)(?:\[(?P<extension>[^\[\]]+)\])?$")
 _INTEGERS = (8, 16, 32, 64)
 """BITPIX of images that store integers."""
 _TABLES = ("BINARY_TBL", "ASCII_TBL")
 
 
-def split_extension(name: str) -> tuple[str, str | None]:
-    """Split `image.fits[SCI]` into the path and the extension, which is None if it is not given."""
-    match = _WITH_EXTENSION.match(str(name))
-    assert match is not None
-    return match["path"], match["extension"]
+@dataclass(frozen=True)
+class _Image:
+    """An image of two dimensions in an open file: `index` is that of its plane in a cube."""
+
+    hdu: fitsio.hdu.ImageHDU
+    index: tuple[int, ...]
+    shape: tuple[int, int]
+
+    def read(self) -> np.ndarray:
+        """Return the pixels (ny, nx)."""
+        if not self.index:
+            return self.hdu.read()
+        return self.hdu[(*(slice(i, i + 1) for i in self.index), slice(None), slice(None))].reshape(self.shape)
 
 
-def _find_image(fits: fitsio.FITS, name: str) -> fitsio.hdu.ImageHDU:
-    """Return the extension that `name` gives, or the first two-dimensional image of the file."""
-    path, extension = split_extension(name)
-    if extension is not None:
-        key = int(extension) if extension.isdigit() else extension
+def _find_image(fits: fitsio.FITS, name: str) -> _Image:
+    """Return the image that `name` selects, or the first two-dimensional one of the file.
+
+    Raises
+    ------
+    InputError
+        There is none.
+    """
+    path, text = split_extension(name)
+    selection = Selection.parse(text)
+    if selection.key is None:
+        images = [hdu for hdu in fits if hdu.get_exttype() not in _TABLES and len(_dimensions(hdu)) > 1]
+        flat = [hdu for hdu in images if math.prod(_dimensions(hdu)[:-2]) == 1] if selection.plane is None else []
+        if not images:
+            raise InputError(f"{path} has no two-dimensional image. Give the extension of the image as {path}[NAME].")
+        hdu = (sorted(flat, key=lambda hdu: len(_dimensions(hdu)) > 2) or images)[0]
+    else:
         try:
-            hdu = fits[key]
-        except (OSError, KeyError) as error:
-            known = ", ".join(hdu.get_extname() or str(i) for i, hdu in enumerate(fits))
-            raise InputError(f"{path} has no extension {extension!r}. It has {known}. Use one of these.") from error
+            hdu = fits[selection.key]
+        except (OSError, KeyError, IndexError) as error:
+            known = known_extensions([(hdu.get_extname(), hdu.get_extver()) for hdu in fits])
+            raise InputError(f"{path} has no extension {text!r}. It has {known}. Use one of these.") from error
         if hdu.get_exttype() in _TABLES:
             raise InputError(f"{name} is a table; expected an image. Give another extension.")
-        if len(_dimensions(hdu)) != 2:
-            raise InputError(f"{name} has {len(_dimensions(hdu))} dimensions; expected a two-dimensional image.")
-        return hdu
-    for hdu in fits:
-        if hdu.get_exttype() not in _TABLES and len(_dimensions(hdu)) == 2:
-            return hdu
-    raise InputError(f"{path} has no two-dimensional image. Give the extension of the image as {path}[NAME].")
+    shape = _dimensions(hdu)
+    index = selection.plane_index(shape, name)
+    return _Image(hdu, index, (shape[-2], shape[-1]))
 
 
 def _dimensions(hdu: fitsio.hdu.ImageHDU) -> tuple[int, ...]:
@@ -99,25 +116,25 @@ def read_image(name: str) -> tuple[np.ndarray, dict[str, object]]:
         As in `read_array`.
     """
     with _opened(name) as fits:
-        hdu = _find_image(fits, name)
+        image = _find_image(fits, name)
         try:
-            own = hdu.read_header()
-            data = _pixels(hdu, own, name)
-            header = _merged_header(fits, hdu, own)
+            own = image.hdu.read_header()
+            data = _pixels(image, own, name)
+            header = _merged_header(fits, image.hdu, own)
         except (OSError, UnicodeDecodeError) as error:
             raise InputError(f"{name} cannot be read: {_first_line(error)}. Check if the file is truncated.") from error
     data[np.isinf(data)] = np.nan
     return data, header
 
 
-def _pixels(hdu: fitsio.hdu.ImageHDU, header: fitsio.FITSHDR, name: str) -> np.ndarray:
+def _pixels(image: _Image, header: fitsio.FITSHDR, name: str) -> np.ndarray:
     """Return the pixels of an image as native float64, NaN where an integer is BLANK."""
-    if hdu.get_info()["img_type"] not in _INTEGERS:
-        return np.ascontiguousarray(hdu.read(), dtype=np.float64)
+    if image.hdu.get_info()["img_type"] not in _INTEGERS:
+        return np.ascontiguousarray(image.read(), dtype=np.float64)
     # CFITSIO would scale to float32, or 64-bit integers to integers, and lose the integers that BLANK marks.
-    hdu.ignore_scaling = True
-    stored = hdu.read()
-    hdu.ignore_scaling = False
+    image.hdu.ignore_scaling = True
+    stored = image.read()
+    image.hdu.ignore_scaling = False
     return scaled(stored, header, name)
 
 
@@ -172,14 +189,13 @@ def read_labels(name: str) -> np.ndarray:
 def read_shape(name: str) -> tuple[int, int]:
     """Return (ny, nx) of an image without reading its pixels."""
     with _opened(name) as fits:
-        ny, nx = _dimensions(_find_image(fits, name))
-        return ny, nx
+        return _find_image(fits, name).shape
 
 
 def read_header(name: str) -> dict[str, object]:
     """Return the header of an image as a dictionary, with what it has from the primary header, see `inherited`."""
     with _opened(name) as fits:
-        hdu = _find_image(fits, name)
+        hdu = _find_image(fits, name).hdu
         return _merged_header(fits, hdu, hdu.read_header())
 
 
@@ -220,16 +236,16 @@ def read_wcs(name: str) -> WCS:
         The header has no celestial world coordinates, or they cannot be understood.
     """
     with _opened(name) as fits:
-        hdu = _find_image(fits, name)
-        number, (ny, nx) = hdu.get_extnum(), _dimensions(hdu)
+        image = _find_image(fits, name)
+        hdu, number, shape = image.hdu, image.hdu.get_extnum(), image.shape
         header = _merged_header(fits, hdu, hdu.read_header())
         check_inherited(_cards(fits[0].read_header()), header, name)
     if not needs_tables(header):
-        return wcs_from_header(header, name, shape=(ny, nx))
+        return wcs_from_header(header, name, shape=shape)
     from astropy.io import fits as astropy_fits
 
     with astropy_fits.open(split_extension(name)[0]) as hdus:
-        return wcs_from_header(hdus[number].header, name, tables=hdus, shape=(ny, nx))
+        return wcs_from_header(hdus[number].header, name, tables=hdus, shape=shape)
 
 
 def write_image(

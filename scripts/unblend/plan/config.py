@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
 
 from ..core.errors import ConfigError
+from ..io.selections import split_extension
 from .config_conflicts import YTE_KEY, YTE_REFUSED, conflicts
 from .config_errors import describe_mistakes
 from .config_values import (
@@ -158,7 +159,11 @@ class Band(Section):
 
     _name: str = PrivateAttr("")
 
-    image: str | None = _key(None, "FITS image; image.fits[EXT] names an extension. Either image or mosaic is needed.")
+    image: str | None = _key(
+        None,
+        "FITS image; image.fits[EXT] or image.fits[EXT,2] names an extension, cube.fits[EXT][*,*,3] a plane of a cube. "
+        "Either image or mosaic is needed.",
+    )
     mosaic: str | None = _key(None, "In place of image: a large file or a URL, cut around the target.")
     cutout_size: PositiveNumber | None = _key(None, "Side of the cutout from mosaic.", unit="arcsec")
     weight: Annotated[Weight, AlsoAccepts("string")] | None = _key(
@@ -220,7 +225,7 @@ class Band(Section):
         """The image's file name without its ending; the band's name where a mosaic is cut."""
         if self.image is None:
             return self.name
-        name = self.image.split("[")[0].rsplit("/", 1)[-1]
+        name = split_extension(self.image)[0].rsplit("/", 1)[-1]
         for ending in (".gz", ".fz", ".fits", ".fit"):
             name = name.removesuffix(ending)
         return name
