@@ -10,7 +10,7 @@ from unblend.detection.sources import detect
 from unblend.detection.stack import relative_noise_map, stack_images
 from unblend.field.detection_mask import detection_mask
 from unblend.field.own_sources import detect_own
-from unblend.field.weight_maps import read_weight
+from unblend.field.weight_maps import checked_weight
 from unblend.io.files import read_json
 from unblend.io.images import read_array, read_wcs, write_image
 from unblend.io.tables import write_sources
@@ -28,7 +28,7 @@ def main(
     first = spec["images"][settings["bands"][0]]["file"]
     wcs = read_wcs(first)
     images = {name: read_array(file["file"]) for name, file in spec["images"].items()}
-    weights = {name: read_weight(file, images[name].shape) for name, file in spec["weights"].items()}
+    weights = {name: checked_weight(file, images[name], name) for name, file in spec["weights"].items()}
     regions = {name: record["file"] for name, record in spec["bad_regions"].items()}
     masks = {name: detection_mask(regions[name], wcs, images[name], weights.get(name)) for name in images}
     stack = stack_images(images, masks, weights)

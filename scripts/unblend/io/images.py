@@ -192,6 +192,16 @@ def read_shape(name: str) -> tuple[int, int]:
         return _find_image(fits, name).shape
 
 
+def image_extensions(name: str) -> tuple[int, dict[int, str]]:
+    """Return the number of the extension that `name` selects, and the names of all images of its file by number.
+
+    An extension without a name has an empty one.
+    """
+    with _opened(name) as fits:
+        names = {i: hdu.get_extname() for i, hdu in enumerate(fits) if hdu.get_exttype() not in _TABLES}
+        return _find_image(fits, name).hdu.get_extnum(), names
+
+
 def read_header(name: str) -> dict[str, object]:
     """Return the header of an image as a dictionary, with what it has from the primary header, see `inherited`."""
     with _opened(name) as fits:
