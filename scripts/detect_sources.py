@@ -5,14 +5,18 @@ from __future__ import annotations
 import logging
 from functools import partial
 
+import numpy as np
 from unblend.core.coordinates import pixel_scale
+from unblend.detection.sky import subtract_sky
 from unblend.detection.sources import detect
 from unblend.detection.stack import relative_noise_map, stack_images
-from unblend.field.detection_mask import detection_mask
+from unblend.field.detection_mask import no_data
 from unblend.field.own_sources import detect_own
 from unblend.field.weight_maps import checked_weight
+from unblend.images.masks import region_mask
 from unblend.io.files import read_json
 from unblend.io.images import read_array, read_wcs, write_image
+from unblend.io.regions import read_regions
 from unblend.io.tables import write_sources
 from unblend.run.job_log import record_work, run
 
@@ -20,22 +24,34 @@ log = logging.getLogger("unblend.detect")
 
 
 def main(
-    spec_path: str, stack_path: str, error_path: str, snr_path: str, segments_path: str, catalogue_path: str
+    spec_path: str,
+    stack_path: str,
+    error_path: str,
+    background_path: str,
+    snr_path: str,
+    segments_path: str,
+    catalogue_path: str,
 ) -> None:
-    """Write the stack with its error, the smoothed S/N image, the segments and their catalogue."""
+    """Write the stack and its error, the background of flux_band, the S/N image, the segments and their catalogue."""
     spec = read_json(spec_path)
     settings, flux_band = spec["detection"], spec["detection"]["flux_band"]
     first = spec["images"][settings["bands"][0]]["file"]
     wcs = read_wcs(first)
     images = {name: read_array(file["file"]) for name, file in spec["images"].items()}
     weights = {name: checked_weight(file, images[name], name) for name, file in spec["weights"].items()}
-    regions = {name: record["file"] for name, record in spec["bad_regions"].items()}
-    masks = {name: detection_mask(regions[name], wcs, images[name], weights.get(name)) for name in images}
+    scale = pixel_scale(wcs, images[flux_band].shape)
+    masks = {name: no_data(image, weights.get(name)) for name, image in images.items()}
+    sky = subtract_sky(images, masks, settings["background"], arcsec_per_pixel=scale)
+    images = sky.images
+    for name, record in spec["bad_regions"].items():
+        masks[name] |= region_mask(read_regions(record["file"]), wcs, images[name].shape)
     stack = stack_images(images, masks, weights)
     relative = relative_noise_map(weights[flux_band])[0] if flux_band in weights else None
-    for name, scale in stack.noise_scale.items():
-        log.info("%s: the pixels scatter by %.4g times the noise of the weight map, which is rescaled", name, scale)
-    for warning in stack.warnings:
+    for name, factor in stack.noise_scale.items():
+        log.info("%s: the pixels scatter by %.4g times the noise of the weight map, which is rescaled", name, factor)
+    for message in sky.messages:
+        log.info("%s", message)
+    for warning in (*sky.warnings, *stack.warnings):
         log.warning("%s", warning)
     limits = {name: settings[name] for name in ("min_area", "min_snr", "deblend_levels", "deblend_contrast")}
     find = partial(detect_own, spec["own"], image_name=first) if spec["own"] else partial(detect, **limits)
@@ -44,13 +60,14 @@ def main(
         images[flux_band],
         masks[flux_band],
         wcs,
-        fwhm_pixels=settings["conv_fwhm"] / pixel_scale(wcs, stack.data.shape),
+        fwhm_pixels=settings["conv_fwhm"] / scale,
         relative_noise=relative,
         threshold=settings["threshold"],
     )
     log.info("%d sources; dropped: %s", len(found.catalogue), found.dropped)
     write_image(stack_path, stack.data, wcs=wcs, header={f"RMS{i}": v for i, v in enumerate(stack.rms.values(), 1)})
     write_image(error_path, stack.error, wcs=wcs)
+    write_image(background_path, sky.backgrounds.get(flux_band, np.zeros(stack.data.shape)), wcs=wcs)
     write_image(snr_path, found.snr, wcs=wcs)
     write_image(segments_path, found.segments, wcs=wcs)
     write_sources(catalogue_path, found.catalogue, {"BACKGR": found.background, "RMS": found.rms})

@@ -14,17 +14,28 @@ if TYPE_CHECKING:
     from astropy.wcs import WCS
 
 
+def no_data(image: np.ndarray, weight: np.ndarray | None = None) -> np.ndarray:
+    """Return True where a detection image has no data: pixels that are not finite, not observed, or without weight.
+
+    Parameters
+    ----------
+    image : array (ny, nx)
+    weight : array (ny, nx), optional
+        Inverse variance; pixels whose weight is not positive have no data.
+    """
+    mask = ~np.isfinite(image) | unobserved(image)
+    return mask if weight is None else mask | ~(weight > 0)
+
+
 def detection_mask(regions_path: str, wcs: WCS, image: np.ndarray, weight: np.ndarray | None = None) -> np.ndarray:
-    """Return the mask (ny, nx) of a detection image: bad regions, non-finite pixels, and pixels without data.
+    """Return the mask (ny, nx) of a detection image: bad regions and pixels without data.
 
     Parameters
     ----------
     regions_path : str
         DS9 file of bad regions; a missing file is the same as an empty one.
     wcs : WCS
-    image : array (ny, nx)
-    weight : array (ny, nx), optional
-        Inverse variance; pixels whose weight is not positive have no data.
+    image, weight : arrays (ny, nx)
+        As in `no_data`.
     """
-    mask = region_mask(read_regions(regions_path), wcs, image.shape) | ~np.isfinite(image) | unobserved(image)
-    return mask if weight is None else mask | ~(weight > 0)
+    return region_mask(read_regions(regions_path), wcs, image.shape) | no_data(image, weight)

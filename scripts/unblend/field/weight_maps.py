@@ -18,7 +18,7 @@ _POWERS = {"weight": 1.0, "variance": -1.0, "rms": -2.0}
 _MEANINGS = {"weight": "inverse variance", "variance": "variance", "rms": "noise"}
 NEGATIVE_FRACTION = 0.02
 """Largest fraction of negative pixels of a map. Resampling makes some negative at edges; an image has half of them."""
-CONTRADICTION, AGREEMENT = 4.0, 2.5
+CONTRADICTION, AGREEMENT = 4.0, 1.6
 """A map is of another kind than the one given if the scatter of the pixels is beyond this factor of its noise, either
 way, and within the second factor of the noise that another kind would give. Correlated noise lowers the scatter by up
 to a factor 3, crowded sources raise it."""

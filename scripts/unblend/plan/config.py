@@ -52,6 +52,13 @@ class Target(Section):
     dec: Declination = _key(..., "Declination (ICRS), in degrees or as '-27:50:24' (in quotes).", unit="deg")
 
 
+class Background(Section):
+    """The background level in a moving box, with sources masked."""
+
+    box: PositiveNumber = _key(15.0, "Side of the moving box.", unit="arcsec")
+    statistic: Literal["mean", "median"] = _key("median", "Statistic of the pixels in the box.")
+
+
 class DetectionSettings(Section):
     """Detection of the sources on the stack of the detection bands."""
 
@@ -60,6 +67,12 @@ class DetectionSettings(Section):
     )
     flux_band: Annotated[str, AlsoAccepts("null")] = _key(
         None, "Band on which the detection fluxes and min_snr are measured; null: the last of bands."
+    )
+    background: Literal["auto"] | Background | None = _key(
+        "auto",
+        "Moving background to subtract from the detection images for the detection and the fits, {box, statistic}; "
+        "auto: in a box of 15 arcsec, where it varies by more than 0.6 of the noise of a pixel and 6 of its own "
+        "errors; null: none.",
     )
     conv_fwhm: Number = _key(0.2, "FWHM of the Gaussian applied before detection.", unit="arcsec", ge=0)
     threshold: Number = _key(1.5, "Detection threshold on the smoothed detection image.", unit="sigma", gt=0)
@@ -128,13 +141,6 @@ class Weight(Section):
     @classmethod
     def _file_alone(cls, data: Any) -> Any:
         return {"file": data} if isinstance(data, str) else data
-
-
-class Background(Section):
-    """The background level in a moving box, with sources masked."""
-
-    box: PositiveNumber = _key(15.0, "Side of the moving box.", unit="arcsec")
-    statistic: Literal["mean", "median"] = _key("median", "Statistic of the pixels in the box.")
 
 
 class ShiftSearch(Section):
