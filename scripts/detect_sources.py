@@ -8,11 +8,12 @@ from pathlib import Path
 
 import numpy as np
 from unblend.core.coordinates import pixel_scale
+from unblend.detection.sky import subtract_sky
 from unblend.detection.sources import detect, hidden_regions
 from unblend.detection.stack import relative_noise_map, stack_images
-from unblend.field.detection_mask import detection_mask
+from unblend.field.detection_mask import no_data
 from unblend.field.own_sources import detect_own
-from unblend.field.weight_maps import read_weight
+from unblend.field.weight_maps import checked_weight
 from unblend.images.masks import region_mask
 from unblend.io.files import read_json
 from unblend.io.images import read_array, read_wcs, write_image
@@ -23,24 +24,30 @@ from unblend.run.job_log import record_work, run
 log = logging.getLogger("unblend.detect")
 
 
-def main(spec_path: str, stack_path: str, error_path: str, snr_path: str, segments_path: str, catalogue_path: str,
-         hidden_path: str) -> None:  # fmt: skip
-    """Write stack, error, smoothed S/N image, segments and catalogue, and the hidden sources as regions."""
+def main(spec_path: str, stack_path: str, error_path: str, background_path: str, snr_path: str, segments_path: str,
+         catalogue_path: str, hidden_path: str) -> None:  # fmt: skip
+    """Write stack, error, background of flux_band, S/N image, segments and catalogue, and hidden sources as regions."""
     spec = read_json(spec_path)
     settings, flux_band = spec["detection"], spec["detection"]["flux_band"]
     first = spec["images"][settings["bands"][0]]["file"]
     wcs = read_wcs(first)
     images = {name: read_array(file["file"]) for name, file in spec["images"].items()}
-    weights = {name: read_weight(file, images[name].shape) for name, file in spec["weights"].items()}
-    regions = {name: record["file"] for name, record in spec["bad_regions"].items()}
-    levels = spec["saturation"]
-    masks = {name: detection_mask(regions[name], wcs, images[name], weights.get(name), levels[name]) for name in images}
-    drawn = [region_mask(read_regions(path), wcs, images[name].shape) for name, path in regions.items()]
+    weights = {name: checked_weight(file, images[name], name) for name, file in spec["weights"].items()}
+    scale = pixel_scale(wcs, images[flux_band].shape)
+    masks = {name: no_data(image, weights.get(name), spec["saturation"][name]) for name, image in images.items()}
+    sky = subtract_sky(images, masks, settings["background"], arcsec_per_pixel=scale)
+    images = sky.images
+    bad_regions = [read_regions(record["file"]) for record in spec["bad_regions"].values()]
+    drawn = [region_mask(regions, wcs, images[flux_band].shape) for regions in bad_regions]
+    for name, region in zip(spec["bad_regions"], drawn, strict=True):
+        masks[name] |= region
     stack = stack_images(images, masks, weights)
     relative = relative_noise_map(weights[flux_band])[0] if flux_band in weights else None
-    for name, scale in stack.noise_scale.items():
-        log.info("%s: the pixels scatter by %.4g times the noise of the weight map, which is rescaled", name, scale)
-    for warning in stack.warnings:
+    for name, factor in stack.noise_scale.items():
+        log.info("%s: the pixels scatter by %.4g times the noise of the weight map, which is rescaled", name, factor)
+    for message in sky.messages:
+        log.info("%s", message)
+    for warning in (*sky.warnings, *stack.warnings):
         log.warning("%s", warning)
     names = ("min_area", "min_snr", "deblend_levels", "deblend_contrast", "second_pass")
     limits = {name: settings[name] for name in names}
@@ -51,7 +58,7 @@ def main(spec_path: str, stack_path: str, error_path: str, snr_path: str, segmen
         images[flux_band],
         masks[flux_band],
         wcs,
-        fwhm_pixels=settings["conv_fwhm"] / pixel_scale(wcs, stack.data.shape),
+        fwhm_pixels=settings["conv_fwhm"] / scale,
         relative_noise=relative,
         threshold=settings["threshold"],
     )
@@ -62,6 +69,7 @@ def main(spec_path: str, stack_path: str, error_path: str, snr_path: str, segmen
         log.info("%d sources hidden in the segments of %s, %s", len(found.hidden), behind, done)
     write_image(stack_path, stack.data, wcs=wcs, header={f"RMS{i}": v for i, v in enumerate(stack.rms.values(), 1)})
     write_image(error_path, stack.error, wcs=wcs)
+    write_image(background_path, sky.backgrounds.get(flux_band, np.zeros(stack.data.shape)), wcs=wcs)
     write_image(snr_path, found.snr, wcs=wcs)
     write_image(segments_path, found.segments, wcs=wcs)
     write_sources(catalogue_path, found.catalogue, {"BACKGR": found.background, "RMS": found.rms})

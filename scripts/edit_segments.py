@@ -39,12 +39,14 @@ def main(spec_path: str, automatic_segments: str, automatic_catalogue: str, segm
     stack = Stack(read_array(str(folder / "det_stack.fits")), read_array(str(folder / "det_error.fits")), {}, {}, {})
     image = read_array(spec["flux_image"]["file"])
     weight = read_weight(spec["flux_weight"], image.shape) if spec["flux_weight"] else None
+    mask = detection_mask(spec["bad_regions"]["file"], wcs, image, weight, spec["saturation"])
+    image -= read_array(str(folder / "det_background.fits"))
     level = read_table_header(automatic_catalogue)
     sources = measure(
         edited.segments,
         stack,
         image,
-        detection_mask(spec["bad_regions"]["file"], wcs, image, weight, spec["saturation"]),
+        mask,
         wcs,
         background=float(level["BACKGR"]),  # type: ignore[arg-type]
         rms=float(level["RMS"]),  # type: ignore[arg-type]

@@ -6,7 +6,7 @@ import logging
 from pathlib import Path
 
 import numpy as np
-from unblend.field.weight_maps import read_weight
+from unblend.field.weight_maps import checked_weight
 from unblend.images.masks import band_mask, region_mask
 from unblend.images.saturation import SATURATED, find_plateau, is_saturated
 from unblend.io.files import read_json
@@ -21,7 +21,8 @@ def main(spec_path: str, mask_path: str, regions_path: str) -> None:
     """Write the mask (1 = ignored, 2 = saturated) with the number of pixels for each reason; its regions for DS9."""
     spec = read_json(spec_path)
     image = read_array(spec["image"]["file"])
-    weight = read_weight(spec["weight"], image.shape) if spec["weight"] else None
+    band = Path(mask_path).parent.name
+    weight = checked_weight(spec["weight"], image, band) if spec["weight"] else None
     drawn = {name: read_regions(spec[f"{name}_regions"]["file"]) for name in ("border", "bad")}
     wcs = read_wcs(spec["image"]["file"]) if any(drawn.values()) else None
     regions = {name: region_mask(found, wcs, image.shape) for name, found in drawn.items() if found}
@@ -37,7 +38,7 @@ def main(spec_path: str, mask_path: str, regions_path: str) -> None:
     # Sectors cannot be written: they are in the mask, and in the user's own file.
     shapes = [region for found in drawn.values() for region in found if region.sector is None]
     write_regions(regions_path, shapes, color="red", remarks=["The regions of the mask, border and bad"])
-    record_work("mask", Path(mask_path).parent.name)
+    record_work("mask", band)
 
 
 def warn_of_flat_tops(image: np.ndarray, mask: np.ndarray, spec: dict) -> None:

@@ -20,9 +20,9 @@ from unblend.io.tables import read_sources, read_table_header
 RMS = np.where(np.arange(SHAPE[1]) < 110, 1.0, 4.0) * np.ones((SHAPE[0], 1))
 SETTINGS = {
     "bands": ["a"], "flux_band": "a", "conv_fwhm": 0.2, "threshold": 1.5, "min_area": 10, "min_snr": 10.0,
-    "deblend_levels": 32, "deblend_contrast": 0.005, "second_pass": "auto",
+    "deblend_levels": 32, "deblend_contrast": 0.005, "second_pass": "auto", "background": "auto",
 }  # fmt: skip
-PRODUCTS = {name: f"det_{name}.fits" for name in ("stack", "error", "snr", "auto_seg", "auto_cat")}
+PRODUCTS = {name: f"det_{name}.fits" for name in ("stack", "error", "background", "snr", "auto_seg", "auto_cat")}
 PRODUCTS["hidden"] = "det_hidden.reg"
 
 
@@ -73,6 +73,27 @@ def test_detection_and_edits_use_the_map(folder, caplog):
     assert np.array_equal(again["flux_err"], found["flux_err"])
     levels = [read_table_header(folder / name) for name in ("det_auto_cat.fits", "det_cat.fits")]
     assert levels[0]["RMS"] == levels[1]["RMS"] == pytest.approx(4.0, rel=0.03)
+
+
+def test_the_edits_see_the_background_of_the_detection(folder):
+    ramp = np.linspace(-20.0, 20.0, SHAPE[1])
+    with fits.open(folder / "a.fits", mode="update") as hdus:
+        hdus[0].data[:] = hdus[0].data / RMS + ramp
+    image, none = {"file": str(folder / "a.fits")}, {"file": str(folder / "none.reg")}
+    spec = {"detection": SETTINGS, "own": {}, "images": {"a": image}, "weights": {}, "bad_regions": {"a": none}}
+    spec["saturation"] = {"a": None}
+    detect_sources.main(write_spec(folder, **spec), *(str(folder / name) for name in PRODUCTS.values()))
+    background = read_array(str(folder / "det_background.fits"))
+    assert np.std(background - ramp) < 0.5 and np.median(background) == pytest.approx(0.0, abs=0.5)
+    regions = dict.fromkeys(("merge_regions", "manual_regions", "bad_regions"), none)
+    edited = [str(folder / name) for name in ("det_seg.fits", "det_cat.fits", "det_cat.reg")]
+    automatic = [str(folder / f"det_auto_{name}.fits") for name in ("seg", "cat")]
+    spec = {**regions, "flux_image": image, "flux_weight": None, "saturation": None}
+    edit_segments.main(write_spec(folder, **spec), *automatic, *edited)
+    found, again = read_sources(folder / "det_auto_cat.fits"), read_sources(folder / "det_cat.fits")
+    assert len(found) == 2 and np.array_equal(again["flux"], found["flux"])
+    # 3000 and 3000 over the noise of 4; a segment down to 1.5 sigma holds almost all of a bright Gaussian
+    assert found["flux"] == pytest.approx([3000.0, 750.0], rel=0.1)
 
 
 def test_a_segmentation_of_the_user_takes_the_place_of_the_detection(folder):
@@ -142,7 +163,7 @@ def star_with_a_saturated_core(folder, value):
 def detected(folder, spec):
     products = [str(folder / name) for name in PRODUCTS.values()]
     detect_sources.main(write_spec(folder, **spec), *products)
-    return read_sources(folder / "det_auto_cat.fits"), read_array(products[3])
+    return read_sources(folder / "det_auto_cat.fits"), read_array(str(folder / PRODUCTS["auto_seg"]))
 
 
 @pytest.mark.parametrize(("value", "level"), [(np.nan, None), (900.0, 600.0)])

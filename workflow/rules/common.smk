@@ -16,7 +16,7 @@ os.environ.update(
 
 from snakemake.exceptions import WorkflowError
 from unblend.core.errors import UnblendError
-from unblend.io.images import split_extension
+from unblend.io.selections import split_extension
 from unblend.plan.checks import load_field
 from unblend.plan.config_text import check_text
 from unblend.plan.example import example_is_missing

@@ -43,6 +43,7 @@ rule detect_sources:
     output:
         stack=R / "det_stack.fits",
         error=R / "det_error.fits",
+        background=R / "det_background.fits",
         snr=R / "det_snr.fits",
         segments=R / "det_auto_seg.fits",
         catalogue=R / "det_auto_cat.fits",
@@ -60,6 +61,7 @@ rule detect_sources:
     shell:
         'python "$UNBLEND_SCRIPTS"/detect_sources.py --log {log:q}'
         " --spec {input.spec:q} --stack {output.stack:q} --error {output.error:q}"
+        " --background {output.background:q}"
         " --snr {output.snr:q} --segments {output.segments:q} --catalogue {output.catalogue:q}"
         " --hidden {output.hidden:q}"
 
@@ -70,6 +72,7 @@ rule edit_segments:
         spec=spec("edit_segments"),
         segments=rules.detect_sources.output.segments,
         catalogue=rules.detect_sources.output.catalogue,
+        background=rules.detect_sources.output.background,
         flux_image=flux_image,
         flux_weight=flux_weight,
     output:

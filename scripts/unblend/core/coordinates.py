@@ -1,7 +1,8 @@
 """World coordinates: pixel scales, tangent planes and the transformation between pixel grids.
 
-Pixel positions are (y, x), 0-based. Sky positions are (ra, dec) in degrees, in the system of the image. Offsets in the
-tangent plane are (east, north) in arcsec. All transformations use the full WCS, including rotation, shear and SIP.
+Pixel positions are (y, x), 0-based. Sky positions are (ra, dec) in degrees, ICRS, whatever the system of the image is
+and whichever of its axes is the longitude. Offsets in the tangent plane are (east, north) in arcsec. All
+transformations use the full WCS, including rotation, shear and SIP.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ import warnings
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from .celestial import frame_of, from_icrs, to_icrs
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,15 +31,6 @@ GRID_TOLERANCE_PIXELS = 1e-3
 
 DETECTION_GRID_TOLERANCE_PIXELS = 0.05
 """World coordinates of detection images that agree this well are those of one grid."""
-
-
-def sky_system(wcs: WCS) -> str:
-    """Return the celestial system of an image's WCS: icrs, fk5 or fk4.
-
-    Where the header has only EQUINOX, Astropy has derived RADESYS from it.
-    """
-    system = wcs.wcs.radesys.strip().lower()
-    return system if system in ("fk4", "fk5") else "icrs"
 
 
 def set_physical_coordinates(wcs: WCS, matrix: np.ndarray, offset: np.ndarray) -> None:
@@ -81,7 +75,7 @@ def pixel_to_physical(wcs: WCS, y: np.ndarray, x: np.ndarray) -> tuple[np.ndarra
 
 
 def pixel_to_sky(wcs: WCS, y: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the sky positions (ra, dec) of pixels in degrees, including distortion.
+    """Return the sky positions (ra, dec) of pixels in degrees, ICRS, including distortion.
 
     Parameters
     ----------
@@ -89,8 +83,13 @@ def pixel_to_sky(wcs: WCS, y: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np
     y, x : arrays
         0-based pixel positions.
     """
-    ra, dec = wcs.all_pix2world(np.atleast_1d(x), np.atleast_1d(y), 0)
-    return ra, dec
+    return to_icrs(frame_of(wcs), *_native_sky(wcs, y, x))
+
+
+def _native_sky(wcs: WCS, y: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return (longitude, latitude) of pixels in the system of the image."""
+    axes = wcs.all_pix2world(np.atleast_1d(x), np.atleast_1d(y), 0)
+    return axes[wcs.wcs.lng], axes[wcs.wcs.lat]
 
 
 def sky_to_pixel(wcs: WCS, ra: np.ndarray, dec: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -100,7 +99,7 @@ def sky_to_pixel(wcs: WCS, ra: np.ndarray, dec: np.ndarray) -> tuple[np.ndarray,
     ----------
     wcs : WCS
     ra, dec : arrays
-        Degrees.
+        Degrees, ICRS.
 
     Returns
     -------
@@ -108,13 +107,18 @@ def sky_to_pixel(wcs: WCS, ra: np.ndarray, dec: np.ndarray) -> tuple[np.ndarray,
         0-based; NaN for positions on the far side of the sky, and where the inversion of the distortion does not
         converge (far from the image, where its polynomial diverges).
     """
-    ra, dec = np.atleast_1d(ra), np.atleast_1d(dec)
+    return _native_pixel(wcs, *from_icrs(frame_of(wcs), np.atleast_1d(ra), np.atleast_1d(dec)))
+
+
+def _native_pixel(wcs: WCS, longitude: np.ndarray, latitude: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the pixel positions (y, x) of positions in the system of the image, NaN as in `sky_to_pixel`."""
+    axes = (longitude, latitude) if wcs.wcs.lng < wcs.wcs.lat else (latitude, longitude)
     with warnings.catch_warnings():
         # Astropy warns if no position can be projected; the returned NaN already tells it.
         warnings.simplefilter("ignore", RuntimeWarning)
-        x, y = wcs.all_world2pix(ra, dec, 0, quiet=True, tolerance=INVERSION_TOLERANCE_PIXELS)
+        x, y = wcs.all_world2pix(*axes, 0, quiet=True, tolerance=INVERSION_TOLERANCE_PIXELS)
         if wcs.has_distortion:
-            error_arcsec = np.hypot(*offset_arcsec(*pixel_to_sky(wcs, y, x), ra, dec))
+            error_arcsec = np.hypot(*offset_arcsec(*_native_sky(wcs, y, x), longitude, latitude))
             failed = ~(error_arcsec < MAX_INVERSION_ERROR_PIXELS * pixel_scale(wcs))
             x, y = np.where(failed, np.nan, x), np.where(failed, np.nan, y)
     return y, x
@@ -143,6 +147,13 @@ def to_grid(wcs: WCS, target_wcs: WCS, y: np.ndarray, x: np.ndarray) -> tuple[np
         and _largest_separation(wcs, target_wcs, (np.min(y), np.min(x)), (np.max(y), np.max(x))) < GRID_TOLERANCE_PIXELS
     ):
         return np.asarray(y, dtype=float), np.asarray(x, dtype=float)
+    return _through_sky(wcs, target_wcs, y, x)
+
+
+def _through_sky(wcs: WCS, target_wcs: WCS, y: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return pixel positions on the grid of another image; ICRS is needed only between different systems."""
+    if frame_of(wcs) == frame_of(target_wcs):
+        return _native_pixel(target_wcs, *_native_sky(wcs, y, x))
     return sky_to_pixel(target_wcs, *pixel_to_sky(wcs, y, x))
 
 
@@ -178,7 +189,7 @@ def _largest_separation(wcs: WCS, other: WCS, first: tuple[float, float], last: 
     """Return the largest separation, in pixels, over 21 × 21 positions from `first` (y, x) to `last`."""
     lattice = np.meshgrid(*(np.linspace(*ends, 21) for ends in zip(first, last, strict=True)), indexing="ij")
     y, x = (axis.ravel() for axis in lattice)
-    other_y, other_x = sky_to_pixel(other, *pixel_to_sky(wcs, y, x))
+    other_y, other_x = _through_sky(wcs, other, y, x)
     return float(np.max(np.hypot(other_y - y, other_x - x)))
 
 

@@ -7,6 +7,8 @@ from bisect import bisect_left, bisect_right
 
 import numpy as np
 
+from .quantised import lattice_step, spread, without_spread
+
 SIGMA_PER_MAD = 1.4826
 """Standard deviation of a Gaussian divided by its median absolute deviation (MAD)."""
 
@@ -31,13 +33,31 @@ def robust_sigma(values: np.ndarray) -> float:
     finite = finite[np.isfinite(finite)]
     if finite.size == 0:
         return math.nan
-    return SIGMA_PER_MAD * float(np.median(np.abs(finite - np.median(finite))))
+    spread_out, step = _without_steps(np.sort(finite))
+    return without_spread(SIGMA_PER_MAD * float(np.median(np.abs(spread_out - np.median(spread_out)))), step)
+
+
+def median(values: np.ndarray) -> float:
+    """Return the median of finite `values`; of values on a lattice (integers), that of what was rounded.
+
+    The plain median of an image of integers is off by up to half a unit. NaN if there are none.
+    """
+    if np.size(values) == 0:
+        return math.nan
+    return float(np.median(_without_steps(np.sort(np.ravel(values)))[0]))
+
+
+def _without_steps(ordered: np.ndarray) -> tuple[np.ndarray, float]:
+    """Return values in ascending order, spread over the steps of their lattice, and the step, 0 without one."""
+    step = lattice_step(ordered)
+    return (np.sort(spread(ordered, step)) if step else ordered), step
 
 
 def clipped_level(values: np.ndarray, clip: float, noise: np.ndarray | None = None) -> tuple[float, float]:
     """Return the median and 1.4826 MAD of the finite `values`, clipped at `clip` sigma until no more are clipped.
 
     Both are NaN if no value is finite. Clipping sorted values leaves a contiguous range, so they are sorted only once.
+    Values on a lattice (integers) are first spread over its steps, see `quantised`.
 
     Parameters
     ----------
@@ -53,6 +73,7 @@ def clipped_level(values: np.ndarray, clip: float, noise: np.ndarray | None = No
     kept = np.sort(np.asarray(values, dtype=float)[np.isfinite(values)])
     if kept.size == 0:
         return math.nan, math.nan
+    kept, step = _without_steps(kept)
     for _ in range(_MAX_CLIPS):
         centre = _median_of_sorted(kept)
         sigma = SIGMA_PER_MAD * _median_distance(kept, centre)
@@ -61,7 +82,7 @@ def clipped_level(values: np.ndarray, clip: float, noise: np.ndarray | None = No
         if last - first == kept.size:
             break
         kept = kept[first:last]
-    return centre, sigma
+    return centre, without_spread(sigma, step)
 
 
 def _clipped_level_of_unequal(values: np.ndarray, clip: float, noise: np.ndarray) -> tuple[float, float]:
@@ -73,6 +94,11 @@ def _clipped_level_of_unequal(values: np.ndarray, clip: float, noise: np.ndarray
         return math.nan, math.nan
     order = np.argsort(values, kind="stable")
     values, noise = values[order], noise[order]
+    step = lattice_step(values)
+    if step:
+        values = spread(values, step)
+        order = np.argsort(values, kind="stable")
+        values, noise = values[order], noise[order]
     for _ in range(_MAX_CLIPS):
         centre = _weighted_median_of_sorted(values, 1.0 / noise)
         distance = np.abs(values - centre) / noise
@@ -81,7 +107,7 @@ def _clipped_level_of_unequal(values: np.ndarray, clip: float, noise: np.ndarray
         if kept.all():
             break
         values, noise = values[kept], noise[kept]
-    return centre, sigma
+    return centre, without_spread(sigma, step * math.sqrt(float(np.mean(noise**-2.0))) if step else 0.0)
 
 
 def _weighted_median_of_sorted(ordered: np.ndarray, weight: np.ndarray) -> float:

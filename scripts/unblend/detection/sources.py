@@ -244,7 +244,7 @@ def measure(
 
 
 def catalogue_regions(catalogue: np.ndarray, wcs: WCS) -> list[Region]:
-    """Return an ellipse of 3 rms lengths for each source, labelled with its ID, in the sky system of the image."""
+    """Return an ellipse of 3 rms lengths for each source, labelled with its ID, in ICRS."""
     regions = []
     for row in catalogue:
         theta = np.deg2rad(row["theta"])
@@ -254,7 +254,7 @@ def catalogue_regions(catalogue: np.ndarray, wcs: WCS) -> list[Region]:
         regions.append(
             Region(
                 "ellipse",
-                coordinates.sky_system(wcs),
+                "icrs",
                 ((float(row["ra"]), float(row["dec"])),),
                 tuple((float(size), "arcsec") for size in sizes),
                 angle=math.degrees(math.atan2(north, -east)),
@@ -274,7 +274,7 @@ def hidden_regions(hidden: Iterable[HiddenSource], wcs: WCS, *, radius_arcsec: f
         ra, dec = coordinates.pixel_to_sky(wcs, np.array([float(source.y)]), np.array([float(source.x)]))
         place = ((float(ra[0]), float(dec[0])),)
         text = f"hidden {number} in {source.parent}"
-        regions.append(Region("circle", coordinates.sky_system(wcs), place, ((radius_arcsec, "arcsec"),), text=text))
+        regions.append(Region("circle", "icrs", place, ((radius_arcsec, "arcsec"),), text=text))
     return regions
 
 

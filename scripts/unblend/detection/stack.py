@@ -155,20 +155,24 @@ def stack_images(
             usable_part = f"{fraction:.0%} of its pixels are usable, {MIN_USABLE_FRACTION:.0%} are required"
             warnings.append(f"Detection image {name} is not used: {usable_part}.")
             continue
-        if name in relative:
-            relative_noise, typical = relative[name]
-            background[name], rms[name] = noise_level(image[usable], relative_noise[usable])
+        relative_noise, typical = relative.get(name, (None, 1.0))
+        try:
+            level = noise_level(image[usable], None if relative_noise is None else relative_noise[usable])
+        except UnblendError:
+            most = float(np.median(image[usable]))
+            warnings.append(f"Detection image {name} is not used: most of its usable pixels have the value {most:g}.")
+            continue
+        background[name], rms[name] = level
+        if relative_noise is not None:
             noise[name], scale[name] = rms[name] * relative_noise, rms[name] / typical
             warnings += _contradiction(name, scale[name])
-        else:
-            background[name], rms[name] = noise_level(image[usable])
         with np.errstate(invalid="ignore"):
             snr[name] = np.where(usable, (image - background[name]) / noise.get(name, rms[name]), np.nan)
     if not snr:
         raise UnblendError(
             f"No detection image is usable ({', '.join(images)}): at least {MIN_USABLE_FRACTION:.0%} of the pixels "
-            "must be finite, outside the bad regions and of positive weight. Check the images, their bad_regions and "
-            "weight maps."
+            "must be finite, outside the bad regions and of positive weight, and not all equal. Check the images, "
+            f"their bad_regions and weight maps. {' '.join(warnings)}"
         )
     data, error = _weighted_mean(snr, {**rms, **noise})
     return Stack(data, error, snr, background, rms, noise, scale, warnings)

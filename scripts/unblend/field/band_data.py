@@ -69,12 +69,17 @@ def load_band_data(spec: Mapping[str, Any], results: Path, *, final_weights: boo
     Raises
     ------
     InputError
-        `rms: auto`, and the pixels that are not masked have no scatter.
+        Every pixel is masked; or with `rms: auto`, those that are not masked have no scatter.
     """
     folder = results / "bands" / spec["band"]
     image = read_array(spec["image"]["file"])
     image -= read_array(str(folder / "background.fits"))
     mask = read_labels(str(folder / "mask.fits")) != 0
+    if mask.all():
+        raise InputError(
+            f"bands.{spec['band']}: no pixel of {spec['image']['file']} can be used: all are not finite, not observed, "
+            "without weight, or in border and bad regions. Correct these, or drop the band."
+        )
     if final_weights:
         weight = read_array(str(folder / "weight.fits"))
     elif spec["weight"]:
@@ -82,7 +87,10 @@ def load_band_data(spec: Mapping[str, Any], results: Path, *, final_weights: boo
     else:
         rms = noise_rms(image, mask) if spec["rms"] == "auto" else float(spec["rms"])
         if not rms > 0:
-            raise InputError(f"band {spec['band']}: the pixels that are not masked do not scatter; set rms.")
+            raise InputError(
+                f"bands.{spec['band']}: the noise of {spec['image']['file']} cannot be measured: most of its pixels "
+                f"have the value {np.nanmedian(image[~mask]):g}. Set rms, or correct the image."
+            )
         weight = np.full(image.shape, rms**-2)
     weight[mask] = 0.0
     noise_origin: NoiseOrigin = "map" if spec["weight"] else "image" if spec["rms"] == "auto" else "value"

@@ -6,12 +6,28 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..images.masks import region_mask, unobserved
+from ..images.masks import region_mask
 from ..images.saturation import is_saturated
+from ..images.unobserved import unobserved
 from ..io.regions import read_regions
 
 if TYPE_CHECKING:
     from astropy.wcs import WCS
+
+
+def no_data(image: np.ndarray, weight: np.ndarray | None = None, saturation: float | None = None) -> np.ndarray:
+    """Return True where a detection image has no data: not finite, not observed, saturated, or without weight.
+
+    Parameters
+    ----------
+    image : array (ny, nx)
+    weight : array (ny, nx), optional
+        Inverse variance; pixels whose weight is not positive have no data.
+    saturation : float, optional
+        Level at and above which a pixel is saturated, in image units.
+    """
+    mask = ~np.isfinite(image) | unobserved(image) | is_saturated(image, saturation)
+    return mask if weight is None else mask | ~(weight > 0)
 
 
 def detection_mask(
@@ -21,19 +37,14 @@ def detection_mask(
     weight: np.ndarray | None = None,
     saturation: float | None = None,
 ) -> np.ndarray:
-    """Return the mask (ny, nx) of a detection image: bad regions, and pixels that are not finite, saturated, or empty.
+    """Return the mask (ny, nx) of a detection image: bad regions and pixels without data.
 
     Parameters
     ----------
     regions_path : str
         DS9 file of bad regions; a missing file is the same as an empty one.
     wcs : WCS
-    image : array (ny, nx)
-    weight : array (ny, nx), optional
-        Inverse variance; pixels whose weight is not positive have no data.
-    saturation : float, optional
-        Level at and above which a pixel is saturated, in image units.
+    image, weight, saturation
+        As in `no_data`.
     """
-    mask = region_mask(read_regions(regions_path), wcs, image.shape) | ~np.isfinite(image) | unobserved(image)
-    mask |= is_saturated(image, saturation)
-    return mask if weight is None else mask | ~(weight > 0)
+    return region_mask(read_regions(regions_path), wcs, image.shape) | no_data(image, weight, saturation)

@@ -1,13 +1,38 @@
-"""Weight maps of any kind, read as inverse variance."""
+"""Weight maps of any kind, read as inverse variance, and checked against the pixels of their image."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 import numpy as np
 
 from ..core.errors import InputError
-from ..io.images import read_array
+from ..core.statistics import clipped_level
+from ..images.unobserved import unobserved
+from ..io.images import image_extensions, read_array
+from ..io.selections import split_extension
+
+_POWERS = {"weight": 1.0, "variance": -1.0, "rms": -2.0}
+"""Power of the values of a map that is the inverse variance."""
+_MEANINGS = {"weight": "inverse variance", "variance": "variance", "rms": "noise"}
+NEGATIVE_FRACTION = 0.02
+"""Largest fraction of negative pixels of a map. Resampling makes some negative at edges; an image has half of them."""
+CONTRADICTION, AGREEMENT = 4.0, 1.6
+"""A map is of another kind than the one given if the scatter of the pixels is beyond this factor of its noise, either
+way, and within the second factor of the noise that another kind would give. Correlated noise lowers the scatter by up
+to a factor 3, crowded sources raise it."""
+UNIT_FACTOR = 30.0
+"""Factor beyond which a map of the noise or its variance is refused in any case. Weights may have any unit: those that
+count exposures or seconds are inverse variances up to a factor."""
+_SAMPLE = 500_000
+"""Number of pixels on which a map is compared with its image."""
+_NAMES = {
+    "rms": re.compile(r"ERR(OR)?|RMS|SIGMA|NOISE|UNC(ERT)?", re.I),
+    "variance": re.compile(r"VAR(IANCE)?|STAT", re.I),
+    "weight": re.compile(r"WHT|WGT|WEIGHT|IVAR|INVVAR", re.I),
+}
+"""Usual names of the extensions with a map of each kind."""
 
 
 def read_weight(weight: Mapping[str, str], shape: tuple[int, ...]) -> np.ndarray:
@@ -25,14 +50,137 @@ def read_weight(weight: Mapping[str, str], shape: tuple[int, ...]) -> np.ndarray
     InputError
         The map and the image have different shapes.
     """
-    values = read_array(weight["file"])
+    return _inverse_variance(_read_map(weight["file"], shape), weight["kind"])
+
+
+def checked_weight(weight: Mapping[str, str], image: np.ndarray, band: str) -> np.ndarray:
+    """Return what `read_weight` does, after checking that the map is one of its kind.
+
+    Parameters
+    ----------
+    weight : mapping
+        `file` and `kind` (rms, variance or weight) of the map.
+    image : array (ny, nx)
+        The image of the map; NaN where not observed.
+    band : str
+        Name of the band for error messages.
+
+    Raises
+    ------
+    InputError
+        The shapes differ, many pixels are negative, none is positive, or the noise of the map contradicts the scatter
+        of the pixels so much that it must be of another kind.
+    """
+    values, kind = _read_map(weight["file"], image.shape), weight["kind"]
+    start = f"bands.{band}.weight: {_described(weight['file'])}"
+    finite = values[np.isfinite(values)]
+    negative = finite[finite < 0]
+    # Some maps mark pixels without data by one negative number.
+    if negative.size > NEGATIVE_FRACTION * finite.size and np.ptp(negative) > 0:
+        raise InputError(
+            f"{start} is negative in {negative.size / finite.size:.0%} of its pixels; expected a map of the "
+            f"{_MEANINGS[kind]}. {_other_extensions(weight['file'], 'Name another file or extension.')}"
+        )
+    if not (finite > 0).any():
+        raise InputError(
+            f"{start} has no positive pixel; expected a map of the {_MEANINGS[kind]}. "
+            f"{_other_extensions(weight['file'], 'Name another file or extension.')}"
+        )
+    _check_scale(image, values, kind, start, weight["file"])
+    return _inverse_variance(values, kind)
+
+
+def _read_map(name: str, shape: tuple[int, ...]) -> np.ndarray:
+    values = read_array(name)
     if values.shape != shape:
         raise InputError(
-            f"{weight['file']} has {values.shape[1]} x {values.shape[0]} pixels and its image {shape[1]} x {shape[0]}: "
+            f"{name} has {values.shape[1]} x {values.shape[0]} pixels and its image {shape[1]} x {shape[0]}: "
             "the weight map must lie on the image's grid."
         )
+    return values
+
+
+def _inverse_variance(values: np.ndarray, kind: str) -> np.ndarray:
     good = np.isfinite(values) & (values > 0)
-    power = {"weight": 1.0, "variance": -1.0, "rms": -2.0}[weight["kind"]]
-    result = np.zeros(shape)
-    result[good] = values[good] ** power
+    result = np.zeros(values.shape)
+    result[good] = values[good] ** _POWERS[kind]
     return result
+
+
+def _check_scale(image: np.ndarray, values: np.ndarray, kind: str, start: str, name: str) -> None:
+    """Compare the noise that a map gives as one of its kind, and as one of the other kinds, with the pixels.
+
+    Raises
+    ------
+    InputError
+        It must be of another kind, or is in other units than the image.
+    """
+    usable = np.isfinite(image) & np.isfinite(values) & (values > 0) & ~unobserved(image)
+    noises = {each: np.where(usable, values, 1.0) ** (-0.5 * power) for each, power in _POWERS.items()}
+    ratios = {each: _scatter_in_noise(image, usable, noise) for each, noise in noises.items()}
+    low, high = ratios[kind]
+    if not low > 0 or (high >= 1.0 / CONTRADICTION and low <= CONTRADICTION):
+        return
+    noise = float(np.median(noises[kind][usable]))
+    factor = high if high < 1.0 else low
+    found = (
+        f"{start}, taken as a map of the {_MEANINGS[kind]} (kind: {kind}), gives a typical noise of {noise:.3g}, which "
+        f"is {_times(1.0 / factor)} the scatter of the pixels, {factor * noise:.3g}"
+    )
+    agreeing = {
+        each: abs(np.log(one * other))
+        for each, (one, other) in ratios.items()
+        if one > 0 and other >= 1.0 / AGREEMENT and one <= AGREEMENT
+    }
+    if agreeing:
+        best = min(agreeing, key=lambda each: agreeing[each])
+        raise InputError(f"{found}; as a map of the {_MEANINGS[best]} it agrees with them. Set kind: {best}.")
+    if kind != "weight" and not 1.0 / UNIT_FACTOR <= factor <= UNIT_FACTOR:
+        advice = _other_extensions(name, "Check its unit, or name another file or extension.")
+        raise InputError(f"{found}; expected the {_MEANINGS[kind]} of a pixel in the unit of the image. {advice}")
+
+
+def _scatter_in_noise(image: np.ndarray, usable: np.ndarray, noise: np.ndarray) -> tuple[float, float]:
+    """Return the least and the largest scatter of the pixels, in units of their noise; 0 if there is none.
+
+    The scatter of all pixels contains faint sources. That of the differences of neighbours contains neither these nor
+    a gradient, but also less of the noise where it is correlated.
+    """
+    pairs = usable[:, 1:] & usable[:, :-1]
+    differences = (image[:, 1:] - image[:, :-1])[pairs]
+    of_pairs = np.hypot(noise[:, 1:], noise[:, :-1])[pairs]
+    found = [_clipped(values, sigma) for values, sigma in ((image[usable], noise[usable]), (differences, of_pairs))]
+    return min(found), max(found)
+
+
+def _clipped(values: np.ndarray, noise: np.ndarray) -> float:
+    if values.size > 2 * _SAMPLE:
+        chosen = np.random.default_rng(0).integers(values.size, size=_SAMPLE)
+        values, noise = values[chosen], noise[chosen]
+    return clipped_level(values, 4.0, noise)[1] if values.size else 0.0
+
+
+def _times(factor: float) -> str:
+    return f"{factor:.3g} times" if factor >= 1.0 else f"1/{1.0 / factor:.3g} of"
+
+
+def _described(name: str) -> str:
+    """Return a file with the extension that is read."""
+    path, _ = split_extension(name)
+    number, names = image_extensions(name)
+    return f"{path} (extension {number}{f', {names[number]}' if names[number] else ''})"
+
+
+def _other_extensions(name: str, otherwise: str) -> str:
+    """Return a question that names the extensions of a file that are maps by their names, or other advice."""
+    path, _ = split_extension(name)
+    number, names = image_extensions(name)
+    likely = {
+        each: kind
+        for index, each in names.items()
+        for kind, pattern in _NAMES.items()
+        if index != number and pattern.fullmatch(each)
+    }
+    if not likely:
+        return otherwise
+    return "Did you mean " + " or ".join(f"{path}[{each}] (kind: {kind})" for each, kind in likely.items()) + "?"

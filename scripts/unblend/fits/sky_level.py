@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..core.statistics import median
 from ..core.types import Box
 from .imfit import Pixels, sky_block
 from .imfit_config import Block
@@ -86,7 +87,7 @@ def surrounding_sky(
             block = np.ix_(rows, columns)
             used = clear[block]
             if np.count_nonzero(used) >= MIN_SKY_PIXELS:
-                levels.append(float(np.median(values[block][used])))
+                levels.append(median(values[block][used]))
                 variances.append(_median_error(noise[block][used], smoothing) ** 2)
     if len(levels) < MIN_BLOCKS:
         return None
@@ -142,12 +143,12 @@ def measured_sky(
     if np.count_nonzero(far) < MIN_SKY_PIXELS:
         if around is not None:
             return sky_block(around.value, SKY_SIGMAS * around.error)
-        level = float(np.median(pixels.image[far])) if far.any() else 0.0
+        level = median(pixels.image[far]) if far.any() else 0.0
         rms = float(np.median(pixels.error[good])) if good.any() else 1.0
         return sky_block(level, SKY_SIGMAS * rms)
     sky = None if model is None else _level_beside_wings(empty, pixels, model)
     if sky is None:
-        sky = SkyLevel(float(np.median(pixels.image[far])), _median_error(pixels.error[far], pixels.smoothing))
+        sky = SkyLevel(median(pixels.image[far]), _median_error(pixels.error[far], pixels.smoothing))
     if around is not None:
         sky = sky.combined_with(around)
     return sky_block(sky.value, SKY_SIGMAS * sky.error)
@@ -185,7 +186,7 @@ def _level_beside_wings(empty: np.ndarray, pixels: Pixels, model: np.ndarray) ->
     brightness = np.array([wings[k].mean() for k in bins])
     if not np.ptp(brightness) > 0:
         return None
-    medians = np.array([np.median(image[k]) for k in bins])
+    medians = np.array([median(image[k]) for k in bins])
     weights = 1.0 / np.array([_median_error(errors[k], pixels.smoothing) for k in bins])
     (slope, level), covariance = np.polyfit(brightness, medians, 1, w=weights, cov="unscaled")
     if slope - 2.0 * math.sqrt(covariance[0, 0]) < CONFIRMED_WINGS:

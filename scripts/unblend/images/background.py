@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..core.quantised import spread_image
+
 _MIN_COVERAGE = 0.05
 """Boxes with a smaller usable fraction are replaced by the next larger box."""
 
@@ -93,7 +95,8 @@ def _mean(image: np.ndarray, good: np.ndarray, box: int) -> tuple[np.ndarray, np
 def _median(image: np.ndarray, good: np.ndarray, box: int) -> tuple[np.ndarray, np.ndarray]:
     """Return the background from planes through the medians of small boxes (see `_PARTS`), and 1 where it is valid."""
     nodes = [_nodes(n, max(1, box // (2 * _PARTS))) for n in image.shape]
-    value, weight, y, x = _node_medians(np.where(good, image, np.nan), nodes, _odd(box / _PARTS))
+    # Medians of integers would be integers.
+    value, weight, y, x = _node_medians(spread_image(np.where(good, image, np.nan)), nodes, _odd(box / _PARTS))
     at_y, at_x = (grid.astype(float) for grid in np.meshgrid(*nodes, indexing="ij"))
     estimate, usable = _plane(value, weight, y, x, at_y, at_x, _NODES_PER_BOX)
     surface = _interpolate(np.where(usable > 0, estimate, 0.0), nodes, image.shape)

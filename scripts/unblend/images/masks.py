@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..core import coordinates
+from ..core.celestial import region_frame, to_icrs, unit_vectors
 from ..core.types import Box, Footprint, Region
+from .unobserved import unobserved
 
 if TYPE_CHECKING:
     from astropy.wcs import WCS
@@ -29,8 +31,6 @@ _OUTLINE_POINTS = 400_000
 MAX_PAINTED_PER_PIXEL = 4
 """If growing a mask would paint more pixels than this per pixel of the image, a distance transform is faster."""
 _PIXELS = {"image": "pixel", "physical": "physical"}
-_FRAME_BIAS = np.deg2rad(np.array([19.9e-3, 9.1e-3, -22.9e-3]) / 3600.0)
-"""Rotation of the axes from ICRS to FK5 at J2000 in radians (Hilton & Hohenkerk 2004: -19.9, 9.1, -22.9 mas)."""
 
 
 def region_mask(regions: Iterable[Region], wcs: WCS, shape: tuple[int, int], *, touch: bool = False) -> np.ndarray:
@@ -162,19 +162,6 @@ def sample_mask(wcs: WCS, shape: tuple[int, int], other_wcs: WCS, other: np.ndar
     return result
 
 
-def unobserved(image: np.ndarray) -> np.ndarray:
-    """Return True where a pixel is exactly zero because it was not observed, as around the field of a mosaic.
-
-    It is assumed if more than 1 % of the pixels are zero and the others are background noise: not integers, and more
-    than 10 % of them negative. This keeps the zero sky of a noiseless simulation, and images of counts.
-    """
-    zero = image == 0
-    rest = image[np.isfinite(image) & ~zero]
-    if zero.mean() <= 0.01 or rest.size == 0 or (rest == np.rint(rest)).all() or (rest < 0).mean() <= 0.1:
-        return np.zeros(image.shape, dtype=bool)
-    return zero
-
-
 def band_mask(
     image: np.ndarray, *, weight: np.ndarray | None = None, regions: Mapping[str, np.ndarray] | None = None
 ) -> tuple[np.ndarray, dict[str, int]]:
@@ -222,7 +209,7 @@ def _pixels_on_grid(
 class _Plane:
     """Coordinates (p, q) in which a region has its nominal shape: pixels or physical (x, y), or arcsec (west, north).
 
-    `turn` is the angle, in degrees, of the north of the frame of the region in the celestial system of the image.
+    `turn` is the angle, in degrees, of the north of the frame of the region in ICRS.
     """
 
     region: Region
@@ -237,9 +224,9 @@ class _Plane:
         if region.frame in _PIXELS:
             centre = float(first.mean()), float(second.mean())
             return cls(region, wcs, centre, 0.0, (second - centre[1], first - centre[0]))
-        ra, dec, turn = _equatorial(region.frame, first, second, coordinates.sky_system(wcs))
+        ra, dec, turn = _equatorial(region.frame, first, second)
         # The mean of unit vectors is also right for a polygon across RA = 0.
-        vectors = _unit_vectors(ra, dec).mean(axis=0)
+        vectors = unit_vectors(ra, dec).mean(axis=0)
         centre = (
             float(np.rad2deg(np.arctan2(vectors[1], vectors[0]))),
             float(np.rad2deg(np.arctan2(vectors[2], np.hypot(vectors[0], vectors[1])))),
@@ -400,7 +387,7 @@ class _ImageGrid:
         if self.lattice is None:
             self.lattice = self._sky_lattice()
         rows, columns, vectors, gap = self.lattice
-        chord = np.linalg.norm(vectors - _unit_vectors(*plane.centre), axis=-1)
+        chord = np.linalg.norm(vectors - unit_vectors(*plane.centre), axis=-1)
         # Every pixel is within `gap` of its nearest node, which is at most half a step away along each axis.
         near = chord <= np.deg2rad(plane.reach / coordinates.ARCSEC_PER_DEG) + gap
         if not near.any():
@@ -412,7 +399,7 @@ class _ImageGrid:
     def _sky_lattice(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
         rows, columns = (np.unique(np.append(np.arange(0, n, _LATTICE_STEP), n - 1)) for n in self.shape)
         y, x = (grid.ravel().astype(float) for grid in np.meshgrid(rows, columns, indexing="ij"))
-        vectors = _unit_vectors(*coordinates.pixel_to_sky(self.wcs, y, x)).reshape(len(rows), len(columns), 3)
+        vectors = unit_vectors(*coordinates.pixel_to_sky(self.wcs, y, x)).reshape(len(rows), len(columns), 3)
         steps = [np.linalg.norm(np.diff(vectors, axis=axis), axis=-1) for axis in (0, 1)]
         # `gap` is half the diagonal of the largest cell, and one pixel for images of one row or column without cells.
         gap = 0.5 * sum(step.max() for step in steps if step.size)
@@ -420,40 +407,21 @@ class _ImageGrid:
         return rows, columns, vectors, float(gap + pixel)
 
 
-def _unit_vectors(ra: np.ndarray | float, dec: np.ndarray | float) -> np.ndarray:
-    a, d = np.deg2rad(ra), np.deg2rad(dec)
-    return np.stack([np.cos(d) * np.cos(a), np.cos(d) * np.sin(a), np.sin(d)], axis=-1)
-
-
-def _equatorial(
-    frame: str, longitude: np.ndarray, latitude: np.ndarray, system: str
-) -> tuple[np.ndarray, np.ndarray, float]:
-    """Return (ra, dec) in the `system` of the image, and the position angle of the north of `frame`, in degrees.
+def _equatorial(frame: str, longitude: np.ndarray, latitude: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
+    """Return (ra, dec) in ICRS, and the position angle of the north of `frame`, in degrees.
 
     The result agrees with DS9 to 2 mas, but only to 0.02 arcsec for the ecliptic and 0.3 arcsec for fk4, for which
     programs differ. icrs and fk5 differ by 0.02 arcsec (half a pixel of Hubble), and their angle is negligible.
     """
-    if frame == system:
-        return longitude, latitude, 0.0
-    ra, dec = _transform(frame, longitude, latitude, system)
-    if {frame, system} == {"icrs", "fk5"}:
+    system = region_frame(frame)
+    ra, dec = to_icrs(system, longitude, latitude)
+    if frame in ("icrs", "fk5"):
         return ra, dec, 0.0
     step = -1.0 if latitude[0] > 0 else 1.0  # arcsec, away from the pole
-    near = _transform(frame, longitude[:1], latitude[:1] + step / coordinates.ARCSEC_PER_DEG, system)
+    near = to_icrs(system, longitude[:1], latitude[:1] + step / coordinates.ARCSEC_PER_DEG)
     east, north = coordinates.offset_arcsec(*near, float(ra[0]), float(dec[0]))
     # Position angles (north to east) and angles in the (west, north) plane both increase counter-clockwise.
     return ra, dec, float(np.rad2deg(np.arctan2(step * east[0], step * north[0])))
-
-
-def _transform(frame: str, longitude: np.ndarray, latitude: np.ndarray, system: str) -> tuple[np.ndarray, np.ndarray]:
-    if {frame, system} == {"icrs", "fk5"}:
-        vectors = _unit_vectors(longitude, latitude)
-        x, y, z = (vectors + np.cross(vectors, _FRAME_BIAS if system == "fk5" else -_FRAME_BIAS)).T
-        return np.rad2deg(np.arctan2(y, x)) % 360.0, np.rad2deg(np.arctan2(z, np.hypot(x, y)))
-    from astropy.coordinates import SkyCoord
-
-    position = SkyCoord(longitude, latitude, unit="deg", frame=frame).transform_to(system)
-    return position.spherical.lon.deg, position.spherical.lat.deg
 
 
 def _in_polygon(p: np.ndarray, q: np.ndarray, vertices_p: np.ndarray, vertices_q: np.ndarray) -> np.ndarray:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def sky_circle(wcs: WCS, y: float, x: float, radius_pixels: float, text: str = "") -> Region:
-    """Return a circle around a pixel position, in arcsec and in the celestial system of the image.
+    """Return a circle around a pixel position, in arcsec and in ICRS.
 
     Parameters
     ----------
@@ -47,9 +47,9 @@ def sky_ellipse(wcs: WCS, y: float, x: float, axes_pixels: tuple[float, float], 
     if axes_pixels[0] == axes_pixels[1]:
         scale = math.sqrt(abs(np.linalg.det(coordinates.sky_jacobian(wcs, y, x))))
         size = (axes_pixels[0] * scale, "arcsec")
-        return Region("circle", coordinates.sky_system(wcs), _sky_points(wcs, y, x), (size, size), text=text)
+        return Region("circle", "icrs", _sky_points(wcs, y, x), (size, size), text=text)
     sizes, angle = _arcsec_and_angle(wcs, y, x, axes_pixels, theta)
-    return Region("ellipse", coordinates.sky_system(wcs), _sky_points(wcs, y, x), sizes, angle=angle, text=text)
+    return Region("ellipse", "icrs", _sky_points(wcs, y, x), sizes, angle=angle, text=text)
 
 
 def sky_box(wcs: WCS, box: Box, text: str = "") -> Region:
@@ -65,7 +65,7 @@ def sky_box(wcs: WCS, box: Box, text: str = "") -> Region:
     y, x = (box.y0 + box.y1 - 1) / 2.0, (box.x0 + box.x1 - 1) / 2.0
     halves = (box.x1 - box.x0) / 2.0, (box.y1 - box.y0) / 2.0
     sizes, angle = _arcsec_and_angle(wcs, y, x, halves, 0.0)
-    return Region("box", coordinates.sky_system(wcs), _sky_points(wcs, y, x), sizes, angle=angle, text=text)
+    return Region("box", "icrs", _sky_points(wcs, y, x), sizes, angle=angle, text=text)
 
 
 def _sky_points(wcs: WCS, y: float, x: float) -> tuple[tuple[float, float], ...]:

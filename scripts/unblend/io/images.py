@@ -2,62 +2,72 @@
 
 from __future__ import annotations
 
-import re
+import math
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import fitsio
 import numpy as np
 
-from ..core import coordinates
 from ..core.errors import InputError
 from ..core.types import Box
 from .fits_files import new_fits, open_fits
+from .selections import Selection, known_extensions, split_extension
+from .world_coordinates import SKY_CARDS, check_inherited, inherited, needs_tables, wcs_from_header, wcs_header
 
 if TYPE_CHECKING:
     from astropy.wcs import WCS
 
-_WITH_EXTENSION = re.compile(r"^(?P<path>.*?)(?:\[(?P<extension>[^\[\]]+)\])?$")
-# Keywords that describe the file, not the sky, and are not copied from the header of an input.
-_STRUCTURAL = {"SIMPLE", "XTENSION", "BITPIX", "NAXIS", "NAXIS1", "NAXIS2", "NAXIS3", "EXTEND", "PCOUNT", "GCOUNT"}
-_LTM = {"LTM1_1": (0, 0), "LTM1_2": (0, 1), "LTM2_1": (1, 0), "LTM2_2": (1, 1)}
-_LTV = {"LTV1": 0, "LTV2": 1}
+_INTEGERS = (8, 16, 32, 64)
+"""BITPIX of images that store integers."""
 _TABLES = ("BINARY_TBL", "ASCII_TBL")
-# Keywords of a celestial WCS (FITS papers I and II, SIP), without those of a third axis.
-_WCS_CARDS = re.compile(
-    r"(WCSNAME|RADESYS|RADECSYS|EQUINOX|EPOCH|LONPOLE|LATPOLE|C(TYPE|UNIT|RPIX|RVAL|DELT|ROTA)[12]"
-    r"|(CD|PC)[12]_[12]|PV[12]_\d+|(A|B|AP|BP)_(ORDER|DMAX|\d_\d))"
-)
 
 
-def split_extension(name: str) -> tuple[str, str | None]:
-    """Split `image.fits[SCI]` into the path and the extension, which is None if it is not given."""
-    match = _WITH_EXTENSION.match(str(name))
-    assert match is not None
-    return match["path"], match["extension"]
+@dataclass(frozen=True)
+class _Image:
+    """An image of two dimensions in an open file: `index` is that of its plane in a cube."""
+
+    hdu: fitsio.hdu.ImageHDU
+    index: tuple[int, ...]
+    shape: tuple[int, int]
+
+    def read(self) -> np.ndarray:
+        """Return the pixels (ny, nx)."""
+        if not self.index:
+            return self.hdu.read()
+        return self.hdu[(*(slice(i, i + 1) for i in self.index), slice(None), slice(None))].reshape(self.shape)
 
 
-def _find_image(fits: fitsio.FITS, name: str) -> fitsio.hdu.ImageHDU:
-    """Return the extension that `name` gives, or the first two-dimensional image of the file."""
-    path, extension = split_extension(name)
-    if extension is not None:
-        key = int(extension) if extension.isdigit() else extension
+def _find_image(fits: fitsio.FITS, name: str) -> _Image:
+    """Return the image that `name` selects, or the first two-dimensional one of the file.
+
+    Raises
+    ------
+    InputError
+        There is none.
+    """
+    path, text = split_extension(name)
+    selection = Selection.parse(text)
+    if selection.key is None:
+        images = [hdu for hdu in fits if hdu.get_exttype() not in _TABLES and len(_dimensions(hdu)) > 1]
+        flat = [hdu for hdu in images if math.prod(_dimensions(hdu)[:-2]) == 1] if selection.plane is None else []
+        if not images:
+            raise InputError(f"{path} has no two-dimensional image. Give the extension of the image as {path}[NAME].")
+        hdu = (sorted(flat, key=lambda hdu: len(_dimensions(hdu)) > 2) or images)[0]
+    else:
         try:
-            hdu = fits[key]
-        except (OSError, KeyError) as error:
-            known = ", ".join(hdu.get_extname() or str(i) for i, hdu in enumerate(fits))
-            raise InputError(f"{path} has no extension {extension!r}. It has {known}. Use one of these.") from error
+            hdu = fits[selection.key]
+        except (OSError, KeyError, IndexError) as error:
+            known = known_extensions([(hdu.get_extname(), hdu.get_extver()) for hdu in fits])
+            raise InputError(f"{path} has no extension {text!r}. It has {known}. Use one of these.") from error
         if hdu.get_exttype() in _TABLES:
             raise InputError(f"{name} is a table; expected an image. Give another extension.")
-        if len(_dimensions(hdu)) != 2:
-            raise InputError(f"{name} has {len(_dimensions(hdu))} dimensions; expected a two-dimensional image.")
-        return hdu
-    for hdu in fits:
-        if hdu.get_exttype() not in _TABLES and len(_dimensions(hdu)) == 2:
-            return hdu
-    raise InputError(f"{path} has no two-dimensional image. Give the extension of the image as {path}[NAME].")
+    shape = _dimensions(hdu)
+    index = selection.plane_index(shape, name)
+    return _Image(hdu, index, (shape[-2], shape[-1]))
 
 
 def _dimensions(hdu: fitsio.hdu.ImageHDU) -> tuple[int, ...]:
@@ -106,18 +116,68 @@ def read_image(name: str) -> tuple[np.ndarray, dict[str, object]]:
         As in `read_array`.
     """
     with _opened(name) as fits:
-        hdu = _find_image(fits, name)
+        image = _find_image(fits, name)
         try:
-            data = np.ascontiguousarray(hdu.read(), dtype=np.float64)
-            own = hdu.read_header()
-            header = _merged_header(fits, hdu, own)
+            own = image.hdu.read_header()
+            data = _pixels(image, own, name)
+            header = _merged_header(fits, image.hdu, own)
         except (OSError, UnicodeDecodeError) as error:
             raise InputError(f"{name} cannot be read: {_first_line(error)}. Check if the file is truncated.") from error
-    if "BLANK" in own:  # marks missing pixels of integer images
-        blank = own["BLANK"] * own.get("BSCALE", 1.0) + own.get("BZERO", 0.0)
-        data[data == blank] = np.nan
     data[np.isinf(data)] = np.nan
     return data, header
+
+
+def _pixels(image: _Image, header: fitsio.FITSHDR, name: str) -> np.ndarray:
+    """Return the pixels of an image as native float64, NaN where an integer is BLANK."""
+    if image.hdu.get_info()["img_type"] not in _INTEGERS:
+        return np.ascontiguousarray(image.read(), dtype=np.float64)
+    # CFITSIO would scale to float32, or 64-bit integers to integers, and lose the integers that BLANK marks.
+    image.hdu.ignore_scaling = True
+    stored = image.read()
+    image.hdu.ignore_scaling = False
+    return scaled(stored, header, name)
+
+
+def scaled(stored: np.ndarray, header: Mapping[str, object], name: str) -> np.ndarray:
+    """Return integers as a file stores them as the float64 pixels that they mean.
+
+    Parameters
+    ----------
+    stored : integer array (ny, nx)
+    header : mapping
+        BSCALE and BZERO are applied; pixels of the value BLANK are NaN.
+    name : str
+        Name of the file for error messages.
+
+    Raises
+    ------
+    InputError
+        One of these cards holds no number.
+    """
+    stored = np.ascontiguousarray(stored, dtype=stored.dtype.newbyteorder("="))
+    scale, zero = (_number(header, key, default, name) for key, default in (("BSCALE", 1.0), ("BZERO", 0.0)))
+    if stored.dtype == np.int64 and zero == 2.0**63:  # unsigned: as floats, small values would be lost
+        values, zero = (stored.view(np.uint64) ^ np.uint64(2**63)).astype(np.float64), 0.0
+    else:
+        values = stored.astype(np.float64)
+    if (scale, zero) != (1.0, 0.0):
+        values = values * scale + zero
+    blank = header.get("BLANK", header.get("ZBLANK"))
+    if blank is not None:
+        values[stored == int(_number({"BLANK": blank}, "BLANK", 0.0, name))] = np.nan
+    return values
+
+
+def _number(header: Mapping[str, object], key: str, default: float, name: str) -> float:
+    """Return the number that a card holds; CFITSIO reads integers of more than 63 bits as text."""
+    value = header.get(key, default)
+    try:
+        number = float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        number = np.nan
+    if not np.isfinite(number):
+        raise InputError(f"{name}: its header has {key} = {value!r}; expected a number. Correct the header.")
+    return number
 
 
 def read_labels(name: str) -> np.ndarray:
@@ -129,24 +189,34 @@ def read_labels(name: str) -> np.ndarray:
 def read_shape(name: str) -> tuple[int, int]:
     """Return (ny, nx) of an image without reading its pixels."""
     with _opened(name) as fits:
-        ny, nx = _dimensions(_find_image(fits, name))
-        return ny, nx
+        return _find_image(fits, name).shape
+
+
+def image_extensions(name: str) -> tuple[int, dict[int, str]]:
+    """Return the number of the extension that `name` selects, and the names of all images of its file by number.
+
+    An extension without a name has an empty one.
+    """
+    with _opened(name) as fits:
+        names = {i: hdu.get_extname() for i, hdu in enumerate(fits) if hdu.get_exttype() not in _TABLES}
+        return _find_image(fits, name).hdu.get_extnum(), names
 
 
 def read_header(name: str) -> dict[str, object]:
-    """Return the header of an image as a dictionary, including the cards that only the primary header has."""
+    """Return the header of an image as a dictionary, with what it has from the primary header, see `inherited`."""
     with _opened(name) as fits:
-        hdu = _find_image(fits, name)
+        hdu = _find_image(fits, name).hdu
         return _merged_header(fits, hdu, hdu.read_header())
 
 
 def _merged_header(fits: fitsio.FITS, hdu: fitsio.hdu.ImageHDU, own: fitsio.FITSHDR) -> dict[str, object]:
-    """Return the cards of an image's `own` header, and those that only the primary header has."""
-    primary = [fits[0].read_header()] if hdu.get_extnum() else []
-    merged: dict[str, object] = {}
-    for header in (*primary, own):
-        merged.update({r["name"]: r["value"] for r in header.records() if r["name"] and r["name"] != "COMMENT"})
-    return merged
+    """Return the cards of an image's `own` header, and those that it has from the primary header."""
+    primary = fits[0].read_header() if hdu.get_extnum() else None
+    return inherited(_cards(primary) if primary is not None else {}, _cards(own))
+
+
+def _cards(header: fitsio.FITSHDR) -> dict[str, object]:
+    return {r["name"]: r["value"] for r in header.records() if r["name"] and r["name"] != "COMMENT"}
 
 
 def read_sky_cards(name: str) -> dict[str, object]:
@@ -154,7 +224,10 @@ def read_sky_cards(name: str) -> dict[str, object]:
 
     Unlike `read_wcs` this does not need Astropy, whose import takes 0.7 s.
     """
-    return {key: value for key, value in read_header(name).items() if _WCS_CARDS.fullmatch(key)}
+    header = read_header(name)
+    if needs_tables(header):
+        return wcs_header(read_wcs(name))
+    return {key: value for key, value in header.items() if SKY_CARDS.fullmatch(key)}
 
 
 def cut_sky_cards(cards: Mapping[str, object], box: Box) -> dict[str, object]:
@@ -170,67 +243,19 @@ def read_wcs(name: str) -> WCS:
     Raises
     ------
     InputError
-        The header has no celestial world coordinates.
+        The header has no celestial world coordinates, or they cannot be understood.
     """
-    return wcs_from_header(read_header(name), name)
+    with _opened(name) as fits:
+        image = _find_image(fits, name)
+        hdu, number, shape = image.hdu, image.hdu.get_extnum(), image.shape
+        header = _merged_header(fits, hdu, hdu.read_header())
+        check_inherited(_cards(fits[0].read_header()), header, name)
+    if not needs_tables(header):
+        return wcs_from_header(header, name, shape=shape)
+    from astropy.io import fits as astropy_fits
 
-
-def wcs_from_header(header: Mapping[str, object], name: str) -> WCS:
-    """Return the celestial WCS of a header; `name` is the name of the file for error messages.
-
-    Raises
-    ------
-    InputError
-        The header has no celestial world coordinates.
-    """
-    import warnings
-
-    from astropy.io import fits
-    from astropy.wcs import WCS, FITSFixedWarning
-
-    card_header = fits.Header()
-    for key, value in header.items():
-        if key in _STRUCTURAL - {"NAXIS", "NAXIS1", "NAXIS2"} or key in ("HISTORY", "CONTINUE", "BSCALE", "BZERO"):
-            continue
-        try:
-            card_header[key] = value
-        except ValueError:
-            continue  # Some files have keywords that FITS does not allow; they cannot belong to a WCS.
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FITSFixedWarning)
-        wcs = WCS(card_header, naxis=2)
-    if not wcs.has_celestial:
-        raise InputError(f"{name} has no celestial WCS (CTYPE1, CTYPE2 …). Add an astrometric solution to its header.")
-    _add_physical_coordinates(wcs, header)
-    return wcs
-
-
-def _add_physical_coordinates(wcs: WCS, header: Mapping[str, object]) -> None:
-    """Attach the physical coordinates of LTM and LTV to `wcs`, if the header has valid ones."""
-    cards = {key: value for key, value in header.items() if key in _LTM | _LTV and isinstance(value, int | float)}
-    if not cards:
-        return
-    matrix, offset = np.eye(2), np.zeros(2)
-    for key, value in cards.items():
-        if key in _LTM:
-            matrix[_LTM[key]] = value
-        else:
-            offset[_LTV[key]] = value
-    if abs(np.linalg.det(matrix)) > 0:
-        coordinates.set_physical_coordinates(wcs, matrix, offset)
-
-
-def wcs_header(wcs: WCS) -> dict[str, object]:
-    """Return the header cards of a WCS, including distortion, as a dictionary."""
-    header = wcs.to_header(relax=True)
-    if wcs.sip is not None:
-        header.update({f"CTYPE{i + 1}": f"{c.removesuffix('-SIP')}-SIP" for i, c in enumerate(wcs.wcs.ctype)})
-    cards = {key: value for key, value in header.items() if key not in ("DATE-OBS", "MJD-OBS", "MJDREF")}
-    if hasattr(wcs, "physical"):  # regions drawn on a product and on the image must mean the same
-        matrix, offset = coordinates.physical_transform(wcs)
-        cards |= {key: float(matrix[place]) for key, place in _LTM.items()}
-        cards |= {key: float(offset[place]) for key, place in _LTV.items()}
-    return cards
+    with astropy_fits.open(split_extension(name)[0]) as hdus:
+        return wcs_from_header(hdus[number].header, name, tables=hdus, shape=shape)
 
 
 def write_image(

@@ -11,7 +11,8 @@ import numpy as np
 from ..core import coordinates
 from ..core.errors import InputError
 from ..core.types import Model
-from .images import read_image, wcs_from_header, write_image
+from .images import read_image, write_image
+from .world_coordinates import wcs_from_header
 
 
 def model_header(model: Model) -> dict[str, object]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,7 +14,9 @@ from ..core.coordinates import cut_wcs
 from ..core.errors import InputError
 from ..core.types import Box
 from .files import is_url
-from .images import split_extension, wcs_from_header
+from .images import scaled
+from .selections import Selection, known_extensions, split_extension
+from .world_coordinates import check_inherited, inherited, wcs_from_header
 
 if TYPE_CHECKING:
     from astropy.wcs import WCS
@@ -34,15 +37,18 @@ class Mosaic:
     shape : (ny, nx)
     name : str
         Name of the file or URL, for error messages.
+    plane : tuple of int
+        Index of the image in a cube; empty without one.
     """
 
     hdu: Any
     wcs: WCS
     shape: tuple[int, int]
     name: str
+    plane: tuple[int, ...] = ()
 
     def read(self, box: Box) -> np.ndarray:
-        """Return the pixels of `box` as float64.
+        """Return the pixels of `box` as float64, NaN where an integer is BLANK.
 
         Raises
         ------
@@ -50,10 +56,13 @@ class Mosaic:
             The connection was lost or the file is truncated.
         """
         try:
-            return np.asarray(self.hdu.section[box.slices], dtype=np.float64)
+            stored = np.asarray(self.hdu.section[(*self.plane, *box.slices)])
         except Exception as error:  # fsspec passes on any exception of its protocols
             reason = f"{type(error).__name__} {_first_line(error)}"
             raise InputError(f"{self.name} cannot be read: {reason}. Check if the file is truncated.") from error
+        if np.issubdtype(stored.dtype, np.integer):
+            return scaled(stored, self.hdu.header, self.name)
+        return stored.astype(np.float64)
 
     def cut_wcs(self, box: Box) -> WCS:
         """Return the WCS of the cutout `box`."""
@@ -71,35 +80,43 @@ def open_mosaic(name: str) -> Iterator[Mosaic]:
     """
     from astropy.io import fits
 
-    path, extension = split_extension(name)
+    path, text = split_extension(name)
     try:
-        # `section` reads only the rows it needs in any case, and memory mapping does not support BSCALE and BZERO.
+        # `section` reads only the rows it needs in any case. Astropy ignores BLANK where integers are unsigned.
         settings = HTTP_SETTINGS if path.startswith("http") else None
-        opened = fits.open(path, memmap=False, use_fsspec=is_url(path), fsspec_kwargs=settings)
+        opened = fits.open(
+            path, memmap=False, use_fsspec=is_url(path), fsspec_kwargs=settings, do_not_scale_image_data=True
+        )
     except Exception as error:  # fsspec passes on any exception of its protocols
         reason = f"{type(error).__name__} {_first_line(error)}"
         raise InputError(f"{path} cannot be opened: {reason}. Check the path or the address.") from error
     with opened as hdus:
-        hdu = _image_hdu(hdus, path, extension)
-        header = {key: value for key, value in {**dict(hdus[0].header), **dict(hdu.header)}.items() if key}
-        yield Mosaic(hdu, wcs_from_header(header, name), (int(hdu.shape[0]), int(hdu.shape[1])), name)
+        selection = Selection.parse(text)
+        hdu = _image_hdu(hdus, path, text, selection)
+        plane = selection.plane_index(hdu.shape, name)
+        primary = {} if hdu is hdus[0] else dict(hdus[0].header)
+        header, shape = inherited(primary, dict(hdu.header)), (int(hdu.shape[-2]), int(hdu.shape[-1]))
+        check_inherited(primary, header, name)
+        yield Mosaic(hdu, wcs_from_header(header, name, shape=shape), shape, name, plane)
 
 
 def _first_line(error: Exception) -> str:
     return (str(error).splitlines() or [""])[0].rstrip(".")
 
 
-def _image_hdu(hdus: Any, path: str, extension: str | None) -> Any:
-    if extension is not None:
+def _image_hdu(hdus: Any, path: str, text: str | None, selection: Selection) -> Any:
+    """Return the HDU that is selected, or the first image of two dimensions; with a plane, the first cube."""
+    if selection.key is not None:
         try:
-            named = hdus[int(extension) if extension.isdigit() else extension]
+            named = hdus[selection.key]
         except (KeyError, IndexError) as error:
-            known = ", ".join(hdu.name or str(i) for i, hdu in enumerate(hdus))
-            raise InputError(f"{path} has no extension {extension!r}. It has {known}. Use one of these.") from error
-        if not (named.is_image and named.header.get("NAXIS") == 2):
-            raise InputError(f"{path}[{extension}] is not a two-dimensional image. Give another extension.")
+            known = known_extensions([(hdu.name, hdu.ver) for hdu in hdus])
+            raise InputError(f"{path} has no extension {text!r}. It has {known}. Use one of these.") from error
+        if not named.is_image:
+            raise InputError(f"{path}[{text}] is a table; expected an image. Give another extension.")
         return named
-    for hdu in hdus:
-        if hdu.is_image and hdu.header.get("NAXIS") == 2:
-            return hdu
-    raise InputError(f"{path} has no two-dimensional image. Give the extension of the image as {path}[NAME].")
+    images = [hdu for hdu in hdus if hdu.is_image and len(hdu.shape) > 1]
+    flat = [hdu for hdu in images if math.prod(hdu.shape[:-2]) == 1] if selection.plane is None else []
+    if not images:
+        raise InputError(f"{path} has no two-dimensional image. Give the extension of the image as {path}[NAME].")
+    return (sorted(flat, key=lambda hdu: len(hdu.shape) > 2) or images)[0]

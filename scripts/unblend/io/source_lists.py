@@ -11,8 +11,8 @@ import numpy as np
 from ..core.angles import degrees_from_text
 from ..core.errors import InputError
 from .fits_files import open_fits
-from .images import split_extension
 from .labels import MAX_ID
+from .selections import split_extension
 from .tables import columns
 
 COLUMN_NAMES = {"id": ("id", "number"), "ra": ("ra", "alpha_j2000"), "dec": ("dec", "delta_j2000")}

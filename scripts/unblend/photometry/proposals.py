@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..core.statistics import robust_sigma
+from ..core.statistics import median, robust_sigma
 from ..core.units import FWHM_PER_SIGMA
 
 BORDER_SIGMA = 4.0
@@ -84,8 +84,9 @@ def artefacts(
     -------
     dict of kind to array of FOUND_DTYPE
     """
-    scale = robust_sigma((residual / noise)[np.isfinite(residual)])
-    snr = np.nan_to_num((residual - np.nanmedian(residual)) / np.hypot(noise * scale, MISMATCH * model))
+    known = np.isfinite(residual)
+    scale = robust_sigma((residual / noise)[known])
+    snr = np.nan_to_num((residual - median(residual[known])) / np.hypot(noise * scale, MISMATCH * model))
     holes = _strong(-snr, fwhm_pixels)
     holes["peak"] *= -1.0
     holes = holes[~segments[_pixels(holes)]]
@@ -121,7 +122,7 @@ def _sharp(found: np.ndarray, snr: np.ndarray, fwhm_pixels: float) -> np.ndarray
 def _in_sigma(values: np.ndarray, known: np.ndarray | None = None) -> np.ndarray:
     """Return the values minus their median in units of their scatter; 0 where they are not known."""
     known = np.isfinite(values) if known is None else known
-    return np.where(known, (values - np.median(values[known])) / robust_sigma(values[known]), 0.0)
+    return np.where(known, (values - median(values[known])) / robust_sigma(values[known]), 0.0)
 
 
 def _clusters(

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..core.statistics import noise_rms
+from ..core.statistics import median, noise_rms
 from ..core.types import Template
 from ..core.units import FWHM_PER_SIGMA
 from ..images.masks import grow_mask
@@ -104,7 +104,7 @@ class UnmodelledFluxSearch:
         clean = away & ~known
         if not clean.any():
             return found
-        scaled -= np.where(self.usable, np.median(scaled[clean]), 0.0)
+        scaled -= np.where(self.usable, median(scaled[clean]), 0.0)
         for sigma, error in self._smoothings:
             significance = gaussian_filter(scaled, sigma, mode="constant") / error
             found |= away & (np.abs(significance) > DETECTION_SIGMA * noise_rms(significance, ~clean))

@@ -12,7 +12,8 @@ import numpy as np
 from ..core.coordinates import DETECTION_GRID_TOLERANCE_PIXELS, largest_offset, pixel_to_sky, sky_to_pixel
 from ..core.errors import InputError, UnblendError
 from ..io.files import digest_of, is_url, read_json
-from ..io.images import read_shape, read_wcs, split_extension
+from ..io.images import read_shape, read_wcs
+from ..io.selections import split_extension
 from .config import Band, Config, load_config
 from .example import example_is_missing
 from .jobs import Jobs

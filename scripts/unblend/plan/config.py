@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
 
 from ..core.errors import ConfigError
+from ..io.selections import split_extension
 from .config_conflicts import YTE_KEY, YTE_REFUSED, conflicts
 from .config_errors import describe_mistakes
 from .config_values import (
@@ -52,6 +53,13 @@ class Target(Section):
     dec: Declination = _key(..., "Declination (ICRS), in degrees or as '-27:50:24' (in quotes).", unit="deg")
 
 
+class Background(Section):
+    """The background level in a moving box, with sources masked."""
+
+    box: PositiveNumber = _key(15.0, "Side of the moving box.", unit="arcsec")
+    statistic: Literal["mean", "median"] = _key("median", "Statistic of the pixels in the box.")
+
+
 class DetectionSettings(Section):
     """Detection of the sources on the stack of the detection bands."""
 
@@ -60,6 +68,12 @@ class DetectionSettings(Section):
     )
     flux_band: Annotated[str, AlsoAccepts("null")] = _key(
         None, "Band on which the detection fluxes and min_snr are measured; null: the last of bands."
+    )
+    background: Literal["auto"] | Background | None = _key(
+        "auto",
+        "Moving background to subtract from the detection images for the detection and the fits, {box, statistic}; "
+        "auto: in a box of 15 arcsec, where it varies by more than 0.6 of the noise of a pixel and 6 of its own "
+        "errors; null: none.",
     )
     conv_fwhm: Number = _key(0.2, "FWHM of the Gaussian applied before detection.", unit="arcsec", ge=0)
     threshold: Number = _key(1.5, "Detection threshold on the smoothed detection image.", unit="sigma", gt=0)
@@ -137,13 +151,6 @@ class Weight(Section):
         return {"file": data} if isinstance(data, str) else data
 
 
-class Background(Section):
-    """The background level in a moving box, with sources masked."""
-
-    box: PositiveNumber = _key(15.0, "Side of the moving box.", unit="arcsec")
-    statistic: Literal["mean", "median"] = _key("median", "Statistic of the pixels in the box.")
-
-
 class ShiftSearch(Section):
     """The search for the shift between a band and the detection image."""
 
@@ -166,7 +173,11 @@ class Band(Section):
 
     _name: str = PrivateAttr("")
 
-    image: str | None = _key(None, "FITS image; image.fits[EXT] names an extension. Either image or mosaic is needed.")
+    image: str | None = _key(
+        None,
+        "FITS image; image.fits[EXT] or image.fits[EXT,2] names an extension, cube.fits[EXT][*,*,3] a plane of a cube. "
+        "Either image or mosaic is needed.",
+    )
     mosaic: str | None = _key(None, "In place of image: a large file or a URL, cut around the target.")
     cutout_size: PositiveNumber | None = _key(None, "Side of the cutout from mosaic.", unit="arcsec")
     weight: Annotated[Weight, AlsoAccepts("string")] | None = _key(
@@ -243,7 +254,7 @@ class Band(Section):
         """The image's file name without its ending; the band's name where a mosaic is cut."""
         if self.image is None:
             return self.name
-        name = self.image.split("[")[0].rsplit("/", 1)[-1]
+        name = split_extension(self.image)[0].rsplit("/", 1)[-1]
         for ending in (".gz", ".fz", ".fits", ".fit"):
             name = name.removesuffix(ending)
         return name

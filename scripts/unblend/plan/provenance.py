@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from ..io.files import digest_of, file_digest, is_url, read_json, write_text
-from ..io.images import read_header, split_extension
+from ..io.images import read_header
 from ..io.regions import region_digest
+from ..io.selections import split_extension
 
 
 class Provenance:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..core.coordinates import shift_to_pixels, sky_jacobian, sky_to_pixel
+from ..core.coordinates import shift_to_pixels, sky_jacobian, sky_to_pixel, to_grid
 from ..core.statistics import robust_sigma
 from ..core.types import Template
 from ..field.adopted_templates import adopted_templates
@@ -284,6 +284,5 @@ def same_grid(first: PageImage, second: PageImage) -> bool:
         return False
     ny, nx = first.shape
     y, x = np.array([0.0, 0.0, ny, ny]) * first.factor, np.array([0.0, nx, 0.0, nx]) * first.factor
-    ra, dec = first.wcs.all_pix2world(x, y, 0)
-    other_y, other_x = sky_to_pixel(second.wcs, ra, dec)
+    other_y, other_x = to_grid(first.wcs, second.wcs, y, x)
     return bool(np.all(np.hypot(other_y - y, other_x - x) < PAGE_GRID_TOLERANCE_PIXELS))

@@ -63,3 +63,14 @@ def test_images_with_few_usable_pixels_are_not_used() -> None:
 def test_images_on_different_grids() -> None:
     with pytest.raises(UnblendError, match=r"different shapes \(a \(5, 5\), b \(5, 6\)\).*one pixel grid"):
         stacks.stack_images({"a": np.zeros((5, 5)), "b": np.zeros((5, 6))}, {})
+
+
+def test_a_constant_image_is_not_used() -> None:
+    images = make_images()
+    images["b"][:] = 7.0
+    stack = stacks.stack_images(images, {})
+    assert list(stack.snr) == ["a"]
+    assert stack.warnings == ["Detection image b is not used: most of its usable pixels have the value 7."]
+    images["a"][:] = np.nan
+    with pytest.raises(UnblendError, match=r"No detection image is usable \(a, b\): .* Detection image a is not"):
+        stacks.stack_images(images, {})

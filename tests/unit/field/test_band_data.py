@@ -7,6 +7,7 @@ import pytest
 from astropy.io import fits
 from gaussians import gaussian_field
 from unblend.core.errors import InputError
+from unblend.field.band_data import load_band_data
 from unblend.field.weight_maps import read_weight
 from unblend.photometry.linear_system import model_image
 from unblend.photometry.weight_rescaling import rescale_weights
@@ -63,3 +64,30 @@ def test_a_map_on_another_grid(tmp_path):
     fits.writeto(tmp_path / "map.fits", np.ones((5, 4), dtype=np.float32))
     with pytest.raises(InputError, match=r"map\.fits has 4 x 5 pixels and its image 80 x 80"):
         read_weight({"file": str(tmp_path / "map.fits"), "kind": "rms"}, (SIDE, SIDE))
+
+
+def test_an_image_of_integers_is_not_taken_for_unmodelled_flux():
+    """The median of the residual of integers is off by up to half a unit, which smoothing makes significant."""
+    counts = np.rint(model_image(TEMPLATES, FLUX, (SIDE, SIDE), 100.3) + RNG.normal(size=(SIDE, SIDE)))
+    found = rescale_weights(counts, np.ones(counts.shape), TEMPLATES, fwhm=4.0, noise_origin="image", name="k")
+    assert found.masked_fraction < 0.1
+    # with the noise of the rounding
+    assert found.rms == pytest.approx(np.hypot(1.0, 12**-0.5), rel=0.05)
+
+
+@pytest.mark.parametrize(
+    ("image", "words"),
+    [
+        (np.full((6, 5), np.nan), r"bands.k: no pixel of .*k.fits can be used: all are not finite, not observed"),
+        (np.full((6, 5), 4.0), r"bands.k: the noise of .*k.fits cannot be measured: most of its pixels have .* 4"),
+    ],
+)
+def test_a_band_without_data_or_noise(tmp_path, image, words):
+    folder = tmp_path / "bands" / "k"
+    folder.mkdir(parents=True)
+    fits.writeto(tmp_path / "k.fits", image)
+    fits.writeto(folder / "background.fits", np.zeros(image.shape))
+    fits.writeto(folder / "mask.fits", np.isnan(image).astype(np.uint8))
+    spec = {"band": "k", "image": {"file": str(tmp_path / "k.fits")}, "weight": None, "rms": "auto"}
+    with pytest.raises(InputError, match=words):
+        load_band_data(spec, tmp_path)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from astropy.io import fits
 from unblend.core.errors import InputError
-from unblend.field.weight_maps import read_weight
+from unblend.field.weight_maps import checked_weight, read_weight
 from unblend.io.images import write_image
 
 
@@ -23,3 +24,85 @@ def test_a_map_of_another_shape_is_refused(tmp_path):
     write_image(tmp_path / "map.fits", np.ones((3, 4)))
     with pytest.raises(InputError, match=r"map.fits has 4 x 3 pixels and its image 5 x 3: the weight map must lie"):
         read_weight({"file": str(tmp_path / "map.fits"), "kind": "rms"}, (3, 5))
+
+
+# Maps of another kind than the one given -----------------------------------------------------------------------------
+
+RNG = np.random.default_rng(7)
+NOISE = 0.003 * np.where(np.arange(120) < 60, 1.0, 2.0) * np.ones((100, 1))
+IMAGE = 0.05 + NOISE * RNG.normal(size=NOISE.shape)
+MAPS = {"rms": NOISE, "variance": NOISE**2, "weight": NOISE**-2.0}
+
+
+def weight_file(folder, **extensions):
+    hdus = [fits.ImageHDU(data.astype(np.float32), name=name) for name, data in extensions.items()]
+    fits.HDUList([fits.PrimaryHDU(), *hdus]).writeto(folder / "w.fits")
+    return str(folder / "w.fits")
+
+
+@pytest.mark.parametrize("given", MAPS)
+@pytest.mark.parametrize("true", MAPS)
+def test_a_map_of_another_kind_is_refused_and_named(tmp_path, given, true):
+    weight = {"file": weight_file(tmp_path, MAP=MAPS[true]), "kind": given}
+    if given == true:
+        np.testing.assert_allclose(checked_weight(weight, IMAGE, "k"), MAPS["weight"], rtol=1e-6)
+        return
+    words = rf"bands.k.weight: .*w.fits \(extension 1, MAP\), taken as .* \(kind: {given}\), gives a typical noise of "
+    with pytest.raises(InputError, match=words + rf".* the scatter of the pixels, 0.00\d+; as .* Set kind: {true}\."):
+        checked_weight(weight, IMAGE, "k")
+
+
+@pytest.mark.parametrize("factor", [0.1, 0.3, 3.0, 10.0, 1853.0, 1e-6])
+def test_weights_may_have_any_unit(tmp_path, factor):
+    """Counts of exposures and drizzled weights are inverse variances up to a factor."""
+    weight = {"file": weight_file(tmp_path, WHT=factor**-2 * MAPS["weight"]), "kind": "weight"}
+    assert checked_weight(weight, IMAGE, "k").min() > 0
+
+
+@pytest.mark.parametrize(("factor", "good"), [(0.1, True), (0.3, True), (3.0, True), (1000.0, False), (1e-4, False)])
+def test_a_noise_map_in_other_units_is_refused(tmp_path, factor, good):
+    weight = {"file": weight_file(tmp_path, ERR=factor * MAPS["rms"]), "kind": "rms"}
+    if good:
+        checked_weight(weight, IMAGE, "k")
+        return
+    words = r"which is (1/)?[\d.e+]+ (times|of) the scatter of the pixels, 0\.004\d*; expected the noise of a pixel"
+    with pytest.raises(InputError, match=words):
+        checked_weight(weight, IMAGE, "k")
+
+
+def test_an_image_given_as_a_map_is_refused_and_the_map_named(tmp_path):
+    path = weight_file(tmp_path, SCI=IMAGE - 0.05, ERR=MAPS["rms"], VAR_POISSON=MAPS["variance"], WHT=MAPS["weight"])
+    with pytest.raises(InputError, match=r"w.fits \(extension 1, SCI\) is negative in \d\d% of its pixels") as caught:
+        checked_weight({"file": path, "kind": "weight"}, IMAGE, "k")
+    assert str(caught.value).endswith(f"Did you mean {path}[ERR] (kind: rms) or {path}[WHT] (kind: weight)?")
+
+
+def test_negative_pixels_that_are_no_fault(tmp_path):
+    values = MAPS["weight"].copy()
+    values[:30] = -1.0
+    values[-1, ::2] = -0.01 * np.arange(60)
+    values[-1, 0] = -1.0
+    few = MAPS["weight"].copy()
+    few[0] = -np.arange(120.0)
+    for number, data in enumerate((np.where(values < 0, -1.0, values), few)):
+        (tmp_path / str(number)).mkdir()
+        found = checked_weight({"file": weight_file(tmp_path / str(number), W=data), "kind": "weight"}, IMAGE, "k")
+        np.testing.assert_array_equal(found == 0, data <= 0)
+
+
+def test_a_map_without_a_positive_pixel(tmp_path):
+    with pytest.raises(InputError, match=r"\(extension 1, DQ\) has no positive pixel; expected a map of the inverse"):
+        checked_weight({"file": weight_file(tmp_path, DQ=np.zeros(NOISE.shape)), "kind": "weight"}, IMAGE, "k")
+
+
+def test_crowded_sources_and_correlated_noise_do_not_refuse_a_map(tmp_path):
+    from scipy.ndimage import gaussian_filter
+
+    smooth = gaussian_filter(RNG.normal(size=NOISE.shape), 1.0)
+    crowded = 0.003 * 8.0 * gaussian_filter(RNG.exponential(size=NOISE.shape) ** 3, 2.0)
+    for number, image in enumerate((0.003 * smooth, crowded + 0.003 * RNG.normal(size=NOISE.shape))):
+        (tmp_path / str(number)).mkdir()
+        for kind, data in MAPS.items():
+            path = tmp_path / str(number) / kind
+            path.mkdir()
+            checked_weight({"file": weight_file(path, MAP=data), "kind": kind}, image, "k")

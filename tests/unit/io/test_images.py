@@ -18,9 +18,10 @@ from unblend.io.images import (
     read_shape,
     read_sky_cards,
     read_wcs,
-    split_extension,
     write_image,
 )
+from unblend.io.mosaics import open_mosaic
+from unblend.io.selections import split_extension
 
 DATA = np.arange(12.0).reshape(3, 4)
 
@@ -57,6 +58,10 @@ def write(tmp_path):
         ("a.b/image.fits.gz[2]", "a.b/image.fits.gz", "2"),
         ("field[1]/image.fits", "field[1]/image.fits", None),
         ("https://x.org/m.fits[SCI]", "https://x.org/m.fits", "SCI"),
+        ("image.fits[SCI,2]", "image.fits", "SCI,2"),
+        ("b[1].fits", "b[1].fits", None),
+        ("b[1].fits[SCI]", "b[1].fits", "SCI"),
+        ("cube.fits[SCI][*,*,3]", "cube.fits", "SCI][*,*,3"),
     ],
 )
 def test_split_extension(name, path, extension):
@@ -100,6 +105,47 @@ def test_unsigned_integers(write):
     np.testing.assert_array_equal(
         read_array(write(fits.PrimaryHDU(np.array([[0, 65535]], dtype=np.uint16)))), [[0, 65535]]
     )
+
+
+STORED = [
+    (kind, np.array([[np.iinfo(kind).min, 0, 1], [7, np.iinfo(kind).max, 3]], dtype=kind))
+    for kind in ("u1", "i2", "i4", "i8")
+]
+
+
+def write_stored(path, stored, **cards):
+    """Write integers and cards as they are: Astropy would change both."""
+    wcs = {**{key: repr(value) for key, value in tan_header(**CD).items()}, **cards}
+    bits = {"SIMPLE": "T", "BITPIX": 8 * stored.itemsize, "NAXIS": 2, "NAXIS1": stored.shape[1]}
+    lines = [f"{key:8}= {value:>20}" for key, value in {**bits, "NAXIS2": stored.shape[0], **wcs}.items()]
+    blocks = "".join(line.ljust(80) for line in [*lines, "END"]).encode(), stored.astype(f">{stored.dtype.str[1:]}")
+    path.write_bytes(b"".join(b.ljust(-(-len(b) // 2880) * 2880, b" ") for b in (blocks[0], blocks[1].tobytes())))
+    return str(path)
+
+
+@pytest.mark.parametrize(("kind", "stored"), STORED, ids=[kind for kind, _ in STORED])
+@pytest.mark.parametrize("blank", [None, 7, "least"])
+@pytest.mark.parametrize(
+    "cards",
+    [{}, {"BZERO": -128}, {"BZERO": 32768}, {"BZERO": 2**31}, {"BZERO": 2**63}, {"BSCALE": 0.1, "BZERO": 10.3}],
+    ids=str,
+)
+def test_every_way_to_store_integers(tmp_path, kind, stored, blank, cards):
+    blank = int(stored.min()) if blank == "least" else blank
+    path = write_stored(tmp_path / "i.fits", stored, **cards, **({} if blank is None else {"BLANK": blank}))
+    # Python's integers are exact, for the unsigned ones of 64 bits as well
+    scale, zero = cards.get("BSCALE", 1), cards.get("BZERO", 0)
+    expected = np.array([[np.nan if v == blank else float(v * scale + zero) for v in row] for row in stored.tolist()])
+    np.testing.assert_allclose(read_array(path), expected, rtol=1e-15)
+    with open_mosaic(path) as mosaic:
+        np.testing.assert_allclose(mosaic.read(Box(0, 0, 2, 3)), expected, rtol=1e-15)
+
+
+@pytest.mark.parametrize("card", ["BSCALE", "BLANK"])
+def test_a_scale_that_is_no_number(tmp_path, card):
+    path = write_stored(tmp_path / "i.fits", STORED[1][1], **{card: "'abc'"})
+    with pytest.raises(InputError, match=f"i.fits: its header has {card} = 'abc'; expected a number"):
+        read_array(path)
 
 
 def test_gzip(tmp_path, write):
@@ -175,13 +221,59 @@ def test_a_missing_extension_lists_those_that_exist(write):
 
 
 def test_a_named_extension_that_is_not_an_image(write):
-    path = write(fits.PrimaryHDU(), table_hdu(), fits.ImageHDU(np.zeros((2, 3, 4)), name="CUBE"))
+    path = write(fits.PrimaryHDU(), table_hdu(), fits.ImageHDU(np.zeros((4, 5)), name="SCI"))
     with pytest.raises(InputError, match=r"\[CAT\] is a table; expected an image"):
         read_array(f"{path}[CAT]")
-    with pytest.raises(InputError, match=r"\[CUBE\] has 3 dimensions; expected a two-dimensional image"):
-        read_array(f"{path}[CUBE]")
-    with pytest.raises(InputError, match=r"\[CUBE\] has 3 dimensions; expected a two-dimensional image"):
-        read_shape(f"{path}[CUBE]")
+    with pytest.raises(InputError, match=r"\[0\] has no pixels; expected a two-dimensional image. Give another"):
+        read_array(f"{path}[0]")
+
+
+def test_extensions_of_one_name_have_versions(write):
+    path = write(fits.PrimaryHDU(), *(fits.ImageHDU(DATA + i, tan_header(**CD), name="SCI", ver=i) for i in (1, 2)))
+    for number in (1, 2):
+        np.testing.assert_array_equal(read_array(f"{path}[SCI,{number}]"), DATA + number)
+        with open_mosaic(f"{path}[SCI, {number}]") as mosaic:
+            np.testing.assert_array_equal(mosaic.read(Box(0, 0, 3, 4)), DATA + number)
+    for read in (read_array, lambda name: open_mosaic(name).__enter__()):
+        with pytest.raises(InputError, match=r"has no extension 'SCI,3'. It has .*SCI,1, SCI,2. Use one of these"):
+            read(f"{path}[SCI,3]")
+
+
+def test_a_file_name_with_brackets(write):
+    path = write(fits.PrimaryHDU(), fits.ImageHDU(DATA, tan_header(**CD), name="SCI"), name="b[1].fits")
+    for name in (path, f"{path}[SCI]", f"{path}[1]"):
+        np.testing.assert_array_equal(read_array(name), DATA)
+        assert read_wcs(name).has_celestial and read_shape(name) == (3, 4)
+
+
+def test_a_cube_needs_a_plane(write):
+    cube = np.arange(5 * 3 * 4, dtype=np.int16).reshape(5, 3, 4)
+    header = tan_header(**CD, CTYPE3="WAVE", CDELT3=1.0)
+    path = write(fits.PrimaryHDU(), fits.ImageHDU(cube, header, name="DATA"))
+    for name in (path, f"{path}[DATA]", f"{path}[DATA][*,*,6]", f"{path}[*,*,0]"):
+        for read in (read_array, read_shape, read_wcs, lambda name: open_mosaic(name).__enter__()):
+            with pytest.raises(
+                InputError, match=r"has 5 planes of 4 x 3 pixels; expected an image. Name a plane from 1 to 5"
+            ):
+                read(name)
+    for name in (f"{path}[DATA][*,*,2]", f"{path}[*,*,2]", f"{path}[1][*, *, 2]"):
+        np.testing.assert_array_equal(read_array(name), cube[1])
+        assert read_shape(name) == (3, 4) and read_wcs(name).naxis == 2
+        with open_mosaic(name) as mosaic:
+            np.testing.assert_array_equal(mosaic.read(Box(1, 1, 3, 4)), cube[1, 1:3, 1:4])
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.int16])
+def test_axes_of_length_one_are_no_dimensions(write, dtype):
+    path = write(fits.PrimaryHDU(DATA.astype(dtype).reshape(1, 1, 3, 4), tan_header(**CD)))
+    np.testing.assert_array_equal(read_array(path), DATA)
+    assert read_shape(path) == (3, 4) and read_wcs(path).has_celestial
+    np.testing.assert_array_equal(read_labels(path), DATA)
+
+
+def test_a_spectrum_is_no_image(write):
+    with pytest.raises(InputError, match=r"\[0\] has one dimension; expected a two-dimensional image"):
+        read_array(write(fits.PrimaryHDU(np.zeros(7))) + "[0]")
 
 
 def test_a_file_without_an_image(write):

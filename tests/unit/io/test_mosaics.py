@@ -162,7 +162,7 @@ def test_a_mosaic_without_image_or_world_coordinates(tmp_path):
     ):
         pass
     with (
-        pytest.raises(InputError, match=r"\[CAT\] is not a two-dimensional image"),
+        pytest.raises(InputError, match=r"\[CAT\] is a table; expected an image"),
         open_mosaic(f"{tmp_path}/table.fits[CAT]"),
     ):
         pass

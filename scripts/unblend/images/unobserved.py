@@ -1,0 +1,239 @@
+"""Pixels that were not observed, though their file has a number there: the padding around the field of a mosaic.
+
+Padding has exactly one value over a large connected area, or along a row or a column, which noise never has. How large
+an area of equal pixels must be follows from the image itself: neighbours are never equal in an image of floats, and
+often in one of integers whose noise is below one unit.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+_SIDES = (3, 4, 5, 7, 9, 12, 16, 22, 31, 45, 63)
+"""Sides in pixels of the squares of equal pixels that are looked for, the smallest first."""
+_BRIGHT_PERCENTILE = 95.0
+"""The pixels beside the plateau of a star are brighter than this percentage of all pixels."""
+_CHANCE = 1e-6
+"""Largest number of squares of equal pixels expected in an image by chance."""
+_SHORTEST_LINE = 20
+"""Fewest equal pixels along a row or column that are taken as padding."""
+_SMALLEST_AREA, _SMALLEST_AT_EDGE = 64, 20
+"""Fewest pixels of an area inside the image, and of one that reaches its edge or pixels without a number."""
+_RARE_VALUE = 0.02
+"""A value is rare if a smaller fraction of the other pixels has it."""
+_MOST_VALUES = 20
+"""Number of values, the most frequent ones, for which areas are completed; padding has one or a few."""
+_FLOOR_RATIO = 0.3
+"""In an image without noise, sources fade into a sky of one value: the pixels next to it differ from it by less than
+this fraction of what typical pixels do. Next to padding, they are sky like all others."""
+_FLOOR_SIDE = 0.999
+"""Fraction of the pixels of an image without noise that lie on one side of the value of its sky."""
+_MOST_OF_THE_IMAGE = 0.8
+"""Padding covers a smaller fraction of an image than this; the sky of a sparse field may cover more."""
+_SCATTERED_FRACTION, _NEGATIVE_FRACTION = 0.01, 0.1
+"""Single pixels of value 0 were not observed if there are more than a hundredth of them, and the others are noise
+around 0, a tenth of them on either side."""
+_DISTINCT_FRACTION = 0.5
+"""In an image with steps, fewer of its values than this fraction are distinct: zeros are then one of its levels."""
+
+
+def unobserved(image: np.ndarray) -> np.ndarray:
+    """Return True where a pixel has a number but was not observed.
+
+    These are large connected areas of exactly one value (whatever the value and the sky), rows and columns or long
+    parts of them, and single zeros in noise around zero. The constant sky of an image without noise, the plateau of a
+    saturated star, and the common values of integers are kept.
+
+    Parameters
+    ----------
+    image : array (ny, nx)
+        NaN pixels are not counted as unobserved here.
+
+    Returns
+    -------
+    array (ny, nx) of bool
+    """
+    return _padding(image) | _scattered_zeros(image)
+
+
+def _padding(image: np.ndarray) -> np.ndarray:
+    found = np.zeros(image.shape, dtype=bool)
+    equal = [image[1:] == image[:-1], image[:, 1:] == image[:, :-1]]
+    candidates = _candidates(image, equal)
+    if not candidates:
+        return found
+    _, counts = np.unique(image[np.isfinite(image)], return_counts=True)
+    pairs = sum(int(np.count_nonzero(part)) for part in equal)
+    # Pixels without a number, and those beyond the edge, are next to the field.
+    outside = _grown(np.pad(~np.isfinite(image), 1, constant_values=True))[1:-1, 1:-1]
+    for value in candidates:
+        same = image == value
+        area = _large_areas(same, _persistence(same, pairs, counts))
+        if area.any():
+            found |= _without_small_areas(image, area, outside)
+    return np.zeros_like(found) if _is_sky_without_noise(image, found) else found
+
+
+def _candidates(image: np.ndarray, equal: list[np.ndarray]) -> list[float]:
+    """Return the most frequent values that three neighbours have."""
+    along_y, along_x = equal
+    threes = np.concatenate([image[1:-1][along_y[1:] & along_y[:-1]], image[:, 1:-1][along_x[:, 1:] & along_x[:, :-1]]])
+    values, counts = np.unique(threes, return_counts=True)
+    return values[np.argsort(-counts, kind="stable")][:_MOST_VALUES].tolist()
+
+
+def _large_areas(same: np.ndarray, persistence: float) -> np.ndarray:
+    """Return the squares and lines of pixels of one value that are larger than chance explains.
+
+    A large one is found first; without its pixels the value is rarer in the image, and smaller ones are significant.
+
+    Parameters
+    ----------
+    same : array (ny, nx) of bool
+        True where a pixel has the value.
+    persistence : float
+        As from `_persistence`.
+    """
+    found = np.zeros(same.shape, dtype=bool)
+    last = 0
+    for _ in _SIDES:
+        rest = int(found.size - np.count_nonzero(found))
+        fraction = np.count_nonzero(same & ~found) / max(rest, 1)
+        side = _least_side(persistence + (1.0 - persistence) * fraction, same.size)
+        if side == last or side > min(same.shape):
+            break
+        length, last = max(side**2, _SHORTEST_LINE), side
+        found = _opened(same, side, side) | _opened(same, length, 1) | _opened(same, 1, length)
+    if found.any() and np.count_nonzero(same & ~found) < _RARE_VALUE * found.size:
+        # The edge of the padding of a rotated image is not made of squares.
+        from scipy.ndimage import label
+
+        areas, number = label(same, structure=np.ones((3, 3)))
+        return np.bincount(areas[found], minlength=number + 1).astype(bool)[areas]
+    return found
+
+
+def _persistence(same: np.ndarray, equal_pairs: int, counts: np.ndarray) -> float:
+    """Return how much more often neighbours are equal than chance explains, from the pixels of all other values.
+
+    It is 0 for white noise, also in steps, and near 1 for smooth images in steps.
+
+    Parameters
+    ----------
+    same : array (ny, nx) of bool
+        True where a pixel has the value that is left out.
+    equal_pairs : int
+        Number of pairs of equal neighbours in the image.
+    counts : int array (n,)
+        How often each value of the image occurs.
+    """
+    mine, number = int(np.count_nonzero(same)), int(counts.sum())
+    others = number - mine
+    if not others:
+        return 0.0
+    my_pairs = int(np.count_nonzero(same[1:] & same[:-1]) + np.count_nonzero(same[:, 1:] & same[:, :-1]))
+    # Each pixel is in four pairs.
+    rate = min((equal_pairs - my_pairs) / max(2 * number - (4 * mine - my_pairs), 1), 1.0)
+    expected = float(np.sum(counts.astype(float) ** 2) - mine**2) / others**2
+    return max(0.0, (rate - expected) / (1.0 - expected)) if expected < 1.0 else 0.0
+
+
+def _least_side(fraction: float, pixels: int) -> int:
+    """Return the smallest side of squares that an image with this fraction of equal pixels does not have by chance."""
+    for side in _SIDES:
+        if pixels * fraction ** (side**2) < _CHANCE:
+            return side
+    return 2 * _SIDES[-1]
+
+
+def _opened(same: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Return the pixels of all boxes of this size inside `same`."""
+    if height > same.shape[0] or width > same.shape[1]:
+        return np.zeros_like(same)
+    corners = same
+    for axis, side in enumerate((height, width)):
+        corners = np.moveaxis(corners, axis, 0)
+        done = 1
+        while done < side:
+            step = min(done, side - done)
+            corners = corners[: corners.shape[0] - step] & corners[step:]
+            done += step
+        corners = np.moveaxis(corners, 0, axis)
+    result = np.zeros_like(same)
+    result[: corners.shape[0], : corners.shape[1]] = corners
+    return _reaching(_reaching(result, height, 0), width, 1) if corners.any() else result
+
+
+def _reaching(first: np.ndarray, length: int, axis: int) -> np.ndarray:
+    """Return `first` with the `length` - 1 pixels after each along an axis."""
+    result = np.moveaxis(first.copy(), axis, 0)
+    done = 1
+    while done < length:
+        step = min(done, length - done)
+        result[step:] |= result[:-step].copy()
+        done += step
+    return np.moveaxis(result, 0, axis)
+
+
+def _grown(mask: np.ndarray) -> np.ndarray:
+    """Return a mask with the eight neighbours of each pixel."""
+    from scipy.ndimage import binary_dilation
+
+    return binary_dilation(mask, structure=np.ones((3, 3)))
+
+
+def _without_small_areas(image: np.ndarray, found: np.ndarray, outside: np.ndarray) -> np.ndarray:
+    """Return areas of pixels of one value without the small ones, and without the plateau of a saturated star.
+
+    Parameters
+    ----------
+    image : array (ny, nx)
+    found : array (ny, nx) of bool
+    outside : array (ny, nx) of bool
+        True beside the edge of the image and beside pixels without a number.
+    """
+    from scipy.ndimage import label
+
+    areas, number = label(found, structure=np.ones((3, 3)))
+    size = np.bincount(areas[found], minlength=number + 1)
+    at_edge = np.bincount(areas[found & outside], minlength=number + 1) > 0
+    kept = np.where(at_edge, size >= _SMALLEST_AT_EDGE, size >= _SMALLEST_AREA)
+    kept[0] = False
+    if image[found][0] == np.nanmax(image):
+        for inside in np.flatnonzero(kept & ~at_edge).tolist():
+            kept[inside] = not _is_plateau(image, areas == inside)
+    return kept[areas]
+
+
+def _is_plateau(image: np.ndarray, area: np.ndarray) -> bool:
+    """Return whether the pixels beside an area are bright, as around the saturated centre of a star."""
+    others = np.isfinite(image) & ~area
+    beside = image[_grown(area) & others]
+    return beside.size > 0 and bool(np.median(beside) > np.percentile(image[others], _BRIGHT_PERCENTILE))
+
+
+def _is_sky_without_noise(image: np.ndarray, found: np.ndarray) -> bool:
+    """Return whether the equal pixels are the sky of an image without noise, or all there is."""
+    rest = np.isfinite(image) & ~found
+    if not found.any() or not rest.any():
+        return True
+    value = float(np.median(image[found]))
+    difference = image[rest] - value
+    one_side = max(np.mean(difference >= 0), np.mean(difference <= 0))
+    beside = _grown(found) & rest
+    if one_side < _FLOOR_SIDE or not beside.any():
+        return False
+    fading = float(np.median(np.abs(image[beside] - value)))
+    # Sources that are rounded to integers fade to one unit at least.
+    rounded = np.mean(found) > _MOST_OF_THE_IMAGE and fading == np.min(np.abs(difference))
+    return bool(rounded or fading < _FLOOR_RATIO * np.median(np.abs(difference)))
+
+
+def _scattered_zeros(image: np.ndarray) -> np.ndarray:
+    """Return zeros among noise around zero."""
+    zero = image == 0
+    rest = image[np.isfinite(image) & ~zero]
+    sides = min(np.count_nonzero(rest < 0), np.count_nonzero(rest > 0))
+    if np.count_nonzero(zero) <= _SCATTERED_FRACTION * image.size or sides <= _NEGATIVE_FRACTION * rest.size:
+        return np.zeros(image.shape, dtype=bool)
+    return zero if np.unique(rest).size > _DISTINCT_FRACTION * rest.size else np.zeros(image.shape, dtype=bool)
