@@ -2,23 +2,10 @@
 
 import os
 import re
-import sys
 from pathlib import Path
 
-# The folder of this file, also where another workflow uses this one as a module.
-HERE = Path(workflow.current_basedir.get_path_or_uri(secret_free=False))
-SCRIPTS = HERE.parents[1] / "scripts"
-sys.path.insert(0, str(SCRIPTS))
-# Jobs use the Python that runs Snakemake, whether or not its environment is activated.
-os.environ.update(
-    PATH=os.pathsep.join([str(Path(sys.executable).parent), *os.get_exec_path()])
-)
-
-from snakemake.exceptions import WorkflowError
-from unblend.core.errors import UnblendError
 from unblend.io.images import split_extension
 from unblend.plan.checks import load_field
-from unblend.plan.config_text import check_text
 from unblend.plan.example import example_is_missing
 
 
@@ -31,7 +18,6 @@ def purpose():
 
 
 try:
-    check_text(workflow.configfiles)
     CONFIG, JOBS = load_field(config, SCRIPTS, purpose, check=workflow.is_main_process)
 except UnblendError as error:
     raise WorkflowError(str(error))

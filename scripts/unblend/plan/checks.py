@@ -112,7 +112,12 @@ def _files(jobs: Jobs) -> Iterator[tuple[str, str]]:
 
 def _missing(jobs: Jobs) -> Iterator[str]:
     for key, path in _files(jobs):
-        if not Path(path).is_file():
+        try:
+            found = Path(path).is_file()
+        except OSError as error:  # a folder that may not be entered
+            yield f"{key}: {path} cannot be read: {error.strerror}; change its permissions or its name."
+            continue
+        if not found:
             hint = ", and no band has that name" if key == "models.psf" else ""
             yield f"{key}: {path} does not exist{hint}; correct the name or data_dir ({jobs.config.data_dir})."
 

@@ -71,7 +71,7 @@ def _section(place: Schema, schema: Schema) -> Schema:
 
 
 def _sentence(error: Any, keys: tuple[Any, ...], place: Schema, data: Mapping[str, Any], schema: Schema) -> str:
-    where, kind = ".".join(map(str, keys)), error["type"]
+    where, kind = ".".join(shortened(str(key)) for key in keys), error["type"]
     if error["loc"][-1] == "[key]":
         return _bad_band_name(error["input"])
     if kind == "invalid_key":
@@ -102,8 +102,8 @@ def unknown_key(where: str, key: Any, known: Sequence[str]) -> str:
     known : sequence of str
         The keys of the section.
     """
-    near = nearest(str(key), known)
-    return f"{where}{'.' if where else ''}{key} is not a key: did you mean {near}?"
+    near = nearest(str(key)[:MAX_SHOWN], known)
+    return f"{where}{'.' if where else ''}{shortened(str(key))} is not a key: did you mean {near}?"
 
 
 def nearest(name: str, known: Sequence[str]) -> str:
@@ -136,8 +136,16 @@ def _shown(value: Any) -> str:
         return "null"
     if isinstance(value, bool | datetime.date):
         return str(value).lower()
-    text = repr(value)
-    return text if len(text) <= MAX_SHOWN else text[: MAX_SHOWN - 1] + "…"
+    try:
+        return shortened(repr(value))
+    except ValueError:  # Python writes no whole number of more than 4300 digits
+        return "a number of thousands of digits"
+
+
+def shortened(text: str) -> str:
+    """Return text on one line, without its end where it is longer than `MAX_SHOWN`."""
+    line = "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text[:MAX_SHOWN])
+    return line if len(text) <= MAX_SHOWN else line[: MAX_SHOWN - 1] + "…"
 
 
 def _advice(value: Any, expected: str) -> str:
@@ -145,6 +153,8 @@ def _advice(value: Any, expected: str) -> str:
     if any(isinstance(item, float) and not math.isfinite(item) for item in items):
         return " NaN and infinity are not allowed."
     text_expected = "number" not in expected and ("text" in expected or "names" in expected)
+    if expected.startswith("text") and isinstance(value, list):
+        return " Put a name with brackets in quotes: 'image.fits[SCI]'."
     if text_expected and any(isinstance(item, bool | int | float | datetime.date) for item in items):
         return f" Put the text in quotes: {YAML_READS}."
     return ""
