@@ -25,8 +25,20 @@ def main(spec_path: str, automatic_segments: str, automatic_catalogue: str, segm
     """Write segments, catalogue and DS9 regions after the edits."""
     spec = read_json(spec_path)
     automatic, wcs = read_labels(automatic_segments), read_wcs(automatic_segments)
-    merge = footprints(read_regions(spec["merge_regions"]["file"]), wcs, automatic.shape, touch=True)
-    manual = footprints(read_regions(spec["manual_regions"]["file"]), wcs, automatic.shape, keep_small=True)
+    merge = footprints(
+        read_regions(spec["merge_regions"]["file"]),
+        wcs,
+        automatic.shape,
+        touch=True,
+        name=spec["merge_regions"]["file"],
+    )
+    manual = footprints(
+        read_regions(spec["manual_regions"]["file"]),
+        wcs,
+        automatic.shape,
+        keep_small=True,
+        name=spec["manual_regions"]["file"],
+    )
     edited = edit_segments(automatic, merge, manual)
     for warning in edited.warnings:
         log.warning("%s", warning)

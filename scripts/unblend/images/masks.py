@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..core import coordinates
+from ..core.errors import RegionError
 from ..core.types import Box, Footprint, Region
+from .region_frames import equatorial, unit_vectors
 
 if TYPE_CHECKING:
     from astropy.wcs import WCS
@@ -28,9 +30,9 @@ _OUTLINE_POINTS = 400_000
 """Largest number of points on an outline. Longer ones (circles of more than 3000 pixels) are sampled more coarsely."""
 MAX_PAINTED_PER_PIXEL = 4
 """If growing a mask would paint more pixels than this per pixel of the image, a distance transform is faster."""
+MAX_COVERED = 100_000_000
+"""Pixels that the regions of one file may cover where the pixels of each region are needed: 0.1 GB and minutes."""
 _PIXELS = {"image": "pixel", "physical": "physical"}
-_FRAME_BIAS = np.deg2rad(np.array([19.9e-3, 9.1e-3, -22.9e-3]) / 3600.0)
-"""Rotation of the axes from ICRS to FK5 at J2000 in radians (Hilton & Hohenkerk 2004: -19.9, 9.1, -22.9 mas)."""
 
 
 def region_mask(regions: Iterable[Region], wcs: WCS, shape: tuple[int, int], *, touch: bool = False) -> np.ndarray:
@@ -48,14 +50,25 @@ def region_mask(regions: Iterable[Region], wcs: WCS, shape: tuple[int, int], *, 
     touch : bool
         Include pixels that a region touches only partially.
     """
-    mask = np.zeros(shape, dtype=bool)
-    for footprint in footprints(regions, wcs, shape, touch=touch):
-        mask[footprint.box.slices] |= footprint.inside
-    return mask
+    image = _ImageGrid(wcs, shape)
+    mask, holes = (np.zeros(shape, dtype=bool) for _ in range(2))
+    full = {True: False, False: False}
+    for region in regions:
+        painted = mask if region.include else holes
+        if not full[region.include]:
+            image.paint(region, painted, touch=touch and region.include)
+            full[region.include] = bool(painted.all())
+    return mask & ~holes
 
 
 def footprints(
-    regions: Iterable[Region], wcs: WCS, shape: tuple[int, int], *, touch: bool = False, keep_small: bool = False
+    regions: Iterable[Region],
+    wcs: WCS,
+    shape: tuple[int, int],
+    *,
+    touch: bool = False,
+    keep_small: bool = False,
+    name: str = "regions",
 ) -> list[Footprint]:
     """Return the pixels of every included region, in the order of the file and without the excluded regions.
 
@@ -65,9 +78,26 @@ def footprints(
         As in `region_mask`.
     keep_small : bool
         Include partially touched pixels for regions that contain no centre of a pixel.
+    name : str
+        Name of their file, for the error.
+
+    Raises
+    ------
+    RegionError
+        The regions cover more than `MAX_COVERED` pixels, and more than 4 times the image, all together.
     """
     image = _ImageGrid(wcs, shape)
     regions = list(regions)
+    covered, image_size = 0, shape[0] * shape[1]
+    for region in regions:
+        box = image.box_of(_Plane.of(region, wcs))
+        covered += box.shape[0] * box.shape[1]
+        if covered > max(MAX_COVERED, 4 * image_size):
+            raise RegionError(
+                f"{name}, line {region.line}: the regions up to here cover {covered / image_size:.0f} times the image; "
+                "expected regions about as large as the sources. Check their sizes: a number without a unit is in "
+                "degrees."
+            )
     holes = [image.footprint(region, touch=False) for region in regions if not region.include]
     result = []
     for region in (region for region in regions if region.include):
@@ -237,9 +267,9 @@ class _Plane:
         if region.frame in _PIXELS:
             centre = float(first.mean()), float(second.mean())
             return cls(region, wcs, centre, 0.0, (second - centre[1], first - centre[0]))
-        ra, dec, turn = _equatorial(region.frame, first, second, coordinates.sky_system(wcs))
+        ra, dec, turn = equatorial(region.frame, first, second, coordinates.sky_system(wcs))
         # The mean of unit vectors is also right for a polygon across RA = 0.
-        vectors = _unit_vectors(ra, dec).mean(axis=0)
+        vectors = unit_vectors(ra, dec).mean(axis=0)
         centre = (
             float(np.rad2deg(np.arctan2(vectors[1], vectors[0]))),
             float(np.rad2deg(np.arctan2(vectors[2], np.hypot(vectors[0], vectors[1])))),
@@ -387,6 +417,19 @@ class _ImageGrid:
                 inside[rows[on] - box.y0, columns[on] - box.x0] = True
         return Footprint(region, box, inside)
 
+    def paint(self, region: Region, mask: np.ndarray, *, touch: bool) -> None:
+        """Set the pixels of a region in `mask`; those that are set are not looked at again."""
+        plane = _Plane.of(region, self.wcs)
+        box = self.box_of(plane)
+        part = mask[box.slices]
+        if touch:
+            part |= self.footprint(region, touch=True).inside
+            return
+        y, x = np.nonzero(~part)
+        if y.size:
+            p, q = plane.from_pixel(y + float(box.y0), x + float(box.x0))
+            part[y, x] = plane.contains(p, q)
+
     def box_of(self, plane: _Plane) -> Box:
         """Return a box of the image that contains the region; empty if the region is outside the image."""
         if not plane.on_sky:
@@ -400,7 +443,7 @@ class _ImageGrid:
         if self.lattice is None:
             self.lattice = self._sky_lattice()
         rows, columns, vectors, gap = self.lattice
-        chord = np.linalg.norm(vectors - _unit_vectors(*plane.centre), axis=-1)
+        chord = np.linalg.norm(vectors - unit_vectors(*plane.centre), axis=-1)
         # Every pixel is within `gap` of its nearest node, which is at most half a step away along each axis.
         near = chord <= np.deg2rad(plane.reach / coordinates.ARCSEC_PER_DEG) + gap
         if not near.any():
@@ -412,48 +455,12 @@ class _ImageGrid:
     def _sky_lattice(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
         rows, columns = (np.unique(np.append(np.arange(0, n, _LATTICE_STEP), n - 1)) for n in self.shape)
         y, x = (grid.ravel().astype(float) for grid in np.meshgrid(rows, columns, indexing="ij"))
-        vectors = _unit_vectors(*coordinates.pixel_to_sky(self.wcs, y, x)).reshape(len(rows), len(columns), 3)
+        vectors = unit_vectors(*coordinates.pixel_to_sky(self.wcs, y, x)).reshape(len(rows), len(columns), 3)
         steps = [np.linalg.norm(np.diff(vectors, axis=axis), axis=-1) for axis in (0, 1)]
         # `gap` is half the diagonal of the largest cell, and one pixel for images of one row or column without cells.
         gap = 0.5 * sum(step.max() for step in steps if step.size)
         pixel = np.deg2rad(coordinates.pixel_scale(self.wcs, self.shape) / coordinates.ARCSEC_PER_DEG)
         return rows, columns, vectors, float(gap + pixel)
-
-
-def _unit_vectors(ra: np.ndarray | float, dec: np.ndarray | float) -> np.ndarray:
-    a, d = np.deg2rad(ra), np.deg2rad(dec)
-    return np.stack([np.cos(d) * np.cos(a), np.cos(d) * np.sin(a), np.sin(d)], axis=-1)
-
-
-def _equatorial(
-    frame: str, longitude: np.ndarray, latitude: np.ndarray, system: str
-) -> tuple[np.ndarray, np.ndarray, float]:
-    """Return (ra, dec) in the `system` of the image, and the position angle of the north of `frame`, in degrees.
-
-    The result agrees with DS9 to 2 mas, but only to 0.02 arcsec for the ecliptic and 0.3 arcsec for fk4, for which
-    programs differ. icrs and fk5 differ by 0.02 arcsec (half a pixel of Hubble), and their angle is negligible.
-    """
-    if frame == system:
-        return longitude, latitude, 0.0
-    ra, dec = _transform(frame, longitude, latitude, system)
-    if {frame, system} == {"icrs", "fk5"}:
-        return ra, dec, 0.0
-    step = -1.0 if latitude[0] > 0 else 1.0  # arcsec, away from the pole
-    near = _transform(frame, longitude[:1], latitude[:1] + step / coordinates.ARCSEC_PER_DEG, system)
-    east, north = coordinates.offset_arcsec(*near, float(ra[0]), float(dec[0]))
-    # Position angles (north to east) and angles in the (west, north) plane both increase counter-clockwise.
-    return ra, dec, float(np.rad2deg(np.arctan2(step * east[0], step * north[0])))
-
-
-def _transform(frame: str, longitude: np.ndarray, latitude: np.ndarray, system: str) -> tuple[np.ndarray, np.ndarray]:
-    if {frame, system} == {"icrs", "fk5"}:
-        vectors = _unit_vectors(longitude, latitude)
-        x, y, z = (vectors + np.cross(vectors, _FRAME_BIAS if system == "fk5" else -_FRAME_BIAS)).T
-        return np.rad2deg(np.arctan2(y, x)) % 360.0, np.rad2deg(np.arctan2(z, np.hypot(x, y)))
-    from astropy.coordinates import SkyCoord
-
-    position = SkyCoord(longitude, latitude, unit="deg", frame=frame).transform_to(system)
-    return position.spherical.lon.deg, position.spherical.lat.deg
 
 
 def _in_polygon(p: np.ndarray, q: np.ndarray, vertices_p: np.ndarray, vertices_q: np.ndarray) -> np.ndarray:

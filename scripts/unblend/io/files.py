@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import hashlib
 import json
 import os
@@ -10,6 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from ..core.errors import InputError
 
 DIGEST_LENGTH = 16
 
@@ -41,6 +44,36 @@ def keep_second_copy(path: str | Path, copy: str | Path) -> None:
         os.link(path, copy)
     except OSError:
         shutil.copyfile(path, copy)
+
+
+def read_text(path: str | Path, error: type[InputError] = InputError) -> str:
+    """Return the content of a text file of the user: UTF-8, UTF-16 with a byte order mark, else Latin-1.
+
+    Parameters
+    ----------
+    path : path
+    error : subclass of InputError
+        The exception to raise.
+
+    Raises
+    ------
+    InputError (or the given subclass)
+        The file cannot be read, or it is not text.
+    """
+    try:
+        content = Path(path).read_bytes()
+    except OSError as problem:
+        raise error(f"{path} cannot be read: {problem.strerror}; expected a text file.") from problem
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        text = content.decode("utf-16", errors="replace")
+    else:
+        try:
+            text = content.decode("utf-8-sig")
+        except UnicodeDecodeError:
+            text = content.decode("latin-1")
+    if "\0" in text:
+        raise error(f"{path} is not a text file; expected UTF-8 text. Save it as plain text.")
+    return text
 
 
 def write_text(path: str | Path, text: str) -> None:

@@ -11,10 +11,11 @@ import numpy as np
 
 from ..core.coordinates import DETECTION_GRID_TOLERANCE_PIXELS, largest_offset, pixel_to_sky, sky_to_pixel
 from ..core.errors import InputError, UnblendError
-from ..io.files import digest_of, is_url, read_json
+from ..io.files import digest_of, is_url, read_json, read_text
 from ..io.images import read_shape, read_wcs, split_extension
 from .config import Band, Config, load_config
 from .example import example_is_missing
+from .inputs import SOURCE_ID
 from .jobs import Jobs
 from .provenance import Provenance
 from .specs import Purpose, SpecStore
@@ -258,18 +259,18 @@ def _bad_text_files(jobs: Jobs) -> Iterator[str]:
             jobs.provenance.regions(path)
         except UnblendError as error:
             yield str(error)
-    texts = {}
+    mistakes = []
     for file in jobs.inputs.override_files():
         try:
-            parse_override(file.read_text(), str(file))
-            if file.stem.isdigit():
-                texts[int(file.stem)] = (file.read_text(), str(file))
+            parse_override(read_text(file), str(file))
+        except UnblendError as error:
+            mistakes.append(str(error))
+    yield from mistakes
+    if not mistakes:
+        try:
+            requested_groups(jobs.inputs.override_texts())
         except UnblendError as error:
             yield str(error)
-    try:
-        requested_groups(texts)
-    except UnblendError as error:
-        yield str(error)
 
 
 def _warn_of_unused_files(jobs: Jobs) -> None:
@@ -282,7 +283,7 @@ def _warn_of_unused_files(jobs: Jobs) -> None:
     from ..io.tables import read_sources
 
     ids = {int(i) for i in read_sources(str(catalogue))["id"]}
-    unused = [str(file) for file in files if not (file.stem.isdigit() and int(file.stem) in ids)]
+    unused = [str(file) for file in files if not (SOURCE_ID.fullmatch(file.stem) and int(file.stem) in ids)]
     if unused:
         sys.stderr.write(
             f"unblend: not used: {', '.join(unused)}: there is no such source in {catalogue} "

@@ -8,10 +8,9 @@ import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
+from ..core.shown import MAX_SHOWN, shortened
 from .config_values import MAX_BAND_NAME, NO_SPACES
 
-MAX_SHOWN = 80
-"""Characters of a wrong value that a sentence shows."""
 YAML_READS = "without quotes YAML reads 24 as a number and on, off, yes and no as true or false"
 
 Schema = Mapping[str, Any]
@@ -140,12 +139,6 @@ def _shown(value: Any) -> str:
         return shortened(repr(value))
     except ValueError:  # Python writes no whole number of more than 4300 digits
         return "a number of thousands of digits"
-
-
-def shortened(text: str) -> str:
-    """Return text on one line, without its end where it is longer than `MAX_SHOWN`."""
-    line = "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text[:MAX_SHOWN])
-    return line if len(text) <= MAX_SHOWN else line[: MAX_SHOWN - 1] + "…"
 
 
 def _advice(value: Any, expected: str) -> str:

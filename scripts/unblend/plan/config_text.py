@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from ..core.errors import ConfigError
+from ..core.shown import shortened
 from .config_conflicts import YTE_KEY, YTE_REFUSED
-from .config_errors import shortened
 
 MAX_DEPTH = 40
 """Sections and lists inside each other; the configuration itself has four levels."""

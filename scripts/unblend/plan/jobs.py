@@ -108,8 +108,7 @@ def prepare_fit_psf(jobs: Jobs) -> Spec:
 
 def group_sources(jobs: Jobs) -> Spec:
     """Return the regions that the fits ignore, the groups that the overrides request, and if the IDs are the user's."""
-    files = [path for path in jobs.inputs.override_files() if path.stem.isdigit()]
-    texts = {int(path.stem): (path.read_text(), str(path)) for path in files}
+    texts = jobs.inputs.override_texts()
     bad_regions = jobs.inputs.regions_record(jobs.config.models.bad_regions)
     own_ids = bool(jobs.inputs.own_detection())
     return {"bad_regions": bad_regions, "requested": requested_groups(texts), "own_ids": own_ids}

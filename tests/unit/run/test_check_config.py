@@ -15,7 +15,7 @@ def write(folder, content):
 
 def test_mistakes_in_the_text(tmp_path):
     write(tmp_path, "bands: {k: {image: x.fits[SCI]}}\n")
-    with pytest.raises(ConfigError, match="config.yaml: line 1: "):
+    with pytest.raises(ConfigError, match=r"config\.yaml: line 1: "):
         check_config.main("--directory", str(tmp_path))
 
 
