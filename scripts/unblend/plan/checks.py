@@ -152,7 +152,8 @@ def _state(jobs: Jobs) -> str:
     regions = {path: known(provenance.regions, path) for path in _region_files(jobs)}
     overrides = {str(path): provenance.content(str(path)) for path in jobs.inputs.override_files()}
     own = jobs.inputs.own_detection()
-    return digest_of([list(jobs.config.bands), frames, regions, overrides, jobs.config.detection.bands, own])
+    target = jobs.config.target.model_dump()
+    return digest_of([list(jobs.config.bands), frames, regions, overrides, jobs.config.detection.bands, own, target])
 
 
 def _psfs(jobs: Jobs) -> dict[str, str]:
@@ -180,6 +181,7 @@ def _bad_grids(jobs: Jobs) -> Iterator[str]:
             yield f"bands.{name}.image: {error}"
             continue
         yield from _bad_weight(jobs, band, grids[name][0])
+    yield from _bad_target(jobs.config, grids)
     detection = [name for name in jobs.config.detection.bands if name in grids]
     if not detection:
         return
@@ -191,6 +193,28 @@ def _bad_grids(jobs: Jobs) -> Iterator[str]:
             image = jobs.inputs.image(jobs.config.bands[name])
             yield (f"bands.{name}.image: {image} does not overlap the detection images ({first}); "
                    "drop the band or correct its world coordinates.")  # fmt: skip
+
+
+def _bad_target(config: Config, grids: Mapping[str, Grid]) -> Iterator[str]:
+    """Yield what is wrong with the target, where the images of all bands are there: it has to be on one of them."""
+    ra, dec = config.target.ra, config.target.dec
+    if len(grids) < len(config.bands) or any(_covers(grid, ra, dec) for grid in grids.values()):
+        return
+    name = config.detection.bands[0] if config.detection.bands[0] in grids else next(iter(grids))
+    (ny, nx), wcs = grids[name]
+    (ra0,), (dec0,) = pixel_to_sky(wcs, np.array([(ny - 1) / 2]), np.array([(nx - 1) / 2]))
+    hours = ra < 24.0 and any(_covers(grid, 15.0 * ra, dec) for grid in grids.values())
+    advice = f"ra seems to be in hours: write {15.0 * ra:.6g}, or '03:32:20.9' in quotes" if hours else "correct it"
+    yield (f"target: ra = {ra:.6g}, dec = {dec:.6g} (degrees) is on none of the images; the centre of {name} is at "
+           f"ra = {ra0:.6g}, dec = {dec0:.6g}: {advice}.")  # fmt: skip
+
+
+def _covers(grid: Grid, ra: float, dec: float) -> bool:
+    """Whether a position on the sky lies on an image."""
+    (ny, nx), wcs = grid
+    (y,), (x,) = sky_to_pixel(wcs, np.array([ra]), np.array([dec]))
+    # A comparison with NaN, the other side of the sky, is false.
+    return bool(-0.5 <= y <= ny - 0.5 and -0.5 <= x <= nx - 0.5)
 
 
 def _bad_weight(jobs: Jobs, band: Band, shape: tuple[int, int]) -> Iterator[str]:

@@ -12,7 +12,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
 
+from ..core.angles import position_from_text
 from ..core.errors import ConfigError
+from ..core.shown import shortened
 from .config_conflicts import YTE_KEY, YTE_REFUSED, conflicts
 from .config_errors import describe_mistakes
 from .config_values import (
@@ -55,6 +57,19 @@ class Target(Section):
         ..., "Right ascension (ICRS), in degrees or as '03:32:20.9' (hours, in quotes).", unit="deg"
     )
     dec: Declination = _key(..., "Declination (ICRS), in degrees or as '-27:50:24' (in quotes).", unit="deg")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _both_in_one_text(cls, data: Any) -> Any:
+        if not isinstance(data, str):
+            return data
+        position = position_from_text(data)
+        if position is None:
+            raise ValueError(
+                "expected a section with ra and dec, or a position such as '03:32:20.9 -27:50:24', found "
+                f"{shortened(data)!r}"
+            )
+        return dict(zip(("ra", "dec"), position, strict=True))
 
 
 class DetectionSettings(Section):
@@ -257,7 +272,9 @@ class Config(Section):
     example_seed: NaturalNumber | None = _key(
         None, "Seed of the example field, which is then drawn into data_dir; null for your own images."
     )
-    target: Target = _key(..., "The source of interest.")
+    target: Annotated[Target, AlsoAccepts("string")] = _key(
+        ..., "The source of interest: {ra, dec}, or both in one text such as '03:32:20.9 -27:50:24'."
+    )
     detection: DetectionSettings = _key(..., "Detection of the sources.")
     models: ModelSettings = _key(..., "Fits of galaxy models to the detection stack.")
     band_defaults: Band = Field(

@@ -192,8 +192,8 @@ LONG = "x" * 180_000
 @pytest.mark.parametrize(
     "line",
     [LONG, f"n {LONG}", f"n 4 {LONG}", f"FUNCTION {LONG}", f"GROUP {LONG}", f"PIXELS {LONG}", f"{LONG} 1",
-     "n " * 90_000,      "n 4 # " + "ID=" * 60_000, "GROUP with " + "9" * 5000, "GROUP with ²", "n 1e400", "n nan", "r_e inf", "r_e 1e300",
-     "r_e 1 1,1e400"],
+     "n " * 90_000, "n 4 # " + "ID=" * 60_000, "GROUP with " + "9" * 5000, "GROUP with ²", "n 1e400",
+     "n nan", "r_e inf", "r_e 1e300", "r_e 1 1,1e400"],
     ids=range(16),
 )  # fmt: skip
 def test_lines_that_cannot_be_read(line):

@@ -117,3 +117,33 @@ def test_whole_numbers_of_more_than_32_bits(key):
     with pytest.raises(ConfigError, match="the number is too large: expected at most 2147483647"):
         load((key, 2**31))
     load((key, 2**31 - 1))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "03:32:20.9 -27:50:24",
+        "3h32m20.9s, -27d50m24s",
+        "03 32 20.9 -27 50 24",
+        "53.0870833333 -27.84",
+        "03:32:20.9 −27.84",
+    ],
+)
+def test_a_target_in_one_text(text):
+    target = load(("target", text)).target
+    assert (target.ra, target.dec) == (pytest.approx(53.0870833333), pytest.approx(-27.84))
+
+
+@pytest.mark.parametrize("text", ["", "NGC 1365", "53.087", "1 2 3", "53 -27 1 1 1 1 1", "x" * 180_000])
+def test_a_target_that_is_no_position(text):
+    with pytest.raises(
+        ConfigError, match=r"^config.yaml: target: expected a section with ra and dec, or a position such as"
+    ):
+        load(("target", text))
+
+
+def test_a_target_off_the_sky():
+    with pytest.raises(
+        ConfigError, match=r"target.dec is -97.84: expected a number from -90 to 90 or sexagesimal text"
+    ):
+        load(("target", "03:32:20.9 -97.84"))
