@@ -19,7 +19,7 @@ from .fits_files import new_fits, open_fits
 if TYPE_CHECKING:
     from astropy.wcs import WCS
 
-_WITH_EXTENSION = re.compile(r"^(?P<path>.*?)(?:\[(?P<extension>[^\[\]]+)\])?\Z", re.S)
+_WITH_EXTENSION = re.compile(r"^(?P<path>.*?)(?:\[(?P<extension>[^\[\]]+)\])?$")
 # Keywords that describe the file, not the sky, and are not copied from the header of an input.
 _STRUCTURAL = {"SIMPLE", "XTENSION", "BITPIX", "NAXIS", "NAXIS1", "NAXIS2", "NAXIS3", "EXTEND", "PCOUNT", "GCOUNT"}
 _LTM = {"LTM1_1": (0, 0), "LTM1_2": (0, 1), "LTM2_1": (1, 0), "LTM2_2": (1, 1)}
