@@ -2,8 +2,11 @@
 
 import os
 import re
+from contextlib import contextmanager
 from pathlib import Path
 
+from unblend.io.damage import describe_damage
+from unblend.io.files import DamagedFileError
 from unblend.io.images import split_extension
 from unblend.plan.checks import load_field
 from unblend.plan.example import example_is_missing
@@ -61,10 +64,20 @@ def spec(rule, *wildcard_names):
 
 def spec_path(rule, wildcards):
     """Return the path of a job spec; what is wrong with the inputs is one sentence."""
-    try:
+    with one_sentence():
         return JOBS.spec(rule, **wildcards)
-    except UnblendError as error:
-        raise WorkflowError(str(error))
+
+
+@contextmanager
+def one_sentence():
+    """Turn what is wrong with the inputs, and with products that planning reads, into one sentence."""
+    try:
+        yield
+    except (UnblendError, OSError, ValueError, KeyError, TypeError) as error:
+        if isinstance(error, UnblendError) and not isinstance(error, DamagedFileError):
+            raise WorkflowError(str(error))
+        damaged = describe_damage(R, move=purpose() == "run")
+        raise WorkflowError("\n".join(damaged)) if damaged else error
 
 
 def band_image(wildcards):
@@ -90,6 +103,7 @@ def batch_files(pattern):
 
     def files(wildcards):
         checkpoints.group_sources.get()
-        return expand(R / pattern, batch=JOBS.fits.batches)
+        with one_sentence():
+            return expand(R / pattern, batch=JOBS.fits.batches)
 
     return files

@@ -22,6 +22,10 @@ def is_url(name: str) -> bool:
     return name.split("://")[0] in ("http", "https", "s3") and "://" in name
 
 
+class DamagedFileError(InputError, ValueError):
+    """A file that the program has written cannot be read; also a ValueError, for callers that write it again."""
+
+
 @contextmanager
 def atomic_path(path: str | Path) -> Iterator[Path]:
     """Give a temporary path beside `path`, renamed to it when the block ends well, removed when it does not."""
@@ -88,8 +92,18 @@ def write_json(path: str | Path, content: Any) -> None:
 
 
 def read_json(path: str | Path) -> Any:
-    """Return the content of a JSON file."""
-    return json.loads(Path(path).read_text(encoding="utf-8"))
+    """Return the content of a JSON file.
+
+    Raises
+    ------
+    DamagedFileError
+        The file is there but is not JSON.
+    """
+    text = Path(path).read_bytes()
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise DamagedFileError(f"{path} is damaged (not JSON: {error}); delete it and run again.") from error
 
 
 def digest_of(content: Any) -> str:

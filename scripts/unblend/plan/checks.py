@@ -306,7 +306,10 @@ def _warn_of_unused_files(jobs: Jobs) -> None:
         return
     from ..io.tables import read_sources
 
-    ids = {int(i) for i in read_sources(str(catalogue))["id"]}
+    try:
+        ids = {int(i) for i in read_sources(str(catalogue))["id"]}
+    except (UnblendError, ValueError):
+        return  # damaged: the job that reads it says so
     unused = [str(file) for file in files if not (SOURCE_ID.fullmatch(file.stem) and int(file.stem) in ids)]
     if unused:
         sys.stderr.write(
