@@ -7,10 +7,16 @@ min_version("9.27")
 report: "workflow/report/workflow.rst"
 
 
-# A configuration given on the command line replaces that of the example; the two are never merged.
-if not workflow.overwrite_configfiles:
+include: "workflow/rules/library.smk"
 
-    configfile: "config.yaml"
+
+# A configuration given on the command line replaces that of the example; the two are never merged. Snakemake has read
+# it by now, but config.yaml is checked before it is read.
+if workflow.overwrite_configfiles:
+    checked(*workflow.overwrite_configfiles)
+else:
+
+    configfile: checked("config.yaml")
 
 
 include: "workflow/rules/common.smk"

@@ -26,8 +26,9 @@ def main(spec_path: str, automatic_segments: str, automatic_catalogue: str, segm
     """Write segments, catalogue and DS9 regions after the edits."""
     spec = read_json(spec_path)
     automatic, wcs = read_labels(automatic_segments), read_wcs(automatic_segments)
-    merge = footprints(read_regions(spec["merge_regions"]["file"]), wcs, automatic.shape, touch=True)
-    manual = footprints(read_regions(spec["manual_regions"]["file"]), wcs, automatic.shape, keep_small=True)
+    merge_file, manual_file = (spec[name]["file"] for name in ("merge_regions", "manual_regions"))
+    merge = footprints(read_regions(merge_file), wcs, automatic.shape, touch=True, name=merge_file)
+    manual = footprints(read_regions(manual_file), wcs, automatic.shape, keep_small=True, name=manual_file)
     found = read_sources(automatic_catalogue)
     second = found[found["flag"] & Flag.SECOND_DETECTION > 0]
     edited = edit_segments(automatic, merge, manual, second["id"].tolist())

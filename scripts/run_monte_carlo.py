@@ -23,6 +23,7 @@ from unblend.photometry.monte_carlo import (
     place_circles,
     pooled_ratio,
     realization_scatter,
+    usable_circles,
 )
 from unblend.run.job_log import record_work, run
 
@@ -42,7 +43,12 @@ def main(spec_path: str, results_dir: str, realizations_path: str, regions_path:
     solution = solve_fluxes(data.image, data.weight, templates)
     if spec["sim_regions"]:
         given = circles(read_regions(spec["sim_regions"]["file"]), data.wcs)
-        patches = [circle for circle in given if is_on_image(circle, data.image.shape)]
+        patches = usable_circles(given, data.image.shape)
+        if len(patches) < len(given):
+            log.warning(
+                "%s: %d of the %d circles in %s are not used: their centres are off the image, or they are too large",
+                spec["band"], len(given) - len(patches), len(given), spec["sim_regions"]["file"],
+            )  # fmt: skip
     else:
         light = model_image(templates, solution.flux, data.image.shape)
         patches = placed(data, light, results, spec["band"])
@@ -66,11 +72,6 @@ def main(spec_path: str, results_dir: str, realizations_path: str, regions_path:
     drawn = [Region("circle", "image", ((y, x),), outer=((r, "pixel"), (r, "pixel"))) for y, x, r in patches]
     write_regions(regions_path, drawn, color="yellow")
     record_work("monte_carlo", spec["band"])
-
-
-def is_on_image(circle: tuple[float, float, float], shape: tuple[int, ...]) -> bool:
-    """Return whether the centre of a circle (y, x, radius) is on the image; not if its position is NaN."""
-    return all(-0.5 <= place < side - 0.5 for place, side in zip(circle[:2], shape, strict=True))
 
 
 def placed(data: BandData, light: np.ndarray, results: Path, band: str) -> list[tuple[float, float, float]]:

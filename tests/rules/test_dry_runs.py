@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import subprocess
@@ -140,3 +141,22 @@ def test_every_rule_is_complete(name: str, text: str) -> None:
     unquoted = set(re.findall(r"\{[^{}]*\}", command)) - {"{threads}"}
     assert all(field.endswith(":q}") for field in unquoted), f"not quoted: {unquoted}"
     assert (ROOT / f"scripts/{name}.py").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("__use_yte__: true\nx: ?open('run', 'w').close()\n", "__use_yte__ is not allowed"),
+        ("a: &a {x: 1, y: 2}\n" + "".join(f"{c}: &{c} {{k: *{p}, l: *{p}, m: *{p}, n: *{p}}}\n"
+         for p, c in itertools.pairwise("abcdefghijklmnopqrstuvwxyz")), "stand for more than 100000 values"),
+        ("w: {file: x.fits[ERR]}\n", "line 1: `w: {file: x.fits[ERR]}` is not valid YAML"),
+        ("data_dir: caf\xe9\n", "line 1: the byte 0xe9 is not UTF-8"),
+    ],
+    ids=["template", "aliases", "brackets", "encoding"],
+)  # fmt: skip
+def test_the_text_is_checked_before_snakemake_reads_it(text: str, sentence: str, tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text(text, encoding="latin-1")
+    command = [sys.executable, "-m", "snakemake", "-s", str(ROOT / "Snakefile"), "--directory", str(tmp_path)]
+    done = subprocess.run([*command, "-n"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60)
+    assert done.returncode == 1 and sentence in done.stdout and "Traceback" not in done.stdout
+    assert not (tmp_path / "run").exists()

@@ -2,23 +2,13 @@
 
 import os
 import re
-import sys
+from contextlib import contextmanager
 from pathlib import Path
 
-# The folder of this file, also where another workflow uses this one as a module.
-HERE = Path(workflow.current_basedir.get_path_or_uri(secret_free=False))
-SCRIPTS = HERE.parents[1] / "scripts"
-sys.path.insert(0, str(SCRIPTS))
-# Jobs use the Python that runs Snakemake, whether or not its environment is activated.
-os.environ.update(
-    PATH=os.pathsep.join([str(Path(sys.executable).parent), *os.get_exec_path()])
-)
-
-from snakemake.exceptions import WorkflowError
-from unblend.core.errors import UnblendError
+from unblend.io.damage import describe_damage
+from unblend.io.files import DamagedFileError
 from unblend.io.selections import split_extension
 from unblend.plan.checks import load_field
-from unblend.plan.config_text import check_text
 from unblend.plan.example import example_is_missing
 
 
@@ -31,7 +21,6 @@ def purpose():
 
 
 try:
-    check_text(workflow.configfiles)
     CONFIG, JOBS = load_field(config, SCRIPTS, purpose, check=workflow.is_main_process)
 except UnblendError as error:
     raise WorkflowError(str(error))
@@ -75,10 +64,20 @@ def spec(rule, *wildcard_names):
 
 def spec_path(rule, wildcards):
     """Return the path of a job spec; what is wrong with the inputs is one sentence."""
-    try:
+    with one_sentence():
         return JOBS.spec(rule, **wildcards)
-    except UnblendError as error:
-        raise WorkflowError(str(error))
+
+
+@contextmanager
+def one_sentence():
+    """Turn what is wrong with the inputs, and with products that planning reads, into one sentence."""
+    try:
+        yield
+    except (UnblendError, OSError, ValueError, KeyError, TypeError) as error:
+        if isinstance(error, UnblendError) and not isinstance(error, DamagedFileError):
+            raise WorkflowError(str(error))
+        damaged = describe_damage(R, move=purpose() == "run")
+        raise WorkflowError("\n".join(damaged)) if damaged else error
 
 
 def band_image(wildcards):
@@ -104,6 +103,7 @@ def batch_files(pattern):
 
     def files(wildcards):
         checkpoints.group_sources.get()
-        return expand(R / pattern, batch=JOBS.fits.batches)
+        with one_sentence():
+            return expand(R / pattern, batch=JOBS.fits.batches)
 
     return files

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
+MAX_POSITION = 80
+"""Characters of a position."""
 _PLAIN_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _SEXAGESIMAL = re.compile(
     r"""(?P<sign>[+-]?)(?P<whole>\d{1,3})(?P<unit>\s*[hd°:]\s*|\s+)
@@ -41,3 +43,20 @@ def degrees_from_text(value: Any, *, hours: bool) -> Any:
     angle *= 15 if hours and unit in ("h", ":", "") else 1
     # The sign is taken from the text: -00:30:00 has a whole part of zero.
     return -angle if found["sign"] == "-" else angle
+
+
+def position_from_text(text: str) -> tuple[str, str] | None:
+    """Return the texts of right ascension and declination in the text of a position; None where it has not both.
+
+    Parameters
+    ----------
+    text : str
+        Two angles as `degrees_from_text` reads them, with white space or a comma between them.
+    """
+    words = text[:MAX_POSITION].replace("−", "-").replace(",", " ").split()
+    for first in range(1, len(words)):
+        ra, dec = " ".join(words[:first]), " ".join(words[first:])
+        pair = degrees_from_text(ra, hours=True), degrees_from_text(dec, hours=False)
+        if len(words) - first == first and all(isinstance(angle, float) for angle in pair):
+            return ra, dec
+    return None

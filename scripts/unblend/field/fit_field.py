@@ -20,7 +20,7 @@ from ..fits.overrides import Override, parse_override
 from ..fits.passes import evaluate_members
 from ..fits.result import GroupFit
 from ..fits.sky_level import SkyLevel
-from ..io.files import read_json, write_json
+from ..io.files import read_json, read_text, write_json
 from ..io.images import read_array, read_labels, read_sky_cards, read_wcs
 from ..io.models import read_model
 from ..models.subtraction import flux_in_segment
@@ -178,7 +178,7 @@ class FitField:
         for i, kinds in user_files.items():
             if "override" in kinds and "custom" not in kinds:
                 path = kinds["override"]["file"]
-                override = parse_override(Path(path).read_text(), path)
+                override = parse_override(read_text(path), path)
                 if override is not None:
                     found[int(i)] = override
         return found

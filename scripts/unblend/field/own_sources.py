@@ -157,9 +157,12 @@ def read_own_positions(
     y, x = sky_to_pixel(wcs, table["ra"], table["dec"])
     on = (y >= -0.5) & (y < shape[0] - 0.5) & (x >= -0.5) & (x < shape[1] - 0.5)
     if not on.any():
+        y, x = sky_to_pixel(wcs, 15.0 * table["ra"] % 360.0, table["dec"])
+        hours = ((y >= -0.5) & (y < shape[0] - 0.5) & (x >= -0.5) & (x < shape[1] - 0.5)).any()
+        todo = "The column ra seems to be in hours: multiply it by 15." if hours else "Check the columns and the field."
         raise InputError(
             f"{name}: none of its {table.size} positions lies on the detection images; expected ra and dec in degrees "
-            "of sources in this field. Check the columns and the field."
+            f"of sources in this field. {todo}"
         )
     ids, y, x = table["id"][on], y[on], x[on]
     _, first, count = np.unique(pixel_of(y) * shape[1] + pixel_of(x), return_index=True, return_counts=True)

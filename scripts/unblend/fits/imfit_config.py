@@ -17,6 +17,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 from ..core.errors import InputError
+from ..core.shown import shortened
 
 OPTIONS = ("GAIN", "READNOISE", "EXPTIME", "NCOMBINED", "ORIGINAL_SKY")
 """Options of the image that may precede the blocks."""
@@ -156,13 +157,13 @@ def read_lines(text: str, source: str, error: type[InputError] = InputError) -> 
         try:
             lines.append(_read_line(number, content.split(), comment))
         except ValueError as problem:
-            raise error(f"{source}, line {number}: expected {problem}, found '{raw.strip()}'.") from None
+            raise error(f"{source}, line {number}: expected {problem}, found '{shortened(raw.strip())}'.") from None
     return lines
 
 
 def _read_line(number: int, words: list[str], comment: str) -> Line:
     """Return one line; raise a ValueError that says what was expected."""
-    label = re.search(r"\bID\s*=\s*(\d+)", comment)
+    label = re.search(r"\bID\s*=\s*([0-9]{1,10})\b", comment)
     id_ = int(label.group(1)) if label else None
     if words[0] == "FUNCTION":
         if len(words) != 2:

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from ..core.errors import OverrideError
+from ..core.shown import shortened
 
 KEYWORDS = ("GROUP", "PIXELS", "FUNCTION")
 """First words of lines other than parameter lines, to suggest the right one for a misspelled word."""
@@ -22,7 +23,7 @@ PIXELS_FORM = "'PIXELS stack' or 'PIXELS cutout'"
 ORIGIN = "pixels of the cutout whose first pixel is X={x} Y={y} of det_stack.fits"
 """The first comment line of the IMFIT files that this program writes for a group."""
 
-_ORIGIN_LINE = re.compile(r"^#\s*" + ORIGIN.format(x=r"(-?\d+)", y=r"(-?\d+)"), re.MULTILINE)
+_ORIGIN_LINE = re.compile(r"^#\s*" + ORIGIN.format(x=r"(-?[0-9]{1,9})", y=r"(-?[0-9]{1,9})"), re.MULTILINE)
 _IMFIT_HEADER = re.compile(r"^#.*\bmodel results for imfit\b", re.MULTILINE)
 
 
@@ -67,12 +68,12 @@ def split_directives(text: str, source: str) -> tuple[Directives, str]:
             alone, partners = alone or not ids, partners | ids
         elif words and words[0] == "PIXELS":
             if words[1:] not in (["stack"], ["cutout"]):
-                raise OverrideError(f"{place}: expected {PIXELS_FORM}, found '{raw.strip()}'.")
+                raise OverrideError(f"{place}: expected {PIXELS_FORM}, found '{shortened(raw.strip())}'.")
             pixels = words[1]
         elif words and words[0] not in KEYWORDS and len(words[0]) > 3:
             close = difflib.get_close_matches(words[0].upper(), KEYWORDS, n=1, cutoff=0.75)
             if close:
-                raise OverrideError(f"{place}: found '{words[0]}'; did you mean {close[0]}?")
+                raise OverrideError(f"{place}: found '{shortened(words[0])}'; did you mean {close[0]}?")
         remaining_lines.append("" if words and words[0] in ("GROUP", "PIXELS") else raw)
         if alone and partners:
             raise OverrideError(f"{place}: found both GROUP alone and GROUP with; keep one of them.")
@@ -88,8 +89,8 @@ def _group_ids(words: list[str], place: str) -> set[int]:
     if words == ["alone"]:
         return set()
     ids = [word.strip(",") for word in words[1:]]
-    if words[:1] != ["with"] or not ids or not all(word.isdigit() and int(word) > 0 for word in ids):
-        raise OverrideError(f"{place}: expected {GROUP_FORM}, found '{' '.join(['GROUP', *words])}'.")
+    if words[:1] != ["with"] or not ids or not all(re.fullmatch("0*[1-9][0-9]{0,9}", word) for word in ids):
+        raise OverrideError(f"{place}: expected {GROUP_FORM}, found '{shortened(' '.join(['GROUP', *words]))}'.")
     return {int(word) for word in ids}
 
 

@@ -20,6 +20,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from ..core.errors import OverrideError
+from ..core.shown import shortened
 from ..core.types import Box
 from .imfit_config import OPTIONS, POSITIONS, SKY_FUNCTIONS, Block, Function, Line, Parameter, read_lines
 from .imfit_loader import load_pyimfit
@@ -37,6 +38,9 @@ MAX_ELL_LIMIT = 0.99
 """Largest upper limit of ell: at 1 the profile is infinitely thin."""
 MIN_SIZE_LIMIT = 1e-3
 """Smallest lower limit of sizes (pixels) and of the Sersic index: at 0 there is no profile."""
+
+MAX_SIZE = 1e6
+"""Largest size (pixels) and Sersic index: beyond any image, and within what the profiles can compute."""
 
 log = logging.getLogger(__name__)
 
@@ -145,7 +149,7 @@ def parse_override(text: str, source: str) -> Override | None:
 def _own_blocks(blocks: tuple[Block, ...], source: str) -> tuple[tuple[Block, ...], bool]:
     """Return the blocks of the file's own source, and whether comments such as `# ID=7` identify them."""
     ids = sorted({block.id for block in blocks if block.id is not None})
-    file_name = re.search(r"(\d+)\.dat$", source)
+    file_name = re.search(r"([0-9]{1,10})\.dat$", source)
     own = int(file_name.group(1)) if file_name else None
     if not ids or own is None:
         return blocks, False
@@ -199,6 +203,8 @@ def _with_valid_limits(parameter: Parameter, place: str) -> Parameter:
         raise OverrideError(f"{place}: expected 0 ≤ ell < 1 (0 is round, 1 infinitely thin), found {p.value:g}.")
     if p.name in POSITIVE_PARAMETERS and p.value <= 0.0:
         raise OverrideError(f"{place}: expected {p.name} above 0, found {p.value:g}.")
+    if p.name in POSITIVE_PARAMETERS and p.value > MAX_SIZE:
+        raise OverrideError(f"{place}: expected {p.name} of at most {MAX_SIZE:g} (pixels), found {p.value:g}.")
     if p.lower is None or p.upper is None:
         return p
     if p.name == "ell":
@@ -217,9 +223,9 @@ def _raise_unknown_name(source: str, number: int, expected: str, found: str, val
     """Raise an OverrideError that suggests the valid name closest to the one found."""
     names = list(valid)
     by_case = {name.lower(): name for name in names}
-    close = difflib.get_close_matches(found.lower(), by_case, n=1, cutoff=0.4)
+    close = difflib.get_close_matches(found[:80].lower(), by_case, n=1, cutoff=0.4)
     hint = f"did you mean {by_case[close[0]]}?" if close else f"valid names: {', '.join(names)}."
-    raise OverrideError(f"{source}, line {number}: expected {expected}, found '{found}'; {hint}")
+    raise OverrideError(f"{source}, line {number}: expected {expected}, found '{shortened(found)}'; {hint}")
 
 
 def _read_blocks(lines: list[Line], source: str) -> tuple[Block, ...]:
@@ -239,7 +245,7 @@ def _read_blocks(lines: list[Line], source: str) -> tuple[Block, ...]:
             functions_lines[-1].append(line)
         else:
             name = line.parameter.name if line.parameter else ""
-            raise OverrideError(f"{source}, line {line.number}: expected FUNCTION before '{name}'.")
+            raise OverrideError(f"{source}, line {line.number}: expected FUNCTION before '{shortened(name)}'.")
     if not lines_by_block[-1][1]:
         raise OverrideError(
             f"{source}, line {lines[-1].number}: expected FUNCTION after X0, Y0, found the end of the file."

@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..core import coordinates
-from ..core.celestial import region_frame, to_icrs, unit_vectors
+from ..core.celestial import unit_vectors
+from ..core.errors import RegionError
 from ..core.types import Box, Footprint, Region
+from .region_frames import equatorial
 from .unobserved import unobserved
 
 if TYPE_CHECKING:
@@ -30,6 +32,8 @@ _OUTLINE_POINTS = 400_000
 """Largest number of points on an outline. Longer ones (circles of more than 3000 pixels) are sampled more coarsely."""
 MAX_PAINTED_PER_PIXEL = 4
 """If growing a mask would paint more pixels than this per pixel of the image, a distance transform is faster."""
+MAX_COVERED = 100_000_000
+"""Pixels that the regions of one file may cover where the pixels of each region are needed: 0.1 GB and minutes."""
 _PIXELS = {"image": "pixel", "physical": "physical"}
 
 
@@ -48,14 +52,25 @@ def region_mask(regions: Iterable[Region], wcs: WCS, shape: tuple[int, int], *, 
     touch : bool
         Include pixels that a region touches only partially.
     """
-    mask = np.zeros(shape, dtype=bool)
-    for footprint in footprints(regions, wcs, shape, touch=touch):
-        mask[footprint.box.slices] |= footprint.inside
-    return mask
+    image = _ImageGrid(wcs, shape)
+    mask, holes = (np.zeros(shape, dtype=bool) for _ in range(2))
+    full = {True: False, False: False}
+    for region in regions:
+        painted = mask if region.include else holes
+        if not full[region.include]:
+            image.paint(region, painted, touch=touch and region.include)
+            full[region.include] = bool(painted.all())
+    return mask & ~holes
 
 
 def footprints(
-    regions: Iterable[Region], wcs: WCS, shape: tuple[int, int], *, touch: bool = False, keep_small: bool = False
+    regions: Iterable[Region],
+    wcs: WCS,
+    shape: tuple[int, int],
+    *,
+    touch: bool = False,
+    keep_small: bool = False,
+    name: str = "regions",
 ) -> list[Footprint]:
     """Return the pixels of every included region, in the order of the file and without the excluded regions.
 
@@ -65,9 +80,26 @@ def footprints(
         As in `region_mask`.
     keep_small : bool
         Include partially touched pixels for regions that contain no centre of a pixel.
+    name : str
+        Name of their file, for the error.
+
+    Raises
+    ------
+    RegionError
+        The regions cover more than `MAX_COVERED` pixels, and more than 4 times the image, all together.
     """
     image = _ImageGrid(wcs, shape)
     regions = list(regions)
+    covered, image_size = 0, shape[0] * shape[1]
+    for region in regions:
+        box = image.box_of(_Plane.of(region, wcs))
+        covered += box.shape[0] * box.shape[1]
+        if covered > max(MAX_COVERED, 4 * image_size):
+            raise RegionError(
+                f"{name}, line {region.line}: the regions up to here cover {covered / image_size:.0f} times the image; "
+                "expected regions about as large as the sources. Check their sizes: a number without a unit is in "
+                "degrees."
+            )
     holes = [image.footprint(region, touch=False) for region in regions if not region.include]
     result = []
     for region in (region for region in regions if region.include):
@@ -224,7 +256,7 @@ class _Plane:
         if region.frame in _PIXELS:
             centre = float(first.mean()), float(second.mean())
             return cls(region, wcs, centre, 0.0, (second - centre[1], first - centre[0]))
-        ra, dec, turn = _equatorial(region.frame, first, second)
+        ra, dec, turn = equatorial(region.frame, first, second)
         # The mean of unit vectors is also right for a polygon across RA = 0.
         vectors = unit_vectors(ra, dec).mean(axis=0)
         centre = (
@@ -374,6 +406,19 @@ class _ImageGrid:
                 inside[rows[on] - box.y0, columns[on] - box.x0] = True
         return Footprint(region, box, inside)
 
+    def paint(self, region: Region, mask: np.ndarray, *, touch: bool) -> None:
+        """Set the pixels of a region in `mask`; those that are set are not looked at again."""
+        plane = _Plane.of(region, self.wcs)
+        box = self.box_of(plane)
+        part = mask[box.slices]
+        if touch:
+            part |= self.footprint(region, touch=True).inside
+            return
+        y, x = np.nonzero(~part)
+        if y.size:
+            p, q = plane.from_pixel(y + float(box.y0), x + float(box.x0))
+            part[y, x] = plane.contains(p, q)
+
     def box_of(self, plane: _Plane) -> Box:
         """Return a box of the image that contains the region; empty if the region is outside the image."""
         if not plane.on_sky:
@@ -405,23 +450,6 @@ class _ImageGrid:
         gap = 0.5 * sum(step.max() for step in steps if step.size)
         pixel = np.deg2rad(coordinates.pixel_scale(self.wcs, self.shape) / coordinates.ARCSEC_PER_DEG)
         return rows, columns, vectors, float(gap + pixel)
-
-
-def _equatorial(frame: str, longitude: np.ndarray, latitude: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
-    """Return (ra, dec) in ICRS, and the position angle of the north of `frame`, in degrees.
-
-    The result agrees with DS9 to 2 mas, but only to 0.02 arcsec for the ecliptic and 0.3 arcsec for fk4, for which
-    programs differ. icrs and fk5 differ by 0.02 arcsec (half a pixel of Hubble), and their angle is negligible.
-    """
-    system = region_frame(frame)
-    ra, dec = to_icrs(system, longitude, latitude)
-    if frame in ("icrs", "fk5"):
-        return ra, dec, 0.0
-    step = -1.0 if latitude[0] > 0 else 1.0  # arcsec, away from the pole
-    near = to_icrs(system, longitude[:1], latitude[:1] + step / coordinates.ARCSEC_PER_DEG)
-    east, north = coordinates.offset_arcsec(*near, float(ra[0]), float(dec[0]))
-    # Position angles (north to east) and angles in the (west, north) plane both increase counter-clockwise.
-    return ra, dec, float(np.rad2deg(np.arctan2(step * east[0], step * north[0])))
 
 
 def _in_polygon(p: np.ndarray, q: np.ndarray, vertices_p: np.ndarray, vertices_q: np.ndarray) -> np.ndarray:

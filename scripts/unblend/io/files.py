@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import hashlib
 import json
 import os
@@ -11,12 +12,18 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from ..core.errors import InputError
+
 DIGEST_LENGTH = 16
 
 
 def is_url(name: str) -> bool:
     """Whether `name` is an http(s) or s3 address and not a local file."""
     return name.split("://")[0] in ("http", "https", "s3") and "://" in name
+
+
+class DamagedFileError(InputError, ValueError):
+    """A file that the program has written cannot be read; also a ValueError, for callers that write it again."""
 
 
 @contextmanager
@@ -43,6 +50,36 @@ def keep_second_copy(path: str | Path, copy: str | Path) -> None:
         shutil.copyfile(path, copy)
 
 
+def read_text(path: str | Path, error: type[InputError] = InputError) -> str:
+    """Return the content of a text file of the user: UTF-8, UTF-16 with a byte order mark, else Latin-1.
+
+    Parameters
+    ----------
+    path : path
+    error : subclass of InputError
+        The exception to raise.
+
+    Raises
+    ------
+    InputError (or the given subclass)
+        The file cannot be read, or it is not text.
+    """
+    try:
+        content = Path(path).read_bytes()
+    except OSError as problem:
+        raise error(f"{path} cannot be read: {problem.strerror}; expected a text file.") from problem
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        text = content.decode("utf-16", errors="replace")
+    else:
+        try:
+            text = content.decode("utf-8-sig")
+        except UnicodeDecodeError:
+            text = content.decode("latin-1")
+    if "\0" in text:
+        raise error(f"{path} is not a text file; expected UTF-8 text. Save it as plain text.")
+    return text
+
+
 def write_text(path: str | Path, text: str) -> None:
     """Write `text` beside `path`, then rename."""
     with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8") as stream:
@@ -55,8 +92,18 @@ def write_json(path: str | Path, content: Any) -> None:
 
 
 def read_json(path: str | Path) -> Any:
-    """Return the content of a JSON file."""
-    return json.loads(Path(path).read_text(encoding="utf-8"))
+    """Return the content of a JSON file.
+
+    Raises
+    ------
+    DamagedFileError
+        The file is there but is not JSON.
+    """
+    text = Path(path).read_bytes()
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise DamagedFileError(f"{path} is damaged (not JSON: {error}); delete it and run again.") from error
 
 
 def digest_of(content: Any) -> str:

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 HTTP_SETTINGS = {"block_size": 1_000_000, "cache_type": "bytes"}
 """Settings of fsspec for http: its default block of 5 MB is several times more data than a small cutout needs."""
 
+SILENCE_S, REQUEST_S = 60.0, 300.0
+"""Seconds without an answer, and seconds for one request (1 MB), after which a server is given up."""
+
 
 @dataclass(frozen=True)
 class Mosaic:
@@ -83,7 +86,7 @@ def open_mosaic(name: str) -> Iterator[Mosaic]:
     path, text = split_extension(name)
     try:
         # `section` reads only the rows it needs in any case. Astropy ignores BLANK where integers are unsigned.
-        settings = HTTP_SETTINGS if path.startswith("http") else None
+        settings = _http_settings() if path.startswith("http") else None
         opened = fits.open(
             path, memmap=False, use_fsspec=is_url(path), fsspec_kwargs=settings, do_not_scale_image_data=True
         )
@@ -100,7 +103,24 @@ def open_mosaic(name: str) -> Iterator[Mosaic]:
         yield Mosaic(hdu, wcs_from_header(header, name, shape=shape), shape, name, plane)
 
 
+def _http_settings() -> dict[str, Any]:
+    """Return the settings of fsspec for http, with the time limits of a request."""
+    import aiohttp
+
+    limits = aiohttp.ClientTimeout(total=REQUEST_S, sock_connect=SILENCE_S, sock_read=SILENCE_S)
+    return {**HTTP_SETTINGS, "client_kwargs": {"timeout": limits}}
+
+
 def _first_line(error: Exception) -> str:
+    # fsspec says "not found" whatever has happened; the cause is behind it.
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, TimeoutError):
+        cause = cause.__cause__ or cause.__context__
+    if cause is not None:
+        return (
+            f"(the server was silent for {SILENCE_S:g} s, or took more than {REQUEST_S:g} s for one request: run "
+            "again, or download the file)"
+        )
     return (str(error).splitlines() or [""])[0].rstrip(".")
 
 

@@ -11,12 +11,14 @@ import logging
 import math
 import re
 import string
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 
 from ..core.errors import RegionError
+from ..core.shown import shortened
 from ..core.types import Region
-from .files import digest_of, write_text
+from .files import digest_of, read_text, write_text
+from .region_lines import read_properties, split_statements
 
 logger = logging.getLogger(__name__)
 
@@ -38,17 +40,13 @@ _USAGE = {
 _NO_AREA = {"point", "line", "vector", "ruler", "text", "compass", "projection", "segment"}
 # Shapes that DS9 writes after a "# " because other programs do not know them. All other such lines are comments.
 _COMMENTED_SHAPE = re.compile(
-    r"#\s*([+\-!]?\s*(composite|epanda|bpanda|text|vector|ruler|compass|projection|segment)\s*\(.*)", re.I
+    r"#\s*+([+\-!]?\s*+(composite|epanda|bpanda|text|vector|ruler|compass|projection|segment)\s*\(.*)", re.I
 )
 
 # First lines of files that DS9 saves in the formats SAOtng and XML, whose sizes are in pixels.
 _OTHER_FORMAT = re.compile(r"#\s*format:\s*\w+\s*\(\w+\)|<\?xml", re.I)
 
-_VALUE = r"""\{[^}]*\}|"[^"]*"|'[^']*'"""
-_STATEMENT = re.compile(rf"""(?P<body>[^#;]*)(?:\#(?P<properties>(?:=\s*(?:{_VALUE})|[^;])*))?(?:;|$)""")
-_GLOBAL = re.compile(rf"""\s*global\b(?P<properties>(?:=\s*(?:{_VALUE})|[^;])*)(?:;|$)""", re.I)
-_PROPERTY = re.compile(rf"""(\w+)\s*=\s*({_VALUE}|[^\s;]+)""")
-_BODY = re.compile(r"\s*([+\-!]?)\s*([a-z]\w*)\s*(.*?)\s*", re.I | re.S)
+_BODY = re.compile(r"([+\-!]?)\s*([a-z]\w*)\s*(.*)", re.I | re.S)
 _NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?"
 _QUANTITY = re.compile(rf"""({_NUMBER})(''|["'″′drpi]?)""", re.I)
 _SEXAGESIMAL = re.compile(r"""([+-]?)(\d+)([:hd])(\d+)[:m'](?:(\d+\.?\d*)["s]?)?""", re.I)
@@ -57,6 +55,10 @@ _ARCSEC = {'"': 1.0, "''": 1.0, "″": 1.0, "'": 60.0, "′": 60.0, "d": 3600.0,
 _UNITS = {"arcsec": '"', "pixel": "i", "physical": "p"}
 _SUSPICIOUS_ARCSEC = 1800.0
 """A size without a unit is in degrees; above half a degree the user probably meant arcsec, and a warning says so."""
+_MAX_ARCSEC, _MAX_PIXELS = 180.0 * 3600.0, 1e7
+"""Largest size of a region: more than the sky, and more pixels than any image has."""
+_MAX_PROPERTIES, _MAX_NUMBER = 20_000, 80
+"""Characters of the text after a shape, and of a number: the patterns above take quadratic time on longer ones."""
 _BRACES = str.maketrans("{}", "()")
 
 
@@ -74,7 +76,7 @@ def read_regions(path: str | Path) -> list[Region]:
     path = Path(path)
     if not path.is_file():
         return []
-    regions, warnings = parse_regions(path.read_text(encoding="utf-8-sig", errors="replace"), str(path))
+    regions, warnings = parse_regions(read_text(path, RegionError), str(path))
     for warning in warnings:
         logger.warning(warning)
     return regions
@@ -94,7 +96,7 @@ def region_digest(path: str | Path) -> str | None:
     path = Path(path)
     if not path.is_file():
         return None
-    regions, _ = parse_regions(path.read_text(encoding="utf-8-sig", errors="replace"), str(path))
+    regions, _ = parse_regions(read_text(path, RegionError), str(path))
     return digest_of([_content(region) for region in regions]) if regions else None
 
 
@@ -159,9 +161,11 @@ class _Reader:
         if hidden:
             # The properties of a composite follow after bars (||).
             line = hidden[1].replace("||", "#", 1) if hidden[2].lower() == "composite" else hidden[1]
-        for body, properties in _split(line):
+        for body, properties in split_statements(line):
             self.statement = body.strip()
-            self.read_statement(body, _properties(properties))
+            if len(properties) > _MAX_PROPERTIES:
+                raise self.error(f"expected at most {_MAX_PROPERTIES} characters after it, found {len(properties)}")
+            self.read_statement(body, read_properties(properties))
 
     def read_statement(self, body: str, properties: dict[str, str]) -> None:
         """Read one statement: a shape, a coordinate system, `global` or `composite`, with its properties.
@@ -174,7 +178,7 @@ class _Reader:
         if not body.strip():
             return
         shape, bars, _ = body.partition("||")
-        match = _BODY.fullmatch(shape)
+        match = _BODY.fullmatch(shape.strip())
         if match is None:
             raise self.error("expected a coordinate system or a shape such as circle(x, y, radius)")
         sign, word, rest = match[1], match[2].lower(), match[3]
@@ -218,7 +222,8 @@ class _Reader:
         """
         if word not in _USAGE:
             known = ", ".join(_USAGE)
-            raise self.error(f"expected one of {known}, found {word!r}")
+            frames = "image, physical, icrs, fk5, fk4, galactic, ecliptic"
+            raise self.error(f"expected one of {known}, or a system ({frames}), found {shortened(word)!r}")
         properties = self.composite | properties
         if self.frame is None:
             self.frame = "image"
@@ -241,6 +246,9 @@ class _Reader:
         if rest.startswith("(") != rest.endswith(")") or rest.count("(") > 1:
             raise self.error("expected one shape with its numbers in parentheses")
         tokens = re.split(r"[,\s]+", re.sub(r"\bn\s*=\s*\d+", "", rest.strip("()")).strip(", \t"))
+        wrong = next((token for token in tokens if len(token) > _MAX_NUMBER), None)
+        if wrong is not None:
+            raise self.error(f"expected numbers, found {shortened(wrong)!r}")
         return [token for token in tokens if token]
 
     def without_area(self, word: str) -> str:
@@ -253,7 +261,9 @@ class _Reader:
 
     def error(self, problem: str) -> RegionError:
         """Return the error for the current statement, to be raised by the caller."""
-        return RegionError(f"{self.where()}: `{self.statement}` is invalid: {problem}. Correct or remove the line.")
+        return RegionError(
+            f"{self.where()}: `{shortened(self.statement)}` is invalid: {problem}. Correct or remove the line."
+        )
 
 
 class _Shape:
@@ -361,7 +371,10 @@ class _Shape:
         if match is None or match[2].lower() not in ("", "p", "i"):
             problem = f"expected a pixel position, found {token!r} (for sky coordinates, add a line with fk5)"
             raise self.reader.error(problem)
-        return float(match[1])
+        value = float(match[1])
+        if abs(value) > _MAX_PIXELS:
+            raise self.reader.error(f"expected a pixel position of at most {_MAX_PIXELS:.0f}, found {token}")
+        return value
 
     def degrees(self, token: str, hours: bool) -> float:
         """Return a sky coordinate in degrees; `hours` is whether sexagesimal values with colons are in hours.
@@ -396,10 +409,14 @@ class _Shape:
         if match is None or match[1].startswith("-"):
             raise self.reader.error(f'expected a size such as 1.5" (" \' d r p i), found {token!r}')
         value, unit = float(match[1]), match[2].lower()
-        if unit in ("p", "i"):
-            return value, "pixel" if unit == "i" else "physical"
-        if not unit and self.frame in _PIXELS:
-            return value, _PIXELS[self.frame]
+        if unit in ("p", "i") or (not unit and self.frame in _PIXELS):
+            if value > _MAX_PIXELS:
+                raise self.reader.error(f"expected a size of at most {_MAX_PIXELS:.0f} pixels, found {token}")
+            return value, {"i": "pixel", "p": "physical", "": _PIXELS.get(self.frame, "")}[unit]
+        if value * _ARCSEC[unit or "d"] > _MAX_ARCSEC:
+            raise self.reader.error(
+                f'expected a size of at most 180 degrees, found {token} (for arcsec write {value:g}")'
+            )
         if not unit and value * 3600.0 > _SUSPICIOUS_ARCSEC:
             advice = f'the size {token} is in degrees on the sky; for arcsec write {token}".'
             self.reader.warnings.append(f"{self.reader.where()}: {advice}")
@@ -417,21 +434,6 @@ class _Shape:
         if match is None or match[2].lower() not in ("", "d", "r"):
             raise self.reader.error(f"expected an angle in degrees, found {token!r}")
         return math.degrees(float(match[1])) if match[2].lower() == "r" else float(match[1])
-
-
-def _split(line: str) -> Iterator[tuple[str, str]]:
-    """Yield the shape and the properties of each statement of a line; statements end with `;`, except inside a text."""
-    position = 0
-    while position < len(line):
-        match = _GLOBAL.match(line, position) or _STATEMENT.match(line, position)
-        assert match is not None
-        groups = match.groupdict()
-        yield groups.get("body", "global"), groups["properties"] or ""
-        position = match.end()
-
-
-def _properties(text: str) -> dict[str, str]:
-    return {key.lower(): value[1:-1] if value[0] in "{\"'" else value for key, value in _PROPERTY.findall(text)}
 
 
 def write_regions(

@@ -28,6 +28,9 @@ MAX_UNUSABLE = 0.05
 MIN_REALIZATIONS = 5
 """Smallest number of realizations for a scatter: with fewer it is not known to better than 40 %."""
 
+MAX_PATCH_PIXELS = 100_000_000
+"""Pixels of the patches of all circles, which are squares of the size of the largest one: 0.8 GB."""
+
 WANTED, ENOUGH = 100, 15
 """Number of circles to place, and the number below which circles shrink: 100 circles give the scatter to 7 %."""
 
@@ -108,6 +111,32 @@ def monte_carlo(
                 influence = _influence(row, active, boxes, weight, centres[k], half)
                 changes[solution.active[k]] = np.einsum("mij,ij->m", patches, influence)
     return changes
+
+
+def usable_circles(circles: Sequence[Circle], shape: tuple[int, int]) -> list[Circle]:
+    """Return the circles that can be used, in their order.
+
+    Parameters
+    ----------
+    circles : sequence of (y, x, radius)
+        Pixels; positions off the sky are NaN.
+    shape : (ny, nx)
+        Shape of the image. Circles around a centre off the image, without pixels, or too large to have 95 % of their
+        pixels on it are not returned; nor are the largest ones where the patches of all would have more than
+        `MAX_PATCH_PIXELS` pixels.
+    """
+    ny, nx = shape
+    fitting = [
+        (y, x, radius)
+        for y, x, radius in circles
+        if -0.5 <= y < ny - 0.5 and -0.5 <= x < nx - 0.5
+        and radius > 0.0 and math.pi * radius**2 * (1.0 - MAX_UNUSABLE) <= ny * nx
+    ]  # fmt: skip
+    radii = sorted(radius for _, _, radius in fitting)
+    most = [
+        radius for n, radius in enumerate(radii, start=1) if n * (2 * math.ceil(radius) + 3) ** 2 <= MAX_PATCH_PIXELS
+    ]
+    return [circle for circle in fitting if most and circle[2] <= most[-1]]
 
 
 def realization_scatter(realizations: np.ndarray) -> np.ndarray:

@@ -11,11 +11,12 @@ import numpy as np
 
 from ..core.coordinates import DETECTION_GRID_TOLERANCE_PIXELS, largest_offset, pixel_to_sky, sky_to_pixel
 from ..core.errors import InputError, UnblendError
-from ..io.files import digest_of, is_url, read_json
+from ..io.files import digest_of, is_url, read_json, read_text
 from ..io.images import read_shape, read_wcs
 from ..io.selections import split_extension
 from .config import Band, Config, load_config
 from .example import example_is_missing
+from .inputs import SOURCE_ID
 from .jobs import Jobs
 from .provenance import Provenance
 from .specs import Purpose, SpecStore
@@ -113,7 +114,12 @@ def _files(jobs: Jobs) -> Iterator[tuple[str, str]]:
 
 def _missing(jobs: Jobs) -> Iterator[str]:
     for key, path in _files(jobs):
-        if not Path(path).is_file():
+        try:
+            found = Path(path).is_file()
+        except OSError as error:  # a folder that may not be entered
+            yield f"{key}: {path} cannot be read: {error.strerror}; change its permissions or its name."
+            continue
+        if not found:
             hint = ", and no band has that name" if key == "models.psf" else ""
             yield f"{key}: {path} does not exist{hint}; correct the name or data_dir ({jobs.config.data_dir})."
 
@@ -147,7 +153,8 @@ def _state(jobs: Jobs) -> str:
     regions = {path: known(provenance.regions, path) for path in _region_files(jobs)}
     overrides = {str(path): provenance.content(str(path)) for path in jobs.inputs.override_files()}
     own = jobs.inputs.own_detection()
-    return digest_of([list(jobs.config.bands), frames, regions, overrides, jobs.config.detection.bands, own])
+    target = jobs.config.target.model_dump()
+    return digest_of([list(jobs.config.bands), frames, regions, overrides, jobs.config.detection.bands, own, target])
 
 
 def _psfs(jobs: Jobs) -> dict[str, str]:
@@ -175,6 +182,7 @@ def _bad_grids(jobs: Jobs) -> Iterator[str]:
             yield f"bands.{name}.image: {error}"
             continue
         yield from _bad_weight(jobs, band, grids[name][0])
+    yield from _bad_target(jobs.config, grids)
     detection = [name for name in jobs.config.detection.bands if name in grids]
     if not detection:
         return
@@ -186,6 +194,28 @@ def _bad_grids(jobs: Jobs) -> Iterator[str]:
             image = jobs.inputs.image(jobs.config.bands[name])
             yield (f"bands.{name}.image: {image} does not overlap the detection images ({first}); "
                    "drop the band or correct its world coordinates.")  # fmt: skip
+
+
+def _bad_target(config: Config, grids: Mapping[str, Grid]) -> Iterator[str]:
+    """Yield what is wrong with the target, where the images of all bands are there: it has to be on one of them."""
+    ra, dec = config.target.ra, config.target.dec
+    if len(grids) < len(config.bands) or any(_covers(grid, ra, dec) for grid in grids.values()):
+        return
+    name = config.detection.bands[0] if config.detection.bands[0] in grids else next(iter(grids))
+    (ny, nx), wcs = grids[name]
+    (ra0,), (dec0,) = pixel_to_sky(wcs, np.array([(ny - 1) / 2]), np.array([(nx - 1) / 2]))
+    hours = ra < 24.0 and any(_covers(grid, 15.0 * ra, dec) for grid in grids.values())
+    advice = f"ra seems to be in hours: write {15.0 * ra:.6g}, or '03:32:20.9' in quotes" if hours else "correct it"
+    yield (f"target: ra = {ra:.6g}, dec = {dec:.6g} (degrees) is on none of the images; the centre of {name} is at "
+           f"ra = {ra0:.6g}, dec = {dec0:.6g}: {advice}.")  # fmt: skip
+
+
+def _covers(grid: Grid, ra: float, dec: float) -> bool:
+    """Whether a position on the sky lies on an image."""
+    (ny, nx), wcs = grid
+    (y,), (x,) = sky_to_pixel(wcs, np.array([ra]), np.array([dec]))
+    # A comparison with NaN, the other side of the sky, is false.
+    return bool(-0.5 <= y <= ny - 0.5 and -0.5 <= x <= nx - 0.5)
 
 
 def _bad_weight(jobs: Jobs, band: Band, shape: tuple[int, int]) -> Iterator[str]:
@@ -254,18 +284,18 @@ def _bad_text_files(jobs: Jobs) -> Iterator[str]:
             jobs.provenance.regions(path)
         except UnblendError as error:
             yield str(error)
-    texts = {}
+    mistakes = []
     for file in jobs.inputs.override_files():
         try:
-            parse_override(file.read_text(), str(file))
-            if file.stem.isdigit():
-                texts[int(file.stem)] = (file.read_text(), str(file))
+            parse_override(read_text(file), str(file))
+        except UnblendError as error:
+            mistakes.append(str(error))
+    yield from mistakes
+    if not mistakes:
+        try:
+            requested_groups(jobs.inputs.override_texts())
         except UnblendError as error:
             yield str(error)
-    try:
-        requested_groups(texts)
-    except UnblendError as error:
-        yield str(error)
 
 
 def _warn_of_unused_files(jobs: Jobs) -> None:
@@ -277,8 +307,11 @@ def _warn_of_unused_files(jobs: Jobs) -> None:
         return
     from ..io.tables import read_sources
 
-    ids = {int(i) for i in read_sources(str(catalogue))["id"]}
-    unused = [str(file) for file in files if not (file.stem.isdigit() and int(file.stem) in ids)]
+    try:
+        ids = {int(i) for i in read_sources(str(catalogue))["id"]}
+    except (UnblendError, ValueError):
+        return  # damaged: the job that reads it says so
+    unused = [str(file) for file in files if not (SOURCE_ID.fullmatch(file.stem) and int(file.stem) in ids)]
     if unused:
         sys.stderr.write(
             f"unblend: not used: {', '.join(unused)}: there is no such source in {catalogue} "

@@ -12,7 +12,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
 
+from ..core.angles import position_from_text
 from ..core.errors import ConfigError
+from ..core.shown import shortened
 from ..io.selections import split_extension
 from .config_conflicts import YTE_KEY, YTE_REFUSED, conflicts
 from .config_errors import describe_mistakes
@@ -20,15 +22,21 @@ from .config_values import (
     AlsoAccepts,
     BandName,
     Declination,
+    FileName,
     FilterName,
     NaturalNumber,
     Number,
     PositiveNumber,
     PositiveWholeNumber,
+    ResultsFolder,
     RightAscension,
     WholeNumber,
 )
 
+MAX_MISTAKES = 30
+"""Mistakes that are listed."""
+MAX_STEPS = 300
+"""Steps of the search for a shift on each side: 360 000 solutions."""
 PsfKind = Literal["effective", "optical"]
 PsfCentre = Literal["centroid", "given"]
 
@@ -51,6 +59,19 @@ class Target(Section):
         ..., "Right ascension (ICRS), in degrees or as '03:32:20.9' (hours, in quotes).", unit="deg"
     )
     dec: Declination = _key(..., "Declination (ICRS), in degrees or as '-27:50:24' (in quotes).", unit="deg")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _both_in_one_text(cls, data: Any) -> Any:
+        if not isinstance(data, str):
+            return data
+        position = position_from_text(data)
+        if position is None:
+            raise ValueError(
+                "expected a section with ra and dec, or a position such as '03:32:20.9 -27:50:24', found "
+                f"{shortened(data)!r}"
+            )
+        return dict(zip(("ra", "dec"), position, strict=True))
 
 
 class Background(Section):
@@ -89,18 +110,18 @@ class DetectionSettings(Section):
         "propose: they are only drawn in det_hidden.reg, which you may use as manual_regions; off: none are looked "
         "for. Your own segmentation or catalogue is used as it is.",
     )
-    segmentation: str | None = _key(
+    segmentation: FileName | None = _key(
         None,
         "Your own segmentation map in place of the automatic detection: a FITS image of IDs (0: sky) on the detection "
         "grid. IDs are kept, and all sources, whatever threshold, min_area and min_snr are.",
     )
-    catalogue: str | None = _key(
+    catalogue: FileName | None = _key(
         None,
         "Your own sources in place of the automatic detection: a table (FITS, ECSV, CSV) with id, ra, dec (degrees). "
         "IDs are kept, and all sources; their segments are grown down to threshold. With segmentation: the IDs to use.",
     )
-    merge_regions: str = _key("merged_segments.reg", "DS9 regions: all segments that a region touches become one.")
-    manual_regions: str = _key("det_manual.reg", "DS9 regions: each one is a source.")
+    merge_regions: FileName = _key("merged_segments.reg", "DS9 regions: all segments that a region touches become one.")
+    manual_regions: FileName = _key("det_manual.reg", "DS9 regions: each one is a source.")
 
     @model_validator(mode="before")
     @classmethod
@@ -116,12 +137,16 @@ class DetectionSettings(Section):
 class ModelSettings(Section):
     """The fits of galaxy models to the detection stack."""
 
-    psf: str = _key(..., "PSF of the detection stack: the name of a band, or a file.")
+    psf: FileName = _key(..., "PSF of the detection stack: the name of a band, or a file.")
     psf_kind: PsfKind = _key("effective", "Kind of a PSF given as a file; that of a band is bands.*.psf_kind.")
     psf_centre: PsfCentre = _key("centroid", "Centre of a PSF given as a file; that of a band is bands.*.psf_centre.")
-    bad_regions: str = _key("det_stack-bad.reg", "DS9 regions that the fits ignore.")
-    overrides_dir: str = _key("overrides", "Folder of your {id}.dat files: start values and limits in IMFIT's syntax.")
-    custom_dir: str = _key("custom_models", "Folder of your own model images {id}.fits, which are used without a fit.")
+    bad_regions: FileName = _key("det_stack-bad.reg", "DS9 regions that the fits ignore.")
+    overrides_dir: FileName = _key(
+        "overrides", "Folder of your {id}.dat files: start values and limits in IMFIT's syntax."
+    )
+    custom_dir: FileName = _key(
+        "custom_models", "Folder of your own model images {id}.fits, which are used without a fit."
+    )
     gain: PositiveNumber | None = _key(
         None, "Gain of the detection image; null: no photon noise of the sources.", unit="electrons per image unit"
     )
@@ -142,7 +167,7 @@ class ModelSettings(Section):
 class Weight(Section):
     """The weight map of a band; 0: no data. The name of a file alone means a map of inverse variance."""
 
-    file: str = _key(..., "FITS image on the pixel grid of the band.")
+    file: FileName = _key(..., "FITS image on the pixel grid of the band.")
     kind: Literal["rms", "variance", "weight"] = _key("weight", "What the map holds; weight is the inverse variance.")
 
     @model_validator(mode="before")
@@ -165,6 +190,11 @@ class ShiftSearch(Section):
     def _grid_has_points(self) -> ShiftSearch:
         if self.step > self.max_shift:
             raise ValueError(f"step ({self.step:g}) is larger than max_shift ({self.max_shift:g}): make step smaller")
+        if self.max_shift / self.step > MAX_STEPS:
+            raise ValueError(
+                f"step ({self.step:g}) is too small for max_shift ({self.max_shift:g}): expected at most {MAX_STEPS} "
+                "steps on each side"
+            )
         return self
 
 
@@ -173,19 +203,19 @@ class Band(Section):
 
     _name: str = PrivateAttr("")
 
-    image: str | None = _key(
+    image: FileName | None = _key(
         None,
         "FITS image; image.fits[EXT] or image.fits[EXT,2] names an extension, cube.fits[EXT][*,*,3] a plane of a cube. "
         "Either image or mosaic is needed.",
     )
-    mosaic: str | None = _key(None, "In place of image: a large file or a URL, cut around the target.")
+    mosaic: FileName | None = _key(None, "In place of image: a large file or a URL, cut around the target.")
     cutout_size: PositiveNumber | None = _key(None, "Side of the cutout from mosaic.", unit="arcsec")
     weight: Annotated[Weight, AlsoAccepts("string")] | None = _key(
         None,
         "Weight map: a file of inverse variance, or {file, kind}; null: the noise of every pixel is rms. That of a "
         "detection band is also used in the detection and the fits.",
     )
-    psf: str | None = _key(None, "FITS image of the PSF. Needed.")
+    psf: FileName | None = _key(None, "FITS image of the PSF. Needed.")
     psf_oversampling: Number = _key(1.0, "PSF pixels per image pixel, along each axis.", gt=0, le=50)
     psf_kind: PsfKind = _key(
         "effective", "effective: the PSF includes the pixel response (measured PSFs); optical: it does not."
@@ -214,14 +244,14 @@ class Band(Section):
         unit="arcsec",
     )
     background: Background | None = _key(None, "Moving background to subtract, {box, statistic}; null: none.")
-    mask_all_regions: str = _key("mask_all.reg", "DS9 regions that the background ignores, besides the segments.")
-    border_regions: str | None = _key(
+    mask_all_regions: FileName = _key("mask_all.reg", "DS9 regions that the background ignores, besides the segments.")
+    border_regions: FileName | None = _key(
         None, "DS9 regions to mask; null: {band}-mask-border.reg if it exists, else mask_border.reg."
     )
-    bad_regions: str | None = _key(
+    bad_regions: FileName | None = _key(
         None, "DS9 regions to mask; null: {band}-bad.reg if it exists, else {stem of image}-bad.reg."
     )
-    sim_regions: str = _key(
+    sim_regions: FileName = _key(
         "auto",
         "DS9 circles of empty sky for the Monte Carlo errors; auto: {band}-sim.reg or {stem of image}-sim.reg if one "
         "exists, else placed by the workflow.",
@@ -269,12 +299,14 @@ class CatalogueSettings(Section):
 class Config(Section):
     """Every key of config.yaml. Relative paths are relative to data_dir; a missing optional file is an empty one."""
 
-    data_dir: str = _key(".", "Folder of the inputs, relative to where Snakemake runs.")
-    results_dir: str = _key("results", "Folder of all products, relative to where Snakemake runs.")
+    data_dir: FileName = _key(".", "Folder of the inputs, relative to where Snakemake runs.")
+    results_dir: ResultsFolder = _key("results", "Folder of all products, relative to where Snakemake runs.")
     example_seed: NaturalNumber | None = _key(
         None, "Seed of the example field, which is then drawn into data_dir; null for your own images."
     )
-    target: Target = _key(..., "The source of interest.")
+    target: Annotated[Target, AlsoAccepts("string")] = _key(
+        ..., "The source of interest: {ra, dec}, or both in one text such as '03:32:20.9 -27:50:24'."
+    )
     detection: DetectionSettings = _key(..., "Detection of the sources.")
     models: ModelSettings = _key(..., "Fits of galaxy models to the detection stack.")
     band_defaults: Band = Field(
@@ -316,7 +348,8 @@ def load_config(raw: Mapping[str, Any]) -> Config:
     except ValidationError as error:
         mistakes = [*describe_mistakes(error.errors(), data, config_schema(), inherited=_inherited(raw)), *mistakes]
     if mistakes:
-        raise ConfigError("config.yaml: " + "\n             ".join(mistakes))
+        more = [f"… and {len(mistakes) - MAX_MISTAKES} more."] if len(mistakes) > MAX_MISTAKES else []
+        raise ConfigError("config.yaml: " + "\n             ".join(mistakes[:MAX_MISTAKES] + more))
     return config
 
 

@@ -17,7 +17,17 @@ file against `workflow/schemas/config.schema.yaml` while you type.
 
 Text that YAML would read as something else has to be in quotes: a band called `"24"` or `"on"`, a filter called
 `"205"`, and sexagesimal positions, `ra: "03:32:20.9"` (without quotes YAML reads this as the number 12740.9).
-`1e-3`, which YAML reads as text, is taken as the number it means.
+`1e-3`, which YAML reads as text, is taken as the number it means. A name with an extension, `"image.fits[SCI]"`, needs
+quotes inside braces and lists.
+
+The name of a band begins with a letter or digit and has at most 57 letters, digits and . _ + - (it becomes part of the
+names of files and columns). Names of files and folders may have spaces and any letters that can be seen; only
+`results_dir` may not have braces. The file is UTF-8.
+
+The text is checked before Snakemake reads it if the file is the `config.yaml` in the folder in which Snakemake runs
+(`--directory`). A file given with `--configfile` is read by Snakemake first: where it says that the file is not valid,
+`./unblend check --configfile FILE` names the line. Check a file that you have not written yourself in the same way
+before you use it with `--configfile`: Snakemake runs the expressions of a file with `__use_yte__` as Python.
 """
 SECTIONS = {
     "target": "Target",

@@ -8,10 +8,9 @@ import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
+from ..core.shown import MAX_SHOWN, shortened
 from .config_values import MAX_BAND_NAME, NO_SPACES
 
-MAX_SHOWN = 80
-"""Characters of a wrong value that a sentence shows."""
 YAML_READS = "without quotes YAML reads 24 as a number and on, off, yes and no as true or false"
 
 Schema = Mapping[str, Any]
@@ -71,7 +70,7 @@ def _section(place: Schema, schema: Schema) -> Schema:
 
 
 def _sentence(error: Any, keys: tuple[Any, ...], place: Schema, data: Mapping[str, Any], schema: Schema) -> str:
-    where, kind = ".".join(map(str, keys)), error["type"]
+    where, kind = ".".join(shortened(str(key)) for key in keys), error["type"]
     if error["loc"][-1] == "[key]":
         return _bad_band_name(error["input"])
     if kind == "invalid_key":
@@ -102,8 +101,8 @@ def unknown_key(where: str, key: Any, known: Sequence[str]) -> str:
     known : sequence of str
         The keys of the section.
     """
-    near = nearest(str(key), known)
-    return f"{where}{'.' if where else ''}{key} is not a key: did you mean {near}?"
+    near = nearest(str(key)[:MAX_SHOWN], known)
+    return f"{where}{'.' if where else ''}{shortened(str(key))} is not a key: did you mean {near}?"
 
 
 def nearest(name: str, known: Sequence[str]) -> str:
@@ -136,8 +135,10 @@ def _shown(value: Any) -> str:
         return "null"
     if isinstance(value, bool | datetime.date):
         return str(value).lower()
-    text = repr(value)
-    return text if len(text) <= MAX_SHOWN else text[: MAX_SHOWN - 1] + "…"
+    try:
+        return shortened(repr(value))
+    except ValueError:  # Python writes no whole number of more than 4300 digits
+        return "a number of thousands of digits"
 
 
 def _advice(value: Any, expected: str) -> str:
@@ -145,6 +146,8 @@ def _advice(value: Any, expected: str) -> str:
     if any(isinstance(item, float) and not math.isfinite(item) for item in items):
         return " NaN and infinity are not allowed."
     text_expected = "number" not in expected and ("text" in expected or "names" in expected)
+    if expected.startswith("text") and isinstance(value, list):
+        return " Put a name with brackets in quotes: 'image.fits[SCI]'."
     if text_expected and any(isinstance(item, bool | int | float | datetime.date) for item in items):
         return f" Put the text in quotes: {YAML_READS}."
     return ""

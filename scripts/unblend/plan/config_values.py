@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, GetJsonSchemaHandler, StringConstraints
+from pydantic import AfterValidator, BeforeValidator, Field, GetJsonSchemaHandler, StringConstraints
 
 from ..core.angles import degrees_from_text, number_from_text
 
@@ -14,6 +14,10 @@ MAX_BAND_NAME = 57
 """Letters of a band's name. FITS allows 68 in the name of a column; the longest prefix, err_formal_, takes 11."""
 BAND_NAME = r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$"
 NO_SPACES = r"^\S+$"
+MAX_FILE_NAME, MAX_PATH = 255, 4095
+"""Bytes of a name in a path and of a whole path that Linux allows."""
+MAX_WHOLE_NUMBER = 2**31 - 1
+"""Largest whole number: that of the 32-bit integers in which sep counts pixels and FITS files hold IDs."""
 
 
 @dataclass(frozen=True)
@@ -45,12 +49,54 @@ def _declination(value: Any) -> Any:
     return degrees_from_text(value, hours=False)
 
 
+def _file_name(name: str) -> str:
+    """Return the name of a file or folder.
+
+    Raises
+    ------
+    ValueError
+        No file can have the name.
+    """
+    if not name.strip():
+        raise ValueError("the name is empty: expected the name of a file or folder")
+    found = next((letter for letter in name if not letter.isprintable()), None)
+    if found is not None:
+        raise ValueError(
+            f"the name contains {found!r}: expected a name without line breaks, tabs and other characters that do not "
+            "show"
+        )
+    if len(name.encode()) > MAX_PATH or max(len(part.encode()) for part in name.split("/")) > MAX_FILE_NAME:
+        raise ValueError(
+            f"the name is too long ({len(name)} characters): expected a name of at most {MAX_FILE_NAME} bytes in a "
+            f"path of at most {MAX_PATH}"
+        )
+    return name
+
+
+def _not_too_large(number: int) -> int:
+    if abs(number) > MAX_WHOLE_NUMBER:
+        raise ValueError(f"the number is too large: expected at most {MAX_WHOLE_NUMBER}")
+    return number
+
+
+def _results_folder(name: str) -> str:
+    if "{" in name or "}" in name:
+        raise ValueError("the name contains { or }: Snakemake reads these as wildcards; give the folder another name")
+    return name
+
+
 # Strict: pydantic would otherwise take true for 1.0 and '5' for 5.
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False), BeforeValidator(number_from_text)]
-WholeNumber = Annotated[int, Field(strict=True), BeforeValidator(whole_number_from_text)]
+WholeNumber = Annotated[
+    int, Field(strict=True), BeforeValidator(whole_number_from_text), AfterValidator(_not_too_large)
+]
 PositiveNumber = Annotated[float, Field(strict=True, allow_inf_nan=False, gt=0), BeforeValidator(number_from_text)]
-NaturalNumber = Annotated[int, Field(strict=True, ge=0), BeforeValidator(whole_number_from_text)]
-PositiveWholeNumber = Annotated[int, Field(strict=True, ge=1), BeforeValidator(whole_number_from_text)]
+NaturalNumber = Annotated[
+    int, Field(strict=True, ge=0), BeforeValidator(whole_number_from_text), AfterValidator(_not_too_large)
+]
+PositiveWholeNumber = Annotated[
+    int, Field(strict=True, ge=1), BeforeValidator(whole_number_from_text), AfterValidator(_not_too_large)
+]
 RightAscension = Annotated[
     float,
     Field(strict=True, allow_inf_nan=False, ge=0, lt=360),
@@ -63,5 +109,7 @@ Declination = Annotated[
     BeforeValidator(_declination),
     AlsoAccepts("string", "sexagesimal"),
 ]
+FileName = Annotated[str, AfterValidator(_file_name)]
+ResultsFolder = Annotated[FileName, AfterValidator(_results_folder)]
 BandName = Annotated[str, StringConstraints(pattern=BAND_NAME, max_length=MAX_BAND_NAME)]
-FilterName = Annotated[str, StringConstraints(pattern=NO_SPACES)]
+FilterName = Annotated[str, StringConstraints(pattern=NO_SPACES), AfterValidator(_file_name)]

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from ..io.files import digest_of, is_url
+from ..io.files import digest_of, is_url, read_text
 from .config import Band, Config
 from .provenance import Provenance
 
+SOURCE_ID = re.compile("[1-9][0-9]{0,9}")
+"""The ID of a source as the name of a file: 7.dat, not 007.dat."""
 FileRecord = dict[str, str | None]
 """`file`: the path; `digest`: of what the file holds, None where there is no file."""
 
@@ -124,3 +127,14 @@ class FieldInputs:
     def override_files(self) -> list[Path]:
         """Return the user's override files."""
         return sorted(Path(self.path(self.config.models.overrides_dir)).glob("*.dat"))
+
+    def override_texts(self) -> dict[int, tuple[str, str]]:
+        """Return text and name of the override file of each source, those whose name is an ID.
+
+        Raises
+        ------
+        InputError
+            A file is not text.
+        """
+        files = {path.stem: path for path in self.override_files() if SOURCE_ID.fullmatch(path.stem)}
+        return {int(id_): (read_text(path), str(path)) for id_, path in files.items()}

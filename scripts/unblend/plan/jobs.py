@@ -48,6 +48,10 @@ class Jobs:
         if "makes" in content:
             made = [self.results / path for path in content.pop("makes")]
             content["lost"] = self.store.lost(name, made)
+        products = PRODUCTS.get(rule, "").format(**wildcards).split()
+        # Without the key where nothing was ever damaged: the specs of existing results stay as they are.
+        if damaged := self.store.damaged(name, [self.results / path for path in products]):
+            content["damaged"] = damaged
         path = self.store.path(name, {"code": self.provenance.code(rule), **content})
         if self.store.writes:
             self.provenance.save()
@@ -110,8 +114,7 @@ def prepare_fit_psf(jobs: Jobs) -> Spec:
 
 def group_sources(jobs: Jobs) -> Spec:
     """Return the regions that the fits ignore, the groups that the overrides request, and if the IDs are the user's."""
-    files = [path for path in jobs.inputs.override_files() if path.stem.isdigit()]
-    texts = {int(path.stem): (path.read_text(), str(path)) for path in files}
+    texts = jobs.inputs.override_texts()
     bad_regions = jobs.inputs.regions_record(jobs.config.models.bad_regions)
     own_ids = bool(jobs.inputs.own_detection())
     return {"bad_regions": bad_regions, "requested": requested_groups(texts), "own_ids": own_ids}
@@ -294,3 +297,23 @@ SETTINGS: dict[str, Callable[..., Spec]] = {
     )
 }  # fmt: skip
 """By rule: the function that returns the settings of a job, from the field and the job's wildcards."""
+
+PRODUCTS = {
+    "cut_mosaic": "bands/{band}/cutout.fits bands/{band}/cutout-weight.fits",
+    "detect_sources": "det_stack.fits det_error.fits det_snr.fits det_auto_seg.fits det_auto_cat.fits",
+    "edit_segments": "det_seg.fits det_cat.fits",
+    "prepare_fit_psf": "imfit/psf.fits",
+    "group_sources": "imfit/groups.json imfit/mask.fits",
+    "collect_models": "imfit/models.json imfit/sersic.fits",
+    "subtract_models": "imfit/det_stack-sub.fits imfit/det_stack-model.fits",
+    "mask_band": "bands/{band}/mask.fits",
+    "prepare_psf": "bands/{band}/psf.fits",
+    "subtract_background": "bands/{band}/background.fits",
+    "measure_shift": "bands/{band}/astrometry.json bands/{band}/shift-sub.fits",
+    "make_templates": "bands/{band}/templates.npz",
+    "extract_fluxes": "bands/{band}/fluxes.fits bands/{band}/weight.fits bands/{band}/residual.fits",
+    "run_monte_carlo": "bands/{band}/monte_carlo.fits",
+    "inspect_band": "bands/{band}/neighbours-removed.fits",
+    "write_catalogue": "catalogue.fits",
+}
+"""By rule: the products that its job makes again once they were damaged; those of the fits are in their settings."""

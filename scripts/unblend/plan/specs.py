@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ..core.errors import UnblendError
+from ..io.damage import SUFFIX, is_whole
 from ..io.files import read_json, write_json
 
 Purpose = Literal["run", "plan", "job"]
@@ -77,16 +78,31 @@ class SpecStore:
         self._notes[name] = content
 
     def lost(self, name: str, expected: list[Path]) -> dict[str, int]:
-        """Return which of the files that a job has made were deleted, so that its spec changes and it runs again.
+        """Return which of the files that a job has made were deleted or cut, so that its spec changes and it runs.
 
         The value is the time at which the folder of the file last changed: it stays the same until the files are
         back, and afterwards (the value is read from the spec), so that a second run does nothing.
         """
-        gone = {path: path.parent for path in expected if not path.exists()}
+        gone = {path: path.parent for path in expected if not is_whole(path)}
         if gone:
             return {str(path): parent.stat().st_mtime_ns if parent.exists() else 0 for path, parent in gone.items()}
         try:
             return read_json(self.folder / name / "spec.json").get("lost", {})
+        except (OSError, ValueError):
+            return {}
+
+    def damaged(self, name: str, products: list[Path]) -> dict[str, int]:
+        """Return which products of a job are damaged, or were and are moved aside, so that it makes them again.
+
+        As in `lost`, the value stays the same until the product is back, and afterwards.
+        """
+        marks = {path: path if path.exists() else path.with_name(path.name + SUFFIX)
+                 for path in products if not is_whole(path)}  # fmt: skip
+        found = {str(path): mark.stat().st_mtime_ns for path, mark in marks.items() if mark.exists()}
+        if found or not products:
+            return found
+        try:
+            return read_json(self.folder / name / "spec.json").get("damaged", {})
         except (OSError, ValueError):
             return {}
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ..core.errors import InputError
 from ..plan.config import Config, load_config
-from ..plan.config_text import check_text
+from ..plan.config_text import read_text
 
 
 def field_parser(name: str, description: str) -> argparse.ArgumentParser:
@@ -24,22 +24,15 @@ def read_field_config(options: argparse.Namespace) -> Config:
     Raises
     ------
     InputError
-        There is no such file, or it is not YAML.
+        There is no such file.
     ConfigError
-        The configuration has mistakes.
+        The file is not YAML, or the configuration has mistakes.
     """
-    import yaml
-
     path = Path(options.configfile)
     # Like Snakemake, look in the directory first.
     found = next((p for p in (Path(options.directory) / path, path) if p.is_file()), None)
     if found is None:
         raise InputError(f"{path}: no such configuration; give it with --configfile, or its folder with --directory.")
-    try:
-        raw = yaml.safe_load(found.read_text())
-    except yaml.YAMLError as error:
-        raise InputError(f"{found}: not valid YAML: {' '.join(str(error).split())}; correct the file.") from error
-    check_text([found])
-    config, here = load_config(raw), Path(options.directory)
+    config, here = load_config(read_text(found)), Path(options.directory)
     paths = {"data_dir": str(here / config.data_dir), "results_dir": str(here / config.results_dir)}
     return config.model_copy(update=paths)

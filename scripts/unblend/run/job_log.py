@@ -11,7 +11,7 @@ import os
 import signal
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +59,7 @@ def run(main: Callable[..., None]) -> None:
         main(*positional, **named)
     except UnblendError as error:
         logging.getLogger("unblend").error("%s", error)
-        if log_file:
+        if log_file and not _damage_is_the_cause(log_file, words):
             print(f"\nunblend: {error}\n", file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt:
@@ -75,13 +75,38 @@ def run(main: Callable[..., None]) -> None:
         sys.exit(128 + signal.Signals[str(stop)])
     except Exception as error:
         logging.getLogger("unblend").exception("unexpected error")
-        if log_file:
+        if log_file and not _damage_is_the_cause(log_file, words):
             print(f"\nunblend: {type(error).__name__}: {error} (traceback in {log_file})\n", file=sys.stderr)
         sys.exit(1)
     logging.shutdown()
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(0)
+
+
+def _damage_is_the_cause(log_file: str, words: Sequence[str]) -> bool:
+    """Move products aside that cannot be read, say so on the terminal, and return whether there were any.
+
+    Parameters
+    ----------
+    log_file : str
+        The log of the job, below `logs` in the results folder.
+    words : sequence of str
+        The words of the command line, with the files that the job has read.
+    """
+    logs = next((folder for folder in Path(log_file).parents if folder.name == "logs"), None)
+    if logs is None:
+        return False
+    from ..io.damage import set_damaged_aside
+
+    try:
+        sentences = set_damaged_aside(logs.parent, words)
+    except OSError:
+        return False
+    for sentence in sentences:
+        logging.getLogger("unblend").error("%s", sentence)
+        print(f"\nunblend: {sentence}\n", file=sys.stderr)
+    return bool(sentences)
 
 
 def _arguments(main: Callable[..., None], words: list[str]) -> tuple[list[str], dict[str, Any]]:

@@ -13,6 +13,7 @@ from ..core.errors import InputError, UnblendError
 from ..field.fit_field import FitField
 from ..fits.model_image import detail_of, model_of
 from ..fits.residual import is_bright, may_have_detail, own_residual
+from ..io.damage import is_whole
 from ..io.files import atomic_path, digest_of
 from ..io.images import read_header
 from ..io.models import read_model, write_model
@@ -112,9 +113,9 @@ def with_detail(model: Model, source: int, group: str, field: FitField, spec: Ma
 
 
 def key_of(path: Path) -> Any:
-    """Return the key under which a model was drawn; None if there is no such file."""
+    """Return the key under which a model was drawn; None if there is no such file, or if it was cut."""
     try:
-        return read_header(str(path)).get("KEY")
+        return read_header(str(path)).get("KEY") if is_whole(path) else None
     except InputError:
         return None
 

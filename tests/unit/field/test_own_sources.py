@@ -99,7 +99,7 @@ def test_all_positions_outside(tmp_path):
     with pytest.raises(InputError, match=r"sources.csv: none of its 2 positions lies on the detection images;"):
         read_own_positions(name, WCS, SHAPE)
     Table([[1], [233.0], [27.8]], names=("id", "ra", "dec")).write(name, overwrite=True)  # the other side of the sky
-    with pytest.raises(InputError, match=r"none of its 1 positions lies on"):
+    with pytest.raises(InputError, match=r"none of its 1 positions lies on .* Check the columns and the field"):
         read_own_positions(name, WCS, SHAPE)
 
 
@@ -197,6 +197,15 @@ def test_sources_without_observed_pixels_are_dropped(tmp_path, image, caplog):
         assert found.catalogue["id"].tolist() == [7, 40] and not found.segments[bad].any()
         assert "because no detection image has observed pixels there: ID 1000." in caplog.text
     assert found.catalogue["area"][1] > 15  # the observed part of a source that is cut
+
+
+def test_right_ascensions_in_hours(tmp_path):
+    name = write_table(tmp_path, PLACES)
+    table = Table.read(name)
+    table["ra"] /= 15.0
+    table.write(name, overwrite=True)
+    with pytest.raises(InputError, match=r"The column ra seems to be in hours: multiply it by 15."):
+        read_own_positions(name, WCS, SHAPE)
 
 
 def test_no_source_on_observed_pixels(tmp_path, image):

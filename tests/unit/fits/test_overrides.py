@@ -7,6 +7,7 @@ from unblend.fits.imfit_config import Parameter
 from unblend.fits.override_groups import origin_line
 from unblend.fits.overrides import apply_override, known_functions, parse_override
 from unblend.fits.result import sersic_block
+from unblend.io.files import read_text
 from unblend.models.sersic import Sersic
 
 BOX = Box(100, 200, 150, 250)
@@ -169,3 +170,34 @@ def test_a_file_of_other_sources_is_an_error():
 def test_centres_without_the_header_of_imfit_all_belong_to_the_source():
     override = parse_override("X0 226\nY0 126\nFUNCTION Sersic\nX0 213\nY0 136\nFUNCTION Sersic\n", "overrides/7.dat")
     assert len(override.on_detection_image(BOX).restricted_to(7, CENTRES).blocks) == 2
+
+
+# Files from elsewhere ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "latin-1"])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_encodings_tabs_and_ends_of_lines(tmp_path, encoding, end):
+    path = tmp_path / "7.dat"
+    path.write_bytes(end.join(["# café", "n\t4\tfixed", "r_e\t5\t1,10", ""]).encode(encoding))
+    found = {p.name: p for p in parse_override(read_text(path), str(path)).parameters}
+    assert (found["n"].value, found["n"].fixed, found["r_e"].lower, found["r_e"].upper) == (4.0, True, 1.0, 10.0)
+
+
+LONG = "x" * 180_000
+
+
+@pytest.mark.parametrize(
+    "line",
+    [LONG, f"n {LONG}", f"n 4 {LONG}", f"FUNCTION {LONG}", f"GROUP {LONG}", f"PIXELS {LONG}", f"{LONG} 1",
+     "n " * 90_000, "n 4 # " + "ID=" * 60_000, "GROUP with " + "9" * 5000, "GROUP with ²", "n 1e400",
+     "n nan", "r_e inf", "r_e 1e300", "r_e 1 1,1e400"],
+    ids=range(16),
+)  # fmt: skip
+def test_lines_that_cannot_be_read(line):
+    if line.startswith("n 4 #"):
+        assert parse_override(line, "7.dat").parameters[0].value == 4.0
+    else:
+        with pytest.raises(OverrideError, match=r"^7.dat, line 2: ") as error:
+            parse_override(f"# first\n{line}", "7.dat")
+        assert "\n" not in str(error.value) and len(str(error.value)) < 700

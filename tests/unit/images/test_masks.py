@@ -9,6 +9,7 @@ from astropy.coordinates import SkyCoord
 from astropy.wcs import WCS, Sip
 from scipy.ndimage import distance_transform_edt
 from unblend.core import coordinates
+from unblend.core.errors import RegionError
 from unblend.core.types import Box, Region
 from unblend.images import masks
 from unblend.io.regions import parse_regions
@@ -333,3 +334,37 @@ def test_a_region_is_converted_to_the_system_of_the_image(system: str, frame: st
     x, y = wcs.all_world2pix(place.ra.deg, place.dec.deg, 0)
     # 1e-5 pixel: 5 microarcsec, against 0.03 pixel between the systems
     assert circle[:2] == pytest.approx((float(y), float(x)), abs=1e-5)
+
+
+# Many large regions --------------------------------------------------------------------------------------------------
+
+
+def large_circles(number: int) -> list[Region]:
+    rng = np.random.default_rng(5)
+    centres = rng.normal([RA, DEC], 1e-3, (number, 2))
+    return [
+        Region("circle", "icrs", ((ra, dec),), ((3600.0, "arcsec"),) * 2, line=i + 2)
+        for i, (ra, dec) in enumerate(centres)
+    ]
+
+
+def test_ten_thousand_large_circles_are_masked_at_once() -> None:
+    assert masks.region_mask(large_circles(10_000), make_wcs(), SHAPE).all()
+
+
+def test_ten_thousand_large_circles_are_no_sources() -> None:
+    # 100 million pixels are 5953 times this image of 120 x 140
+    with pytest.raises(RegionError, match=r"^m.reg, line 5954: the regions up to here cover 5953 times the image"):
+        masks.footprints(large_circles(10_000), make_wcs(), SHAPE, name="m.reg")
+
+
+def test_a_mask_is_that_of_the_footprints_of_its_regions() -> None:
+    text = (
+        "image\ncircle(60,60,30)\n-box(60,60,20,10,30)\nellipse(90,50,40,10,20)\n-circle(200,60,70)\nannulus(30,30,5,9)"
+    )
+    regions = parse_regions(text)[0]
+    for touch in (False, True):
+        expected = np.zeros(SHAPE, dtype=bool)
+        for footprint in masks.footprints(regions, make_wcs(), SHAPE, touch=touch):
+            expected[footprint.box.slices] |= footprint.inside
+        assert expected.sum() > 1000 and (masks.region_mask(regions, make_wcs(), SHAPE, touch=touch) == expected).all()

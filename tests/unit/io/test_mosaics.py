@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import contextlib
 import re
+import socket
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
@@ -12,6 +15,7 @@ from unblend.core.coordinates import pixel_to_sky
 from unblend.core.errors import InputError
 from unblend.core.types import Box
 from unblend.images.cutouts import cutout_box
+from unblend.io import mosaics
 from unblend.io.mosaics import open_mosaic
 
 SIDE = 1500
@@ -188,3 +192,55 @@ def test_scaled_and_compressed_mosaics(tmp_path):
     for name, expected in (("rice.fits.fz", data[box.slices]), ("scaled.fits", 0.5 * data[box.slices] + 10.0)):
         with open_mosaic(str(tmp_path / name)) as mosaic:
             np.testing.assert_array_equal(mosaic.read(box), expected)
+
+
+# Servers that do not answer ------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def quiet_server():
+    """A server that accepts connections; `speak` is what it sends, byte by byte, 20 in a second."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    stop = threading.Event()
+
+    def serve(speak):
+        listener.settimeout(0.1)
+        accepted = []
+        while not stop.is_set():
+            try:
+                connection, _ = listener.accept()
+            except TimeoutError:
+                continue
+            accepted.append(connection)
+            for byte in speak:
+                if stop.wait(0.05):
+                    break
+                with contextlib.suppress(OSError):
+                    connection.send(bytes([byte]))
+        for connection in accepted:
+            connection.close()
+
+    threads = []
+
+    def start(speak):
+        threads.append(threading.Thread(target=serve, args=(speak,)))
+        threads[0].start()
+        return f"http://127.0.0.1:{listener.getsockname()[1]}/mosaic.fits"
+
+    yield start
+    stop.set()
+    threads[0].join()
+    listener.close()
+
+
+@pytest.mark.parametrize("speak", [b"", b"HTTP/1.1 200 OK\r\nX: " + b"x" * 1000], ids=["silent", "slow"])
+def test_a_server_that_does_not_answer(quiet_server, monkeypatch, speak):
+    monkeypatch.setattr(mosaics, "SILENCE_S", 0.4)
+    monkeypatch.setattr(mosaics, "REQUEST_S", 0.8)
+    url, start = quiet_server(speak), time.monotonic()
+    with (
+        pytest.raises(InputError, match=r"cannot be opened: .*the server was silent for 0.4 s, or took more than 0.8"),
+        open_mosaic(url),
+    ):
+        pass
+    assert time.monotonic() - start < 10.0

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from unblend.core.errors import RegionError
 from unblend.core.types import Region
+from unblend.io.region_lines import split_statements
 from unblend.io.regions import parse_regions, read_regions, region_digest, write_regions
 
 HEADER = """# Region file format: DS9 version 4.1
@@ -301,3 +302,99 @@ def test_sectors_are_not_written(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="sectors cannot be written"):
         write_regions(tmp_path / "a.reg", parse("image;panda(1,1,0,90,1,0,3,1)"))
     assert not (tmp_path / "a.reg").exists()
+
+
+# Files from elsewhere ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "latin-1"])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_encodings_and_ends_of_lines(tmp_path, encoding, end):
+    path = tmp_path / "x.reg"
+    path.write_bytes(end.join(["# café", "fk5", 'circle(53,\t-27,\t1.5") # text={é}', ""]).encode(encoding))
+    (region,) = read_regions(path)
+    assert (region.text, region.outer[0], region.line) == ("é", (1.5, "arcsec"), 3)
+
+
+def test_a_binary_file(tmp_path):
+    (tmp_path / "x.reg").write_bytes(b"SIMPLE\0\1\2")
+    with pytest.raises(RegionError, match=r"x.reg is not a text file; expected UTF-8 text. Save it as plain text."):
+        read_regions(tmp_path / "x.reg")
+
+
+def test_a_folder(tmp_path):
+    (tmp_path / "x.reg").mkdir()
+    assert read_regions(tmp_path / "x.reg") == []
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ('fk5;circle(53,-27,1e300")', "expected a size of at most 180 degrees, found 1e300"),
+        ("fk5;circle(53,-27,181)", "expected a size of at most 180 degrees, found 181 .for arcsec write 181"),
+        ("fk5;circle(53,-27,1e999)", "expected a size of at most 180 degrees"),
+        ("image;circle(5,5,1e8)", "expected a size of at most 10000000 pixels, found 1e8"),
+        ("fk5;circle(53,-27,1e300i)", "expected a size of at most 10000000 pixels"),
+        ("image;circle(1e300,5,1)", "expected a pixel position of at most 10000000, found 1e300"),
+        ("fk5;circle(nan,-27,1)", "expected a sky position in degrees or as 03:32:28.1, found 'nan'"),
+        ("fk5;circle(53,-27,nan)", "expected a size such as"),
+        ("fk5;circle(53,-27,-1)", "expected a size such as"),
+        ("fk5;polygon(53,-27,54,-27)", "expected polygon.x1, y1, x2, y2, x3, y3, ...., found 4 numbers"),
+        ("fk6;circle(53,-27,1)", "or a system .image, physical, icrs, fk5, fk4, galactic, ecliptic., found 'fk6'"),
+        ("fk5;heart(53,-27,1)", "expected one of circle, .*, found 'heart'"),
+    ],
+)
+def test_values_that_cannot_be(text, problem):
+    with pytest.raises(RegionError, match=rf"^x.reg, line 1: .*{problem}") as error:
+        parse(text)
+    assert "\n" not in str(error.value) and len(str(error.value)) < 400
+
+
+LONG = 180_000
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a" * LONG,
+        "circle(" + "1" * LONG + "x,1,1)",
+        "circle(1:2:" + "1" * LONG + "x,1,1)",
+        "circle" + " " * LONG + "x",
+        "#" + " " * LONG + "composite",
+        "circle(1,1,1) # " + "={" * (LONG // 2),
+        "circle(1,1,1) # " + "a=" * (LONG // 2),
+        "circle(1,1,1) # " + "a" * LONG,
+        "circle(1,1,1) # text={" + "x" * LONG + "}",
+        "global " + "color=" * (LONG // 6),
+        ";" * LONG,
+        "+" * LONG,
+        "(" * LONG,
+        "n = " * (LONG // 4),
+        "circle(1,1,1) # text={" + 'a="' * (LONG // 3),
+    ],
+    ids=range(15),
+)
+def test_long_lines_are_read_or_refused(text):
+    try:
+        parse(f"image\n{text}")
+    except RegionError as error:
+        assert str(error).startswith("x.reg, line 2: ") and len(str(error)) < 400
+
+
+def test_a_polygon_with_thousands_of_corners():
+    numbers = ",".join(f"{100 + 50 * math.cos(i / 1000):.3f},{100 + 50 * math.sin(i / 1000):.3f}" for i in range(6283))
+    assert len(numbers) > 90_000 and len(only(f"image\npolygon({numbers})").points) == 6283
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("a # x={1;2}; b", [("a ", " x={1;2}"), (" b", "")]),
+        ("a # x={1;b", [("a ", " x={1"), ("b", "")]),
+        ("global x='a;b' y=\"c\"; c # ={;}", [("global", " x='a;b' y=\"c\""), (" c ", " ={;}")]),
+        ("a;b", [("a", ""), ("b", "")]),
+        ("", []),
+    ],
+)
+def test_the_statements_of_a_line(line, expected):
+    assert list(split_statements(line)) == expected

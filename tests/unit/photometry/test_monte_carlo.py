@@ -6,7 +6,14 @@ from gaussians import gaussian, gaussian_field
 from unblend.core.errors import InputError
 from unblend.core.types import Box, Template
 from unblend.photometry.linear_system import model_image, solve_fluxes
-from unblend.photometry.monte_carlo import adopted_scale, monte_carlo, place_circles, pooled_ratio, realization_scatter
+from unblend.photometry.monte_carlo import (
+    adopted_scale,
+    monte_carlo,
+    place_circles,
+    pooled_ratio,
+    realization_scatter,
+    usable_circles,
+)
 
 
 def brute_force(image, weight, templates, circle, source):
@@ -186,3 +193,23 @@ def test_bright_positions_are_used_only_to_reach_the_minimum_number():
 def test_radius_must_be_positive():
     with pytest.raises(InputError, match="positive radius and a positive FWHM"):
         place_circles(np.zeros((5, 5)), np.zeros((5, 5)), np.zeros((5, 5)), radius=0.0, fwhm=1.0)
+
+
+def test_circles_that_can_be_used():
+    good = [(5.0, 5.0, 3.0), (50.0, 90.0, 20.0)]
+    bad = [
+        (np.nan, 5.0, 3.0),
+        (-1.0, 5.0, 3.0),
+        (5.0, 99.6, 3.0),
+        (50.0, 50.0, 1e6),
+        (50.0, 50.0, 58.0),
+        (5.0, 5.0, 0.0),
+    ]
+    assert usable_circles([good[0], *bad, good[1]], (100, 100)) == good
+
+
+def test_the_largest_circles_give_way_where_the_patches_would_need_too_much_memory():
+    circles = [(500.0, 500.0, 400.0 if n % 10 == 0 else 100.0) for n in range(1000)]
+    found = usable_circles(circles, (1000, 1000))
+    # 900 patches of 203 x 203 pixels are 37 million pixels, 1000 of 803 x 803 would be 645 million
+    assert len(found) == 900 and {radius for *_, radius in found} == {100.0}

@@ -268,3 +268,27 @@ def test_config_mistakes_come_first(data):
     raw["models"]["gains"] = 1
     with pytest.raises(ConfigError, match="did you mean gain"):
         load_field(raw, SCRIPTS, lambda: "plan")
+
+
+@pytest.mark.parametrize(
+    ("target", "advice"),
+    [
+        ({"ra": 53.0, "dec": 27.8}, "correct it"),
+        ({"ra": 233.0, "dec": 27.8}, "correct it"),
+        ({"ra": 53.01, "dec": -27.8}, "correct it"),
+        ({"ra": 53.0 / 15.0, "dec": -27.8}, "ra seems to be in hours: write 53, or '03:32:20.9' in quotes"),
+        ("53:00:00 -27:48:00", None),
+    ],
+)
+def test_a_target_that_is_on_no_image(data, target, advice):
+    raw = {**copy.deepcopy(RAW), "target": target}
+    if advice is None:
+        with pytest.raises(ConfigError, match=r"target.ra is 795.0: expected a number of at least 0 and below 360"):
+            load(raw)
+        return
+    with pytest.raises(InputError) as caught:
+        load(raw)
+    (line,) = str(caught.value).splitlines()[1:]
+    assert line.strip().startswith(f"target: ra = {target['ra']:.6g}, dec = {target['dec']:.6g} (degrees) is on none")
+    assert "the centre of f125w is at ra = 53, dec = -27.8: " in line and line.endswith(f"{advice}.")
+    assert load({**raw, "target": "03:32:00.0 -27:48:00"})[0].target.ra == 53.0

@@ -52,8 +52,8 @@ def sentences(*edits):
         ([("bands/f125w/filter", "IRAC 1")], "bands.f125w.filter is 'IRAC 1': expected text without white space"),
         ([("bands/f125w/astrometry", {"references": []})], "astrometry.references is []: expected auto or a list of"),
         ([("bands/f125w/astrometry", {"step": 0.5})], "astrometry: step (0.5) is larger than max_shift (0.3): make"),
-        ([("target", ...)], "target is missing: expected a section."),
-        ([("target", None)], "target is null: expected a section."),
+        ([("target", ...)], "target is missing: expected a section or text."),
+        ([("target", None)], "target is null: expected a section or text."),
         ([("target/ra", ...)], "target.ra is missing: expected a number of at least 0 and below 360 or sexagesimal"),
         ([("target/ra", 360)], "target.ra is 360: expected a number of at least 0 and below 360 or sexagesimal"),
         ([("target/ra", "25:00:00")], "target.ra is '25:00:00': expected a number of at least 0 and below 360 or sexa"),
@@ -143,3 +143,28 @@ def test_nearest_always_offers_a_name():
 )
 def test_expected_value(place, words):
     assert expected_value(place, config_schema()) == words
+
+
+@pytest.mark.parametrize("value", [["ERR"], ["x.fits", "ERR"]])
+def test_a_name_with_brackets_that_yaml_reads_as_a_list(value):
+    with pytest.raises(ConfigError, match=r"Put a name with brackets in quotes: 'image.fits\[SCI\]'"):
+        load(("bands/f125w/image", value))
+
+
+def test_an_unknown_key_is_shown_on_one_line():
+    with pytest.raises(ConfigError, match=r"^config.yaml: a\\nb is not a key: did you mean \w+\?$"):
+        load(("a\nb", 1))
+
+
+def test_only_the_first_mistakes_are_listed():
+    with pytest.raises(ConfigError) as error:
+        load(*((f"key{i}", 1) for i in range(100)))
+    lines = str(error.value).splitlines()
+    assert len(lines) == 31 and lines[-1].strip() == "… and 70 more."
+
+
+def test_a_search_with_too_many_steps():
+    with pytest.raises(
+        ConfigError, match=r"step \(1e-05\) is too small for max_shift \(1\): expected at most 300 steps"
+    ):
+        load(("bands/f125w/astrometry", {"step": 1e-5, "max_shift": 1}))

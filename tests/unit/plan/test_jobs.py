@@ -433,7 +433,7 @@ def test_a_deleted_model_runs_its_batch_again_once(field):
     models = Path("results/imfit/models")
     models.mkdir(parents=True)
     for i in (1, 2, 3, 5):
-        (models / f"{i}.fits").write_text("model")
+        (models / f"{i}.fits").write_bytes(bytes(2880))
     for batch in GROUPS:
         write_json(f"results/imfit/{batch}/fit.json", {})
         write_json(f"results/imfit/batches/second-{batch}.json", {})
@@ -442,7 +442,11 @@ def test_a_deleted_model_runs_its_batch_again_once(field):
     assert changed() == {"fit_second_pass/1"}
     # the same gap is the same spec: planning twice does not run twice
     assert changed() == set()
-    (models / "3.fits").write_text("model")
+    (models / "3.fits").write_bytes(bytes(2880))
+    assert changed() == set()
+    (models / "5.fits").write_bytes(bytes(2000))
+    assert changed() == {"fit_second_pass/5"}
+    (models / "5.fits").write_bytes(bytes(2880))
     assert changed() == set()
     (models / "5.fits").unlink()
     assert changed() == {"fit_second_pass/5"}

@@ -80,13 +80,27 @@ def test_lost_files(tmp_path, store):
     made = [tmp_path / "out" / name for name in ("1.fits", "2.fits")]
     made[0].parent.mkdir()
     for path in made:
-        path.write_text("x")
+        path.write_bytes(bytes(2880))
     assert store.lost("rule", made) == {}
     made[1].unlink()
     gone = store.lost("rule", made)
     assert gone == {str(made[1]): made[1].parent.stat().st_mtime_ns}
     store.path("rule", {"lost": gone})
-    made[1].write_text("x")
+    made[1].write_bytes(bytes(2880))
     # the mark of the last loss stays, or the return of the file would run the job again
     assert store.lost("rule", made) == gone
     assert store.lost("rule", [tmp_path / "never" / "3.fits"]) == {str(tmp_path / "never" / "3.fits"): 0}
+
+
+def test_damaged_products(tmp_path, store):
+    mask = tmp_path / "mask.fits"
+    assert store.damaged("rule", [mask]) == {}  # not made yet
+    mask.with_name("mask.fits.damaged").write_text("x")
+    found = store.damaged("rule", [mask])
+    assert list(found) == [str(mask)]
+    store.path("rule", {"damaged": found})
+    mask.write_bytes(bytes(2880))
+    assert store.damaged("rule", [mask]) == found and store.damaged("other", [mask]) == {}
+    mask.write_text("")
+    os.utime(mask, ns=(7, 7))
+    assert store.damaged("rule", [mask]) == {str(mask): 7}

@@ -24,11 +24,17 @@ def test_a_missing_config(tmp_path):
 
 
 def test_a_config_that_is_not_yaml(tmp_path):
-    with pytest.raises(InputError, match=r"config.yaml: not valid YAML: .* line 1, column 9.*; correct the file."):
+    with pytest.raises(ConfigError, match=r"config.yaml: line 1: `bands: \{` is not valid YAML .*: correct the line"):
         field(tmp_path, "bands: {")
 
 
-@pytest.mark.parametrize("text", ["", "- a", "data_dir: null", "data_dir: 3"])
+@pytest.mark.parametrize("text", ["", "- a"])
+def test_a_config_without_sections(tmp_path, text):
+    with pytest.raises(ConfigError, match=r"config.yaml: the file holds no "):
+        field(tmp_path, text)
+
+
+@pytest.mark.parametrize("text", ["data_dir: null", "data_dir: 3"])
 def test_a_config_with_mistakes(tmp_path, text):
     with pytest.raises(ConfigError, match=r"^config.yaml: "):
         field(tmp_path, text)

@@ -158,3 +158,23 @@ def test_the_work_log(monkeypatch, tmp_path):
     record_work("extract", "irac-ch1")
     lines = [json.loads(line) for line in path.read_text().splitlines()]
     assert lines == [{"stage": "fit_first", "what": "7"}, {"stage": "extract", "what": "irac-ch1"}]
+
+
+def test_a_job_that_fails_on_a_damaged_product_moves_it_aside(monkeypatch, tmp_path, capsys):
+    mask = tmp_path / "results/bands/k/mask.fits"
+    mask.parent.mkdir(parents=True)
+    mask.write_bytes(b"SIMPLE")
+    log = tmp_path / "results/logs/extract_fluxes/k.log"
+    monkeypatch.setattr(sys, "argv", ["extract_fluxes.py", "--log", str(log), "--mask", str(mask)])
+
+    def main(mask_path: str):
+        raise OSError("something in the depths of a library")
+
+    with pytest.raises(SystemExit) as stop:
+        run(main)
+    assert stop.value.code == 1 and not mask.exists() and mask.with_name("mask.fits.damaged").exists()
+    said = capsys.readouterr().err
+    assert (
+        f"unblend: {mask} was damaged (" in said and "run again, and it is made anew." in said and "depths" not in said
+    )
+    assert "depths" in log.read_text()

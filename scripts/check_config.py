@@ -1,0 +1,25 @@
+"""`./unblend check`: what is wrong with the configuration and the input files of a field; nothing is run."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from unblend.plan.checks import check_inputs, jobs_of
+from unblend.run.commands import field_parser, read_field_config
+from unblend.run.job_log import run
+
+
+def main(*words: str) -> None:
+    """Check the configuration, then the input files; every mistake is one sentence."""
+    description = (
+        "Check the configuration and the input files of a field, without Snakemake and without running anything."
+    )
+    options = field_parser("check", description).parse_args(words)
+    config = read_field_config(options)
+    check_inputs(jobs_of(config, Path(__file__).resolve().parent))
+    sys.stdout.write(f"{options.configfile}: no mistakes in the configuration and the input files\n")
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,26 @@
+from __future__ import annotations
+
+import copy
+
+import check_config
+import pytest
+import yaml
+from small_config import MINIMAL
+from unblend.core.errors import ConfigError, InputError
+
+
+def write(folder, content):
+    (folder / "config.yaml").write_text(content if isinstance(content, str) else yaml.safe_dump(content))
+
+
+def test_mistakes_in_the_text(tmp_path):
+    write(tmp_path, "bands: {k: {image: x.fits[SCI]}}\n")
+    with pytest.raises(ConfigError, match=r"config\.yaml: line 1: "):
+        check_config.main("--directory", str(tmp_path))
+
+
+def test_missing_files(tmp_path):
+    write(tmp_path, copy.deepcopy(MINIMAL))
+    with pytest.raises(InputError, match=r"bands.f125w.image: .*f125w.fits does not exist"):
+        check_config.main("--directory", str(tmp_path))
+    assert [path.name for path in tmp_path.iterdir()] == ["config.yaml"]

@@ -1,0 +1,30 @@
+"""The library on the import path, and the check of a configuration file before Snakemake reads it."""
+
+import os
+import sys
+from pathlib import Path
+
+# The folder of this file, also where another workflow uses this one as a module.
+HERE = Path(workflow.current_basedir.get_path_or_uri(secret_free=False))
+SCRIPTS = HERE.parents[1] / "scripts"
+sys.path.insert(0, str(SCRIPTS))
+# Jobs use the Python that runs Snakemake, whether or not its environment is activated.
+os.environ.update(
+    PATH=os.pathsep.join([str(Path(sys.executable).parent), *os.get_exec_path()])
+)
+
+from snakemake.exceptions import WorkflowError
+from unblend.core.errors import UnblendError
+from unblend.plan.config_text import check_text
+
+
+def checked(*files):
+    """Return the first of the configuration files, once the text of all is checked."""
+    # Where another workflow uses this one as a module, the files are its own.
+    if workflow.modifier.skip_configfile:
+        return files[0]
+    try:
+        check_text(files)
+    except UnblendError as error:
+        raise WorkflowError(str(error))
+    return files[0]
