@@ -72,7 +72,9 @@ def main(spec_path: str, stack_path: str, error_path: str, background_path: str,
     write_image(background_path, sky.backgrounds.get(flux_band, np.zeros(stack.data.shape)), wcs=wcs)
     write_image(snr_path, found.snr, wcs=wcs)
     write_image(segments_path, found.segments, wcs=wcs)
-    write_sources(catalogue_path, found.catalogue, {"BACKGR": found.background, "RMS": found.rms})
+    levels = {"BACKGR": found.background, "RMS": found.rms}
+    dropped = {"NSMALL": found.dropped.get("min_area", 0), "NFAINT": found.dropped.get("min_snr", 0)}
+    write_sources(catalogue_path, found.catalogue, levels | dropped | {"NHIDDEN": len(found.hidden)})
     circles = hidden_regions(found.hidden, wcs, radius_arcsec=max(settings["conv_fwhm"], 0.1))
     write_regions(hidden_path, circles, color="magenta", remarks=["Sources hidden in the segments of brighter ones"])
     record_work("detect", "all")

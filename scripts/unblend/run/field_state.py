@@ -8,14 +8,17 @@ from dataclasses import dataclass
 from functools import reduce
 from operator import or_
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..core.counts import count
 from ..field.stored_fits import PASSES, first_pass_limits, key_with_limits, read_stamp
 from ..io.files import read_json
-from ..io.tables import read_table
+from ..io.tables import read_table, read_table_header
 from ..plan.jobs import Jobs
 from .progress import RunState, common_flags, duration, flag_counts, status
+
+if TYPE_CHECKING:
+    import numpy as np
 
 URGENT_STAGES = ("measure_shift", "run_monte_carlo", "extract_fluxes", "detect_sources", "fit_second_pass")
 """Stages whose warnings are shown first: they concern all fluxes of a band."""
@@ -122,14 +125,17 @@ def _urgency(path: Path, results: Path) -> tuple[int, str]:
 
 
 def list_results(results: Path) -> dict[str, str]:
-    """Return the existing results by name: catalogue, flags, report, fits, warnings."""
-    rows = {}
+    """Return the existing results by name, from the detection to the report, and the warnings."""
+    rows = {"detection": _detection(results / "det_auto_cat.fits")}
     catalogue, report, sheet = results / "catalogue.fits", results / "report/index.html", results / "imfit/sheet.html"
     if catalogue.exists():
         table = read_table(catalogue)
         rows["catalogue"] = f"{catalogue}: {count(len(table), 'source')}"
         columns = [name for name in table.dtype.names or () if name == "flag" or name.startswith("flag_")]
         rows["flags"] = common_flags([reduce(or_, (int(row[name]) for name in columns), 0) for row in table])
+        bands = [name.removeprefix("flag_") for name in columns if name != "flag"]
+        rows["no flux"] = ", ".join(band for band in bands if not _has_flux(table, band))
+        rows["shifts"] = "\n    ".join(_shifts(results, bands))
     if report.exists():
         rows["report"] = str(report)
     if sheet.exists() and (results / "imfit/sersic.fits").exists():
@@ -144,6 +150,43 @@ def list_results(results: Path) -> dict[str, str]:
         text = [f"{number}, in {results / 'logs'}: {where}", *list(sentences)[:WARNINGS_SHOWN]]
         rows["warnings"] = "\n    ".join(text)
     return {name: text for name, text in rows.items() if text}
+
+
+def _detection(catalogue: Path) -> str:
+    """Return what was detected, and how many candidates were dropped for which reason; empty before the detection."""
+    if not catalogue.exists():
+        return ""
+    header = read_table_header(catalogue)
+    small, faint, hidden = (int(header.get(name) or 0) for name in ("NSMALL", "NFAINT", "NHIDDEN"))  # type: ignore[call-overload]
+    parts = [f"{faint} candidates below min_snr and {small} below min_area dropped"] if faint or small else []
+    if hidden:
+        parts.append(f"{count(hidden, 'source')} found beside brighter ones (det_hidden.reg)")
+    return "; ".join(parts)
+
+
+def _has_flux(table: np.ndarray, band: str) -> bool:
+    """Return whether any source of the catalogue has a flux in a band."""
+    name = f"flux_{band}"
+    return name not in (table.dtype.names or ()) or bool((table[name] == table[name]).any())
+
+
+def _shifts(results: Path, bands: Iterable[str]) -> list[str]:
+    """Return a line for each band that is shifted, was searched, or should be shifted; arcsec along image X, Y."""
+    lines = []
+    for band in bands:
+        try:
+            found = read_json(results / "bands" / band / "astrometry.json")
+        except (OSError, ValueError):
+            continue
+        parts = []
+        if found.get("grid"):
+            parts.append("best shift: {:.4f} {:.4f}".format(*found["grid"]["best_shift_arcsec"]))
+        adopted = found.get("shift_arcsec") or (0.0, 0.0)
+        if parts or any(adopted):
+            parts.append("adopted {:.4f} {:.4f}".format(*adopted))
+        parts += [text for text in (found.get("message"), found.get("recommendation")) if text]
+        lines += [f"{band}: {'; '.join(parts)}"] if parts else []
+    return lines
 
 
 def run_file(results: Path) -> dict[str, Any] | None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import numpy as np
 from unblend.io.files import write_json
+from unblend.io.tables import write_sources, write_table
 from unblend.run.field_state import fit_flags, list_results, run_file, warnings_in
 
 
@@ -36,3 +38,33 @@ def test_the_flags_of_a_group_are_those_of_its_second_pass(tmp_path):
 
 def test_a_field_that_was_never_run_has_no_run_file(tmp_path):
     assert run_file(tmp_path) is None
+
+
+def test_the_last_lines_say_what_was_dropped_shifted_and_not_measured(tmp_path):
+    sources = np.zeros(2, dtype=[("id", "i4"), ("x", "f8"), ("y", "f8")])
+    write_sources(tmp_path / "det_auto_cat.fits", sources, {"NSMALL": 3, "NFAINT": 7, "NHIDDEN": 1})
+    columns = [("id", "i4"), ("flag", "i4"), *((f"{name}_{band}", "f8") for band in "jkz" for name in ("flux", "flag"))]
+    table = np.zeros(2, dtype=columns)
+    table["flux_z"] = np.nan
+    write_table(tmp_path / "catalogue.fits", table)
+    searched = {"grid": {"best_shift_arcsec": [-0.05, 0.03]}, "shift_arcsec": [-0.051, 0.0299], "recommendation": None}
+    write_json(tmp_path / "bands/k/astrometry.json", searched)
+    offset = {"grid": None, "shift_arcsec": [0.0, 0.0], "recommendation": "set shift: [0.1, 0.2], or shift: auto."}
+    write_json(tmp_path / "bands/j/astrometry.json", offset)
+    rows = list_results(tmp_path)
+    assert rows["detection"].startswith(
+        "7 candidates below min_snr and 3 below min_area dropped; 1 source found beside"
+    )
+    assert rows["no flux"] == "z"
+    assert rows["shifts"].splitlines() == [
+        "j: set shift: [0.1, 0.2], or shift: auto.",
+        "    k: best shift: -0.0500 0.0300; adopted -0.0510 0.0299",
+    ]
+
+
+def test_nothing_is_said_of_what_is_in_order(tmp_path):
+    table = np.zeros(1, dtype=[("id", "i4"), ("flag", "i4"), ("flux_k", "f8"), ("flag_k", "i4")])
+    write_table(tmp_path / "catalogue.fits", table)
+    quiet = {"grid": None, "shift_arcsec": [0.0, 0.0], "recommendation": None, "message": None}
+    write_json(tmp_path / "bands/k/astrometry.json", quiet)
+    assert set(list_results(tmp_path)) == {"catalogue"}
