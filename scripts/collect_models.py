@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from unblend.field.fit_field import FitField
+from unblend.field.stale_products import move_stale_models
 from unblend.fits.table import fit_table
 from unblend.io.files import file_digest, read_json, write_json
 from unblend.io.images import read_header
@@ -31,6 +32,7 @@ def main(spec_path: str, results_dir: str, models_path: str, table_path: str) ->
     write_table(table_path, table, units=UNITS, name="FITS")
     # What lies behind the barrier is judged by this file alone: it stands for the two tables, too.
     tables = {"parameters": file_digest(table_path), "catalogue": file_digest(field.results / "det_cat.fits")}
+    move_stale_models(field.results, set(map(int, models)))
     write_json(models_path, {"models": models, "tables": tables})
     record_work("models", "all")
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import unblend
+from unblend.field.stale_products import move_stale_bands
 from unblend.io.catalogues import write_catalogue, write_sed
 from unblend.io.files import read_json
 from unblend.io.tables import read_table, read_table_header
@@ -34,6 +35,7 @@ def main(spec_path: str, results_dir: str, fits: str, ecsv: str, fast: str, eazy
     sed = sed_columns(columns, {band: spec["bands"][band]["filter"] for band in spec["order"]})
     write_sed(fast, sed, "microjansky: AB zero point 23.9; -99: not observed", z_spec=True)
     write_sed(eazy, sed, "microjansky: PRIOR_ABZP 23.9; -99: not observed", z_spec=False)
+    move_stale_bands(results, spec["order"])
     record_work("catalogue", "all")
 
 

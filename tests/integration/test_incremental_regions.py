@@ -48,8 +48,9 @@ def test_manual_sources_created_changed_and_changed_back_extended_and_deleted(fi
 
     manual.unlink()
     field.redo(EDIT | fits_of(8) | renders_of(8) | draws_of(8) | behind_models())
-    # The files of the vanished 13 and 14 still lie there: they must not be used, and the old answer is back.
-    assert (field / "results/imfit/models/13.fits").exists()
+    # The models of the vanished 13 and 14 are moved aside, and the old answer is back.
+    assert not (field / "results/imfit/models/13.fits").exists()
+    assert (field / "results/stale/imfit/models/13.fits").exists()
     assert field.table("catalogue.fits").tobytes() == before
 
 
@@ -70,8 +71,7 @@ def test_segments_merged_and_parted_again(field: Field) -> None:
     field.redo(EDIT | fits_of(1) | renders_of(1) | draws_of(1) | behind_models())
     assert list(field.table("catalogue.fits")["id"]) == [1, *range(3, 13)]
     merge.unlink()
-    # The drawing of 2 still lies there, made from the same fit.
-    field.redo(EDIT | fits_of(1) | renders_of(1) | draws_of(1) | behind_models())
+    field.redo(EDIT | fits_of(1) | renders_of(1, 2) | draws_of(1) | behind_models())
 
 
 def bad_regions(field: Field) -> Iterator[None]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..core.counts import count
+from ..field.stale_products import FOLDER as STALE_FOLDER
 from ..field.stored_fits import PASSES, first_pass_limits, key_with_limits, read_stamp
 from ..io.files import read_json
 from ..io.tables import read_table, read_table_header
@@ -141,6 +142,8 @@ def list_results(results: Path) -> dict[str, str]:
     if sheet.exists() and (results / "imfit/sersic.fits").exists():
         problems = flag_counts([int(value) for value in read_table(results / "imfit/sersic.fits")["flag"]])
         rows["fits"] = f"{sheet}{': ' if problems else ''}{problems}"
+    if (results / STALE_FOLDER).exists():
+        rows["stale"] = f"{results / STALE_FOLDER}: products of sources and bands that are gone"
     logs = sorted((results / "logs").rglob("*.log"), key=lambda path: _urgency(path, results))
     warnings = {path: found for path in logs if (found := _warnings_of(path))}
     if warnings:

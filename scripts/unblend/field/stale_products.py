@@ -1,0 +1,67 @@
+"""Products of sources and bands that the field no longer has: they are moved aside, so that nobody takes them for new.
+
+Only products of this program are moved. They may be deleted; those of a band are not used again if it returns.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+from collections.abc import Collection, Iterable
+from pathlib import Path
+
+log = logging.getLogger(__name__)
+
+FOLDER = "stale"
+"""Folder of the results to which they are moved."""
+
+
+def move_stale_models(results: Path, sources: Collection[int]) -> list[Path]:
+    """Move the models of sources that are not in the field, `imfit/models/{id}.fits`; return their new paths.
+
+    Parameters
+    ----------
+    results : Path
+        Folder of the products.
+    sources : collection of int
+        IDs of the field.
+    """
+    models = sorted((results / "imfit/models").glob("*.fits"))
+    stale = [path for path in models if path.stem.isdigit() and int(path.stem) not in sources]
+    return _move(results, stale)
+
+
+def move_stale_bands(results: Path, bands: Collection[str]) -> list[Path]:
+    """Move the folders and logs of bands that are not in the configuration; return the new paths.
+
+    Parameters
+    ----------
+    results : Path
+        Folder of the products.
+    bands : collection of str
+        Names of the bands.
+    """
+    folders = [path for path in sorted((results / "bands").glob("*")) if path.name not in bands and _is_band(path)]
+    logs = [path for folder in folders for path in sorted((results / "logs").glob(f"*/{folder.name}.log"))]
+    return _move(results, [*folders, *logs])
+
+
+def _is_band(folder: Path) -> bool:
+    """Return whether a folder has the products of a band, and is not one that the user has made."""
+    return any((folder / name).exists() for name in ("mask.fits", "psf.fits", "fluxes.fits"))
+
+
+def _move(results: Path, paths: Iterable[Path]) -> list[Path]:
+    """Move products below `FOLDER`, where an older one of the same name is replaced."""
+    moved = []
+    for path in paths:
+        target = results / FOLDER / path.relative_to(results)
+        if target.is_dir() and not target.is_symlink():
+            shutil.rmtree(target)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        os.replace(path, target)
+        moved.append(target)
+    if moved:
+        log.info("moved to %s: %s", results / FOLDER, ", ".join(str(p.relative_to(results / FOLDER)) for p in moved))
+    return moved
