@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 CORES ?= $(shell nproc)
 SNAKEMAKE := $(BIN)/snakemake --cores $(CORES)
 
-.PHONY: demo test test-fast lint lock check-example figures docs bench-overhead bench-accuracy accuracy-figures bench-report bench-fit-bias bench-background clean help
+.PHONY: demo test test-fast lint lock check-example figures docs bench-overhead bench-accuracy accuracy-figures bench-report bench-fit-bias bench-background robustness clean help
 
 help:                     ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -64,6 +64,10 @@ bench-fit-bias: $(VENV)/installed  ## bias of the fits as a function of n and r_
 
 bench-background: $(VENV)/installed  ## compare the moving background with photutils and scipy: time, residual gradient
 	$(BIN)/python tests/benchmarks/bench_background.py
+
+NUMBER ?= 1250
+robustness: $(VENV)/installed  ## mutate inputs of every kind, count what becomes of them: docs/robustness.md (NUMBER of each; 5 min)
+	$(BIN)/python tests/benchmarks/robustness.py $(NUMBER)
 
 lock: $(VENV)/bin/python  ## update the pinned versions in requirements.lock
 	$(BIN)/python -m pip install --quiet pip-tools

@@ -22,9 +22,13 @@ CONTRADICTION, AGREEMENT = 4.0, 1.6
 """A map is of another kind than the one given if the scatter of the pixels is beyond this factor of its noise, either
 way, and within the second factor of the noise that another kind would give. Correlated noise lowers the scatter by up
 to a factor 3, crowded sources raise it."""
+HALF_CONTRADICTION = 8.0
+"""The same factor for the deep or the shallow half of an image alone, where crowded sources matter more."""
 UNIT_FACTOR = 30.0
 """Factor beyond which a map of the noise or its variance is refused in any case. Weights may have any unit: those that
 count exposures or seconds are inverse variances up to a factor."""
+_FEWEST = 100
+"""Fewest pixels whose scatter is compared with a map."""
 _SAMPLE = 500_000
 """Number of pixels on which a map is compared with its image."""
 _NAMES = {
@@ -117,10 +121,15 @@ def _check_scale(image: np.ndarray, values: np.ndarray, kind: str, start: str, n
     """
     usable = np.isfinite(image) & np.isfinite(values) & (values > 0) & ~unobserved(image)
     noises = {each: np.where(usable, values, 1.0) ** (-0.5 * power) for each, power in _POWERS.items()}
-    ratios = {each: _scatter_in_noise(image, usable, noise) for each, noise in noises.items()}
-    low, high = ratios[kind]
-    if not low > 0 or (high >= 1.0 / CONTRADICTION and low <= CONTRADICTION):
+    # A map of another kind may fit the deep or the shallow half of an image alone.
+    halves = [half for half in _halves(values, usable) if np.count_nonzero(half) >= _FEWEST]
+    parts = [usable, *halves]
+    ratios = {each: [_scatter_in_noise(image, part, noise) for part in parts] for each, noise in noises.items()}
+    limits = [CONTRADICTION, *(HALF_CONTRADICTION for _ in halves)]
+    beyond = [p for p, limit in zip(ratios[kind], limits, strict=True) if p[0] > 0 and not _within(p, limit)]
+    if not beyond:
         return
+    low, high = beyond[0]
     noise = float(np.median(noises[kind][usable]))
     factor = high if high < 1.0 else low
     found = (
@@ -128,9 +137,9 @@ def _check_scale(image: np.ndarray, values: np.ndarray, kind: str, start: str, n
         f"is {_times(1.0 / factor)} the scatter of the pixels, {factor * noise:.3g}"
     )
     agreeing = {
-        each: abs(np.log(one * other))
-        for each, (one, other) in ratios.items()
-        if one > 0 and other >= 1.0 / AGREEMENT and one <= AGREEMENT
+        each: sum(abs(np.log(one * other)) for one, other in pairs)
+        for each, pairs in ratios.items()
+        if all(pair[0] > 0 and _within(pair, AGREEMENT) for pair in pairs)
     }
     if agreeing:
         best = min(agreeing, key=lambda each: agreeing[each])
@@ -138,6 +147,20 @@ def _check_scale(image: np.ndarray, values: np.ndarray, kind: str, start: str, n
     if kind != "weight" and not 1.0 / UNIT_FACTOR <= factor <= UNIT_FACTOR:
         advice = _other_extensions(name, "Check its unit, or name another file or extension.")
         raise InputError(f"{found}; expected the {_MEANINGS[kind]} of a pixel in the unit of the image. {advice}")
+
+
+def _halves(values: np.ndarray, usable: np.ndarray) -> list[np.ndarray]:
+    """Return the usable pixels with the lower and with the higher values of a map; all of them for a constant map."""
+    used = values[usable]
+    if not used.size or np.ptp(used) == 0:
+        return [usable]
+    middle = 0.5 * (used.min() + used.max()) if np.median(used) in (used.min(), used.max()) else np.median(used)
+    return [usable & (values <= middle), usable & (values > middle)]
+
+
+def _within(pair: tuple[float, float], factor: float) -> bool:
+    """Return whether the range of a scatter in units of its noise comes within a factor of 1."""
+    return pair[1] >= 1.0 / factor and pair[0] <= factor
 
 
 def _scatter_in_noise(image: np.ndarray, usable: np.ndarray, noise: np.ndarray) -> tuple[float, float]:

@@ -20,6 +20,8 @@ WELL_SAMPLED_FWHM = 2.5
 WINDOW_FWHM = 3.0
 """FWHM of the window of the centroid over that of the PSF. With it the centres of three IRAC PSFs sampled at 0.1" and,
 binned, at 0.6" agree to 0.004", with a window of 1.5 FWHM to 0.009": the pixels make the core of the PSF wider."""
+MIN_SIDE = 3
+"""Fewest pixels of a PSF along each axis."""
 LARGEST_SUM = 1.05
 """Largest sum that a PSF with a given sum may have: no stamp holds more than all of the light, up to its own errors."""
 
@@ -54,9 +56,15 @@ def prepare_psf(
     Raises
     ------
     InputError
-        A pixel is not finite, the sum or the peak is not positive, or a sum to be kept is above `LARGEST_SUM`.
+        A side is shorter than `MIN_SIDE`, a pixel is not finite, the sum or the peak is not positive, or a sum to be
+        kept is above `LARGEST_SUM`.
     """
     _check_finite(data, name)
+    if min(data.shape) < MIN_SIDE:
+        raise InputError(
+            f"{name} has {data.shape[1]} x {data.shape[0]} pixels; expected at least {MIN_SIDE} along each axis. Name "
+            "another file or extension."
+        )
     data = np.array(data, dtype=np.float64)
     original_sum = float(data.sum())
     _check_sum(original_sum, float(data.max()), total, name)

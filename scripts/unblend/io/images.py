@@ -129,9 +129,10 @@ def read_image(name: str) -> tuple[np.ndarray, dict[str, object]]:
 
 def _pixels(image: _Image, header: fitsio.FITSHDR, name: str) -> np.ndarray:
     """Return the pixels of an image as native float64, NaN where an integer is BLANK."""
-    if image.hdu.get_info()["img_type"] not in _INTEGERS:
+    integers = image.hdu.get_info()["img_type"] in _INTEGERS
+    if not integers and not {"BSCALE", "BZERO"} & set(map(str.upper, header.keys())):
         return np.ascontiguousarray(image.read(), dtype=np.float64)
-    # CFITSIO would scale to float32, or 64-bit integers to integers, and lose the integers that BLANK marks.
+    # CFITSIO would scale in float32, or 64-bit integers to integers, and lose the integers that BLANK marks.
     image.hdu.ignore_scaling = True
     stored = image.read()
     image.hdu.ignore_scaling = False
@@ -139,13 +140,13 @@ def _pixels(image: _Image, header: fitsio.FITSHDR, name: str) -> np.ndarray:
 
 
 def scaled(stored: np.ndarray, header: Mapping[str, object], name: str) -> np.ndarray:
-    """Return integers as a file stores them as the float64 pixels that they mean.
+    """Return pixels as a file stores them as the float64 pixels that they mean.
 
     Parameters
     ----------
-    stored : integer array (ny, nx)
+    stored : array (ny, nx)
     header : mapping
-        BSCALE and BZERO are applied; pixels of the value BLANK are NaN.
+        BSCALE and BZERO are applied; integers of the value BLANK are NaN.
     name : str
         Name of the file for error messages.
 
@@ -163,7 +164,7 @@ def scaled(stored: np.ndarray, header: Mapping[str, object], name: str) -> np.nd
     if (scale, zero) != (1.0, 0.0):
         values = values * scale + zero
     blank = header.get("BLANK", header.get("ZBLANK"))
-    if blank is not None:
+    if blank is not None and stored.dtype.kind in "iu":
         values[stored == int(_number({"BLANK": blank}, "BLANK", 0.0, name))] = np.nan
     return values
 

@@ -52,6 +52,14 @@ def test_a_map_of_another_kind_is_refused_and_named(tmp_path, given, true):
         checked_weight(weight, IMAGE, "k")
 
 
+def test_a_map_that_fits_one_half_of_the_image_alone_is_refused(tmp_path):
+    noise = np.where(np.arange(120) < 60, 1.0, 3.0) * np.ones((100, 1))
+    image = noise * np.random.default_rng(1).normal(size=noise.shape)
+    weight = {"file": weight_file(tmp_path, WHT=noise**-2), "kind": "rms"}  # right where the noise is 1
+    with pytest.raises(InputError, match=r"Set kind: weight\."):
+        checked_weight(weight, image, "k")
+
+
 @pytest.mark.parametrize("factor", [0.1, 0.3, 3.0, 10.0, 1853.0, 1e-6])
 def test_weights_may_have_any_unit(tmp_path, factor):
     """Counts of exposures and drizzled weights are inverse variances up to a factor."""
