@@ -94,7 +94,7 @@ def band_weight(wildcards):
     band = CONFIG.bands[wildcards.band]
     if band.weight is None:
         return []
-    weight = JOBS.inputs.weight(band)["file"].split("[")[0]
+    weight = split_extension(JOBS.inputs.weight(band)["file"])[0]
     return ancient(weight) if band.mosaic is None else weight
 
 

@@ -23,7 +23,7 @@ _TAIL = 22
 """Bytes of the end of a zip archive without a comment."""
 _ENDS = {".json": re.compile(rb"[}\]]\n\Z"), ".npz": re.compile(rb"\APK\x05\x06", re.S)}
 _PRODUCTS = re.compile(
-    r"(det_(stack|snr|error|auto_seg|auto_cat|seg|cat)|catalogue)\.fits"
+    r"(det_(stack|snr|error|background|auto_seg|auto_cat|seg|cat)|catalogue)\.fits"
     r"|imfit/((groups|models)\.json|(sersic|psf|mask|det_stack-\w+)\.fits|batches/[\w-]+\.json|models/\d+\.fits)"
     r"|imfit/\d+/(\w+\.fits|(first|fit)\.json)"
     r"|bands/[^/]+/([a-z-]+\.(fits|json|npz))"
