@@ -7,9 +7,11 @@ from pathlib import Path
 
 import numpy as np
 from unblend.core.coordinates import pixel_scale
+from unblend.core.errors import UnusableBandError
 from unblend.core.flags import Flag
 from unblend.core.types import Model, Template
 from unblend.field.band_data import BandData, adopted_shift, has_failed_shift, load_band_data, load_models
+from unblend.field.unmeasured_band import write_no_fluxes
 from unblend.images.psf import WELL_SAMPLED_FWHM
 from unblend.images.saturation import SATURATED
 from unblend.io.files import read_json
@@ -35,7 +37,13 @@ MAX_SATURATED_LIGHT = 0.01
 def main(spec_path: str, results_dir: str, fluxes_path: str, weight_path: str, residual_path: str) -> None:
     """Write fluxes.fits, weight.fits and residual.fits."""
     spec, results = read_json(spec_path), Path(results_dir)
-    data = load_band_data(spec, results)
+    try:
+        data = load_band_data(spec, results)
+    except UnusableBandError as error:
+        paths = {"fluxes": fluxes_path, "weight": weight_path, "residual": residual_path}
+        write_no_fluxes(spec, results, paths, error, band_flags(spec, results))
+        record_work("extract", spec["band"])
+        return
     templates, _ = read_templates(results / "bands" / spec["band"] / "templates.npz")
     detail = fit_amplitudes(data.image, data.weight, templates)
     templates = detail.templates

@@ -53,8 +53,10 @@ def main(spec_path: str, results_dir: str, removed_path: str, sim_path: str, bor
 
     used = circles(read_regions(folder / "monte_carlo.reg"), wcs)
     empty = [sky_circle(wcs, *circle) for circle in used]
-    beyond = [sky_circle(wcs, s["y"], s["x"], s["a"]) for s in border_sources(left, noise, inside, fwhm)]
-    strange = artefacts(left, noise, model, inside=inside, segments=segments, fwhm_pixels=fwhm)
+    beyond, strange = [], {}
+    if np.isfinite(left).any():
+        beyond = [sky_circle(wcs, s["y"], s["x"], s["a"]) for s in border_sources(left, noise, inside, fwhm)]
+        strange = artefacts(left, noise, model, inside=inside, segments=segments, fwhm_pixels=fwhm)
     bad = [sky_ellipse(wcs, s["y"], s["x"], (s["a"], s["b"]), s["theta"], k) for k, v in strange.items() for s in v]
 
     names = spec["names"]

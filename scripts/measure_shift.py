@@ -6,7 +6,9 @@ import logging
 from pathlib import Path
 from typing import Any
 
+from unblend.core.errors import UnusableBandError
 from unblend.field.shift_measurement import measured_shift
+from unblend.field.unmeasured_band import write_no_shift
 from unblend.io.files import read_json, write_json
 from unblend.io.images import write_image
 from unblend.registration.summary import describe_offsets
@@ -18,7 +20,12 @@ log = logging.getLogger("unblend.shift")
 def main(spec_path: str, results_dir: str, shift_path: str, residual_path: str) -> None:
     """Write astrometry.json and the residual at the shift that it gives."""
     spec = read_json(spec_path)
-    found = measured_shift(spec, Path(results_dir))
+    try:
+        found = measured_shift(spec, Path(results_dir))
+    except UnusableBandError as error:
+        write_no_shift(spec, shift_path, residual_path, error)
+        record_work("astrometry", spec["band"])
+        return
     content: dict[str, Any] = {"band": spec["band"], "shift_arcsec": list(found.shift)}
     content |= {"message": found.message, "grid": found.grid, "failed": found.failed}
     if found.message:

@@ -6,10 +6,12 @@ import logging
 from pathlib import Path
 
 import numpy as np
+from unblend.core.errors import UnusableBandError
 from unblend.core.flags import Flag
 from unblend.core.types import Region
 from unblend.field.adopted_templates import adopted_templates
 from unblend.field.band_data import BandData, load_band_data
+from unblend.field.unmeasured_band import write_no_realizations
 from unblend.images.masks import circles, project_mask
 from unblend.io.files import read_json
 from unblend.io.images import read_labels, read_wcs
@@ -38,7 +40,12 @@ def main(spec_path: str, results_dir: str, realizations_path: str, regions_path:
     """Write monte_carlo.fits (scatter and realizations) and the circles that were used."""
     spec, results = read_json(spec_path), Path(results_dir)
     folder = results / "bands" / spec["band"]
-    data = load_band_data(spec, results, final_weights=True)
+    try:
+        data = load_band_data(spec, results, final_weights=True)
+    except UnusableBandError:
+        write_no_realizations(spec, results, realizations_path, regions_path)
+        record_work("monte_carlo", spec["band"])
+        return
     templates = adopted_templates(folder)
     solution = solve_fluxes(data.image, data.weight, templates)
     if spec["sim_regions"]:

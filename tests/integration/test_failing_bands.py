@@ -44,3 +44,21 @@ def test_an_infinite_pixel_is_not_observed(field, value):
         image[0].data[3, 3] = value
     field.run()
     assert band(field, BLURRED, "flux") == pytest.approx(before, rel=0.05, abs=3 * band(field, BLURRED, "err").max())
+
+
+@pytest.mark.parametrize("fault", ["all NaN", "constant", "masked"])
+def test_a_band_without_usable_pixels_has_no_fluxes_and_the_others_have(field, fault):
+    from astropy.io import fits
+
+    before = band(field, SHARP, "flux")
+    if fault == "masked":
+        (field / f"{BLURRED}-bad.reg").write_text("image\ncircle(30,30,1000)\n")
+    else:
+        with fits.open(field / f"{BLURRED}.fits", mode="update") as image:
+            image[0].data[:] = np.nan if fault == "all NaN" else 7.0
+    found = field.run()
+    assert np.isnan(band(field, BLURRED, "flux")).all() and np.isnan(band(field, BLURRED, "err")).all()
+    assert (band(field, BLURRED, "flag") & int(Flag.NO_PIXELS) > 0).all()
+    assert band(field, SHARP, "flux") == pytest.approx(before, rel=1e-6)
+    assert f"bands.{BLURRED}" in found.messages and f"no flux    {BLURRED}" in found.messages
+    assert (field / "results/report/index.html").exists()

@@ -13,6 +13,10 @@ class InputError(UnblendError):
     """An input file is missing, unreadable or of the wrong kind."""
 
 
+class UnusableBandError(InputError):
+    """No pixel of a band can be used: its fluxes are NaN, and the other bands are measured."""
+
+
 class RegionError(InputError):
     """A DS9 region file has an invalid line."""
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..core.errors import InputError
+from ..core.errors import UnusableBandError
 from ..core.statistics import noise_rms
 from ..core.types import Model, NoiseOrigin, Psf
 from ..io.files import read_json
@@ -68,15 +68,15 @@ def load_band_data(spec: Mapping[str, Any], results: Path, *, final_weights: boo
 
     Raises
     ------
-    InputError
-        Every pixel is masked; or with `rms: auto`, those that are not masked have no scatter.
+    UnusableBandError
+        Every pixel is masked or without weight; or with `rms: auto`, those that are not masked have no scatter.
     """
     folder = results / "bands" / spec["band"]
     image = read_array(spec["image"]["file"])
     image -= read_array(str(folder / "background.fits"))
     mask = read_labels(str(folder / "mask.fits")) != 0
     if mask.all():
-        raise InputError(
+        raise UnusableBandError(
             f"bands.{spec['band']}: no pixel of {spec['image']['file']} can be used: all are not finite, not observed, "
             "without weight, or in border and bad regions. Correct these, or drop the band."
         )
@@ -87,12 +87,17 @@ def load_band_data(spec: Mapping[str, Any], results: Path, *, final_weights: boo
     else:
         rms = noise_rms(image, mask) if spec["rms"] == "auto" else float(spec["rms"])
         if not rms > 0:
-            raise InputError(
+            raise UnusableBandError(
                 f"bands.{spec['band']}: the noise of {spec['image']['file']} cannot be measured: most of its pixels "
                 f"have the value {np.nanmedian(image[~mask]):g}. Set rms, or correct the image."
             )
         weight = np.full(image.shape, rms**-2)
     weight[mask] = 0.0
+    if not (weight > 0).any():
+        raise UnusableBandError(
+            f"bands.{spec['band']}: no pixel of {spec['image']['file']} has a weight outside the mask. Correct the "
+            "weight map or the image, or drop the band."
+        )
     noise_origin: NoiseOrigin = "map" if spec["weight"] else "image" if spec["rms"] == "auto" else "value"
     psf, header = read_psf(str(folder / "psf.fits"))
     fwhm = float(header["FWHM"])  # type: ignore[arg-type]

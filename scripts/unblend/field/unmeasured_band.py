@@ -1,0 +1,85 @@
+"""The products of a band without any usable pixel: all fluxes are NaN, so that the catalogue has the other bands."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..core.errors import UnusableBandError
+from ..core.flags import Flag
+from ..io.files import read_json, write_json
+from ..io.images import read_shape, read_wcs, write_image
+from ..io.regions import write_regions
+from ..io.tables import columns, write_table
+
+log = logging.getLogger(__name__)
+
+UNKNOWN = (
+    *("flux", "flux_err", "flux_err_white", "flux_err_isolated", "flux_err_shape", "flux_err_misfit"),
+    *("chi2", "fracflux", "detail_amplitude", "detail_amplitude_err"),
+)
+"""Columns of fluxes.fits that are NaN."""
+
+
+def write_no_fluxes(
+    spec: Mapping[str, Any], results: Path, paths: Mapping[str, str], error: UnusableBandError, flags: int
+) -> None:
+    """Write fluxes.fits with NaN and the flag NO_PIXELS for every source, no weight, and an unknown residual.
+
+    Parameters
+    ----------
+    spec : mapping
+        The job spec: `band`, `image`.
+    results : Path
+        Folder of the products.
+    paths : mapping
+        `fluxes`, `weight` and `residual`.
+    error : UnusableBandError
+        Why nothing is measured; the log gets it as a warning.
+    flags : int
+        Flags of all sources of the band.
+    """
+    log.warning("%s All fluxes of this band are NaN.", error)
+    ids = _sources(results)
+    unknown = dict.fromkeys(UNKNOWN, np.full(ids.size, np.nan))
+    zero = np.zeros(ids.size, dtype=int)
+    flag = np.full(ids.size, int(Flag.NO_PIXELS) | flags)
+    table = columns(id=ids, **unknown, worst_neighbour=zero, correlation=0.0 * zero, flag=flag)
+    header = {"BAND": spec["band"], "BACKGR": 0.0, "WSCALE": 1.0, "LEFTOUT": 1.0}
+    write_table(paths["fluxes"], table, header=header, name="FLUXES")
+    wcs, shape = _grid(spec)
+    write_image(paths["weight"], np.zeros(shape), wcs=wcs, header={"BAND": spec["band"]})
+    write_image(paths["residual"], np.full(shape, np.nan), wcs=wcs, header={"BAND": spec["band"]})
+
+
+def write_no_realizations(spec: Mapping[str, Any], results: Path, realizations: str, regions: str) -> None:
+    """Write monte_carlo.fits with NaN for every source, and no circles."""
+    ids = _sources(results)
+    unknown = np.full(ids.size, np.nan)
+    table = columns(id=ids, flux_err_sim=unknown, realizations=unknown.reshape(-1, 1))
+    write_table(realizations, table, header={"BAND": spec["band"], "NCIRCLES": 0, "SCALE": 1.0}, name="MONTE_CARLO")
+    write_regions(regions, [], color="yellow")
+
+
+def write_no_shift(spec: Mapping[str, Any], shift: str, residual: str, error: UnusableBandError) -> None:
+    """Write astrometry.json with the shift that was given, 0 for `auto`, and an unknown residual."""
+    automatic = spec["shift"] == "auto"
+    given = [0.0, 0.0] if automatic else [float(value) for value in spec["shift"]]
+    wcs, shape = _grid(spec)
+    write_image(residual, np.full(shape, np.nan), wcs=wcs)
+    unknown = dict.fromkeys(("grid", "offsets", "common", "recommendation"))
+    content = {"band": spec["band"], "shift_arcsec": given, "message": str(error), "failed": automatic}
+    write_json(shift, content | unknown)
+
+
+def _sources(results: Path) -> np.ndarray:
+    """Return the IDs of all sources with a model, in the order of the templates."""
+    return np.array(sorted(map(int, read_json(results / "imfit" / "models.json")["models"])))
+
+
+def _grid(spec: Mapping[str, Any]) -> tuple[Any, tuple[int, int]]:
+    return read_wcs(spec["image"]["file"]), read_shape(spec["image"]["file"])
