@@ -130,7 +130,7 @@ def read_image(name: str) -> tuple[np.ndarray, dict[str, object]]:
 def _pixels(image: _Image, header: fitsio.FITSHDR, name: str) -> np.ndarray:
     """Return the pixels of an image as native float64, NaN where an integer is BLANK."""
     integers = image.hdu.get_info()["img_type"] in _INTEGERS
-    if not integers and not {"BSCALE", "BZERO"} & set(map(str.upper, header.keys())):
+    if not integers and not any(card in header for card in ("BSCALE", "BZERO")):
         return np.ascontiguousarray(image.read(), dtype=np.float64)
     # CFITSIO would scale in float32, or 64-bit integers to integers, and lose the integers that BLANK marks.
     image.hdu.ignore_scaling = True

@@ -493,3 +493,18 @@ def test_physical_coordinates_are_read_and_written_to_products(write, tmp_path):
 def test_missing_or_invalid_physical_coordinates_are_ignored(write, cards):
     wcs = read_wcs(write(fits.PrimaryHDU(DATA, tan_header(**CD, **cards))))
     assert not hasattr(wcs, "physical")
+
+
+def test_scaled_floats_are_read_in_double_precision_and_blank_cards_are_ignored(tmp_path):
+    stored = np.array([[0.001, 2.5], [3.0, -1.0]], dtype=">f4")
+    header = fits.PrimaryHDU(stored).header
+    header["BSCALE"], header["BZERO"] = 0.5, 2147483648.0
+    header.add_blank()
+    header["COMMENT"] = "a line"
+    data = stored.tobytes()
+    (tmp_path / "f.fits").write_bytes(header.tostring().encode() + data + bytes(-len(data) % 2880))
+    # In single precision 2147483648 has steps of 256.
+    np.testing.assert_array_equal(read_array(str(tmp_path / "f.fits")), 0.5 * stored.astype(float) + 2147483648.0)
+    header.remove("BSCALE"), header.remove("BZERO")
+    (tmp_path / "f.fits").write_bytes(header.tostring().encode() + data + bytes(-len(data) % 2880))
+    np.testing.assert_array_equal(read_array(str(tmp_path / "f.fits")), stored.astype(float))
