@@ -79,6 +79,10 @@ _POLYNOMIAL_ORDER, _TABLE_TOLERANCE_PIXELS = 7, 0.02
 """Order of the SIP polynomial that stands for a distortion in tables, and its largest error."""
 
 
+LARGEST_ANGLE_DEG = 720.0
+"""Largest CRVAL: some files count on beyond 360 degrees, and nothing else is an angle."""
+
+
 def inherited(primary: Mapping[str, object], own: Mapping[str, object]) -> dict[str, object]:
     """Return the cards of an extension with those that it has from the primary header.
 
@@ -277,7 +281,7 @@ def _convert_units(cards: dict[str, Any], name: str) -> None:
     Raises
     ------
     InputError
-        CUNIT is not the unit of an angle.
+        CUNIT is not the unit of an angle, or CRVAL is beyond `LARGEST_ANGLE_DEG`.
     """
     for axis in (1, 2):
         unit = str(cards.get(f"CUNIT{axis}", "")).strip()
@@ -290,6 +294,8 @@ def _convert_units(cards: dict[str, Any], name: str) -> None:
         if factor != 1.0 and not any(key in cards for key in scaled[1:]):
             cards[f"CDELT{axis}"] = 1.0
         cards |= {key: factor * cards[key] for key in scaled if key in cards}
+        if abs(cards.get(f"CRVAL{axis}", 0.0)) > LARGEST_ANGLE_DEG:
+            raise _refused(name, f"CRVAL{axis} = {cards[f'CRVAL{axis}']:g} degrees is no position on the sky")
 
 
 def _card_header(cards: Mapping[str, Any], header: Mapping[str, object]) -> Any:
