@@ -104,7 +104,36 @@ def read_array(name: str) -> np.ndarray:
     InputError
         The file or the extension is missing, unreadable, or has no two-dimensional image.
     """
-    return read_image(name)[0]
+    with _opened(name) as fits:
+        image = _find_image(fits, name)
+        try:
+            if _is_plain(image):
+                data = np.ascontiguousarray(image.read(), dtype=np.float64)
+            else:
+                data = _pixels(image, image.hdu.read_header(), name)
+        except (OSError, UnicodeDecodeError) as error:
+            raise InputError(f"{name} cannot be read: {_first_line(error)}. Check if the file is truncated.") from error
+    data[np.isinf(data)] = np.nan
+    return data
+
+
+def _is_plain(image: _Image) -> bool:
+    """Return whether pixels are floats that are stored as they are; False where only the parsed header can tell.
+
+    Parsing the 5000 cards of a drizzled mosaic takes six seconds, so the cards are only looked at.
+    """
+    info = image.hdu.get_info()
+    if info["img_type"] in _INTEGERS or info["is_compressed_image"]:
+        return False
+    try:
+        with Path(image.hdu.get_filename()).open("rb") as stream:
+            stream.seek(info["header_start"])
+            text = stream.read(info["data_start"] - info["header_start"])
+    except OSError:
+        return False
+    cards = [text[at : at + 8] for at in range(0, len(text), 80)]
+    # The places are others in a file that is compressed as a whole.
+    return cards[:1] in ([b"SIMPLE  "], [b"XTENSION"]) and not {b"BSCALE  ", b"BZERO   "} & set(cards)
 
 
 def read_image(name: str) -> tuple[np.ndarray, dict[str, object]]:
@@ -249,8 +278,10 @@ def read_wcs(name: str) -> WCS:
     with _opened(name) as fits:
         image = _find_image(fits, name)
         hdu, number, shape = image.hdu, image.hdu.get_extnum(), image.shape
-        header = _merged_header(fits, hdu, hdu.read_header())
-        check_inherited(_cards(fits[0].read_header()), header, name)
+        own = _cards(hdu.read_header())
+        primary = _cards(fits[0].read_header()) if number else {}
+        header = inherited(primary, own)
+        check_inherited(primary if number else own, header, name)
     if not needs_tables(header):
         return wcs_from_header(header, name, shape=shape)
     from astropy.io import fits as astropy_fits

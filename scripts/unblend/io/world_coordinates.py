@@ -309,7 +309,7 @@ def _card_header(cards: Mapping[str, Any], header: Mapping[str, object]) -> Any:
         if not key or _RECORDS.match(key):
             continue
         try:
-            result[key] = value
+            result.append((key, value), end=True)  # an assignment takes a millisecond in a header of 5000 cards
         except ValueError:
             continue  # Some files have keywords that FITS does not allow; they cannot belong to a WCS.
     if isinstance(header, fits.Header):

@@ -508,3 +508,18 @@ def test_scaled_floats_are_read_in_double_precision_and_blank_cards_are_ignored(
     header.remove("BSCALE"), header.remove("BZERO")
     (tmp_path / "f.fits").write_bytes(header.tostring().encode() + data + bytes(-len(data) % 2880))
     np.testing.assert_array_equal(read_array(str(tmp_path / "f.fits")), stored.astype(float))
+
+
+def test_a_header_of_thousands_of_cards_does_not_matter_to_the_pixels(tmp_path):
+    header = fits.Header([(f"K{number:07d}"[:8], number) for number in range(500)])
+    values = np.arange(6.0, dtype=np.float32).reshape(2, 3)
+    for name, scale in (("plain.fits", None), ("scaled.fits", 2.0), ("packed.fits.gz", 2.0)):
+        hdu = fits.ImageHDU(values, header)
+        fits.HDUList([fits.PrimaryHDU(header=header), hdu]).writeto(tmp_path / name)
+        if scale and name.endswith(".fits"):
+            content = (tmp_path / name).read_bytes()
+            at = content.index(b"K0000007", content.index(b"XTENSION"))
+            card = b"BSCALE  =                  2.0".ljust(80)
+            (tmp_path / name).write_bytes(content[:at] + card + content[at + 80 :])
+        found = read_array(f"{tmp_path / name}[1]")
+        np.testing.assert_array_equal(found, values * (2.0 if name == "scaled.fits" else 1.0))
