@@ -291,6 +291,8 @@ def _plain(header: fits.Header) -> fits.Header:
     for name in ("CRVAL1", "CRVAL2", "CRPIX1", "CRPIX2"):
         if name in result:
             result[name] = float(result[name])
+    if isinstance(result.get("EQUINOX"), str):
+        result["EQUINOX"] = float(result["EQUINOX"].lstrip("JB"))
     for name in ("CUNIT1", "CUNIT2"):
         result[name] = {"degree": "deg", "": "deg"}.get(str(result.get(name, "deg")), result.get(name, "deg"))
     if isinstance(result.get("RADESYS"), str):
