@@ -106,15 +106,17 @@ def read_array(name: str) -> np.ndarray:
     """
     with _opened(name) as fits:
         image = _find_image(fits, name)
-        try:
-            if _is_plain(image):
-                data = np.ascontiguousarray(image.read(), dtype=np.float64)
-            else:
-                data = _pixels(image, image.hdu.read_header(), name)
-        except (OSError, UnicodeDecodeError) as error:
-            raise InputError(f"{name} cannot be read: {_first_line(error)}. Check if the file is truncated.") from error
-    data[np.isinf(data)] = np.nan
-    return data
+        with _whole(name):
+            return _pixels(image, None if _is_plain(image) else image.hdu.read_header(), name)
+
+
+@contextmanager
+def _whole(name: str) -> Iterator[None]:
+    """Turn errors of reading a file that was opened into a sentence."""
+    try:
+        yield
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{name} cannot be read: {_first_line(error)}. Check if the file is truncated.") from error
 
 
 def _is_plain(image: _Image) -> bool:
@@ -146,26 +148,27 @@ def read_image(name: str) -> tuple[np.ndarray, dict[str, object]]:
     """
     with _opened(name) as fits:
         image = _find_image(fits, name)
-        try:
+        with _whole(name):
             own = image.hdu.read_header()
-            data = _pixels(image, own, name)
-            header = _merged_header(fits, image.hdu, own)
-        except (OSError, UnicodeDecodeError) as error:
-            raise InputError(f"{name} cannot be read: {_first_line(error)}. Check if the file is truncated.") from error
-    data[np.isinf(data)] = np.nan
-    return data, header
+            return _pixels(image, own, name), _merged_header(fits, image.hdu, own)
 
 
-def _pixels(image: _Image, header: fitsio.FITSHDR, name: str) -> np.ndarray:
-    """Return the pixels of an image as native float64, NaN where an integer is BLANK."""
+def _pixels(image: _Image, header: fitsio.FITSHDR | None, name: str) -> np.ndarray:
+    """Return the pixels of an image as native float64, NaN where an integer is BLANK or a pixel is infinite.
+
+    The header is not needed for an image that `_is_plain`.
+    """
     integers = image.hdu.get_info()["img_type"] in _INTEGERS
-    if not integers and not any(card in header for card in ("BSCALE", "BZERO")):
-        return np.ascontiguousarray(image.read(), dtype=np.float64)
-    # CFITSIO would scale in float32, or 64-bit integers to integers, and lose the integers that BLANK marks.
-    image.hdu.ignore_scaling = True
-    stored = image.read()
-    image.hdu.ignore_scaling = False
-    return scaled(stored, header, name)
+    if header is None or not (integers or "BSCALE" in header or "BZERO" in header):
+        data = np.ascontiguousarray(image.read(), dtype=np.float64)
+    else:
+        # CFITSIO would scale in float32, or 64-bit integers to integers, and lose the integers that BLANK marks.
+        image.hdu.ignore_scaling = True
+        stored = image.read()
+        image.hdu.ignore_scaling = False
+        data = scaled(stored, header, name)
+    data[np.isinf(data)] = np.nan
+    return data
 
 
 def scaled(stored: np.ndarray, header: Mapping[str, object], name: str) -> np.ndarray:
