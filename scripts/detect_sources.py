@@ -75,7 +75,7 @@ def main(spec_path: str, stack_path: str, error_path: str, background_path: str,
     levels = {"BACKGR": found.background, "RMS": found.rms}
     dropped = {"NSMALL": found.dropped.get("min_area", 0), "NFAINT": found.dropped.get("min_snr", 0)}
     write_sources(catalogue_path, found.catalogue, levels | dropped | {"NHIDDEN": len(found.hidden)})
-    circles = hidden_regions(found.hidden, wcs, radius_arcsec=max(settings["conv_fwhm"], 0.1))
+    circles = hidden_regions(found.hidden, wcs, radius_pixels=max(settings["conv_fwhm"], 0.1) / scale)
     write_regions(hidden_path, circles, color="magenta", remarks=["Sources hidden in the segments of brighter ones"])
     record_work("detect", "all")
 

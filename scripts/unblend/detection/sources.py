@@ -18,6 +18,7 @@ from ..core import coordinates
 from ..core.errors import UnblendError
 from ..core.flags import Flag
 from ..core.types import Region
+from ..images.sky_regions import sky_circle
 from .detection_image import detection_image
 from .hidden_sources import HiddenSource, add_hidden, find_hidden
 from .holes import fill_holes
@@ -264,18 +265,15 @@ def catalogue_regions(catalogue: np.ndarray, wcs: WCS) -> list[Region]:
     return regions
 
 
-def hidden_regions(hidden: Iterable[HiddenSource], wcs: WCS, *, radius_arcsec: float) -> list[Region]:
+def hidden_regions(hidden: Iterable[HiddenSource], wcs: WCS, *, radius_pixels: float) -> list[Region]:
     """Return a circle around the peak of each hidden source, labelled with the source in whose segment it lies.
 
     Sources in one segment have different labels, because regions with the same text are one manual source.
     """
-    regions: list[Region] = []
-    for number, source in enumerate(hidden, start=1):
-        ra, dec = coordinates.pixel_to_sky(wcs, np.array([float(source.y)]), np.array([float(source.x)]))
-        place = ((float(ra[0]), float(dec[0])),)
-        text = f"hidden {number} in {source.parent}"
-        regions.append(Region("circle", "icrs", place, ((radius_arcsec, "arcsec"),), text=text))
-    return regions
+    return [
+        sky_circle(wcs, source.y, source.x, radius_pixels, f"hidden {number} in {source.parent}")
+        for number, source in enumerate(hidden, start=1)
+    ]
 
 
 def detect(
