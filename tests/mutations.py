@@ -272,10 +272,10 @@ def judge_header(cards: dict[str, Any], folder: Path) -> str:
         return f"{WRONG}: positions that are not finite"
     try:
         other = WCS(_plain(header), naxis=2)
-        theirs = pixel_to_skycoord(x, y, other).icrs
+        expected = pixel_to_skycoord(x, y, other).icrs
     except Exception:
         return RIGHT  # Astropy cannot read it: there is no truth to compare with
-    apart = SkyCoord(ra, dec, unit="deg").separation(theirs).arcsec.max()
+    apart = SkyCoord(ra, dec, unit="deg").separation(expected).arcsec.max()
     return RIGHT if apart < 2e-3 else f"{WRONG}: {apart:.3g} arcsec from Astropy's position"
 
 

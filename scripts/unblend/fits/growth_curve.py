@@ -1,4 +1,4 @@
-"""The flux of a model held against that of an aperture, the last point of the source's growth curve.
+"""The flux of a model compared with that of an aperture, the last point of the source's growth curve.
 
 Wings that are too bright and a sky that is too faint can describe the pixels of a cutout together: a face-on disc that
 fills its cutout comes out a quarter too bright. Against the sky around the cutout the light of the pixels is known.
