@@ -10,9 +10,10 @@ import numpy as np
 from unblend.core.errors import InputError
 from unblend.field.fit_field import FitField
 from unblend.fits.exact_model import ExactModel
+from unblend.fits.fit_settings import DEFAULTS
 from unblend.fits.group_data import group_pixels
 from unblend.fits.overrides import parse_override
-from unblend.fits.passes import DEFAULTS, fit_first_pass, fit_second_pass
+from unblend.fits.passes import fit_first_pass, fit_second_pass
 from unblend.fits.refinement import exact_image
 from unblend.io.files import atomic_path
 from unblend.io.tables import read_table

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from unblend.field.fit_field import FitField
 from unblend.field.fit_folder import write_group_files
-from unblend.fits.passes import FitSettings, fit_second_pass, with_structure
+from unblend.fits.fit_settings import FitSettings
+from unblend.fits.passes import fit_second_pass, with_structure
 from unblend.io.files import read_json, write_json
 from unblend.run.fit_batch import fit_batch
 from unblend.run.fit_fallbacks import fallbacks_of_second_pass

@@ -2,10 +2,10 @@
 
 IMFIT draws every source for every derivative, so that the time of its joint fit grows as the cube of their number.
 In groups of more than `MAX_JOINT_SOURCES` each source is first fitted alone in its own cutout, the others masked. Then
-chi2 is minimised over all parameters and the sky with damped Gauss–Newton steps, whose derivatives IMFIT draws source
-by source. Sources with a parameter on a bound, unresolved ones and those with their centre on another source are then
-fitted again one at a time, with the current models of all others subtracted and with all retries of a small group.
-Finally chi2 is minimised over all parameters again.
+chi2 is minimised over all parameters and the sky with damped Gauss–Newton steps. Their derivatives are those of the
+exact model, or IMFIT draws them source by source. Sources with a parameter on a bound, unresolved ones and those with
+their centre on another source are then fitted again one at a time, with the current models of all others subtracted and
+with all retries of a small group. Finally chi2 is minimised over all parameters again.
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ class _Crowd:
     def at_start(cls, problem: Problem) -> _Crowd:
         """Return the crowd with every member at its start."""
         members = {m.id: _member_at_start(m, problem) for m in problem.members}
-        images = {i: source_image(m.blocks, problem.data.box, problem.psf, i) for i, m in members.items()}
+        images = {i: _image(problem, m) for i, m in members.items()}
         return cls(problem, members, images, problem.sky.functions[0]["I_sky"].value)
 
     def summed_images(self, ids: Iterable[int]) -> np.ndarray:
@@ -159,7 +159,7 @@ class _Crowd:
         self.evaluations += fit.evaluations
         if fit.converged:
             (self.members[id_],) = fit.members
-            self.images[id_] = source_image(fit.members[0].blocks, self.problem.data.box, self.problem.psf, id_)
+            self.images[id_] = _image(self.problem, fit.members[0])
 
     def minimise_chi2(self, ftol: float) -> None:
         """Minimise chi2 over all parameters with damped Gauss–Newton steps (Levenberg's method) inside the limits.
@@ -228,10 +228,9 @@ class _Crowd:
 
     def _normal_equations(self) -> NormalEquations:
         """Return the normal equations of all free parameters, from derivatives drawn source by source."""
-        pixels, psf = self.problem.pixels, self.problem.psf
+        pixels = self.problem.pixels
         jacobians = [
-            derivatives(member.blocks, pixels, psf, one_sided=True) * step_units(member.blocks)[:, None]
-            for member in self._fitted_members()
+            _derivatives(self.problem, member) * step_units(member.blocks)[:, None] for member in self._fitted_members()
         ]
         design = np.concatenate([*jacobians, (1.0 / pixels.error[~pixels.mask])[None]])
         matrix, gradient = design @ design.T, design @ self.residual()
@@ -251,14 +250,13 @@ class _Crowd:
         """Return the crowd after a step of all free parameters and the sky, inside all limits."""
         changes = iter(step)
         members, images = dict(self.members), dict(self.images)
-        box, psf = self.problem.data.box, self.problem.psf
         for member in self._fitted_members():
             parameters = [
                 p if p.fixed_or_on_bound else parameter_after_step(p, float(next(changes)))
                 for p in parameters_of(member.blocks)
             ]
             members[member.id] = replace(member, blocks=with_parameters(member.blocks, parameters))
-            images[member.id] = source_image(members[member.id].blocks, box, psf, member.id)
+            images[member.id] = _image(self.problem, members[member.id])
         limits = self.problem.sky.functions[0]["I_sky"]
         sky = replace(limits, value=self.sky + float(next(changes))).clipped().value
         return replace(self, members=members, images=images, sky=sky)
@@ -293,6 +291,20 @@ class _Crowd:
             solver="LM source by source",
             evaluations=self.evaluations,
         )
+
+
+def _image(problem: Problem, member: MemberFit) -> np.ndarray:
+    """Return the convolved image of a member on the group's box, from the exact model or by IMFIT."""
+    if problem.exact:
+        return problem.exact_model.image(member.blocks)
+    return source_image(member.blocks, problem.data.box, problem.psf, member.id)
+
+
+def _derivatives(problem: Problem, member: MemberFit) -> np.ndarray:
+    """Return the derivatives of a member's image by its free parameters, divided by the error (unmasked pixels)."""
+    if problem.exact:
+        return problem.exact_model.linearise(member.blocks)[1]
+    return derivatives(member.blocks, problem.pixels, problem.psf, one_sided=True)
 
 
 def _member_at_start(member: MemberFit, problem: Problem) -> MemberFit:

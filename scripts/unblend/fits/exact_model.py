@@ -13,6 +13,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from ..core.types import Box, cut
 from ..models.exact_images import ExactImages
 from ..models.sersic import Sersic, k_n, total_flux
 from .covariance import derivatives, varied_indices
@@ -38,6 +39,51 @@ def is_exact(function: Function) -> bool:
         and all(0.0 <= ell < 1.0 for ell in _reach(function["ell"]))
         and all(r_e > 0.0 for r_e in _reach(function["r_e"]))
     )
+
+
+def is_exact_fit(blocks: Sequence[Block]) -> bool:
+    """Return whether the exact model alone can fit the blocks: all are drawn exactly, and free shapes have limits."""
+    return all(
+        is_exact(function) and all(function[name].fixed or function[name].upper is not None for name in limited)
+        for block in blocks
+        for function in block.functions
+        for limited in (("n", "ell", "r_e") if function.name == "Sersic" else (),)
+    )
+
+
+def draw_exactly(blocks: Sequence[Block], box: Box, psf: np.ndarray) -> np.ndarray:
+    """Return the convolved image of the blocks in a box of the detection grid, functions drawn exactly where possible.
+
+    Parameters
+    ----------
+    blocks : sequence of Block
+        The model, positions in 0-based pixels of the detection image.
+    box : Box
+        The part of the detection grid to draw; may extend beyond the image.
+    psf : array (odd, odd)
+        PSF from `fit_psf`.
+
+    Returns
+    -------
+    array (ny, nx)
+        Flux per pixel, in the units of the image.
+    """
+    image = np.zeros(box.shape)
+    for block in blocks:
+        # the transforms are periodic: a source beside the box needs a box that contains it
+        wide = _with_centre(box, block)
+        nothing = np.zeros(wide.shape)
+        drawn = ExactModel(Pixels(wide, nothing, nothing + 1.0, nothing > 0), psf).image([block])
+        image += cut(drawn, box, 0.0, outer=wide)
+    return image
+
+
+def _with_centre(box: Box, block: Block) -> Box:
+    """Return the smallest box that contains `box` and the centre of the block."""
+    if block.y0 is None or block.x0 is None:
+        return box
+    y, x = math.floor(block.y0.value), math.floor(block.x0.value)
+    return Box(min(box.y0, y), min(box.x0, x), max(box.y1, y + 1), max(box.x1, x + 1))
 
 
 def _reach(parameter: Parameter) -> list[float]:

@@ -10,11 +10,14 @@ import logging
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
 from ..core.flags import Flag
 from ..core.memory import has_free_memory
+from .exact_fit import fit_exactly
+from .exact_model import ExactModel
 from .group_data import GroupData
 from .imfit import ImfitSolution, Pixels, minimise, parameters_of, with_parameters
 from .imfit_config import Block, Function
@@ -55,6 +58,8 @@ class Problem:
     retries : bool
         Repeat a fit with a parameter on a bound from other start values. False where this has been done before; then
         only fits that do not converge are repeated.
+    exact : bool
+        Fit with the exact model instead of IMFIT. All functions of the members must be `exact_model.is_exact`.
     """
 
     members: tuple[MemberFit, ...]
@@ -64,6 +69,12 @@ class Problem:
     psf: np.ndarray
     ftol: float
     retries: bool = True
+    exact: bool = False
+
+    @cached_property
+    def exact_model(self) -> ExactModel:
+        """The exact model on the pixels of the fit."""
+        return ExactModel(self.pixels, self.psf)
 
 
 def fit_jointly(problem: Problem) -> GroupFit:
@@ -115,16 +126,16 @@ def _best_of_attempts(problem: Problem, fixed_ids: set[int]) -> tuple[ImfitSolut
 
 
 def fit_once(blocks: Sequence[Block], problem: Problem, solver: str = "LM") -> ImfitSolution | None:
-    """Run IMFIT once on the blocks and the sky of the problem.
+    """Run IMFIT once on the blocks and the sky of the problem, or fit them with the exact model.
 
     Parameters
     ----------
     blocks : sequence of Block
         Start values and limits of all sources.
     problem : Problem
-        Its sky, pixels, PSF and tolerance are used.
+        Its sky, pixels, PSF, tolerance (of IMFIT) and `exact` are used.
     solver : {"LM", "NM"}
-        Levenberg–Marquardt or Nelder–Mead.
+        Levenberg–Marquardt or Nelder–Mead. There is no Nelder–Mead with the exact model.
 
     Returns
     -------
@@ -139,6 +150,8 @@ def fit_once(blocks: Sequence[Block], problem: Problem, solver: str = "LM") -> I
     blocks_and_sky = [*blocks, problem.sky]
     if problem.pixels.count <= sum(not parameter.fixed for parameter in parameters_of(blocks_and_sky)):
         return None
+    if problem.exact and solver == "LM":
+        return fit_exactly(blocks_and_sky, problem.exact_model)
     try:
         return minimise(blocks_and_sky, problem.pixels, problem.psf, ftol=problem.ftol, solver=solver)
     except (MemoryError, OSError):

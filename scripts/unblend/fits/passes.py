@@ -1,9 +1,12 @@
 """Fit a group of sources in two passes.
 
-Pass 1 (relative tolerance 1e-4) fits each source alone with the others masked, and then the group. For pass 2 (1e-6)
-the caller has subtracted the pass-1 models of all neighbouring groups. The group is fitted again, starting from its
-pass-1 result, and its covariance is computed. All groups go through both passes, so that all end with the same
-tolerance. Crowded groups are fitted in steps (`crowded_fit`).
+Pass 1 fits each source alone with the others masked, and then the group. For pass 2 the caller has subtracted the
+pass-1 models of all neighbouring groups. The group is fitted again, starting from its pass-1 result, and its covariance
+is computed. All groups go through both passes, so that all end with the same tolerance.
+
+Groups of Sersic profiles and point sources are fitted with the exact model (`exact_fit`) in both passes. IMFIT then
+starts at that minimum, so that its own result can be compared, and repeated, with IMFIT. Groups with other functions of
+the user are fitted by IMFIT in both passes. Crowded groups are fitted in steps (`crowded_fit`).
 """
 
 from __future__ import annotations
@@ -11,7 +14,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
@@ -21,11 +24,12 @@ from ..core.types import Box
 from .centre_check import members_off_segment, refit_off_segment
 from .covariance import parameter_covariance
 from .crowded_fit import fit_group, is_crowd
-from .exact_model import ExactModel
+from .exact_model import ExactModel, draw_exactly, is_exact_fit
+from .fit_settings import DEFAULTS, FitSettings
 from .group_data import GroupData, group_pixels, group_starts, segment_snr
 from .growth_curve import is_beyond_growth_curve
 from .imfit import Pixels, evaluate_blocks, flat_sky, parameters_of
-from .imfit_config import Block, Function, Parameter
+from .imfit_config import Block
 from .index_prior import fit_indices_with_prior, prior_sigmas, with_fixed_index
 from .joint_fit import (
     NO_FLAG,
@@ -33,55 +37,17 @@ from .joint_fit import (
     all_fixed,
     as_start_values,
     automatic_fit,
-    fit_jointly,
     fit_once,
     has_few_pixels,
     with_variances,
 )
 from .overrides import Override
+from .point_sources import is_unresolved, with_point_sources
 from .refinement import exact_image, refined
 from .result import GroupFit, MemberFit, as_matrix, function_flux
 from .single_source import single_source_problem, summed_image
 from .sky_level import measured_sky
 from .structure_noise import structure_noise
-
-
-@dataclass(frozen=True)
-class FitSettings:
-    """Tolerances and thresholds of the fits, with their reasons.
-
-    Parameters
-    ----------
-    ftol_first, ftol : float
-        IMFIT's relative tolerance in the first and second pass. Starting with 1e-4 loses no accuracy, and 1e-8 in the
-        second pass is no improvement over 1e-6.
-    poor_chi2 : float
-        Reduced chi2 over a source's segment above which the model is flagged as a poor fit.
-    uncertain_n : float
-        σ_n/n above which the shape is flagged as uncertain.
-    unresolved_r_e : float
-        Half-light radius in pixels below which a point source is tried.
-    point_snr : float
-        Minimum signal-to-noise ratio in the segment for trying a point source. A fainter small galaxy may have a lower
-        chi2 as a point source by chance (in the example one of S/N 14 and r_e = 1.3 pixels lost a fifth of its flux).
-    faint_snr : float
-        Signal-to-noise ratio in the segment below which an uncertain index is replaced by the most probable one
-        (`index_prior`).
-    refine : {"exact", "none"}
-        Whether IMFIT's result of the second pass is refined to the minimum of chi2 of the exact model (`refinement`).
-    """
-
-    ftol_first: float = 1e-4
-    ftol: float = 1e-6
-    poor_chi2: float = 1.35
-    uncertain_n: float = 0.5
-    unresolved_r_e: float = 1.0
-    point_snr: float = 30.0
-    faint_snr: float = 20.0
-    refine: str = "exact"
-
-
-DEFAULTS = FitSettings()
 
 
 def fit_first_pass(
@@ -112,13 +78,14 @@ def fit_first_pass(
     """
     began = time.process_time()
     members, sky, pixels = group_starts(data, psf, overrides or {})
-    problem = Problem(tuple(members), sky, pixels, data, psf, settings.ftol_first)
+    exact = is_exact_fit([block for member in members for block in member.blocks])
+    problem = Problem(tuple(members), sky, pixels, data, psf, settings.ftol_first, exact=exact)
     if len(members) > 1:
         problem = replace(problem, members=tuple(_fitted_alone(problem, member) for member in members))
     fit = fit_group(
         problem,
-        refine=lambda part, fit: _with_point_sources(part, refit_off_segment(part, fit), settings),
-        needs_refit=lambda member: _is_unresolved(member, settings),
+        refine=lambda part, fit: with_point_sources(part, refit_off_segment(part, fit), settings),
+        needs_refit=lambda member: is_unresolved(member, settings),
     )
     fit = _with_sky_beside_wings(problem, fit)
     return replace(fit, seconds=time.process_time() - began)
@@ -137,57 +104,6 @@ def _with_sky_beside_wings(problem: Problem, fit: GroupFit) -> GroupFit:
 def _sky_beside(fit: GroupFit, data: GroupData, pixels: Pixels, psf: np.ndarray) -> Block:
     """Return the sky measured beside the models of a fit."""
     return measured_sky(data.segments, pixels, evaluate_members(fit, psf, pixels.box), data.sky_around)
-
-
-def _with_point_sources(problem: Problem, fit: GroupFit, settings: FitSettings) -> GroupFit:
-    """Return the fit with a point source for each unresolved bright source whose chi2 is lower with it.
-
-    IMFIT samples a profile much smaller than a pixel poorly: stars of S/N 100 to 600 fitted with a Sersic profile are 2
-    to 4 % too bright, at a chi2 two to three times that of a point source. Galaxies keep their profile: at r_e = 0.5
-    pixel and S/N 50 the chi2 of a point source is two thirds higher.
-
-    Parameters
-    ----------
-    problem : Problem
-        The problem of the fit.
-    fit : GroupFit
-        The fit with Sersic profiles.
-    settings : FitSettings
-        `unresolved_r_e` and `point_snr` are used.
-    """
-    for member in fit.members:
-        if not fit.converged or not _is_unresolved(member, settings):
-            continue
-        if segment_snr(member, problem.data, problem.pixels, fit.sky.value) < settings.point_snr:
-            continue
-        point = _as_point_source(member)
-        others = {m.id: replace(m, start=as_start_values(m.blocks, m.automatic)) for m in fit.members}
-        members = tuple(point if m.id == member.id else others[m.id] for m in fit.members)
-        trial = fit_jointly(replace(problem, members=members, retries=False))
-        if trial.converged and trial.chi2 < fit.chi2:
-            fit = trial
-    return fit
-
-
-def _is_unresolved(member: MemberFit, settings: FitSettings) -> bool:
-    """Return whether the fitted r_e of an automatic Sersic profile is below the resolution or on its bound."""
-    if member.flags & (Flag.OVERRIDDEN | Flag.FIT_REPLACED) or member.sersic is None:
-        return False
-    return member.sersic.r_e < settings.unresolved_r_e or member.blocks[0].functions[0]["r_e"].on_bound
-
-
-def _as_point_source(member: MemberFit) -> MemberFit:
-    """Return a member that starts as a point source with the position and flux of its fitted profile."""
-    automatic, best = member.automatic[0], member.blocks[0]
-    flux = function_flux(best.functions[0]) or 0.0
-    function = Function("PointSource", (Parameter("I_tot", flux, 0.0, 1e6 * flux),))
-    centre = tuple(
-        None if limits is None or fitted is None else replace(limits, value=fitted.value).clipped()
-        for limits, fitted in ((automatic.y0, best.y0), (automatic.x0, best.x0))
-    )
-    point = Block(centre[0], centre[1], (function,), member.id)
-    flags = (Flag(member.flags) | Flag.POINT_SOURCE) & ~(Flag.FIT_RETRIED | Flag.FIT_ON_BOUND)
-    return replace(member, automatic=(point,), start=(point,), single=(), flags=int(flags))
 
 
 def _fitted_alone(problem: Problem, member: MemberFit) -> MemberFit:
@@ -245,14 +161,66 @@ def fit_second_pass(data: GroupData, psf: np.ndarray, first: GroupFit, settings:
     sky = _sky_beside(first, data, pixels, psf)
     members = tuple(_second_start(member, data, pixels, first, settings) for member in first.members)
     problem = Problem(members, sky, pixels, data, psf, settings.ftol, retries=False)
-    fit = fit_indices_with_prior(problem, fit_group(problem))
+    exact = problem.exact_model if settings.refine == "exact" else None
+    minimum = _exact_minimum(problem, first)
+    if minimum is None:
+        fit = fit_indices_with_prior(problem, fit_group(problem))
+        fit = refined(fit, exact, data) if fit.converged and exact is not None else fit
+    else:
+        fit = fit_group(_from_minimum(problem, minimum, settings))
+        fit = _of_exact_model(minimum, fit) if exact is not None else fit
     if fit.converged:
-        exact = ExactModel(pixels, psf) if settings.refine == "exact" else None
-        if exact is not None:
-            fit = refined(fit, exact, data)
         fit = _with_covariance(fit, pixels, psf, exact)
         fit = _with_chi2_and_flags(fit, pixels, data, psf, settings, exact)
     return replace(fit, seconds=time.process_time() - began)
+
+
+def _exact_minimum(problem: Problem, first: GroupFit) -> GroupFit | None:
+    """Return the fit of the exact model to the pixels of pass 2, from pass 1; None if it cannot be fitted or fails.
+
+    The indices of members with the flag SHAPE_FIXED are the most probable ones.
+    """
+    if not first.converged or not is_exact_fit([block for m in problem.members for block in m.automatic]):
+        return None
+    start = problem.sky.functions[0]["I_sky"]
+    members = tuple(replace(m, blocks=m.start) for m in problem.members)
+    sky = replace(start, value=first.sky.value).clipped()
+    fit = refined(replace(first, members=members, sky=sky, sky_start=start), problem.exact_model, problem.data)
+    return None if fit.exact_chi2 is None else fit
+
+
+def _from_minimum(problem: Problem, minimum: GroupFit, settings: FitSettings) -> Problem:
+    """Return the problem for IMFIT, which starts at the minimum of the exact model and so has little to do.
+
+    Parameters
+    ----------
+    problem : Problem
+        The problem of pass 2.
+    minimum : GroupFit
+        The fit of the exact model. IMFIT has no priors: indices that have one are fixed.
+    settings : FitSettings
+        If IMFIT's result is only kept beside the exact one, its tolerance is that of the first pass.
+    """
+    members = []
+    for member in minimum.members:
+        if member.flags & Flag.SHAPE_FIXED:
+            member = with_fixed_index(member, member.blocks[0].functions[0]["n"].value)
+        members.append(replace(member, start=as_start_values(member.blocks, member.automatic)))
+    ftol = settings.ftol_first if settings.refine == "exact" else settings.ftol
+    return replace(problem, members=tuple(members), ftol=ftol)
+
+
+def _of_exact_model(minimum: GroupFit, by_imfit: GroupFit) -> GroupFit:
+    """Return the fit of the exact model with IMFIT's beside it."""
+    return replace(
+        minimum,
+        chi2=by_imfit.chi2,
+        n_pixels=by_imfit.n_pixels,
+        n_free=by_imfit.n_free,
+        solver=by_imfit.solver,
+        evaluations=by_imfit.evaluations,
+        by_imfit=by_imfit,
+    )
 
 
 def _second_start(
@@ -330,10 +298,11 @@ def first_pass_as_final(
     """
     began = time.process_time()
     pixels = group_pixels(data)
-    residual = (pixels.image - evaluate_members(first, psf, pixels.box) - first.sky.value) / pixels.error
+    exact = ExactModel(pixels, psf)
+    residual = (pixels.image - exact_image(first, exact)) / pixels.error
     chi2 = float(np.sum(residual[~pixels.mask] ** 2))
     fit = replace(with_flag(first, flag), chi2=chi2, n_pixels=pixels.count)
-    fit = _with_chi2_and_flags(_with_covariance(fit, pixels, psf), pixels, data, psf, settings)
+    fit = _with_chi2_and_flags(_with_covariance(fit, pixels, psf, exact), pixels, data, psf, settings, exact)
     return replace(fit, seconds=time.process_time() - began)
 
 
@@ -362,9 +331,14 @@ def evaluate_members(fit: GroupFit, psf: np.ndarray, box: Box, ids: Sequence[int
         Flux per pixel, in the units of the stack.
     """
     chosen = [member for member in fit.members if ids is None or member.id in ids]
+    return draw_exactly([block for member in chosen for block in member.blocks], box, psf)
+
+
+def _image_by_imfit(fit: GroupFit, psf: np.ndarray, box: Box) -> np.ndarray:
+    """Return IMFIT's image of all members and the sky; that of a crowd is drawn source by source."""
     if is_crowd(len(fit.members)):
-        return summed_image([(member.id, member.blocks) for member in chosen], box, psf)
-    return evaluate_blocks([block for member in chosen for block in member.blocks], box, psf)
+        return summed_image([(member.id, member.blocks) for member in fit.members], box, psf) + fit.sky.value
+    return evaluate_blocks([block for member in fit.members for block in member.blocks], box, psf) + fit.sky.value
 
 
 def _with_covariance(fit: GroupFit, pixels: Pixels, psf: np.ndarray, exact: ExactModel | None = None) -> GroupFit:
@@ -435,12 +409,9 @@ def _with_chi2_and_flags(
     settings : FitSettings
         `poor_chi2` and `uncertain_n` are used.
     exact : ExactModel or None
-        Draws a refined fit.
+        Draws the models; None: IMFIT.
     """
-    if exact is not None and fit.by_imfit is not None:
-        model = exact_image(fit, exact)
-    else:
-        model = evaluate_members(fit, psf, pixels.box) + fit.sky.value
+    model = _image_by_imfit(fit, psf, pixels.box) if exact is None else exact_image(fit, exact)
     # by the noise of the pixels alone, so that chi2 shows the structure that the fit has allowed for
     noise = group_pixels(replace(data, structure=None)).error
     squared_residual = np.where(pixels.mask, 0.0, (pixels.image - model) / noise) ** 2

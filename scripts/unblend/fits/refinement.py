@@ -9,16 +9,16 @@ sky are refined; other functions of the user stay as IMFIT fitted them.
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
 from ..core.flags import Flag
 from ..models.sersic import intensity_from_flux, total_flux
 from .centre_check import members_off_segment
-from .damped_steps import NormalEquations, inside_limit, limit_side, parameter_after_step, step_unit
+from .damped_steps import limit_side
+from .exact_fit import NEGLIGIBLE_DECREASE, Blocks, Objective, Point, Search, on_limit
 from .exact_model import ExactModel, is_exact
 from .group_data import GroupData
 from .imfit import flat_sky, in_half_turn, parameters_of, with_parameters
@@ -29,15 +29,7 @@ from .result import GroupFit, MemberFit
 log = logging.getLogger(__name__)
 
 MAX_STEPS = 12
-"""Maximum number of steps, including those that do not lower chi2."""
-NEGLIGIBLE_DECREASE = 1e-3
-"""Decrease of chi2 expected from a step below which the minimum is reached: parameters then change by less than 0.03
-sigma."""
-FIRST_DAMPING, MIN_DAMPING = 1e-4, 1e-8
-"""Damping of the first step, and smallest damping. It is added to the diagonal of the normal matrix, which is scaled to
-1, divided by ten after a step to a lower chi2, and multiplied by ten otherwise."""
-
-Blocks = tuple[Block, ...]
+"""Maximum number of steps from IMFIT's minimum, including those that do not lower chi2."""
 
 
 def refined(fit: GroupFit, model: ExactModel, data: GroupData) -> GroupFit:
@@ -58,14 +50,15 @@ def refined(fit: GroupFit, model: ExactModel, data: GroupData) -> GroupFit:
     free = [_free_blocks(member) for member in fit.members]
     blocks = (*(block for own in free for block in own), flat_sky(fit.sky))
     parameters = members_and_parameters(fit.members)
-    objective = _Objective(model, frozenset(k for k, (member, p) in enumerate(parameters) if has_prior(member, p)))
+    prior = (TYPICAL_N, SIGMA_LN_N)
+    objective = Objective(model, {k: prior for k, (member, p) in enumerate(parameters) if has_prior(member, p)})
     found = _best_minimum(objective, blocks)
     if found is None:
         log.warning("The exact model has no lower chi2 than IMFIT's parameters give it; IMFIT's result is kept.")
         return fit
     remaining = iter(found.blocks)
     members = [_with_values(member, [next(remaining) for _ in member.blocks]) for member in fit.members]
-    level = _on_limit(next(remaining).functions[0]["I_sky"]).value
+    level = on_limit(next(remaining).functions[0]["I_sky"]).value
     result = replace(
         fit, members=tuple(members), sky=replace(fit.sky, value=level), exact_chi2=found.chi2, by_imfit=fit
     )
@@ -75,19 +68,30 @@ def refined(fit: GroupFit, model: ExactModel, data: GroupData) -> GroupFit:
     return result
 
 
-def _best_minimum(objective: _Objective, blocks: Blocks) -> _Point | None:
+def _best_minimum(objective: Objective, blocks: Blocks) -> Point | None:
     """Return the minimum from the given blocks or, where indices were or are on a limit, from typical ones if lower.
 
     IMFIT's model of a profile smaller than a pixel may drive n to its limit where the exact model does not.
     """
-    found = objective.minimum(objective.at(blocks))
+    found = _minimum(objective, blocks)
     if found is None:
         return None
     others = _with_typical_indices(found.blocks, blocks)
     if others == found.blocks:
         return found
-    second = objective.minimum(objective.at(others))
+    second = _minimum(objective, others)
     return second if second is not None and _penalised(second) < _penalised(found) else found
+
+
+def _minimum(objective: Objective, blocks: Blocks) -> Point | None:
+    """Return the minimum, or the lowest point if it is too many steps away; None if no step lowers the objective."""
+    start = objective.at(blocks)
+    search = Search(objective, MAX_STEPS)
+    found = search.from_point(start)
+    at_minimum = search.converged and search.evaluations <= MAX_STEPS
+    if found is None or at_minimum or found.objective < start.objective - NEGLIGIBLE_DECREASE:
+        return found
+    return None
 
 
 def _with_typical_indices(blocks: Blocks, start: Blocks) -> Blocks:
@@ -107,7 +111,7 @@ def _with_typical_indices(blocks: Blocks, start: Blocks) -> Blocks:
     return tuple(new)
 
 
-def _penalised(point: _Point) -> float:
+def _penalised(point: Point) -> float:
     """Return the objective plus 1 for every parameter on a limit, as in the choice between IMFIT's fits."""
     return point.objective + sum(_is_at_limit(p) for p in parameters_of(point.blocks) if not p.fixed)
 
@@ -148,87 +152,5 @@ def _with_values(member: MemberFit, blocks: Sequence[Block]) -> MemberFit:
     """Return a member with the values of `blocks`; a parameter next to its limit is placed on it."""
     values = []
     for own, new in zip(parameters_of(member.blocks), parameters_of(blocks), strict=True):
-        values.append(own if new.fixed else replace(own, value=_on_limit(new).value))
+        values.append(own if new.fixed else replace(own, value=on_limit(new).value))
     return replace(member, blocks=in_half_turn(with_parameters(member.blocks, values)))
-
-
-def _on_limit(p: Parameter) -> Parameter:
-    """Return a parameter that is within the offset of `inside_limit` of a limit on that limit."""
-    side = limit_side(p)
-    if side == 0.0 or p.lower is None or p.upper is None:
-        return p
-    return replace(p, value=p.upper if side > 0 else p.lower)
-
-
-@dataclass(frozen=True)
-class _Point:
-    """A set of parameters and the model linearised there.
-
-    `blocks` have their free parameters inside the limits, the sky last. `chi2` is that of the pixels, `objective`
-    includes the priors.
-    """
-
-    blocks: Blocks
-    chi2: float
-    objective: float
-    equations: NormalEquations
-
-
-@dataclass(frozen=True)
-class _Objective:
-    """chi2 plus the priors as a function of the parameters.
-
-    Parameters
-    ----------
-    model : ExactModel
-    with_prior : frozenset of int
-        Places, in IMFIT's order, of the indices with a prior.
-    """
-
-    model: ExactModel
-    with_prior: frozenset[int]
-
-    def at(self, blocks: Sequence[Block]) -> _Point:
-        """Return the point of the given blocks."""
-        inside = with_parameters(blocks, [p if p.fixed else inside_limit(p) for p in parameters_of(blocks)])
-        free = [(k, p) for k, p in enumerate(parameters_of(inside)) if not p.fixed]
-        _, jacobian, residual = self.model.linearise(inside, [k for k, _ in free])
-        design = jacobian
-        design *= np.array([step_unit(p) for _, p in free])[:, None]
-        matrix, gradient, chi2 = design @ design.T, design @ residual, float(residual @ residual)
-        has_effect = np.diag(matrix) > 0
-        objective = chi2
-        for row, (k, parameter) in enumerate(free):
-            if k in self.with_prior:
-                pull = math.log(parameter.value / TYPICAL_N) / SIGMA_LN_N
-                matrix[row, row] += SIGMA_LN_N**-2
-                gradient[row] -= pull / SIGMA_LN_N
-                objective += pull**2
-        matrix[np.diag_indices_from(matrix)] += np.where(has_effect, 0.0, 1.0)
-        is_outward = np.array([limit_side(p) for _, p in free]) * gradient > 0
-        return _Point(inside, chi2, objective, NormalEquations(matrix, gradient, is_outward | ~has_effect))
-
-    def after_step(self, point: _Point, step: np.ndarray) -> _Point:
-        """Return the point after a step of all free parameters."""
-        changes = iter(step)
-        moved = [p if p.fixed else parameter_after_step(p, float(next(changes))) for p in parameters_of(point.blocks)]
-        return self.at(with_parameters(point.blocks, moved))
-
-    def minimum(self, start: _Point) -> _Point | None:
-        """Return the minimum; None if the model is not finite or no step from the start lowers the objective."""
-        if not math.isfinite(start.objective) or not np.all(np.isfinite(start.equations.matrix)):
-            return None
-        point, damping, was_lower = start, FIRST_DAMPING, True
-        for _ in range(MAX_STEPS):
-            equations = point.equations
-            step = equations.step(damping)
-            if step @ (2.0 * equations.gradient - equations.matrix @ step) < NEGLIGIBLE_DECREASE:
-                # a step that was shortened because a longer one failed does not show the minimum
-                if was_lower:
-                    return point
-                break
-            trial = self.after_step(point, step)
-            was_lower = bool(trial.objective < point.objective and np.all(np.isfinite(trial.equations.matrix)))
-            point = trial if was_lower else point
-            damping = max(0.1 * damping, MIN_DAMPING) if was_lower else 10.0 * damping
-        return point if point.objective < start.objective - NEGLIGIBLE_DECREASE else None

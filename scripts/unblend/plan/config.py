@@ -152,7 +152,7 @@ class ModelSettings(Section):
     )
     refine: Literal["exact", "none"] = _key(
         "exact",
-        "exact: the result of IMFIT is refined to the minimum of chi2 with exact profiles; none: it is used as it is.",
+        "exact: the models are the minimum of chi2 with exact profiles, IMFIT's are beside them; none: IMFIT's fit.",
     )
     detail: Literal["auto", "none"] = _key(
         "auto",

@@ -12,10 +12,9 @@ from galaxy_stamps import BOX, fitting_psf, galaxy, group, star
 from unblend.core.errors import OverrideError
 from unblend.core.flags import Flag
 from unblend.core.types import Box
+from unblend.fits.fit_settings import DEFAULTS
 from unblend.fits.overrides import parse_override
 from unblend.fits.passes import (
-    DEFAULTS,
-    FitSettings,
     evaluate_members,
     first_pass_as_final,
     fit_first_pass,
@@ -69,7 +68,8 @@ def test_two_blended_galaxies(pair, pair_fit):
     assert pair_fit.converged
     check(pair_fit.member(1), BRIGHT)
     check(pair_fit.member(2), FAINT)
-    assert pair_fit.chi2 <= pair[1].chi2 + 1e-6
+    # of the same pixels, to the tolerance of the minimum
+    assert pair_fit.exact_chi2 <= pair[1].chi2 + 1e-3 < pair_fit.chi2 + 1.0
     assert pair_fit.names[0] == "1.X0" and pair_fit.names[7] == "2.X0" and pair_fit.names[-1] == "sky"
     whole = np.array(pair_fit.covariance)
     assert whole.shape == (15, 15)
@@ -172,7 +172,7 @@ def test_an_image_that_cannot_be_fitted_gives_a_flagged_model(value):
     fit = fitted(replace(data, image=np.full(data.image.shape, value)))
     member = fit.members[0]
     assert member.sersic.total_flux > 0
-    assert Flag(member.flags) & (Flag.FIT_REPLACED | Flag.FIT_ON_BOUND)
+    assert Flag(member.flags) & (Flag.FIT_REPLACED | Flag.FIT_ON_BOUND | Flag.SHAPE_UNCERTAIN)
     assert GroupFit.from_dict(json.loads(json.dumps(fit.to_dict()))).members == fit.members
 
 
@@ -196,14 +196,13 @@ def test_a_fit_that_ran_out_of_time_is_replaced_by_the_automatic_models():
 
 def test_a_first_pass_in_place_of_the_second_has_all_that_later_stages_need(pair, pair_fit):
     data, first = pair
-    by_imfit = fit_second_pass(data, fitting_psf(), first, FitSettings(refine="none"))
     fit = first_pass_as_final(data, fitting_psf(), first, Flag.FIT_TIMED_OUT)
     assert fit.converged and fit.names == pair_fit.names and fit.n_free == pair_fit.n_free
     assert fit.chi2 == pytest.approx(first.chi2, rel=1e-6) and fit.n_pixels == pair_fit.n_pixels
     for member, own in zip(fit.members, first.members, strict=True):
         assert member.flags == own.flags | Flag.FIT_TIMED_OUT
         assert member.sersic == own.sersic
-        final = by_imfit.member(member.id)
+        final = pair_fit.member(member.id)
         assert member.chi2_segment == pytest.approx(final.chi2_segment, rel=0.01)
         np.testing.assert_allclose(np.diag(member.covariance), np.diag(final.covariance), rtol=0.1)
     # with the neighbours subtracted the background level differs, and chi2 is that of the new pixels
