@@ -15,6 +15,7 @@ import numpy as np
 from ..core.errors import InputError
 from ..core.types import Box
 from .fits_files import new_fits, open_fits
+from .headers import header_text, read_cards
 from .selections import Selection, known_extensions, split_extension
 from .world_coordinates import SKY_CARDS, check_inherited, inherited, needs_tables, wcs_from_header, wcs_header
 
@@ -107,7 +108,7 @@ def read_array(name: str) -> np.ndarray:
     with _opened(name) as fits:
         image = _find_image(fits, name)
         with _whole(name):
-            return _pixels(image, None if _is_plain(image) else image.hdu.read_header(), name)
+            return _pixels(image, None if _is_plain(image) else read_cards(image.hdu), name)
 
 
 @contextmanager
@@ -122,20 +123,13 @@ def _whole(name: str) -> Iterator[None]:
 def _is_plain(image: _Image) -> bool:
     """Return whether pixels are floats that are stored as they are; False where only the parsed header can tell.
 
-    Parsing the 5000 cards of a drizzled mosaic takes six seconds, so the cards are only looked at.
+    Parsing the cards of a long header takes time, so they are only looked at.
     """
     info = image.hdu.get_info()
     if info["img_type"] in _INTEGERS or info["is_compressed_image"]:
         return False
-    try:
-        with Path(image.hdu.get_filename()).open("rb") as stream:
-            stream.seek(info["header_start"])
-            text = stream.read(info["data_start"] - info["header_start"])
-    except OSError:
-        return False
-    cards = [text[at : at + 8] for at in range(0, len(text), 80)]
-    # The places are others in a file that is compressed as a whole.
-    return cards[:1] in ([b"SIMPLE  "], [b"XTENSION"]) and not {b"BSCALE  ", b"BZERO   "} & set(cards)
+    text = header_text(image.hdu)
+    return text is not None and not {b"BSCALE  ", b"BZERO   "} & {text[at : at + 8] for at in range(0, len(text), 80)}
 
 
 def read_image(name: str) -> tuple[np.ndarray, dict[str, object]]:
@@ -149,11 +143,11 @@ def read_image(name: str) -> tuple[np.ndarray, dict[str, object]]:
     with _opened(name) as fits:
         image = _find_image(fits, name)
         with _whole(name):
-            own = image.hdu.read_header()
+            own = read_cards(image.hdu)
             return _pixels(image, own, name), _merged_header(fits, image.hdu, own)
 
 
-def _pixels(image: _Image, header: fitsio.FITSHDR | None, name: str) -> np.ndarray:
+def _pixels(image: _Image, header: Mapping[str, object] | None, name: str) -> np.ndarray:
     """Return the pixels of an image as native float64, NaN where an integer is BLANK or a pixel is infinite.
 
     The header is not needed for an image that `_is_plain`.
@@ -239,17 +233,12 @@ def read_header(name: str) -> dict[str, object]:
     """Return the header of an image as a dictionary, with what it has from the primary header, see `inherited`."""
     with _opened(name) as fits:
         hdu = _find_image(fits, name).hdu
-        return _merged_header(fits, hdu, hdu.read_header())
+        return _merged_header(fits, hdu, read_cards(hdu))
 
 
-def _merged_header(fits: fitsio.FITS, hdu: fitsio.hdu.ImageHDU, own: fitsio.FITSHDR) -> dict[str, object]:
+def _merged_header(fits: fitsio.FITS, hdu: fitsio.hdu.ImageHDU, own: Mapping[str, object]) -> dict[str, object]:
     """Return the cards of an image's `own` header, and those that it has from the primary header."""
-    primary = fits[0].read_header() if hdu.get_extnum() else None
-    return inherited(_cards(primary) if primary is not None else {}, _cards(own))
-
-
-def _cards(header: fitsio.FITSHDR) -> dict[str, object]:
-    return {r["name"]: r["value"] for r in header.records() if r["name"] and r["name"] != "COMMENT"}
+    return inherited(read_cards(fits[0]) if hdu.get_extnum() else {}, own)
 
 
 def read_sky_cards(name: str) -> dict[str, object]:
@@ -281,8 +270,8 @@ def read_wcs(name: str) -> WCS:
     with _opened(name) as fits:
         image = _find_image(fits, name)
         hdu, number, shape = image.hdu, image.hdu.get_extnum(), image.shape
-        own = _cards(hdu.read_header())
-        primary = _cards(fits[0].read_header()) if number else {}
+        own = read_cards(hdu)
+        primary = read_cards(fits[0]) if number else {}
         header = inherited(primary, own)
         check_inherited(primary if number else own, header, name)
     if not needs_tables(header):
