@@ -17,8 +17,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..core.coordinates import shift_to_pixels, sky_jacobian, sky_to_pixel
+from ..core.field_psf import FieldPsf, Weights
 from ..core.types import Box, Model, Psf, Template
-from ..images.psf import band_limit, transform
+from ..images.psf import band_limit
+from ..images.psf_transforms import PsfTransforms
 
 if TYPE_CHECKING:
     from astropy.wcs import WCS
@@ -133,20 +135,26 @@ class TemplateEngine:
         WCS of the band.
     shape : (ny, nx)
         Shape of the band's image, to which templates are clipped.
-    psf : Psf
-        PSF of the band.
+    psf : Psf or FieldPsf
+        PSF of the band: one for the whole image, or that of every place.
     shift_arcsec : (dx, dy)
         Astrometric shift along image x and y, added to every position.
     """
 
-    def __init__(self, wcs: WCS, shape: tuple[int, int], psf: Psf, shift_arcsec: Sequence[float] = (0.0, 0.0)):
-        self.wcs, self.shape, self.psf = wcs, shape, psf
+    def __init__(
+        self,
+        wcs: WCS,
+        shape: tuple[int, int],
+        psf: Psf | FieldPsf,
+        shift_arcsec: Sequence[float] = (0.0, 0.0),
+    ):
+        self.wcs, self.shape, self.psf = wcs, shape, FieldPsf.of(psf)
         middle = ((shape[0] - 1) / 2.0, (shape[1] - 1) / 2.0)
         self.shift = shift_to_pixels(wcs, (float(shift_arcsec[0]), float(shift_arcsec[1])), *middle)
-        self.fold = band_limit(psf)
+        self.fold = band_limit(self.psf.sharpest)
         if self.fold % 2 == 0:
             self.fold += 1  # an even number of samples per pixel would have none at the centre of the pixel
-        self._transforms: dict[tuple[int, int], np.ndarray] = {}
+        self._transforms = PsfTransforms(self.psf)
 
     def position(self, model: Model) -> tuple[float, float]:
         """Return the pixel position (y, x) of the model in the band, including the shift."""
@@ -158,10 +166,13 @@ class TemplateEngine:
         y, x = self.position(model)
         return sky_jacobian(self.wcs, y - self.shift[0], x - self.shift[1])
 
-    def _psf_transform(self, sides: tuple[int, int]) -> np.ndarray:
-        if sides not in self._transforms:
-            self._transforms[sides] = transform(self.psf, *(_frequencies(side, self.fold) for side in sides))
-        return self._transforms[sides]
+    def psf_weights(self, model: Model) -> Weights:
+        """Return the PSFs of the band that hold at the position of the model, with their weights."""
+        return self.psf.places.weights(*self.position(model))
+
+    def _psf_transform(self, model: Model, sides: tuple[int, int]) -> np.ndarray:
+        frequencies = (_frequencies(side, self.fold) for side in sides)
+        return self._transforms.mean(self.psf_weights(model), sides, *frequencies)
 
     def spectrum(self, model: Model) -> Spectrum | None:
         """Return the transform of the template of a model and its detail; None if the template is outside the image."""
@@ -182,7 +193,7 @@ class TemplateEngine:
         spectrum = Spectrum(np.empty(0), origin, sides, self.fold)
         if not spectrum.box.overlaps(Box.of_shape(self.shape)):
             return None
-        response = self._psf_transform(sides) / model.flux
+        response = self._psf_transform(model, sides) / model.flux
         return [replace(spectrum, values=part.transform(spectrum) * response) for part in parts]
 
     def _placed(self, model: Model) -> _PlacedModel:
@@ -193,10 +204,7 @@ class TemplateEngine:
 
     def _sides(self, reaches: Sequence[np.ndarray]) -> tuple[int, int]:
         """Return the sides (ny, nx) of a stamp that contains the convolved models without wrapping around."""
-        halves = [
-            max(c, side - 1 - c) / self.psf.oversampling + reach
-            for c, side, reach in zip(self.psf.centre, self.psf.data.shape, np.max(reaches, axis=0), strict=True)
-        ]
+        halves = np.add(self.psf.reach, np.max(reaches, axis=0))
         return fft_side(2 * np.ceil(halves[0]) + 3), fft_side(2 * np.ceil(halves[1]) + 3)
 
     def template(self, source_id: int, model: Model) -> Template:

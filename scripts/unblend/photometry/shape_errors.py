@@ -17,8 +17,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..core.field_psf import Weights
 from ..core.types import Box, Model, Template
-from ..images.psf import fwhm, transform
+from ..images.psf import fwhm
+from ..images.psf_transforms import PsfTransforms
 from ..models.sersic_transform import sersic_derivatives
 from ..models.templates import TemplateEngine
 from .linear_system import LinearSolution, box_array
@@ -41,9 +43,9 @@ class ShapeDerivatives:
     def __init__(self, engine: TemplateEngine) -> None:
         self.engine = engine
         psf = engine.psf
-        largest = max(psf.data.shape) / 2.0 / psf.oversampling
-        self.psf_reach = min(REACH_FWHM * fwhm(psf) / psf.oversampling, largest)
-        self._transforms: dict[int, tuple[np.ndarray, np.ndarray, np.ndarray]] = {}
+        largest = max(psf.psfs[0].data.shape) / 2.0 / psf.oversampling
+        self.psf_reach = min(REACH_FWHM * fwhm(psf.broadest) / psf.oversampling, largest)
+        self._transforms = PsfTransforms(psf)
 
     def __call__(
         self, model: Model, *, pa: float, ell: float, n: float, r_e: float, oversampling: float
@@ -75,7 +77,7 @@ class ShapeDerivatives:
         inside = box & Box.of_shape(self.engine.shape)
         if inside.is_empty:
             return None
-        ky, kx, psf = self._psf_transform(side)
+        ky, kx, psf = self._psf_transform(side, self.engine.psf_weights(model))
         shifted = psf * np.exp(-2j * np.pi * ky * (y - row))[:, None] * np.exp(-2j * np.pi * kx * (x - column))
         _, derivatives = sersic_derivatives(ky, kx, jacobian, pa=pa, ell=ell, n=n, r_e=r_e)
         images = np.fft.fftshift(np.fft.irfft2(derivatives * shifted, s=(side, side), axes=(1, 2)), axes=(1, 2))
@@ -86,12 +88,10 @@ class ShapeDerivatives:
         smallest = 2.0 * (self.psf_reach + REACH_R_E * r_e) + 1.0
         return int(SIDES[min(int(np.searchsorted(SIDES, smallest)), len(SIDES) - 1)])
 
-    def _psf_transform(self, side: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return the frequencies along y and x on the half plane, and the transform of the PSF."""
-        if side not in self._transforms:
-            ky, kx = np.fft.fftfreq(side), np.fft.rfftfreq(side)
-            self._transforms[side] = ky, kx, transform(self.engine.psf, ky, kx)
-        return self._transforms[side]
+    def _psf_transform(self, side: int, weights: Weights) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return the frequencies along y and x on the half plane, and the transform of the PSF of a place."""
+        ky, kx = np.fft.fftfreq(side), np.fft.rfftfreq(side)
+        return ky, kx, self._transforms.mean(weights, side, ky, kx)
 
 
 def all_shape_errors(
