@@ -50,6 +50,14 @@ def _find_image(fits: fitsio.FITS, name: str) -> _Image:
     InputError
         There is none.
     """
+    hdu, selection = _find_hdu(fits, name)
+    shape = _dimensions(hdu)
+    index = selection.plane_index(shape, name)
+    return _Image(hdu, index, (shape[-2], shape[-1]))
+
+
+def _find_hdu(fits: fitsio.FITS, name: str) -> tuple[fitsio.hdu.ImageHDU, Selection]:
+    """Return the extension that `name` selects, or the first one with an image of two dimensions, else of more."""
     path, text = split_extension(name)
     selection = Selection.parse(text)
     if selection.key is None:
@@ -66,9 +74,7 @@ def _find_image(fits: fitsio.FITS, name: str) -> _Image:
             raise InputError(f"{path} has no extension {text!r}. It has {known}. Use one of these.") from error
         if hdu.get_exttype() in _TABLES:
             raise InputError(f"{name} is a table; expected an image. Give another extension.")
-    shape = _dimensions(hdu)
-    index = selection.plane_index(shape, name)
-    return _Image(hdu, index, (shape[-2], shape[-1]))
+    return hdu, selection
 
 
 def _dimensions(hdu: fitsio.hdu.ImageHDU) -> tuple[int, ...]:
@@ -109,6 +115,28 @@ def read_array(name: str) -> np.ndarray:
         image = _find_image(fits, name)
         with _whole(name):
             return _pixels(image, None if _is_plain(image) else read_cards(image.hdu), name)
+
+
+def read_cube(name: str) -> tuple[np.ndarray, dict[str, object]]:
+    """Return the planes of a cube as float64, shape (n, ny, nx), and its header; an image has one plane.
+
+    Pixels are those of `read_array`. As there, `file.fits[EXT]` names the extension.
+
+    Raises
+    ------
+    InputError
+        As in `read_array`, or the image has more than three dimensions.
+    """
+    with _opened(name) as fits:
+        hdu, selection = _find_hdu(fits, name)
+        shape = _dimensions(hdu)
+        if len(shape) == 3 and selection.plane is None:
+            planes = [_Image(hdu, (k,), (shape[1], shape[2])) for k in range(shape[0])]
+        else:
+            planes = [_Image(hdu, selection.plane_index(shape, name), (shape[-2], shape[-1]))]
+        with _whole(name):
+            own = read_cards(hdu)
+            return np.stack([_pixels(plane, own, name) for plane in planes]), _merged_header(fits, hdu, own)
 
 
 @contextmanager
@@ -227,6 +255,13 @@ def image_extensions(name: str) -> tuple[int, dict[int, str]]:
     with _opened(name) as fits:
         names = {i: hdu.get_extname() for i, hdu in enumerate(fits) if hdu.get_exttype() not in _TABLES}
         return _find_image(fits, name).hdu.get_extnum(), names
+
+
+def flat_images(name: str) -> dict[int, str]:
+    """Return the names of all images of two dimensions of a file by the number of their extension."""
+    with _opened(name) as fits:
+        images = {i: hdu for i, hdu in enumerate(fits) if hdu.get_exttype() not in _TABLES}
+        return {i: hdu.get_extname() for i, hdu in images.items() if len(_dimensions(hdu)) == 2}
 
 
 def read_header(name: str) -> dict[str, object]:
