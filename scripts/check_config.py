@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from unblend.plan.checks import check_inputs, jobs_of
+from unblend.plan.psf_checks import describe_psfs
 from unblend.run.commands import field_parser, read_field_config
 from unblend.run.job_log import run
 
@@ -17,7 +18,9 @@ def main(*words: str) -> None:
     )
     options = field_parser("check", description).parse_args(words)
     config = read_field_config(options)
-    check_inputs(jobs_of(config, Path(__file__).resolve().parent))
+    jobs = jobs_of(config, Path(__file__).resolve().parent)
+    check_inputs(jobs)
+    sys.stdout.writelines(f"{line}\n" for line in describe_psfs(jobs))
     sys.stdout.write(f"{options.configfile}: no mistakes in the configuration and the input files\n")
 
 

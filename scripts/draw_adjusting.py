@@ -33,11 +33,11 @@ def main(results_dir: str, override_path: str, out_dir: str) -> None:
     if group is None or override is None:
         raise InputError(f"{override_path}: there is no such source in {results_dir}, or the file is empty.")
     data = field.less_neighbours(field.data(group, {}), group, {})
-    pixels = group_pixels(data)
+    pixels, psf = group_pixels(data), field.psf_of(group)
     models = {}
     for title, words in (("one Sersic, automatic", {}), ("with the override", {source: override})):
-        fit = fit_second_pass(data, field.psf, fit_first_pass(data, field.psf, words))
-        models[title] = exact_image(fit, ExactModel(pixels, field.psf))
+        fit = fit_second_pass(data, psf, fit_first_pass(data, psf, words))
+        models[title] = exact_image(fit, ExactModel(pixels, psf))
         sys.stdout.write(f"{title}: reduced chi2 {fit.member(source).chi2_segment:.2f}, group {fit.reduced_chi2:.2f}\n")
     segment = np.asarray(data.segments == source)
     figure = before_and_after(pixels.image, pixels.error, pixels.mask, models, segment)

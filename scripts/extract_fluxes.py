@@ -11,11 +11,12 @@ from unblend.core.errors import UnusableBandError
 from unblend.core.flags import Flag
 from unblend.core.types import Model, Template
 from unblend.field.band_data import BandData, adopted_shift, has_failed_shift, load_band_data, load_models
+from unblend.field.psf_flags import psf_flags
 from unblend.field.unmeasured_band import write_no_fluxes
-from unblend.images.psf import WELL_SAMPLED_FWHM
 from unblend.images.saturation import SATURATED
 from unblend.io.files import read_json
-from unblend.io.images import read_header, read_labels, write_image
+from unblend.io.images import read_labels, write_image
+from unblend.io.psfs import read_psf_widths
 from unblend.io.tables import columns, read_table, write_table
 from unblend.io.template_store import read_templates
 from unblend.models.templates import TemplateEngine
@@ -41,7 +42,7 @@ def main(spec_path: str, results_dir: str, fluxes_path: str, weight_path: str, r
         data = load_band_data(spec, results)
     except UnusableBandError as error:
         paths = {"fluxes": fluxes_path, "weight": weight_path, "residual": residual_path}
-        write_no_fluxes(spec, results, paths, error, band_flags(spec, results))
+        write_no_fluxes(spec, results, paths, error, shift_flag(spec, results))
         record_work("extract", spec["band"])
         return
     templates, _ = read_templates(results / "bands" / spec["band"] / "templates.npz")
@@ -55,8 +56,10 @@ def main(spec_path: str, results_dir: str, fluxes_path: str, weight_path: str, r
     noise = measure_noise(fit, templates, name=spec["band"])
     models = load_models(results)
     # also where pixels were masked as unmodelled flux: it may be that of the source
-    misfit = measure_misfit(solution, templates, data.weight / fit.scale**2, noise_area(data.psf))
-    shape = shapes(spec, results, data, fit, detail, models)
+    area = float(np.median([noise_area(psf) for psf in data.psf.psfs]))
+    misfit = measure_misfit(solution, templates, data.weight / fit.scale**2, area)
+    engine = TemplateEngine(data.wcs, data.image.shape, data.psf, adopted_shift(spec, results))
+    shape = shapes(results, engine, fit, detail, models)
     measured = {
         "flux": solution.flux,
         "flux_err": noise.err,
@@ -76,7 +79,7 @@ def main(spec_path: str, results_dir: str, fluxes_path: str, weight_path: str, r
         detail_amplitude_err=detail.error,
         worst_neighbour=solution.worst_neighbour,
         correlation=solution.correlation,
-        flag=solution.flags | misfit.flags | band_flags(spec, results) | saturation_flags(templates, spec, results),
+        flag=solution.flags | misfit.flags | band_flags(spec, results, engine, models, templates),
     )
     header = {
         "BAND": spec["band"],
@@ -111,18 +114,28 @@ def saturation_flags(templates: list[Template], spec: dict, results: Path) -> np
     return np.where(touched, int(Flag.SATURATED), 0)
 
 
-def band_flags(spec: dict, results: Path) -> int:
-    """Return the flags of all sources of a band: its PSF is sampled too coarsely, its shift is not known."""
-    width = float(read_header(str(results / "bands" / spec["band"] / "psf.fits"))["FWHMPSF"])  # type: ignore[arg-type]
-    flags = Flag.PSF_UNDERSAMPLED if width < WELL_SAMPLED_FWHM else Flag(0)
-    return int(flags | (Flag.SHIFT_FAILED if has_failed_shift(spec, results) else Flag(0)))
+def band_flags(
+    spec: dict, results: Path, engine: TemplateEngine, models: dict[int, Model], templates: list[Template]
+) -> np.ndarray:
+    """Return the flags of the sources from the band's shift, its PSF at their places, and its saturated pixels."""
+    widths = read_psf_widths(str(results / "bands" / spec["band"] / "psf.fits"))
+    of_psf = psf_flags(engine, models, [template.id for template in templates], widths, spec["band"])
+    return of_psf | shift_flag(spec, results) | saturation_flags(templates, spec, results)
+
+
+def shift_flag(spec: dict, results: Path) -> int:
+    """Return the flag of all sources of a band whose shift is not known."""
+    return int(Flag.SHIFT_FAILED if has_failed_shift(spec, results) else Flag(0))
 
 
 def shapes(
-    spec: dict, results: Path, data: BandData, fit: RescaledSolution, detail: DetailAmplitudes, models: dict[int, Model]
+    results: Path,
+    engine: TemplateEngine,
+    fit: RescaledSolution,
+    detail: DetailAmplitudes,
+    models: dict[int, Model],
 ) -> np.ndarray:
     """Return the errors of the fluxes from the fitted shapes, and from the noise and the amplitudes of the details."""
-    engine = TemplateEngine(data.wcs, data.image.shape, data.psf, adopted_shift(spec, results))
     table = read_table(results / "imfit" / "sersic.fits")
     errors = all_shape_errors(engine, models, table, fit.solution, detail.templates, fit.weight)
     errors = np.hypot(errors, detail_errors(models, fit.solution))

@@ -19,7 +19,7 @@ def main(spec_path: str, results_dir: str, done_path: str, workers: int = 1) -> 
 
     def fit(group: str):  # type: ignore[no-untyped-def]
         files = spec["groups"][group]["user_files"]
-        return fit_first_pass(field.data(group, files), field.psf, field.overrides(files))
+        return fit_first_pass(field.data(group, files), field.psf_of(group), field.overrides(files))
 
     write_json(done_path, fit_batch(field, spec, "first", fit, fallbacks_of_first_pass(field, spec), workers))
 

@@ -25,12 +25,12 @@ def main(spec_path: str, results_dir: str, done_path: str, workers: int = 1) -> 
         return field.less_neighbours(found, group, spec["neighbour_files"])
 
     def write(group: str, found, pixels=None) -> None:  # type: ignore[no-untyped-def]
-        write_group_files(field.folder / group, pixels or data(group), field.psf, found, sky=field.sky_cards)
+        write_group_files(field.folder / group, pixels or data(group), field.psf_of(group), found, sky=field.sky_cards)
 
     def fit(group: str):  # type: ignore[no-untyped-def]
         first = field.result(group, "first")
-        pixels = with_structure(data(group), field.psf, first)
-        found = fit_second_pass(pixels, field.psf, first, FitSettings(refine=spec["refine"]))
+        pixels = with_structure(data(group), field.psf_of(group), first)
+        found = fit_second_pass(pixels, field.psf_of(group), first, FitSettings(refine=spec["refine"]))
         write(group, found, pixels)
         return found
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from unblend.core.statistics import with_source_noise
 from unblend.core.types import Model
-from unblend.fits.fit_psf import as_psf
 from unblend.io.files import read_json
 from unblend.io.images import read_array, read_labels, read_wcs, write_image
 from unblend.io.models import read_model_header
+from unblend.io.psfs import read_psf
 from unblend.models.subtraction import subtract_models
 from unblend.models.templates import TemplateEngine
 from unblend.run.job_log import record_work, run
@@ -35,7 +35,7 @@ def main(
     stack, wcs, segments = read_array(stack_path), read_wcs(stack_path), read_labels(segments_path)
     error = with_source_noise(read_array(error_path), stack, read_json(spec_path)["gain"])
     mask = read_labels(mask_path) != 0
-    engine = TemplateEngine(wcs, stack.shape, as_psf(read_array(psf_path)))
+    engine = TemplateEngine(wcs, stack.shape, read_psf(psf_path)[0])
 
     def models() -> Iterator[tuple[int, Model, bool]]:
         for i in sorted(map(int, read_json(models_path)["models"])):

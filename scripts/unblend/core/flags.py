@@ -33,6 +33,7 @@ class Flag(IntFlag):
     HIDDEN_NEIGHBOUR = 1 << 24
     BEYOND_GROWTH_CURVE = 1 << 25
     SATURATED = 1 << 26
+    PSF_FROM_AFAR = 1 << 27
 
 
 SENTENCES: dict[Flag, str] = {
@@ -67,6 +68,7 @@ SENTENCES: dict[Flag, str] = {
         "The model has 15 % and 3 sigma more flux than the pixels within twice the segment's radius: wings uncertain."
     ),
     Flag.SATURATED: "More than 1 % of the template's flux falls on pixels at or above the level saturation.",
+    Flag.PSF_FROM_AFAR: "The source lies more than 10 arcsec outside the map of the band's PSFs: the nearest is used.",
 }
 
 

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..core.errors import UnusableBandError
+from ..core.field_psf import FieldPsf
 from ..core.statistics import noise_rms
-from ..core.types import Model, NoiseOrigin, Psf
+from ..core.types import Model, NoiseOrigin
 from ..io.files import read_json
 from ..io.images import read_array, read_labels, read_wcs
 from ..io.models import read_model
@@ -38,9 +39,9 @@ class BandData:
     mask : array (ny, nx) of bool
         True where a pixel is ignored.
     wcs : WCS
-    psf : Psf
+    psf : FieldPsf
     fwhm : float
-        Of the PSF and the pixel, in pixels.
+        Of the PSF and the pixel, in pixels; of a map, the median.
     noise_origin : {"value", "map", "image"}
         Where the weight comes from: a number or a map that the user gave, or the scatter of the image.
     """
@@ -49,7 +50,7 @@ class BandData:
     weight: np.ndarray
     mask: np.ndarray
     wcs: WCS
-    psf: Psf
+    psf: FieldPsf
     fwhm: float
     noise_origin: NoiseOrigin
 

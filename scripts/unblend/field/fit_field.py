@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..core.errors import InputError
+from ..core.field_psf import FieldPsf
 from ..core.statistics import with_source_noise
 from ..core.types import Box, cut
-from ..fits.fit_psf import as_psf
+from ..fits.fit_psf import fit_psf_at
 from ..fits.group_data import GroupData
 from ..fits.overrides import Override, parse_override
 from ..fits.passes import evaluate_members
@@ -23,6 +24,7 @@ from ..fits.sky_level import SkyLevel
 from ..io.files import read_json, read_text, write_json
 from ..io.images import read_array, read_labels, read_sky_cards, read_wcs
 from ..io.models import read_model
+from ..io.psfs import read_psf
 from ..models.subtraction import flux_in_segment
 from ..models.templates import TemplateEngine
 from .stored_fits import PASSES, Stamp, first_pass_limits, key_with_limits
@@ -63,9 +65,14 @@ class FitField:
         return float(self._grouping.get("smoothing", 0.0))
 
     @cached_property
-    def psf(self) -> np.ndarray:
-        """The PSF of the fits: image pixels, without the pixel's response."""
-        return read_array(str(self.folder / "psf.fits"))
+    def psf(self) -> FieldPsf:
+        """The PSF of the fits at every place: image pixels, without the pixel's response."""
+        return read_psf(str(self.folder / "psf.fits"))[0]
+
+    def psf_of(self, group: str) -> np.ndarray:
+        """Return the PSF of the fit of a group: that of the middle of its cutout."""
+        box = self.box(group)
+        return fit_psf_at(self.psf, (box.y0 + box.y1 - 1) / 2.0, (box.x0 + box.x1 - 1) / 2.0)
 
     @cached_property
     def stack(self) -> np.ndarray:
@@ -101,7 +108,7 @@ class FitField:
     @cached_property
     def engine(self) -> TemplateEngine:
         """Makes templates on the stack, for models that are images."""
-        return TemplateEngine(self.wcs, self.stack.shape, as_psf(self.psf))
+        return TemplateEngine(self.wcs, self.stack.shape, self.psf)
 
     def load(self) -> None:
         """Read what every fit needs: done before workers are forked, they share it."""
@@ -166,7 +173,7 @@ class FitField:
         image = data.image
         for neighbour in map(str, self.groups[group]["neighbours"]):
             fit = self.result(neighbour, "first")
-            image = image - evaluate_members(fit, self.psf, data.box)
+            image = image - evaluate_members(fit, self.psf_of(neighbour), data.box)
             for i in self.groups[neighbour]["members"]:
                 if "custom" in user_files.get(str(i), {}):
                     image = image - self.custom_light(i, user_files[str(i)]["custom"]["file"], data.box)

@@ -213,7 +213,7 @@ def _wcs_if_any(name: str) -> WCS | None:
 def _psf_fwhm(spec: Mapping[str, Any]) -> float:
     """Return the FWHM of a PSF in pixels of the image."""
     psf = psf_of(spec)
-    return fwhm(psf) / psf.oversampling
+    return float(np.median([fwhm(one) for one in psf.psfs])) / psf.oversampling
 
 
 def _warn_of_unobserved(name: str, given: np.ndarray, segments: np.ndarray) -> None:

@@ -1,17 +1,29 @@
-"""The PSF of a band or of the stack, prepared from the user's file."""
+"""The PSF of a band or of the stack, at every place, prepared from the user's files."""
 
 from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
+
+import numpy as np
 
 from ..core.coordinates import pixel_scale
 from ..core.errors import InputError
-from ..core.types import Psf
-from ..images.psf import WELL_SAMPLED_FWHM, fwhm, prepare_psf
-from ..io.images import read_array, read_header, read_shape, read_wcs
+from ..core.field_psf import FieldPsf, Places
+from ..images.psf import (
+    WELL_SAMPLED_FWHM,
+    PsfFindings,
+    examined_psf,
+    fwhm,
+    of_one_shape,
+    prepare_psf,
+)
+from ..io.images import read_header, read_shape, read_wcs
+from ..io.psf_files import Points, PsfFile, read_placed_psfs, read_psf_images
+from ..io.psf_polygons import read_psf_polygons
+from .psf_places import placed_psfs, polygon_places
 
 log = logging.getLogger(__name__)
 
@@ -19,72 +31,188 @@ SCALE_TOLERANCE = 0.02
 """Largest relative difference between the sampling in the PSF's header and psf_oversampling."""
 SCALE_CARDS = ("PIXELSCL", "PIXSCALE")
 """Header cards with the size of a PSF pixel in arcsec: STPSF writes the first."""
+LISTED = 3
+"""PSFs of a map that a message names."""
 
 
-def prepared_psf(spec: Mapping[str, Any]) -> tuple[Psf, float]:
-    """Return the PSF of a job spec and its FWHM in PSF pixels, after a check of its scale and sampling.
+def prepared_psf(spec: Mapping[str, Any]) -> tuple[FieldPsf, np.ndarray]:
+    """Return the PSF of a job spec and the FWHM of each of its PSFs in PSF pixels, after a check of scale and sampling.
+
+    Parameters
+    ----------
+    spec : mapping
+        `name`; `psf` and, where there are any, `polygons` (`file` of each); `oversampling`, `kind`, `sum` and `centre`;
+        `image`, whose `file` has the pixel grid; `other_grid`, True where the PSF is that of another image.
 
     Raises
     ------
     InputError
-        The file is not a usable PSF, or the sampling in its header contradicts psf_oversampling.
+        A file is not usable, nothing says where the PSFs of a map hold, or the sampling in the header contradicts
+        psf_oversampling.
     """
-    _check_scale(spec)
+    psf, widths = measured_psf(spec)
+    log.info("%s: %s", spec["name"], describe(spec, psf, widths))
+    return psf, widths
+
+
+def measured_psf(spec: Mapping[str, Any]) -> tuple[FieldPsf, np.ndarray]:
+    """Return the result of `prepared_psf` without a line on it in the log; warnings are logged.
+
+    Raises
+    ------
+    InputError
+        As for `prepared_psf`.
+    """
     psf = psf_of(spec)
-    width = fwhm(psf)
-    arcsec = width / psf.oversampling * pixel_scale(read_wcs(spec["image"]["file"]), read_shape(spec["image"]["file"]))
-    log.info("%s: FWHM of the PSF %.3f arcsec (%.2f PSF pixels, oversampling %g), sum of the file %.4g (%s)",
-             spec["name"], arcsec, width, psf.oversampling, psf.original_sum,
-             "kept" if spec["sum"] == "given" else "set to 1")  # fmt: skip
-    if width < WELL_SAMPLED_FWHM:
-        log.warning("%s: the PSF's FWHM is %.2f of its own pixels: below %.1f bright point sources are off by 1 %% or "
+    widths = np.array([fwhm(one) for one in psf.psfs])
+    coarse = np.flatnonzero(widths < WELL_SAMPLED_FWHM)
+    if coarse.size:
+        which = (
+            "the PSF's FWHM is" if widths.size == 1 else f"{coarse.size} of {widths.size} PSFs have a FWHM of down to"
+        )
+        log.warning("%s: %s %.2f of its own pixels: below %.1f bright point sources are off by 1 %% or "
                     "more between pixels; give an oversampled PSF (psf_oversampling).",
-                    spec["name"], width, WELL_SAMPLED_FWHM)  # fmt: skip
-    return psf, width
+                    spec["name"], which, widths.min(), WELL_SAMPLED_FWHM)  # fmt: skip
+    return psf, widths
 
 
-def psf_of(spec: Mapping[str, Any]) -> Psf:
+def describe(spec: Mapping[str, Any], psf: FieldPsf, widths: np.ndarray) -> str:
+    """Return one line on a PSF: its FWHM in arcsec and in PSF pixels, its sampling and its sum.
+
+    Parameters
+    ----------
+    spec : mapping
+        As for `prepared_psf`.
+    psf : FieldPsf
+    widths : array (n,)
+        FWHM of each PSF in PSF pixels.
+    """
+    scale = pixel_scale(read_wcs(spec["image"]["file"]), read_shape(spec["image"]["file"])) / psf.oversampling
+    sums = [one.original_sum for one in psf.psfs]
+    kept = "kept" if spec["sum"] == "given" else "set to 1"
+    if len(psf.psfs) == 1:
+        return (
+            f"FWHM of the PSF {widths[0] * scale:.3f} arcsec ({widths[0]:.2f} PSF pixels, oversampling "
+            f"{psf.oversampling:g}), sum of the file {sums[0]:.4g} ({kept})"
+        )
+    low, high = widths.min(), widths.max()
+    return (
+        f"{len(psf.psfs)} PSFs, FWHM {low * scale:.3f}–{high * scale:.3f} arcsec ({low:.2f}–{high:.2f} PSF pixels, "
+        f"oversampling {psf.oversampling:g}), sums of the file {min(sums):.4g}–{max(sums):.4g} ({kept})"
+    )
+
+
+def psf_of(spec: Mapping[str, Any]) -> FieldPsf:
     """Return the PSF of a job spec.
 
     Raises
     ------
     InputError
-        The file is not a usable PSF.
+        As for `prepared_psf`.
     """
-    name = spec["psf"]["file"]
-    return prepare_psf(
-        read_array(name),
-        oversampling=spec["oversampling"],
-        kind=spec["kind"],
-        total=spec["sum"],
-        position=spec["centre"],
-        name=name,
+    image = spec["image"]["file"]
+    name, wcs, shape = spec["psf"]["file"], read_wcs(image), read_shape(image)
+    places: Places
+    if "polygons" in spec:
+        file = read_psf_images(name)
+        polygons = read_psf_polygons(spec["polygons"]["file"], file.labels)
+        places, used = polygon_places(polygons, wcs, shape)
+        images, names = file.images[used], tuple(file.names[k] for k in used)
+    else:
+        file = read_placed_psfs(name)
+        _check_grid(spec, file)
+        images, names, places = placed_psfs(file, wcs, shape, read_header(image))
+    sampling = _sampling(spec, file)
+    keys = (sampling, spec["kind"], spec["sum"], spec["centre"])
+    if len(images) > 1:
+        return _map_of(images, names, places, keys, name)
+    single = prepare_psf(
+        images[0], oversampling=sampling, kind=spec["kind"], total=spec["sum"], position=spec["centre"], name=name
     )
+    return FieldPsf((single,), places)
 
 
-def _check_scale(spec: Mapping[str, Any]) -> None:
-    """Compare the sampling in the PSF's header, where it has one, with psf_oversampling.
+def _check_grid(spec: Mapping[str, Any], file: PsfFile) -> None:
+    """Check that positions in pixels are those of the image.
 
     Raises
     ------
     InputError
-        They disagree by more than `SCALE_TOLERANCE`: all fluxes would be wrong by the square of the factor.
+        They are those of a band that is not on the grid of the detection images.
     """
-    name, header = spec["psf"]["file"], read_header(spec["psf"]["file"])
-    found = _pixel_size(name, header)
-    if found is not None:
+    on_sky = file.places is None or (isinstance(file.places, Points) and file.places.frame == "sky")
+    if spec.get("other_grid") and not on_sky:
+        raise InputError(
+            f"models.psf: the PSFs of band {spec['name']} have places in the pixels of its image, which is no "
+            "detection image; expected positions on the sky or polygons. Name a band of detection.bands."
+        )
+
+
+def _map_of(
+    images: np.ndarray, names: Sequence[str], places: Places, keys: tuple[float, str, str, str], name: str
+) -> FieldPsf:
+    """Return the PSFs of a map; what is odd about some of them is one warning for all.
+
+    Raises
+    ------
+    InputError
+        One of them cannot be used.
+    """
+    examined = [examined_psf(image, *keys, own) for image, own in zip(images, names, strict=True)]
+    _warn({own: findings for own, (_, findings) in zip(names, examined, strict=True)}, name)
+    return FieldPsf(of_one_shape([psf for psf, _ in examined]), places)
+
+
+def _warn(findings: Mapping[str, PsfFindings], name: str) -> None:
+    """Warn of pedestals and of centroids far from the middle, each in one line that names the first of the PSFs."""
+    pedestals = {own: found.pedestal for own, found in findings.items() if found.pedestal is not None}
+    if pedestals:
+        worst = max(pedestals, key=lambda own: abs(pedestals[own].share))
+        listed = _listed(pedestals, name)
+        log.warning("%s: near the border of the stamp %d of %d PSFs do not fall as the wings of a PSF do (%s): a "
+                    "pedestal of about %.2g a pixel holds %.1f %% of the sum of %s, and the fluxes are wrong by about "
+                    "as much; subtract it from the file.", name, len(pedestals), len(findings), listed,
+                    pedestals[worst].level, 100 * pedestals[worst].share, worst)  # fmt: skip
+    astray = [own for own, found in findings.items() if found.centre is not None]
+    if astray:
+        log.warning("%s: the centroids of %d of %d PSFs (%s) are more than a pixel from the middle of the array; they "
+                    "are taken as the position of the source. If the middle is meant, set psf_centre: given.",
+                    name, len(astray), len(findings), _listed(astray, name))  # fmt: skip
+
+
+def _listed(names: Iterable[str], path: str) -> str:
+    """Return the first of several names, without the file's own."""
+    short = [name.removeprefix(path) for name in names]
+    return ", ".join([*short[:LISTED], *(["…"] if len(short) > LISTED else [])])
+
+
+def _sampling(spec: Mapping[str, Any], file: PsfFile) -> float:
+    """Return the number of PSF pixels per image pixel: what the format says, else psf_oversampling.
+
+    Raises
+    ------
+    InputError
+        What the format or the header says and psf_oversampling differ by more than `SCALE_TOLERANCE`: all fluxes would
+        be wrong by the square of the factor.
+    """
+    name, header = spec["psf"]["file"], file.header
+    found = None if file.sampling else _pixel_size(file.names[0], header)
+    if file.sampling:
+        sampling, described = file.sampling, f"has {file.sampling:.4g} PSF pixels per image pixel by its format"
+    elif found is not None:
         image = pixel_scale(read_wcs(spec["image"]["file"]), read_shape(spec["image"]["file"]))
-        sampling, described = image / found, f"has pixels of {found:.4f} arcsec, the image of {image:.4f}"
+        sampling, described = image / found, f"has pixels of {found:.4f} arcsec, the image of {image:.4f} by its header"
     elif _is_positive(header.get("OVERSAMP")):
         sampling = float(header["OVERSAMP"])  # type: ignore[arg-type]
-        described = f"has OVERSAMP = {sampling:g}"
+        described = f"has OVERSAMP = {sampling:g} by its header"
     else:
-        return
+        return float(spec["oversampling"])
     if abs(spec["oversampling"] / sampling - 1.0) > SCALE_TOLERANCE:
         raise InputError(
-            f"{name} {described} by its header, but psf_oversampling of band {spec['name']} is "
+            f"{name} {described}, but psf_oversampling of band {spec['name']} is "
             f"{spec['oversampling']:g}: set it to {sampling:.3f}, or correct the header."
         )
+    return float(file.sampling or spec["oversampling"])
 
 
 def _pixel_size(name: str, header: Mapping[str, object]) -> float | None:

@@ -6,10 +6,33 @@ import math
 
 import numpy as np
 
+from ..core.field_psf import FieldPsf
 from ..core.types import Psf
 
+MAX_FLUX_LOSS, MAX_SIDE = 3e-3, 61
+"""Fraction of the flux that may lie outside a cropped PSF, and its largest side in pixels."""
 
-def fit_psf(psf: Psf, *, max_flux_loss: float = 3e-3, max_side: int = 61) -> np.ndarray:
+
+def fit_psfs(psf: FieldPsf) -> FieldPsf:
+    """Return the PSF of every place for IMFIT, as `fit_psf` does: at image pixels, without the pixel response.
+
+    All PSFs of a map get the side of the one that needs the largest.
+    """
+    images = [_at_image_pixels(one) for one in psf.psfs]
+    half = max(_needed_half(image, MAX_FLUX_LOSS, MAX_SIDE) for image in images)
+    squares = [_padded_square(image, half) for image in images]
+    return FieldPsf(tuple(as_psf(square / square.sum()) for square in squares), psf.places)
+
+
+def fit_psf_at(psf: FieldPsf, y: float, x: float) -> np.ndarray:
+    """Return the PSF of a fit at a pixel position (y, x), from the result of `fit_psfs`.
+
+    Its pixels are rounded to single precision, so that IMFIT reads from a file what the fit has used.
+    """
+    return psf.at(y, x).data.astype(np.float32).astype(np.float64)
+
+
+def fit_psf(psf: Psf, *, max_flux_loss: float = MAX_FLUX_LOSS, max_side: int = MAX_SIDE) -> np.ndarray:
     """Return the PSF for IMFIT: sampled at image pixels, odd, centred, of unit sum, without the pixel response.
 
     IMFIT integrates a profile over the pixel, so an effective PSF is divided by sinc(fx) sinc(fy) in Fourier space.
@@ -29,6 +52,19 @@ def fit_psf(psf: Psf, *, max_flux_loss: float = 3e-3, max_side: int = 61) -> np.
     ValueError
         The PSF is not finite or its sum is not positive.
     """
+    image = _at_image_pixels(psf)
+    square = _central_square(image, _needed_half(image, max_flux_loss, max_side))
+    return np.array(square / square.sum())
+
+
+def _at_image_pixels(psf: Psf) -> np.ndarray:
+    """Return the whole PSF at image pixels, without the pixel response; odd, centred, of unit sum.
+
+    Raises
+    ------
+    ValueError
+        As for `fit_psf`.
+    """
     data = np.asarray(psf.data, dtype=float)
     if not np.all(np.isfinite(data)) or data.sum() <= 0:
         raise ValueError(f"the PSF must be finite with a positive sum; the sum found is {data.sum():g}")
@@ -44,17 +80,21 @@ def fit_psf(psf: Psf, *, max_flux_loss: float = 3e-3, max_side: int = 61) -> np.
         spectrum = spectrum / np.outer(np.sinc(frequency), np.sinc(frequency))
     inverse = np.exp(2j * math.pi * np.outer(grid, frequency))
     image = (inverse @ spectrum @ inverse.T).real
-    return _cropped(image / image.sum(), max_flux_loss, max_side)
+    return np.asarray(image / image.sum())
 
 
-def _cropped(image: np.ndarray, max_flux_loss: float, max_side: int) -> np.ndarray:
-    """Return the smallest central square of which it and all larger ones hold the flux to `max_flux_loss`; unit sum."""
+def _needed_half(image: np.ndarray, max_flux_loss: float, max_side: int) -> int:
+    """Return half the side of the smallest central square of which it and all larger ones hold the flux."""
     middle = image.shape[0] // 2
     half = middle
     while half > 1 and abs(1.0 - _central_square(image, half - 1).sum()) <= max_flux_loss:
         half -= 1
-    square = _central_square(image, min(half, max_side // 2))
-    return np.array(square / square.sum())
+    return min(half, max_side // 2)
+
+
+def _padded_square(image: np.ndarray, half: int) -> np.ndarray:
+    """Return the central square of side 2 half + 1, with zeros where the image is smaller."""
+    return _central_square(np.pad(image, max(half - image.shape[0] // 2, 0)), half)
 
 
 def _central_square(image: np.ndarray, half: int) -> np.ndarray:

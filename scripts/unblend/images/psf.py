@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from ..core.errors import InputError
 from ..core.types import Psf
 from ..core.units import FWHM_PER_SIGMA
-from .psf_border import find_pedestal
+from .psf_border import Pedestal, find_pedestal
 
 log = logging.getLogger(__name__)
 
@@ -26,6 +28,22 @@ LARGEST_SUM = 1.05
 """Largest sum that a PSF with a given sum may have: no stamp holds more than all of the light, up to its own errors."""
 
 
+@dataclass(frozen=True)
+class PsfFindings:
+    """What is odd about a PSF, though it can be used.
+
+    Parameters
+    ----------
+    centre : (y, x) or None
+        The centroid, 0-based, where it is more than a pixel from the middle of the array.
+    pedestal : Pedestal or None
+        In the units of the file.
+    """
+
+    centre: tuple[float, float] | None = None
+    pedestal: Pedestal | None = None
+
+
 def prepare_psf(
     data: np.ndarray,
     *,
@@ -35,7 +53,7 @@ def prepare_psf(
     position: str = "centroid",
     name: str = "PSF",
 ) -> Psf:
-    """Return a PSF image as a PSF centred on a pixel of an odd array.
+    """Return a PSF image as a PSF centred on a pixel of an odd array; what is odd about it is logged as a warning.
 
     Parameters
     ----------
@@ -59,6 +77,25 @@ def prepare_psf(
         A side is shorter than `MIN_SIDE`, a pixel is not finite, the sum or the peak is not positive, or a sum to be
         kept is above `LARGEST_SUM`.
     """
+    psf, findings = examined_psf(data, oversampling, kind, total, position, name)
+    if findings.pedestal is not None:
+        log.warning("%s: near the border of the stamp the PSF does not fall as the wings of a PSF do: a pedestal of "
+                    "about %.2g a pixel holds %.1f %% of its sum, and the fluxes are wrong by about as much; subtract "
+                    "it from the file.", name, findings.pedestal.level, 100 * findings.pedestal.share)  # fmt: skip
+    if findings.centre is not None:
+        log.warning("%s: the centroid at x=%.2f y=%.2f (1-based) is more than a pixel from the middle of the array; "
+                    "it is taken as the position of the source. If the middle is meant, set psf_centre: given.",
+                    name, findings.centre[1] + 1, findings.centre[0] + 1)  # fmt: skip
+    return psf
+
+
+def examined_psf(
+    data: np.ndarray, oversampling: float, kind: str, total: str, position: str, name: str
+) -> tuple[Psf, PsfFindings]:
+    """Return the result of `prepare_psf`, and what is odd about the PSF.
+
+    Parameters and errors are those of `prepare_psf`.
+    """
     _check_finite(data, name)
     if min(data.shape) < MIN_SIDE:
         raise InputError(
@@ -71,13 +108,14 @@ def prepare_psf(
     data /= original_sum
     middle = ((data.shape[0] - 1) / 2, (data.shape[1] - 1) / 2)
     centre = middle if position == "given" else centroid(data)
-    _warn_of_pedestal(data, centre, original_sum, name)
+    pedestal = find_pedestal(data, centre)
+    off_middle = max(abs(centre[0] - middle[0]), abs(centre[1] - middle[1])) > 1.0
+    findings = PsfFindings(
+        centre if off_middle else None,
+        None if pedestal is None else replace(pedestal, level=pedestal.level * original_sum),
+    )
     nearest = tuple(round(c) for c in centre)
     offset = max(abs(centre[0] - nearest[0]), abs(centre[1] - nearest[1]))
-    if max(abs(centre[0] - middle[0]), abs(centre[1] - middle[1])) > 1.0:
-        log.warning("%s: the centroid at x=%.2f y=%.2f (1-based) is more than a pixel from the middle of the array; "
-                    "it is taken as the position of the source. If the middle is meant, set psf_centre: given.",
-                    name, centre[1] + 1, centre[0] + 1)  # fmt: skip
     if offset > CENTRING_TOLERANCE_PIXELS:
         data = fourier_shift(data, nearest[0] - centre[0], nearest[1] - centre[1])
     data = _padded_around(data, nearest)
@@ -87,7 +125,18 @@ def prepare_psf(
     else:
         centred = (float(middle_pixel[0]), float(middle_pixel[1]))
     kept_sum = original_sum if total == "given" else 1.0
-    return Psf(data * (kept_sum / data.sum()), centred, oversampling, kind, original_sum)
+    return Psf(data * (kept_sum / data.sum()), centred, oversampling, kind, original_sum), findings
+
+
+def of_one_shape(psfs: Sequence[Psf]) -> tuple[Psf, ...]:
+    """Return PSFs with odd sides, each padded with zeros around its middle pixel to the shape of the largest one."""
+    ny, nx = (max(psf.data.shape[axis] for psf in psfs) for axis in (0, 1))
+    padded = []
+    for psf in psfs:
+        dy, dx = (ny - psf.data.shape[0]) // 2, (nx - psf.data.shape[1]) // 2
+        data, centre = np.pad(psf.data, ((dy, dy), (dx, dx))), (psf.centre[0] + dy, psf.centre[1] + dx)
+        padded.append(replace(psf, data=data, centre=centre))
+    return tuple(padded)
 
 
 def _check_finite(data: np.ndarray, name: str) -> None:
@@ -107,15 +156,6 @@ def _check_sum(original_sum: float, peak: float, total: str, name: str) -> None:
             f"{name} has the sum {original_sum:.4g}; with psf_sum: given it is the fraction of the light that the "
             f"stamp holds, at most {LARGEST_SUM:g}. Divide the PSF by its total light, or set psf_sum: unit."
         )
-
-
-def _warn_of_pedestal(data: np.ndarray, centre: tuple[float, float], original_sum: float, name: str) -> None:
-    """Warn of a pedestal under a PSF of unit sum, in the units of its file."""
-    pedestal = find_pedestal(data, centre)
-    if pedestal is not None:
-        log.warning("%s: near the border of the stamp the PSF does not fall as the wings of a PSF do: a pedestal of "
-                    "about %.2g a pixel holds %.1f %% of its sum, and the fluxes are wrong by about as much; subtract "
-                    "it from the file.", name, pedestal.level * original_sum, 100 * pedestal.share)  # fmt: skip
 
 
 def centroid(data: np.ndarray, *, iterations: int = 100) -> tuple[float, float]:

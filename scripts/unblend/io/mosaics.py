@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..core.coordinates import cut_wcs
+from ..core.coordinates import cut_wcs, set_physical_coordinates
 from ..core.errors import InputError
 from ..core.types import Box
 from .files import is_url
@@ -69,7 +69,10 @@ class Mosaic:
 
     def cut_wcs(self, box: Box) -> WCS:
         """Return the WCS of the cutout `box`."""
-        return cut_wcs(self.wcs, box)
+        cut = cut_wcs(self.wcs, box)
+        if not hasattr(self.wcs, "physical"):
+            set_physical_coordinates(cut, np.eye(2), np.array([-box.x0, -box.y0], dtype=float))
+        return cut
 
 
 @contextmanager

@@ -19,6 +19,7 @@ from .example import example_is_missing
 from .inputs import SOURCE_ID
 from .jobs import Jobs
 from .provenance import Provenance
+from .psf_checks import bad_psfs, psf_files
 from .specs import Purpose, SpecStore
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ def check_inputs(jobs: Jobs) -> None:
         checked = jobs.results / "specs" / "checked.json"
         if checked.exists() and read_json(checked) == state:
             return
-        mistakes = [*_bad_grids(jobs), *_bad_text_files(jobs)]
+        mistakes = [*bad_psfs(jobs), *_bad_grids(jobs), *_bad_text_files(jobs)]
         if not mistakes:
             mistakes = list(_bad_own_detection(jobs))
         if not mistakes:
@@ -98,7 +99,8 @@ def check_inputs(jobs: Jobs) -> None:
 def _files(jobs: Jobs) -> Iterator[tuple[str, str]]:
     """Key in the configuration and path of every file that must exist."""
     for band in jobs.config.bands.values():
-        named = {"image": band.image, "mosaic": band.mosaic, "psf": band.psf}
+        named = {"image": band.image, "mosaic": band.mosaic}
+        named |= {"psf": band.psf.file, "psf.polygons": band.psf.polygons} if band.psf else {}
         named["weight"] = band.weight.file if band.weight else None
         named |= {key: getattr(band, key) for key in ("border_regions", "bad_regions")}
         named["sim_regions"] = band.sim_regions if band.sim_regions != "auto" else None
@@ -149,30 +151,22 @@ def _state(jobs: Jobs) -> str:
     provenance, bands = jobs.provenance, jobs.config.bands.values()
     images = [jobs.inputs.path(band.image) for band in bands if band.image is not None]
     weights = [jobs.inputs.path(band.weight.file) for band in bands if band.weight is not None and band.mosaic is None]
-    frames = {path: known(provenance.grid, path) for path in [*images, *weights, *_psfs(jobs).values()]}
+    frames = {path: known(provenance.grid, path) for path in [*images, *weights]}
+    psfs = [
+        [key, *(path and known(provenance.content, path) for path in files)] for key, files in psf_files(jobs).items()
+    ]
     regions = {path: known(provenance.regions, path) for path in _region_files(jobs)}
     overrides = {str(path): provenance.content(str(path)) for path in jobs.inputs.override_files()}
     own = jobs.inputs.own_detection()
     target = jobs.config.target.model_dump()
-    return digest_of([list(jobs.config.bands), frames, regions, overrides, jobs.config.detection.bands, own, target])
-
-
-def _psfs(jobs: Jobs) -> dict[str, str]:
-    """Return key in the configuration and path of every PSF."""
-    found = {f"bands.{band.name}.psf": jobs.inputs.path(band.psf or "") for band in jobs.config.bands.values()}
-    if jobs.config.models.psf not in jobs.config.bands:
-        found["models.psf"] = jobs.inputs.path(jobs.config.models.psf)
-    return found
+    return digest_of(
+        [list(jobs.config.bands), frames, psfs, regions, overrides, jobs.config.detection.bands, own, target]
+    )
 
 
 def _bad_grids(jobs: Jobs) -> Iterator[str]:
-    """Yield what is wrong with images, weights and PSFs: unreadable, without a sky, on grids that do not fit."""
+    """Yield what is wrong with images and weights: unreadable, without a sky, on grids that do not fit."""
     grids: dict[str, Grid] = {}
-    for key, path in _psfs(jobs).items():
-        try:
-            read_shape(path)
-        except UnblendError as error:
-            yield f"{key}: {error}"
     for name, band in jobs.config.bands.items():
         if band.mosaic is not None:
             continue

@@ -176,6 +176,26 @@ class Weight(Section):
         return {"file": data} if isinstance(data, str) else data
 
 
+class PsfFiles(Section):
+    """The PSF of a band. The name of a file alone means one without polygons."""
+
+    file: FileName = _key(
+        ...,
+        "FITS image of the PSF; or several PSFs with their places in one file: an STDPSF or STPSF grid, a PSFEx file, "
+        "the PSF extension of a SPHEREx image, a cube and a table of positions (ra, dec or x, y); docs/psfs.md.",
+    )
+    polygons: FileName | None = _key(
+        None,
+        "Where each plane of the cube (or image extension) in file holds: GeoJSON with the property psf_key (from 0), "
+        "or DS9 polygons whose text is the number of the plane (from 1) or the extension; null: file says it.",
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _file_alone(cls, data: Any) -> Any:
+        return {"file": data} if isinstance(data, str) else data
+
+
 class ShiftSearch(Section):
     """The search for the shift between a band and the detection image."""
 
@@ -215,8 +235,15 @@ class Band(Section):
         "Weight map: a file of inverse variance, or {file, kind}; null: the noise of every pixel is rms. That of a "
         "detection band is also used in the detection and the fits.",
     )
-    psf: FileName | None = _key(None, "FITS image of the PSF. Needed.")
-    psf_oversampling: Number = _key(1.0, "PSF pixels per image pixel, along each axis.", gt=0, le=50)
+    psf: Annotated[PsfFiles, AlsoAccepts("string")] | None = _key(
+        None, "PSF: a file, or {file, polygons} for several PSFs and the polygons where they hold. Needed."
+    )
+    psf_oversampling: Number = _key(
+        1.0,
+        "PSF pixels per image pixel, along each axis. It has to agree with what the file of the PSF says, if it does.",
+        gt=0,
+        le=50,
+    )
     psf_kind: PsfKind = _key(
         "effective", "effective: the PSF includes the pixel response (measured PSFs); optical: it does not."
     )

@@ -35,6 +35,7 @@ SECTIONS = {
     "models": "ModelSettings",
     "bands.{band}": "Band",
     "bands.{band}.weight": "Weight",
+    "bands.{band}.psf": "PsfFiles",
     "bands.{band}.background": "Background",
     "bands.{band}.astrometry": "ShiftSearch",
     "catalogue": "CatalogueSettings",

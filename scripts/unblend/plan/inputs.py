@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ..io.files import digest_of, is_url, read_text
+from ..io.psf_polygons import JSON_ENDINGS
 from .config import Band, Config
 from .provenance import Provenance
 
@@ -91,15 +92,23 @@ class FieldInputs:
         return {**self.record(weight["file"]), "kind": weight["kind"]} if band.mosaic is None else dict(weight)
 
     def psf_record(self, band: Band) -> dict[str, object]:
-        """Return a band's PSF with its digest, sampling and kind, and the meaning of its sum and centre."""
+        """Return the files of a band's PSF, its sampling and kind, and the meaning of its sum and centre."""
+        assert band.psf is not None, "the check of the configuration demands it"
+        polygons = {} if band.psf.polygons is None else {"polygons": self.polygons_record(band.psf.polygons)}
         return {
             "name": band.name,
-            "psf": self.record(self.path(band.psf or "")),
+            "psf": self.record(self.path(band.psf.file)),
+            **polygons,
             "oversampling": band.psf_oversampling,
             "kind": band.psf_kind,
             "sum": band.psf_sum,
             "centre": band.psf_centre,
         }
+
+    def polygons_record(self, name: str) -> FileRecord:
+        """Return a file of polygons with the digest of its bytes, or of its regions if DS9 wrote it."""
+        is_json = name.lower().endswith(JSON_ENDINGS)
+        return self.record(self.path(name)) if is_json else self.regions_record(name)
 
     def regions_record(self, name: str) -> FileRecord:
         """Return a region file with the digest of its regions; comments and colours do not count."""

@@ -107,7 +107,8 @@ def prepare_fit_psf(jobs: Jobs) -> Spec:
     inputs, models = jobs.inputs, jobs.config.models
     image = inputs.grid_record(jobs.config.bands[jobs.config.detection.flux_band])
     if models.psf in jobs.config.bands:
-        return {**inputs.psf_record(jobs.config.bands[models.psf]), "sum": "unit", "image": image}
+        other_grid = {} if models.psf in jobs.config.detection.bands else {"other_grid": True}
+        return {**inputs.psf_record(jobs.config.bands[models.psf]), "sum": "unit", "image": image, **other_grid}
     psf = {"psf": inputs.record(inputs.path(models.psf)), "oversampling": 1.0, "kind": models.psf_kind}
     return {**psf, "sum": "unit", "centre": models.psf_centre, "name": "models.psf", "image": image}
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from ..core.coordinates import axis_scales
 from ..core.errors import ShiftError
+from ..core.field_psf import FieldPsf
 from ..core.types import Model, Psf, Template
 from ..images.psf import fwhm
 from ..models.templates import Spectrum, TemplateEngine
@@ -85,7 +86,7 @@ class Registration:
     image: np.ndarray
     weight: np.ndarray
     wcs: Any
-    psf: Psf
+    psf: Psf | FieldPsf
     models: Mapping[int, Model]
     r_e_arcsec: Mapping[int, float]
     flagged: frozenset[int] = frozenset()
@@ -231,7 +232,8 @@ class Registration:
         engine = maker.engine
         scale = float(np.sqrt(self.scale_y * self.scale_x))
         radius = settings["radius"] / scale
-        margin = NEIGHBOUR_MARGIN_FWHM * fwhm(self.psf) / self.psf.oversampling
+        psf = FieldPsf.of(self.psf).broadest
+        margin = NEIGHBOUR_MARGIN_FWHM * fwhm(psf) / psf.oversampling
         named = settings["references"] != "auto"
         centres = [engine.position(self.models[i]) for i in (references[:1] if named else references)]
         others = [] if named and len(references) > 1 else self._neighbours(engine, centres, radius + margin, references)

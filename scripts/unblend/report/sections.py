@@ -141,11 +141,26 @@ def band_numbers(
     return {
         "columns": columns,
         "noise": noise,
-        "psf": {"fwhm": _finite_number(psf.get("FWHM")), "sum": _finite_number(psf.get("ORIGSUM"))},
+        "psf": psf_numbers(psf),
         "circles": [decimals(circle, 2) for circle in drawn],
         "shift": shift_numbers(read_json(folder / "astrometry.json")),
         "simulated": monte_carlo_numbers(folder, fluxes, target),
     }
+
+
+def psf_numbers(header: Mapping[str, object]) -> dict[str, Any]:
+    """Return the FWHM of a PSF in pixels and the sum of its file; of a map also their number and the range of FWHM.
+
+    Parameters
+    ----------
+    header : mapping
+        Of the band's psf.fits.
+    """
+    found: dict[str, Any] = {"fwhm": _finite_number(header.get("FWHM")), "sum": _finite_number(header.get("ORIGSUM"))}
+    if "FWHMMIN" in header:
+        found["range"] = [_finite_number(header[key]) for key in ("FWHMMIN", "FWHMMAX")]
+        found["number"] = header["NPSFS"]
+    return found
 
 
 def _finite_number(value: object) -> float | None:

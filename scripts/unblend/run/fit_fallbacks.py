@@ -29,7 +29,7 @@ def models_from_moments(field: FitField, user_files: Mapping[str, Any], group: s
         Whether the fit exceeded its time limit, for the flag.
     """
     flag = Flag.FIT_TIMED_OUT if timed_out else Flag(0)
-    return replacement_fit(field.data(group, user_files), field.psf, field.overrides(user_files), flag=flag)
+    return replacement_fit(field.data(group, user_files), field.psf_of(group), field.overrides(user_files), flag=flag)
 
 
 def fallbacks_of_first_pass(field: FitField, spec: Mapping[str, Any]) -> list[Fallback]:
@@ -73,7 +73,7 @@ def fallbacks_of_second_pass(
         first = field.result(group, "first")
         fit = plain(group, timed_out)
         if first.converged:
-            fit = first_pass_as_final(data(group), field.psf, first, _flag(timed_out))
+            fit = first_pass_as_final(data(group), field.psf_of(group), first, _flag(timed_out))
         write(group, fit)
         return fit
 

@@ -106,10 +106,11 @@ def with_detail(model: Model, source: int, group: str, field: FitField, spec: Ma
     data = field.less_neighbours(field.data(group, spec["groups"][group]["user_files"]), group, spec["neighbour_files"])
     if not is_bright(fit.member(source), fit, data):
         return model
-    residual = own_residual(source, fit, data, field.psf)
+    psf = field.psf_of(group)
+    residual = own_residual(source, fit, data, psf)
     if not model.total + residual.data.sum() > 0:
         return model
-    return replace(model, detail=detail_of(residual, field.wcs, field.psf))
+    return replace(model, detail=detail_of(residual, field.wcs, psf))
 
 
 def key_of(path: Path) -> Any:

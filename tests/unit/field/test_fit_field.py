@@ -5,13 +5,16 @@ import pytest
 from astropy.wcs import WCS
 from unblend.core.coordinates import pixel_to_sky
 from unblend.core.errors import InputError
+from unblend.core.field_psf import FieldPsf, NearestPoint
 from unblend.core.types import Box, Model, cut
 from unblend.field.fit_field import FitField
+from unblend.fits.fit_psf import as_psf
 from unblend.fits.imfit_config import Block, Function, Parameter
 from unblend.fits.result import GroupFit, MemberFit
 from unblend.io.files import write_json
 from unblend.io.images import write_image
 from unblend.io.models import read_model, write_model
+from unblend.io.psfs import write_psf
 from unblend.models.subtraction import subtract_models
 
 SHAPE = (40, 50)
@@ -50,7 +53,7 @@ def field(tmp_path):
     write_image(tmp_path / "det_error.fits", np.full(SHAPE, 2.0))
     write_image(tmp_path / "det_seg.fits", segments)
     write_image(tmp_path / "imfit" / "mask.fits", mask)
-    write_image(tmp_path / "imfit" / "psf.fits", psf())
+    write_psf(tmp_path / "imfit" / "psf.fits", as_psf(psf()))
     write_json(tmp_path / "imfit" / "groups.json", {"psf": "p", "groups": GROUPS})
     return FitField(tmp_path)
 
@@ -216,3 +219,16 @@ def test_overrides(field, tmp_path):
     assert field.overrides({"3": {**kinds, **custom_file(field, 3)["3"]}}) == {}
     path.write_text("# nothing yet\n")
     assert field.overrides({"3": kinds}) == {}
+
+
+def test_a_group_has_the_psf_of_the_middle_of_its_cutout(field):
+    narrow = np.zeros((15, 15))
+    narrow[7, 7] = 1.0
+    boxes = {name: field.box(name) for name in field.groups}
+    points = np.array([[(box.y0 + box.y1 - 1) / 2, (box.x0 + box.x1 - 1) / 2] for box in boxes.values()])
+    psfs = tuple(as_psf(narrow if k else psf()) for k in range(len(points)))
+    write_psf(field.folder / "psf.fits", FieldPsf(psfs, NearestPoint(points)))
+    fresh = FitField(field.results)
+    for k, name in enumerate(boxes):
+        expected = narrow if k else psf().astype(np.float32)
+        np.testing.assert_array_equal(fresh.psf_of(name), expected)

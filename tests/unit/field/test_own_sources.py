@@ -164,7 +164,14 @@ def detect(image, bad=None, **files):
     mask = np.zeros(SHAPE, dtype=bool) if bad is None else bad
     own = {key: {"file": name} for key, name in files.items()}
     psf = {"file": image.replace("image", "psf")}
-    own["psf"] = {"psf": psf, "oversampling": 1.0, "kind": "effective", "sum": "unit", "centre": "centroid"}  # type: ignore[dict-item]
+    own["psf"] = {
+        "psf": psf,
+        "oversampling": 1.0,
+        "kind": "effective",
+        "sum": "unit",
+        "centre": "centroid",
+        "image": {"file": image},
+    }  # type: ignore[dict-item]
     stack = stack_images({"a": data}, {"a": mask})
     return detect_own(own, stack, data, mask, WCS, image_name=image, fwhm_pixels=3.0, threshold=1.5)
 

@@ -48,7 +48,7 @@ def spec(tmp_path):
     ],
 )
 def test_a_header_that_agrees_or_has_no_sampling_is_accepted(spec, cards):
-    psf, width = prepared_psf(spec(**cards))
+    psf, (width,) = prepared_psf(spec(**cards))
     assert psf.oversampling == 3.0 and width == pytest.approx(2.3548 * 5.0, rel=0.01)
 
 
@@ -81,8 +81,8 @@ def test_the_sum_of_the_file_stands_in_the_log_and_is_kept_on_request(spec, capl
     data = np.exp(-(y**2 + x**2) / 50.0)
     given = spec(psf=0.94 * data / data.sum())
     with caplog.at_level(logging.INFO, logger="unblend"):
-        assert prepared_psf(given)[0].data.sum() == pytest.approx(1.0, abs=1e-12)
-        assert prepared_psf({**given, "sum": "given"})[0].data.sum() == pytest.approx(0.94, abs=1e-9)
+        assert prepared_psf(given)[0].psfs[0].data.sum() == pytest.approx(1.0, abs=1e-12)
+        assert prepared_psf({**given, "sum": "given"})[0].psfs[0].data.sum() == pytest.approx(0.94, abs=1e-9)
     assert "sum of the file 0.94 (set to 1)" in caplog.text
     assert "sum of the file 0.94 (kept)" in caplog.text
 

@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from changing_psf import drawn_psf
 from galaxy_stamps import OPTICAL, SEEN, psf_array
+from unblend.core.field_psf import FieldPsf, PixelGrid
 from unblend.core.types import Psf
-from unblend.fits.fit_psf import fit_psf
+from unblend.fits.fit_psf import fit_psf, fit_psf_at, fit_psfs
 
 
 def centred(array, side):
@@ -51,3 +53,23 @@ def test_an_even_off_centre_oversampled_psf_gives_the_same_result():
 def test_a_psf_without_a_positive_sum_is_an_error(data):
     with pytest.raises(ValueError, match=r"must be finite with a positive sum; the sum found is (0|nan|-25)"):
         fit_psf(Psf(data, (2.0, 2.0)))
+
+
+def test_the_psfs_of_a_map_get_one_side_and_are_those_of_single_psfs():
+    sharp, broad = Psf(drawn_psf(0, 0), (20.0, 20.0), 2.0), Psf(drawn_psf(0, 199), (20.0, 20.0), 2.0)
+    field = fit_psfs(FieldPsf((sharp, broad), PixelGrid(np.array([0.0]), np.array([0.0, 200.0]))))
+    assert field.kind == "optical" and field.oversampling == 1.0
+    singles = [fit_psf(psf) for psf in (sharp, broad)]
+    side = max(single.shape[0] for single in singles)
+    for psf, single in zip(field.psfs, singles, strict=True):
+        assert psf.data.shape == (side, side) and psf.data.sum() == pytest.approx(1.0)
+        # a larger square holds up to 3e-3 more of the flux
+        assert centred(psf.data, single.shape[0]) == pytest.approx(single, abs=1e-6)
+
+
+def test_a_fit_has_the_psf_of_its_place_in_the_precision_of_its_file():
+    sharp, broad = Psf(drawn_psf(0, 0), (20.0, 20.0), 2.0), Psf(drawn_psf(0, 199), (20.0, 20.0), 2.0)
+    field = fit_psfs(FieldPsf((sharp, broad), PixelGrid(np.array([0.0]), np.array([0.0, 200.0]))))
+    found = fit_psf_at(field, 7.0, 50.0)
+    assert found == pytest.approx(0.75 * field.psfs[0].data + 0.25 * field.psfs[1].data, rel=1e-6, abs=1e-12)
+    np.testing.assert_array_equal(found, found.astype(np.float32).astype(float))

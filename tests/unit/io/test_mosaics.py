@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from astropy.io import fits
 from astropy.wcs import WCS
-from unblend.core.coordinates import pixel_to_sky
+from unblend.core.coordinates import pixel_to_physical, pixel_to_sky
 from unblend.core.errors import InputError
 from unblend.core.types import Box
 from unblend.images.cutouts import cutout_box
@@ -91,6 +91,8 @@ def check_cutout(name):
         assert mosaic.shape == (SIDE, SIDE)
         box = cutout_box(mosaic.wcs, mosaic.shape, TARGET, 6.0)
         pixels, wcs = mosaic.read(box), mosaic.cut_wcs(box)
+        physical = pixel_to_physical(wcs, np.array([0.0]), np.array([0.0]))
+        assert physical == (pytest.approx([box.y0]), pytest.approx([box.x0]))
     assert box.shape == (61, 61) and pixels.shape == (61, 61) and pixels.dtype == np.float64
     assert pixels[0, 0] == box.y0 * 10000 + box.x0 and pixels[-1, -1] == (box.y1 - 1) * 10000 + box.x1 - 1
     # the target lies in the middle pixel of the cutout, by the cutout's own world coordinates

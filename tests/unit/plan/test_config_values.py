@@ -63,7 +63,7 @@ def test_names_of_files(name):
 
 
 @pytest.mark.parametrize(
-    "key", ["data_dir", "results_dir", "bands/f125w/psf", "models/custom_dir", "detection/catalogue"]
+    "key", ["data_dir", "results_dir", "bands/f125w/image", "models/custom_dir", "detection/catalogue"]
 )
 @pytest.mark.parametrize(
     ("name", "reason"),

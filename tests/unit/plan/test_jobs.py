@@ -142,6 +142,23 @@ def test_a_new_psf(field):
     assert changed() == of_band("f125w", "prepare_psf") | of_band("f160w", "prepare_psf") | {"prepare_fit_psf"}
 
 
+def test_polygons_of_a_psf(field):
+    raw = copy.deepcopy(RAW)
+    raw["bands"]["k"]["psf"] = {"file": "kpsf.fits", "polygons": "map.reg"}
+    (field / "data" / "map.reg").write_text("fk5\npolygon(53,-27,53.1,-27,53.1,-27.1) # text={1}\n")
+    specs()
+    assert changed(raw) == of_band("k", "prepare_psf")
+    (field / "data" / "map.reg").write_text("fk5\npolygon(53,-27,53.1,-27,53.1,-27.1) # text={1} color=red\n")
+    assert changed(raw) == set()
+    (field / "data" / "map.reg").write_text("fk5\npolygon(53,-27,53.1,-27,53.1,-27.2) # text={1}\n")
+    assert changed(raw) == of_band("k", "prepare_psf")
+    raw["bands"]["k"]["psf"]["polygons"] = "map.geojson"
+    (field / "data" / "map.geojson").write_text("{}")
+    assert changed(raw) == of_band("k", "prepare_psf")
+    (field / "data" / "map.geojson").write_text("{} ")
+    assert changed(raw) == of_band("k", "prepare_psf")
+
+
 def test_a_new_weight_map(field):
     specs()
     write_fits(field / "data" / "k_w.fits", 5.5)

@@ -11,6 +11,7 @@ from unblend.report.sections import (
     colour_scales,
     flag_list,
     in_order,
+    psf_numbers,
     shift_numbers,
     target_of,
     time_list,
@@ -77,3 +78,9 @@ def test_times_are_summed_by_rule_without_bands_that_no_longer_exist(made):
         {"rule": "detect_sources", "jobs": 1, "clock": 3.5, "processor": 2.0, "memory": 100},
     ]
     assert time_list(folder, []) == []
+
+
+def test_a_map_of_psfs_has_a_range_of_widths():
+    header = {"FWHM": 3.2, "ORIGSUM": 0.97, "FWHMMIN": 3.1, "FWHMMAX": 3.6, "NPSFS": 26}
+    assert psf_numbers(header) == {"fwhm": 3.2, "sum": 0.97, "range": [3.1, 3.6], "number": 26}
+    assert psf_numbers({"FWHM": float("nan"), "ORIGSUM": 1.0}) == {"fwhm": None, "sum": 1.0}

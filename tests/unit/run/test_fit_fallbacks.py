@@ -11,9 +11,11 @@ import numpy as np
 import pytest
 from astropy.wcs import WCS
 from galaxy_stamps import BOX, fitting_psf, galaxy, group
+from unblend.core.field_psf import FieldPsf
 from unblend.core.flags import Flag
 from unblend.field.fit_field import FitField
 from unblend.field.fit_folder import write_group_files
+from unblend.fits.fit_psf import as_psf
 from unblend.fits.model_image import model_of
 from unblend.fits.passes import fit_first_pass, replacement_fit
 from unblend.fits.table import fit_table
@@ -40,7 +42,7 @@ def first(data):
 def field(tmp_path, data, first, monkeypatch):
     """A field of one group whose first pass has converged."""
     write_json(tmp_path / "imfit/groups.json", {"groups": {"1": MEMBERS}})
-    monkeypatch.setattr(FitField, "psf", fitting_psf())
+    monkeypatch.setattr(FitField, "psf", FieldPsf.of(as_psf(fitting_psf())))
     monkeypatch.setattr(FitField, "load", lambda self: None)
     monkeypatch.setattr(FitField, "data", lambda self, group, user_files: data)
     field = FitField(tmp_path)
@@ -62,7 +64,7 @@ def second(field, data, fit, write=None):
     """Run the second pass with `fit`, and return what is stored."""
 
     def write_files(group, found):
-        write_group_files(field.folder / group, data, field.psf, found)
+        write_group_files(field.folder / group, data, field.psf_of("1"), found)
 
     fallbacks = fallbacks_of_second_pass(field, SPEC, lambda group: data, write or write_files)
     fit_batch(field, SPEC, "second", fit, fallbacks)

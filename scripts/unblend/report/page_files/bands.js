@@ -31,12 +31,17 @@ function panels(panel, circles) {
   return row;
 }
 
+function psfWidth(psf, scale) {
+  if (!psf.range) return known(psf.fwhm) ? fixed(psf.fwhm * scale, 3) : "";
+  return `${fixed(psf.range[0] * scale, 3)}–${fixed(psf.range[1] * scale, 3)} (${psf.number} PSFs)`;
+}
+
 function bandSummary() {
   const head = ["band", "pixel [″]", "PSF FWHM [″]", "PSF sum", "noise", "correlation", "Monte Carlo / formal", "adopted factor", "shift X, Y [″]", "background level", "masked as unmodelled flux [%]", "above 5 σ"];
   const rows = DATA.bands.map((band) => {
     const { simulated, noise, shift, psf } = band, bright = band.columns.snr.filter((s) => s > 5).length;
     return html("tr", {}, html("th", {}, html("a", { href: `#band-${band.name}` }, band.name)), html("td", {}, digits(band.scale / band.binned)),
-      html("td", {}, known(psf.fwhm) ? fixed(psf.fwhm * band.scale / band.binned, 3) : ""), html("td", {}, digits(psf.sum, 4)),
+      html("td", {}, psfWidth(psf, band.scale / band.binned)), html("td", {}, digits(psf.sum, 4)),
       html("td", {}, digits(noise.rms)), html("td", {}, fixed(noise.lag, 2)),
       html("td", {}, withError(simulated.ratio, simulated.ratio_err, 2)), html("td", {}, fixed(simulated.scale, 2)),
       html("td", {}, `${fixed(shift.adopted[0], 3)}, ${fixed(shift.adopted[1], 3)}`), html("td", {}, digits(noise.background)),

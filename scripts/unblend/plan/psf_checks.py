@@ -1,0 +1,58 @@
+"""What can be wrong with the PSFs of a field, found before any job starts; and what they are, for the user."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ..core.errors import InputError, UnblendError
+from ..io.psf_files import read_placed_psfs, read_psf_images
+from ..io.psf_polygons import read_psf_polygons
+from .jobs import Jobs, prepare_psf
+
+
+def psf_files(jobs: Jobs) -> dict[str, tuple[str, str | None]]:
+    """Return the paths of every PSF and of its polygons, if it has any, by their key in the configuration."""
+    path = jobs.inputs.path
+    found: dict[str, tuple[str, str | None]] = {}
+    for name, band in jobs.config.bands.items():
+        if band.psf is not None:
+            found[f"bands.{name}.psf"] = path(band.psf.file), band.psf.polygons and path(band.psf.polygons)
+    if jobs.config.models.psf not in jobs.config.bands:
+        found["models.psf"] = path(jobs.config.models.psf), None
+    return found
+
+
+def bad_psfs(jobs: Jobs) -> Iterator[str]:
+    """Yield what is wrong with the files of PSFs: unreadable, or without a place for each of several PSFs."""
+    for key, (file, polygons) in psf_files(jobs).items():
+        try:
+            if polygons is None:
+                read_placed_psfs(file)
+            else:
+                read_psf_polygons(polygons, read_psf_images(file).labels)
+        except UnblendError as error:
+            yield f"{key}: {error}"
+
+
+def describe_psfs(jobs: Jobs) -> list[str]:
+    """Return one line on the PSF of each band whose image is there: number of PSFs, range of the FWHM, sampling.
+
+    Raises
+    ------
+    InputError
+        With every PSF that cannot be used on a line of its own.
+    """
+    from ..field.prepared_psf import describe, measured_psf
+
+    lines, mistakes = [], []
+    for name, band in jobs.config.bands.items():
+        if band.mosaic is not None:
+            continue
+        spec = prepare_psf(jobs, name)
+        try:
+            lines.append(f"bands.{name}.psf: {describe(spec, *measured_psf(spec))}")
+        except UnblendError as error:
+            mistakes.append(f"bands.{name}.psf: {error}")
+    if mistakes:
+        raise InputError("the PSFs have mistakes:\n  " + "\n  ".join(mistakes))
+    return lines
