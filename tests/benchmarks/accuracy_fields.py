@@ -17,7 +17,7 @@ from astropy.io import fits
 from unblend.images.psf import centroid
 from unblend.simulation import truth as compare
 from unblend.simulation.example_field import hubble_psf, irac_psf
-from unblend.simulation.fields import BandSpec, DrawnBand, FieldSpec, PsfComponent, draw_field
+from unblend.simulation.fields import BandSpec, DrawnBand, FieldSpec, PsfChange, PsfComponent, draw_field, draw_psf
 from unblend.simulation.galsim_profiles import galsim_source
 from unblend.simulation.population import SimulatedSource
 
@@ -37,6 +37,8 @@ DEPTH_STEP = 4.0
 """Noise of the right half of the images of the scenario `depth` in units of that of the left half."""
 STRUCTURED_TO_AB = 24.5
 """Galaxies brighter than this consist of parts in the scenario `structured`."""
+PSF_NODES = 9
+"""Points along each axis of the grid of PSFs in the scenario `psfmap`: interpolation misplaces 2e-4 of the light."""
 MODEL_PIXEL_ARCSEC = 0.012
 MAX_HALF_SIZE = 900
 """Model pixels: a larger galaxy's model is cut there, its header says what it holds."""
@@ -46,6 +48,7 @@ MAX_HALF_SIZE = 900
 class Scenario:
     """What is drawn: number of galaxies per square arcminute on a square of `side_arcsec`, and its three bands.
 
+    Where the PSF of a band changes over its image, the user has a grid of PSFs, with `one_psf` only that of the middle.
     Galaxies brighter than `structured_to_ab` consist of parts, each with its own colour: no single model has their true
     shape in all bands, and the field is only run end to end.
     """
@@ -57,6 +60,7 @@ class Scenario:
     bands: tuple[BandSpec, ...]
     structured_to_ab: float | None = None
     modes: tuple[str, ...] = ("noise", "fits", "true")
+    one_psf: bool = False
 
     def spec(self) -> FieldSpec:
         """Return the field as the drawer wants it."""
@@ -128,6 +132,17 @@ def scenarios() -> dict[str, Scenario]:
             modes=("fits",),
         ),
     ]
+    changing = (
+        replace(hst, psf_change=PsfChange()),
+        replace(ground, psf_change=PsfChange()),
+        replace(spitzer, psf_change=PsfChange(), psf_oversampling=3, psf_shape=(123, 123)),
+    )
+    for name, title, one in (
+        ("psfmap", "PSFs that change by 15 % in FWHM and turn over the image", False),
+        ("psfmap-one", "the same, measured with the PSF of the middle", True),
+    ):
+        modes = ("fits", "true")
+        made.append(Scenario(name, title, 60.0, SMALL_ARCSEC, changing, modes=modes, one_psf=one))
     if REAL_PSF.exists():
         psf = np.asarray(fits.getdata(REAL_PSF), dtype=float)
         real = replace(spitzer, wavelength_um=5.8, measured_psf=psf, psf_shape=psf.shape,
@@ -139,7 +154,7 @@ def scenarios() -> dict[str, Scenario]:
 
 def draw(folder: Path, scenario: Scenario, seed: int) -> None:
     """Draw a field and write images, PSFs, truth, true models and both configurations into `folder`."""
-    number = sum(map(ord, scenario.name))
+    number = sum(map(ord, scenario.name.removesuffix("-one")))  # the same field, measured in two ways
     field = draw_field(scenario.spec(), np.random.default_rng([seed, number]))
     folder.mkdir(parents=True, exist_ok=True)
     for name, band in field.bands.items():
@@ -147,7 +162,10 @@ def draw(folder: Path, scenario: Scenario, seed: int) -> None:
         fits.writeto(folder / f"{name}.fits", band.image.astype(np.float32), header, overwrite=True)
         if band.spec.noisy_columns:
             fits.writeto(folder / f"{name}-rms.fits", band.rms.astype(np.float32), header, overwrite=True)
-        fits.writeto(folder / f"{name}-psf.fits", band.psf.astype(np.float32), overwrite=True)
+        if band.spec.psf_change is not None and not scenario.one_psf:
+            write_psf_grid(folder / f"{name}-psf.fits", band)
+        else:
+            fits.writeto(folder / f"{name}-psf.fits", band.psf.astype(np.float32), overwrite=True)
         # For noise drawn again: what the band would be without any, and the noise of each pixel.
         np.savez(folder / f"{name}-light.npz", light=band.light + level(band), rms=band.rms)
     for mode, custom in (("fits", "none"), ("true", "custom_models")):
@@ -157,6 +175,16 @@ def draw(folder: Path, scenario: Scenario, seed: int) -> None:
     shutil.rmtree(folder / "true_models", ignore_errors=True)
     if "true" in scenario.modes:
         write_true_models(folder, field.truth)
+
+
+def write_psf_grid(path: Path, band: DrawnBand) -> None:
+    """Draw the PSFs of a band on a grid over its image and write them as STPSF does."""
+    rows, columns = (np.linspace(0.0, side - 1.0, PSF_NODES) for side in band.spec.shape)
+    places = [(float(y), float(x)) for y in rows for x in columns]
+    header = fits.Header({"OVERSAMP": band.spec.psf_oversampling})
+    header.update({f"DET_YX{k}": f"({y!r}, {x!r})" for k, (y, x) in enumerate(places)})
+    psfs = np.array([draw_psf(band.spec, band.wcs, place) for place in places])
+    fits.writeto(path, psfs.astype(np.float32), header, overwrite=True)
 
 
 def level(band: DrawnBand) -> float:

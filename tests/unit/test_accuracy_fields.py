@@ -7,10 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from unblend.field.prepared_psf import psf_of
+from unblend.images.psf import fwhm
+from unblend.io.images import write_image
 from unblend.io.models import read_model
+from unblend.io.psf_files import read_psf_file
 from unblend.models.rendering import draw_sersic
 from unblend.plan.config import load_config
-from unblend.simulation.fields import draw_band
+from unblend.simulation.fields import draw_band, draw_psf
 from unblend.simulation.population import SimulatedSource
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks"))
@@ -42,6 +46,25 @@ def test_the_depth_of_a_scenario_is_in_its_weight_maps():
     assert band.rms[0, -1] == pytest.approx(fields.DEPTH_STEP * band.rms[0, 0])
     # 50 000 pixels of either half; the level is 1.5 times the noise of the deep one.
     assert band.image[:, :middle].mean() == pytest.approx(fields.level(band), abs=0.03 * band.rms[0, 0])
+
+
+def test_the_psf_of_a_scenario_changes_and_its_grid_says_how(tmp_path):
+    scenario = fields.scenarios()["psfmap"]
+    band = draw_band(scenario.bands[2], [], fields.CENTRE, np.random.default_rng(1))
+    fields.write_psf_grid(tmp_path / "psf.fits", band)
+    file = read_psf_file(f"{tmp_path}/psf.fits")
+    assert file.images.shape == (81, 123, 123) and file.sampling == 3.0
+    image = {"file": f"{tmp_path}/image.fits"}
+    write_image(image["file"], band.image, wcs=band.wcs)
+    keys = {"name": "k", "kind": "effective", "oversampling": 3.0, "sum": "unit", "centre": "centroid"}
+    psf = psf_of({**keys, "psf": {"file": f"{tmp_path}/psf.fits"}, "image": image})
+    ny, nx = band.spec.shape
+    widths = [fwhm(psf.at(ny / 2, x)) for x in (0.0, nx / 2, nx - 1.0)]
+    # the pixel, which does not change, is a part of the width
+    assert widths[2] / widths[0] == pytest.approx(1.15, abs=0.02) and widths[0] < widths[1] < widths[2]
+    for place in ((10.3, 20.2), (70.0, 31.0)):
+        truth = draw_psf(band.spec, band.wcs, place)
+        assert 0.5 * np.abs(psf.at(*place).data - truth).sum() < 1e-3
 
 
 def test_a_bin_counts_sources_not_draws():

@@ -16,6 +16,7 @@ from ..core.types import Box
 from ..core.units import UJY_ZERO_POINT_AB
 from .galsim_profiles import galsim_measured_psf, galsim_psf, galsim_source, gsparams, local_wcs
 from .population import SimulatedSource, draw_population
+from .psf_components import PsfChange, PsfComponent, changed_psf
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,33 +27,6 @@ DEPTH_SIGMA = 5.0
 """Signal-to-noise ratio of a point source at the depth of a band."""
 MIN_LIGHT_FRACTION = 1e-3
 """Sources with less than this fraction of their light on the image of a band are not drawn there."""
-
-
-@dataclass(frozen=True)
-class PsfComponent:
-    """One component of a PSF.
-
-    Parameters
-    ----------
-    fraction : float
-        Fraction of the light.
-    fwhm_arcsec : float
-        Along the long axis.
-    beta : float or None
-        Exponent of a Moffat profile; None for a Gaussian.
-    q, pa_deg : float
-        Axis ratio, and position angle from north to east.
-    east_arcsec, north_arcsec : float
-        Offset of the centre.
-    """
-
-    fraction: float
-    fwhm_arcsec: float
-    beta: float | None = None
-    q: float = 1.0
-    pa_deg: float = 0.0
-    east_arcsec: float = 0.0
-    north_arcsec: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -96,6 +70,8 @@ class BandSpec:
         the sampling `psf_oversampling`.
     measured_centre : (y, x) or None
         Position of the source in `measured_psf`; None for the middle of the array.
+    psf_change : PsfChange or None
+        How `psf` changes over the image; None for the same PSF everywhere.
     """
 
     name: str
@@ -117,10 +93,17 @@ class BandSpec:
     psf_offset_pixels: tuple[float, float] = (0.0, 0.0)
     measured_psf: np.ndarray | None = None
     measured_centre: tuple[float, float] | None = None
+    psf_change: PsfChange | None = None
 
     def flux(self, mag_ab: float) -> float:
         """Return the flux in image units of an AB magnitude."""
         return float(10.0 ** (0.4 * (self.zero_point_ab - mag_ab)))
+
+    def psf_at(self, y: float, x: float) -> tuple[PsfComponent, ...]:
+        """Return the components of the PSF at a pixel position, 0-based; outside the image, that of its edge."""
+        if self.psf_change is None:
+            return self.psf
+        return changed_psf(self.psf, self.psf_change, y / (self.shape[0] - 1.0), x / (self.shape[1] - 1.0))
 
 
 @dataclass(frozen=True)
@@ -229,7 +212,7 @@ def draw_source(source: SimulatedSource, spec: BandSpec, wcs: WCS, psf: Any | No
     wcs : WCS
         WCS of the band.
     psf : GalSim profile, optional
-        The optical PSF; by default it is made from `spec`.
+        The optical PSF; by default it is made from `spec` for the place of the source.
     """
     import galsim
 
@@ -240,7 +223,7 @@ def draw_source(source: SimulatedSource, spec: BandSpec, wcs: WCS, psf: Any | No
     box = Box.around(y, x, reach / spec.pixel_arcsec)
     native, measured = local_wcs(wcs, y, x), spec.measured_psf is not None
     if psf is None or measured:
-        psf = galsim_measured_psf(spec, native) if measured else galsim_psf(spec.psf)
+        psf = galsim_measured_psf(spec, native) if measured else galsim_psf(spec.psf_at(y, x))
     profile = galsim.Convolve(galsim_source(source, spec.name), psf, gsparams=gsparams())
     stamp = galsim.Image(box.shape[1], box.shape[0], dtype=float)
     offset = galsim.PositionD(x - (box.x0 + box.x1 - 1) / 2.0, y - (box.y0 + box.y1 - 1) / 2.0)
@@ -248,17 +231,27 @@ def draw_source(source: SimulatedSource, spec: BandSpec, wcs: WCS, psf: Any | No
     return box, stamp.array
 
 
-def draw_psf(spec: BandSpec, wcs: WCS) -> np.ndarray:
-    """Return the effective PSF (with pixel response, unit sum) in the orientation of the band's image."""
+def draw_psf(spec: BandSpec, wcs: WCS, place: tuple[float, float] | None = None) -> np.ndarray:
+    """Return the effective PSF (with pixel response, unit sum) in the orientation of the band's image.
+
+    Parameters
+    ----------
+    spec : BandSpec
+    wcs : WCS
+        WCS of the band.
+    place : (y, x), optional
+        Pixel position, 0-based; the middle of the image by default.
+    """
     import galsim
 
     if spec.measured_psf is not None:
         return np.asarray(spec.measured_psf / np.sum(spec.measured_psf))
     middle = ((spec.shape[0] - 1) / 2.0, (spec.shape[1] - 1) / 2.0)
-    native = local_wcs(wcs, *middle)
+    place = middle if place is None else place
+    native = local_wcs(wcs, *place)
     fine = galsim.JacobianWCS(*(native.getMatrix().ravel() / spec.psf_oversampling))
     pixel = native.toWorld(galsim.Pixel(1.0))
-    effective = galsim.Convolve(galsim_psf(spec.psf), pixel, gsparams=gsparams())
+    effective = galsim.Convolve(galsim_psf(spec.psf_at(*place)), pixel, gsparams=gsparams())
     image = galsim.Image(spec.psf_shape[1], spec.psf_shape[0], dtype=float)
     offset = galsim.PositionD(spec.psf_offset_pixels[1], spec.psf_offset_pixels[0])
     effective.drawImage(image=image, wcs=fine, offset=offset, method="no_pixel")
@@ -344,7 +337,8 @@ def draw_band(
     if spec.noisy_columns is not None:
         first, last, factor = spec.noisy_columns
         rms[:, first:last] *= factor
-    optical, light, whole = galsim_psf(spec.psf), np.zeros(spec.shape), Box.of_shape(spec.shape)
+    optical = galsim_psf(spec.psf) if spec.psf_change is None else None
+    light, whole = np.zeros(spec.shape), Box.of_shape(spec.shape)
     snr = np.zeros(len(sources))
     for i, source in enumerate(sources):
         if not _reaches_image(source, spec, wcs):
