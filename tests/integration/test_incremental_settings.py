@@ -50,10 +50,19 @@ def test_each_key_of_a_band_touches_what_depends_on_it(field: Field) -> None:
 
 def test_a_band_added_and_removed(field: Field) -> None:
     before = field.table("catalogue.fits")
-    field.edit_config(lambda c: c["bands"].update(third=dict(c["bands"][BLURRED])))
+    # the same image with a map of PSFs, which are all that of the other band
+    one = fits.getdata(field / f"{BLURRED}-psf.fits")
+    fits.writeto(field / "map.fits", np.stack([one, one]))
+    (field / "map.reg").write_text(
+        "image\npolygon(-99,-99,-99,999,12,999,12,-99) # text={1}\npolygon(12,-99,12,999,999,999,999,-99) # text={2}\n"
+    )
+    psf = {"file": "map.fits", "polygons": "map.reg"}
+    field.edit_config(lambda c: c["bands"].update(third={**c["bands"][BLURRED], "psf": psf}))
     third = stages("third", "psf", "mask", "background", "templates", "astrometry", "extract", "monte_carlo", "inspect")
     field.redo(third | CATALOGUE)
-    assert "flux_third" in field.table("catalogue.fits").names
+    found = field.table("catalogue.fits")
+    for name in ("flux", "err", "flag", "err_shape"):
+        assert np.array_equal(found[f"{name}_third"], found[f"{name}_{BLURRED}"], equal_nan=True), name
     field.edit_config(lambda c: c["bands"].pop("third"))
     field.redo(CATALOGUE)
     assert field.table("catalogue.fits").tobytes() == before.tobytes()

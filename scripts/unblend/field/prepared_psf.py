@@ -208,6 +208,11 @@ def _sampling(spec: Mapping[str, Any], file: PsfFile) -> float:
     else:
         return float(spec["oversampling"])
     if abs(spec["oversampling"] / sampling - 1.0) > SCALE_TOLERANCE:
+        if spec["name"] == "models.psf":
+            raise InputError(
+                f"models.psf: {name} {described}; expected a PSF on the pixels of the detection images. Name a band in "
+                f"models.psf, with this PSF and psf_oversampling {sampling:.3f}, or correct the header."
+            )
         raise InputError(
             f"{name} {described}, but psf_oversampling of band {spec['name']} is "
             f"{spec['oversampling']:g}: set it to {sampling:.3f}, or correct the header."

@@ -69,6 +69,12 @@ def test_a_header_that_disagrees_is_refused(spec, cards, found):
     assert f"psf_oversampling of band k is 3: set it to {expected:.3f}, or correct the header." in str(error.value)
 
 
+def test_the_psf_of_the_stack_has_no_oversampling_of_its_own(spec):
+    given = {**spec(oversampling=1.0, PIXELSCL=0.02), "name": "models.psf"}
+    with pytest.raises(InputError, match=r"models.psf: .* Name a band in models.psf, with this PSF and psf_over"):
+        prepared_psf(given)
+
+
 def test_unknown_pixels_are_refused_with_their_number(spec):
     psf = np.ones((9, 9))
     psf[4, 3:5] = np.nan
