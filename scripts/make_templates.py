@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Collection
 from pathlib import Path
 
+import numpy as np
 from unblend.field.band_data import adopted_shift
 from unblend.io.files import digest_of, file_digest, keep_second_copy, read_json
 from unblend.io.images import read_shape, read_wcs
 from unblend.io.models import read_model
 from unblend.io.psfs import read_psf
+from unblend.io.tables import read_sources
 from unblend.io.template_store import read_templates, write_templates
 from unblend.models.templates import TemplateEngine
 from unblend.run.job_log import record_work, run
@@ -30,14 +33,22 @@ def main(spec_path: str, results_dir: str, templates_path: str) -> None:
     # Snakemake deletes the file of the templates before the job
     copy = Path(templates_path).with_name(f".{Path(templates_path).name}")
     kept = unchanged(copy, keys)
-    templates = []
-    for i in sorted(keys):
-        made = kept.get(i) or engine.template(i, read_model(results / "imfit" / "models" / f"{i}.fits"))
-        templates.append(made)
+    made = dict(kept)
+    for i in in_order(engine, results, keys.keys() - kept.keys()):
+        made[i] = engine.template(i, read_model(results / "imfit" / "models" / f"{i}.fits"))
+    templates = [made[i] for i in sorted(keys)]
     log.info("%s: %d templates made, %d kept", spec["band"], len(templates) - len(kept), len(kept))
     write_templates(templates_path, templates, keys)
     keep_second_copy(templates_path, copy)
     record_work("templates", spec["band"])
+
+
+def in_order(engine: TemplateEngine, results: Path, ids: Collection[int]) -> list[int]:
+    """Return sources in an order in which those that share PSFs of the band's map follow each other."""
+    sources = read_sources(str(results / "det_cat.fits"))
+    sources = sources[np.isin(sources["id"], list(ids))]
+    listed = [int(i) for i in sources["id"][engine.psf_order(sources["ra"], sources["dec"])]]
+    return [*listed, *sorted(set(ids) - set(listed))]
 
 
 def unchanged(path: Path, keys: dict[int, str]) -> dict:

@@ -131,6 +131,7 @@ rule make_templates:
     input:
         spec=spec("make_templates", "band"),
         models=BARRIER,
+        catalogue=ignore_time(rules.edit_segments.output.catalogue),
         image=band_image,
         psf=rules.prepare_psf.output.psf,
         shift=measured_shift,

@@ -170,6 +170,28 @@ class TemplateEngine:
         """Return the PSFs of the band that hold at the position of the model, with their weights."""
         return self.psf.places.weights(*self.position(model))
 
+    def psf_order(self, ra: np.ndarray, dec: np.ndarray) -> np.ndarray:
+        """Return the order of sky positions in which those that share PSFs of a map follow each other.
+
+        In this order each PSF is transformed once for each size of stamp, however many there are: transforms of a whole
+        map may not fit into the memory for them.
+
+        Parameters
+        ----------
+        ra, dec : arrays (n,)
+            Degrees.
+
+        Returns
+        -------
+        int array (n,)
+        """
+        if len(self.psf.psfs) == 1 or not len(ra):
+            return np.arange(len(ra))
+        y, x = sky_to_pixel(self.wcs, np.asarray(ra), np.asarray(dec))
+        y, x = np.nan_to_num(y + self.shift[0]), np.nan_to_num(x + self.shift[1])
+        first = [min(index for index, _ in self.psf.places.weights(*place)) for place in zip(y, x, strict=True)]
+        return np.argsort(first, kind="stable")
+
     def _psf_transform(self, model: Model, sides: tuple[int, int]) -> np.ndarray:
         frequencies = (_frequencies(side, self.fold) for side in sides)
         return self._transforms.mean(self.psf_weights(model), sides, *frequencies)

@@ -327,7 +327,9 @@ class _ShiftedTemplates:
 
     def __call__(self, ids: Sequence[int], shift: tuple[float, float]) -> list[Template]:
         """Return the templates of these sources at a shift (dy, dx) in pixels relative to the engine's."""
-        return [self._one(i, shift) for i in ids]
+        ra, dec = np.array([self.models[i].sky for i in ids], dtype=float).reshape(-1, 2).T
+        made = {k: self._one(ids[k], shift) for k in self.engine.psf_order(ra, dec).tolist()}
+        return [made[k] for k in range(len(ids))]
 
     def _spectrum(self, i: int) -> Spectrum | None:
         if i in self._spectra:

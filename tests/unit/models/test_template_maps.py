@@ -75,3 +75,13 @@ def test_the_psf_is_that_of_the_place_without_the_shift_of_the_band_too():
     y, x = engine.position(galaxy(60.0, 100.0))
     assert (y, x) == pytest.approx((59.0, 102.0), abs=1e-6)
     assert engine.psf_weights(galaxy(60.0, 100.0)) == engine.psf.places.weights(y, x)
+
+
+def test_the_order_of_places_brings_those_of_one_psf_together():
+    sharp, broad = Psf(drawn_psf(0, 0), (20.0, 20.0), 2.0), Psf(drawn_psf(0, 199), (20.0, 20.0), 2.0)
+    places = NearestPoint(np.array([[60.0, 0.0], [60.0, 199.0]]))
+    engine = TemplateEngine(WCS, SHAPE, FieldPsf((sharp, broad), places))
+    ra, dec = pixel_to_sky(WCS, np.full(5, 60.0), np.array([150.0, 10.0, 180.0, 50.0, 120.0]))
+    assert engine.psf_order(ra, dec).tolist() == [1, 3, 0, 2, 4]
+    assert TemplateEngine(WCS, SHAPE, sharp).psf_order(ra, dec).tolist() == [0, 1, 2, 3, 4]
+    assert engine.psf_order(np.zeros(0), np.zeros(0)).size == 0
