@@ -32,6 +32,16 @@ SHARP = ("blue", "green", "red")
 WAVES = {"blue": 0.5, "green": 0.8, "red": 1.6, "coarse": 3.6}
 ZERO_POINT = 23.9
 TARGET = 2
+COMMON, LONG = "the PSF is undersampled.", f"coarse: {'0123456789' * 40} is a word longer than any line."
+LOGS = {
+    "detect_sources": ["INFO done", "WARNING 3 sources <b>touch</b> the edge."],
+    "prepare_psf/coarse": [f"WARNING {COMMON}", f"WARNING {COMMON}"],
+    "prepare_psf/gone": ["WARNING of a band that is gone"],
+    "mask_band/red": [f"WARNING {COMMON}", f"WARNING {LONG}"],
+    "draw_fits": ["WARNING no picture"],
+    **{f"fit_second_pass/{k}": [f"WARNING group {k} was not fitted."] for k in range(9)},
+}
+"""Logs by name, with their lines: warnings of jobs."""
 CENTRE = (150.0, 2.0)
 
 
@@ -106,6 +116,9 @@ def write_products(
     head = "s\th:m:s\tmax_rss\tmax_vms\tmax_uss\tmax_pss\tio_in\tio_out\tmean_load\tcpu_time\n"
     for name, seconds in (("detect_sources", 3.5), ("extract_fluxes/green", 10.0), ("extract_fluxes/gone", 99.0)):
         write_text(results / f"benchmarks/{name}.tsv", head + f"{seconds}\t0:00:03\t100\t-\t-\t-\t-\t-\t-\t2.0\n")
+    for name, sentences in LOGS.items():
+        lines = "".join(f"2026-11-26 10:54:08,954 {text}\n" for text in sentences)
+        write_text(results / f"logs/{name}.log", lines)
     spec = {
         "order": list(bands),
         "bands": {band: {"image": str(folder / f"{band}.fits"), "wavelength_um": WAVES.get(band)} for band in bands},

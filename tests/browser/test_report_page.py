@@ -8,7 +8,7 @@ import time
 
 import pytest
 import write_report
-from field_products import COARSE, TARGET, write_products
+from field_products import COARSE, COMMON, TARGET, write_products
 
 pytestmark = [pytest.mark.browser]
 OPTIONS = (
@@ -109,6 +109,35 @@ def test_the_page_loads_from_disk_without_other_requests(page):
     assert [name for name in requests if not name.startswith("data:")] == []
     # nothing wider than the window
     assert page.execute_script("return document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_the_page_begins_with_the_warnings_of_the_run(page):
+    assert page.execute_script("return document.querySelector('main').firstElementChild.id") == "warnings"
+    items = texts(page, "#warnings > ul li")
+    assert items[0] == "3 sources <b>touch</b> the edge. (detect_sources)" and len(items) == 8
+    assert texts(page, "#warnings summary") == ["4 more"]
+    assert texts(page, "#warnings details li")[2] == f"{COMMON} (mask_band red, prepare_psf coarse; 3 times)"
+    links = page.find_elements("css selector", "#warnings details li:nth-child(3) a")
+    assert [link.get_attribute("href").rpartition("results/")[2] for link in links] == [
+        "logs/mask_band/red.log", "logs/prepare_psf/coarse.log"]  # fmt: skip
+
+
+@pytest.mark.parametrize("width", [1300, 390])
+def test_the_page_is_not_wider_than_the_window(page, browser, width):
+    metrics = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    try:
+        page.execute_script("document.querySelector('#warnings details').open = true")
+        wide = page.execute_script(
+            """const right = innerWidth + scrollX, hidden = (node) => node.closest('.wide, .scroll, .field, .panels');
+            return [...document.querySelectorAll('body *')].filter((node) => !hidden(node)
+              && node.getBoundingClientRect().right > right + 1).map((node) => node.outerHTML.slice(0, 80))"""
+        )
+        assert wide == []
+        assert page.execute_script("return [innerWidth, document.documentElement.scrollWidth <= innerWidth]") == [
+            width, True]  # fmt: skip
+    finally:
+        browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
 
 
 def test_the_targets_card_is_open_and_the_first(page):

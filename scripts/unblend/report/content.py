@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from ..core.flags import Flag
 from ..io.tables import read_table
 from .band_images import add_sources, outlines, panels_png, read_band_image, read_stack_image, same_grid
 from .pixels import SOFTENING, STEP, ZERO
+from .run_warnings import read_warnings
 from .sections import (
     band_numbers,
     card_sides,
@@ -21,6 +23,8 @@ from .sections import (
     time_list,
 )
 
+BESIDE_THE_REPORT = ("write_report", "draw_fits")
+"""Jobs that may still run when the report is written: whether their warnings are there would be chance."""
 FIT_PROBLEMS = Flag.FIT_RETRIED | Flag.FIT_REPLACED | Flag.FIT_ON_BOUND | Flag.FIT_POOR_CHI2 | Flag.FIT_TIMED_OUT
 
 
@@ -73,6 +77,7 @@ def read_field(spec: Mapping[str, Any], results: Path) -> tuple[dict[str, Any], 
         "sources": columns,
         "flags": flag_list(),
         "fit_problems": int(FIT_PROBLEMS),
+        "warnings": [asdict(warning) for warning in read_warnings(results, bands, BESIDE_THE_REPORT)],
         "times": time_list(results, bands),
     }
     return content, pngs, {band: panels_png(results, band, image) for band, image in images.items()}

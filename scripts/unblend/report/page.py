@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 SECTIONS = (
+    ("warnings", "Warnings"),
     ("overview", "Field"),
     ("sources", "Sources"),
     ("bands", "Bands"),
@@ -59,6 +60,7 @@ def page(
     return "\n".join(
         [
             '<!doctype html><html lang="en"><head><meta charset="utf-8">',
+            '<meta name="viewport" content="width=device-width, initial-scale=1">',
             # With an empty icon browsers do not look for one on disk.
             f'<link rel="icon" href="data:,"><title>{heading_text}</title><style>{style}</style></head><body>',
             f'<header><h1>{heading_text}</h1><p id="lead"></p><nav>{links}</nav></header>',

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from functools import reduce
 from operator import or_
@@ -16,13 +16,12 @@ from ..field.stored_fits import PASSES, first_pass_limits, key_with_limits, read
 from ..io.files import read_json
 from ..io.tables import read_table, read_table_header
 from ..plan.jobs import Jobs
+from ..report.run_warnings import read_warnings, warnings_of
 from .progress import RunState, common_flags, duration, flag_counts, status
 
 if TYPE_CHECKING:
     import numpy as np
 
-URGENT_STAGES = ("measure_shift", "run_monte_carlo", "extract_fluxes", "detect_sources", "fit_second_pass")
-"""Stages whose warnings are shown first: they concern all fluxes of a band."""
 WARNINGS_SHOWN = 3
 """Number of warnings that the last lines of a run show."""
 RUN_FILE = "logs/run.json"
@@ -106,27 +105,19 @@ def fit_flags(results: Path, group: str) -> list[int]:
 
 def warnings_in(paths: Iterable[Path]) -> dict[str, int]:
     """Return the number of warnings in each log that has any."""
-    return {str(path): len(found) for path in paths if (found := _warnings_of(path))}
+    return {str(path): len(found) for path in paths if (found := warnings_of(path))}
 
 
-def _warnings_of(path: Path) -> list[str]:
-    """Return the warnings in a log, without their time; none if it cannot be read."""
-    try:
-        lines = path.read_text(errors="replace").splitlines()
-    except OSError:
-        return []
-    return [line.split(" WARNING ", 1)[1] for line in lines if " WARNING " in line]
+def list_results(results: Path, bands: Collection[str] | None = None) -> dict[str, str]:
+    """Return the existing results by name, from the detection to the report, and the warnings.
 
-
-def _urgency(path: Path, results: Path) -> tuple[int, str]:
-    """Return the rank of a log among those whose warnings are shown first, and its path."""
-    stage = path.relative_to(results / "logs").parts[0].removesuffix(".log")
-    rank = URGENT_STAGES.index(stage) if stage in URGENT_STAGES else len(URGENT_STAGES)
-    return rank, str(path)
-
-
-def list_results(results: Path) -> dict[str, str]:
-    """Return the existing results by name, from the detection to the report, and the warnings."""
+    Parameters
+    ----------
+    results : Path
+        Folder of the products.
+    bands : collection of str, optional
+        The bands of the field: warnings about others, from earlier runs, are left out.
+    """
     rows = {"detection": _detection(results / "det_auto_cat.fits")}
     catalogue, report, sheet = results / "catalogue.fits", results / "report/index.html", results / "imfit/sheet.html"
     if catalogue.exists():
@@ -134,9 +125,9 @@ def list_results(results: Path) -> dict[str, str]:
         rows["catalogue"] = f"{catalogue}: {count(len(table), 'source')}"
         columns = [name for name in table.dtype.names or () if name == "flag" or name.startswith("flag_")]
         rows["flags"] = common_flags([reduce(or_, (int(row[name]) for name in columns), 0) for row in table])
-        bands = [name.removeprefix("flag_") for name in columns if name != "flag"]
-        rows["no flux"] = ", ".join(band for band in bands if not _has_flux(table, band))
-        rows["shifts"] = "\n    ".join(_shifts(results, bands))
+        measured = [name.removeprefix("flag_") for name in columns if name != "flag"]
+        rows["no flux"] = ", ".join(band for band in measured if not _has_flux(table, band))
+        rows["shifts"] = "\n    ".join(_shifts(results, measured))
     if report.exists():
         rows["report"] = str(report)
     if sheet.exists() and (results / "imfit/sersic.fits").exists():
@@ -144,15 +135,19 @@ def list_results(results: Path) -> dict[str, str]:
         rows["fits"] = f"{sheet}{': ' if problems else ''}{problems}"
     if (results / STALE_FOLDER).exists():
         rows["stale"] = f"{results / STALE_FOLDER}: products of sources and bands that are gone"
-    logs = sorted((results / "logs").rglob("*.log"), key=lambda path: _urgency(path, results))
-    warnings = {path: found for path in logs if (found := _warnings_of(path))}
-    if warnings:
-        where = ", ".join(str(path.relative_to(results / "logs")) for path in sorted(warnings))
-        sentences = dict.fromkeys(sentence for found in warnings.values() for sentence in found)
-        number = sum(len(found) for found in warnings.values())
-        text = [f"{number}, in {results / 'logs'}: {where}", *list(sentences)[:WARNINGS_SHOWN]]
-        rows["warnings"] = "\n    ".join(text)
+    rows["warnings"] = _warnings(results, bands)
     return {name: text for name, text in rows.items() if text}
+
+
+def _warnings(results: Path, bands: Collection[str] | None) -> str:
+    """Return the number of warnings, the logs that have them, and the most urgent ones; empty if there are none."""
+    found = read_warnings(results, bands)
+    if not found:
+        return ""
+    where = ", ".join(sorted({log for warning in found for log in warning.logs}))
+    more = ", all in the report" if len(found) > WARNINGS_SHOWN else ""
+    head = f"{sum(warning.number for warning in found)}{more}, in {results / 'logs'}: {where}"
+    return "\n    ".join([head, *(warning.sentence for warning in found[:WARNINGS_SHOWN])])
 
 
 def _detection(catalogue: Path) -> str:

@@ -204,7 +204,7 @@ class RunWatch(logging.Handler):
     def _rows(self) -> dict[str, str]:
         """Return the products to look at, or none if one cannot be read: a finished run must not end with an error."""
         try:
-            return list_results(self.results)
+            return list_results(self.results, self.jobs.config.bands)
         except (UnblendError, OSError, ValueError):
             return {}
 

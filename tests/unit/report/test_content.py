@@ -5,7 +5,7 @@ import io
 
 import numpy as np
 import pytest
-from field_products import SCALE, SHARP, TARGET
+from field_products import COMMON, LONG, SCALE, SHARP, TARGET
 from matplotlib.image import imread
 from page_pixels import from_levels
 
@@ -74,3 +74,13 @@ def test_monte_carlo_and_shift(made):
 def test_the_colour_image_uses_the_three_bands_on_the_grid_of_the_stack(made):
     _, _, content, _, _ = made
     assert content["colour"]["bands"] == list(SHARP)
+
+
+def test_the_warnings_of_all_jobs_but_those_beside_the_report(made):
+    _, _, content, _, _ = made
+    sentences = [warning["sentence"] for warning in content["warnings"]]
+    assert sentences[0] == "3 sources <b>touch</b> the edge." and len(sentences) == 12
+    assert content["warnings"][-2:] == [
+        {"sentence": COMMON, "logs": ("mask_band/red.log", "prepare_psf/coarse.log"), "number": 3},
+        {"sentence": LONG, "logs": ("mask_band/red.log",), "number": 1},
+    ]

@@ -24,8 +24,16 @@ def test_the_last_lines_show_the_most_urgent_warnings(tmp_path):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(f"2026-11-26 10:54:08,954 WARNING {sentence}\n" * 2)
     first, *sentences = list_results(tmp_path)["warnings"].splitlines()
-    assert first.startswith("10, in")
+    assert first.startswith("10, all in the report, in")
     assert [sentence.strip() for sentence in sentences] == ["k: not shifted", "k: no circle", "faint"]
+
+
+def test_the_last_lines_leave_out_bands_that_are_gone(tmp_path):
+    for name in ("mask_band/k.log", "mask_band/gone.log"):
+        (tmp_path / "logs" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "logs" / name).write_text(f"x WARNING {name}\n")
+    rows = list_results(tmp_path, ["k"])
+    assert rows["warnings"].splitlines() == [f"1, in {tmp_path / 'logs'}: mask_band/k.log", "    mask_band/k.log"]
 
 
 def test_the_flags_of_a_group_are_those_of_its_second_pass(tmp_path):

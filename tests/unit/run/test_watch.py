@@ -28,7 +28,7 @@ class FakeJobs:
 
     def __init__(self, results):
         self.results, self.groups, self.files, self.fits = results, GROUPS, {}, self
-        self.config = SimpleNamespace(models=SimpleNamespace(timeout=600.0))
+        self.config = SimpleNamespace(models=SimpleNamespace(timeout=600.0), bands={"k": None})
 
     def of_pass(self, which, group):
         return f"{which}{group}"

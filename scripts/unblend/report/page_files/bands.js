@@ -113,6 +113,6 @@ function buildTime(section) {
   const rows = times.map((time) => html("tr", {}, html("th", {}, time.rule), html("td", {}, String(time.jobs)), html("td", {}, fixed(time.clock, 1)),
     html("td", {}, fixed(time.processor, 1)), html("td", {}, fixed(time.memory, 0)),
     html("td", { class: "words" }, html("span", { class: "bar", style: `width: ${(260 * time.clock / longest).toFixed(0)}px` }))));
-  section.append(html("table", { class: "numbers" }, html("thead", {}, html("tr", {}, ["rule", "jobs", "wall clock [s]", "CPU time [s]", "peak memory [MB]", ""].map((name) => html("th", {}, name)))), html("tbody", {}, rows)),
+  section.append(html("div", { class: "wide" }, html("table", { class: "numbers" }, html("thead", {}, html("tr", {}, ["rule", "jobs", "wall clock [s]", "CPU time [s]", "peak memory [MB]", ""].map((name) => html("th", {}, name)))), html("tbody", {}, rows))),
     html("p", { class: "soft" }, `Total CPU time ${fixed(total, 0)} s, from the last run of each job. Wall-clock times of parallel jobs overlap.`));
 }

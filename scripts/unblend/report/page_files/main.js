@@ -3,6 +3,7 @@
 function start() {
   const section = (name) => document.getElementById(name), [ra, dec] = [DATA.position.ra, DATA.position.dec];
   document.getElementById("lead").textContent = `${DATA.sources.id.length} sources in ${DATA.bands.length} bands; target ${known(DATA.target) ? `${DATA.target} ` : ""}at ${sexagesimal(ra, dec)}. unblend ${DATA.version}`;
+  buildWarnings(section("warnings"));
   DRAWN.push(buildOverview(section("overview")));
   buildTable(section("sources"));
   buildBands(section("bands"));
