@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,8 @@ from unblend.io.tables import read_table, read_table_header
 from unblend.photometry.catalogue import band_columns, column_units, sed_columns
 from unblend.run.job_log import record_work, run
 
+log = logging.getLogger(__name__)
+
 FLUXES = ("flux", "flux_err", "flux_err_shape", "flux_err_misfit", "chi2", "fracflux", "flag")
 SHAPE = ("n", "r_e_arcsec", "ell", "pa", "chi2_red")
 
@@ -21,6 +24,8 @@ def main(spec_path: str, results_dir: str, fits: str, ecsv: str, fast: str, eazy
     """Write catalogue.fits, .ecsv and the tables of the SED codes."""
     spec, results = read_json(spec_path), Path(results_dir)
     detected, shapes = read_table(results / "det_cat.fits"), read_table(results / "imfit" / "sersic.fits")
+    for sentence in spec.get("warnings", ()):
+        log.warning("%s", sentence)
     columns = {name: detected[name] for name in ("id", "ra", "dec", "x", "y", "area")}
     columns |= {name: aligned(shapes, detected["id"], name) for name in SHAPE}
     columns["flag"] = detected["flag"] | aligned(shapes, detected["id"], "flag")

@@ -21,6 +21,7 @@ from .jobs import Jobs
 from .provenance import Provenance
 from .psf_checks import bad_psfs, psf_files
 from .specs import Purpose, SpecStore
+from .unit_checks import unit_warnings
 
 if TYPE_CHECKING:
     from astropy.wcs import WCS
@@ -54,6 +55,7 @@ def load_field(
     if check and not example_is_missing(config):
         check_inputs(jobs)
         _warn_of_unused_files(jobs)
+        warn_of_units(jobs)
     return config, jobs
 
 
@@ -290,6 +292,12 @@ def _bad_text_files(jobs: Jobs) -> Iterator[str]:
             requested_groups(jobs.inputs.override_texts())
         except UnblendError as error:
             yield str(error)
+
+
+def warn_of_units(jobs: Jobs) -> None:
+    """Print a sentence for every zero point that contradicts the header of its image."""
+    for sentence in unit_warnings(list(jobs.config.bands.values()), jobs.inputs).values():
+        sys.stderr.write(f"unblend: {sentence}\n")
 
 
 def _warn_of_unused_files(jobs: Jobs) -> None:

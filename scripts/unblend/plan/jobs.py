@@ -19,6 +19,7 @@ from .inputs import FieldInputs
 from .provenance import Provenance
 from .specs import SpecStore
 
+from .unit_checks import unit_warnings
 Spec = dict[str, Any]
 
 
@@ -266,9 +267,11 @@ def _band_data(jobs: Jobs, band: Band) -> Spec:
 
 
 def write_catalogue(jobs: Jobs) -> Spec:
-    """Return the bands with zero points and filters, and the error floor."""
+    """Return the bands with zero points and filters, the error floor, and warnings about zero points."""
     bands = {b.name: {"zero_point_ab": b.zero_point, "filter": b.filter or b.name} for b in jobs.config.bands.values()}
-    return {"bands": bands, "order": list(bands), "error_floor": jobs.config.error_floor}
+    warnings = list(unit_warnings(list(jobs.config.bands.values()), jobs.inputs).values())
+    noted = {"warnings": warnings} if warnings else {}
+    return {"bands": bands, "order": list(bands), "error_floor": jobs.config.error_floor, **noted}
 
 
 def write_report(jobs: Jobs) -> Spec:

@@ -11,10 +11,17 @@ import os
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from ..core.coordinates import sky_jacobian
+from ..core.header_units import HeaderZeroPoint, header_zero_points
 from ..io.files import digest_of, file_digest, is_url, read_json, write_text
-from ..io.images import read_header
+from ..io.images import read_header, read_shape, read_wcs
 from ..io.regions import region_digest
 from ..io.selections import split_extension
+
+ARCSEC = np.pi / 180.0 / 3600.0
+"""One arcsecond in radians."""
 
 
 class Provenance:
@@ -74,6 +81,19 @@ class Provenance:
         path, extension = split_extension(name)
         return self._digest(path, f"grid[{extension or ''}]", lambda _: digest_of(_grid_cards(name)))
 
+    def zero_points(self, name: str) -> list[HeaderZeroPoint]:
+        """Return the AB zero points that the header of an image gives; none if there is no such file.
+
+        Raises
+        ------
+        UnblendError
+            The header or its world coordinates cannot be read.
+        """
+        path, extension = split_extension(name)
+        kind = f"zero_points[{extension or ''}]"
+        found = None if is_url(name) else self._digest(path, kind, lambda _: _zero_points(name))
+        return [HeaderZeroPoint(value, cards) for value, cards in found or ()]
+
     def regions(self, name: str) -> str | None:
         """Return the digest of what a region file means: comments and colours do not count."""
         return self._digest(name, "regions", region_digest)
@@ -97,6 +117,12 @@ class Provenance:
             # On one line: with an indent Python's own encoder writes it, ten times as slowly.
             write_text(self._kept_path, json.dumps(self._kept, sort_keys=True))
             self._changed = False
+
+
+def _zero_points(name: str) -> list[tuple[float, str]]:
+    header, (ny, nx) = read_header(name), read_shape(name)
+    area = abs(np.linalg.det(sky_jacobian(read_wcs(name), (ny - 1) / 2, (nx - 1) / 2)))
+    return [(each.zero_point_ab, each.cards) for each in header_zero_points(header, area * ARCSEC**2)]
 
 
 def _grid_cards(name: str) -> dict[str, str]:
