@@ -33,6 +33,11 @@ _MOST_OF_THE_IMAGE = 0.8
 _SCATTERED_FRACTION, _NEGATIVE_FRACTION = 0.01, 0.1
 """Single pixels of value 0 were not observed if there are more than a hundredth of them, and the others are noise
 around 0, a tenth of them on either side."""
+_BESIDE = 5
+"""Rows beside padding in which its value must not be more frequent than chance allows."""
+_LONGER_THAN_RUNS = 2
+"""A line of padding is longer by this factor than any run of its value in the field; in an image without noise, runs
+are as long as the gaps between the sources."""
 _DISTINCT_FRACTION = 0.5
 """In an image with steps, fewer of its values than this fraction are distinct: zeros are then one of its levels."""
 
@@ -53,7 +58,7 @@ def unobserved(image: np.ndarray) -> np.ndarray:
     -------
     array (ny, nx) of bool
     """
-    return _padding(image) | _scattered_zeros(image)
+    return _padding(image) | _border_lines(image) | _scattered_zeros(image)
 
 
 def _padding(image: np.ndarray) -> np.ndarray:
@@ -227,6 +232,66 @@ def _is_sky_without_noise(image: np.ndarray, found: np.ndarray) -> bool:
     # Sources that are rounded to integers fade to one unit at least.
     rounded = np.mean(found) > _MOST_OF_THE_IMAGE and fading == np.min(np.abs(difference))
     return bool(rounded or fading < _FLOOR_RATIO * np.median(np.abs(difference)))
+
+
+def _border_lines(image: np.ndarray) -> np.ndarray:
+    """Return whole rows and columns at the edges of exactly one value, however few, beside noise without such lines.
+
+    In integers whose sky often has the value of the padding, narrow padding is told by its lines alone: a line of the
+    field that is equal over its whole length would be chance, or the sky of an image without noise, in which long
+    parts of the other lines are equal, too.
+    """
+    found = np.zeros(image.shape, dtype=bool)
+    strips, box, changed = [], [0, image.shape[0], 0, image.shape[1]], True
+    while changed:
+        changed = False
+        for side in range(4):
+            field = image[box[0] : box[1], box[2] : box[3]]
+            number, value = _equal_lines((field, field[::-1], field.T, field.T[::-1])[side])
+            if number:
+                edge, inward = box[side], number if side % 2 == 0 else -number
+                lines = slice(*sorted((edge, edge + inward)))
+                rows, columns = slice(box[0], box[1]), slice(box[2], box[3])
+                strips.append((side, (lines, columns) if side < 2 else (rows, lines), value))
+                box[side], changed = edge + inward, True
+    field = image[box[0] : box[1], box[2] : box[3]]
+    for side, window, value in strips:
+        rows_of_field = field if side < 2 else field.T
+        if _is_border(rows_of_field, value):
+            found[window] = image[window] == value
+    return found
+
+
+def _equal_lines(image: np.ndarray) -> tuple[int, float]:
+    """Return the number of first rows without another value than one (or NaN), and that value; 0 if it is all rows."""
+    value = np.nan
+    for number, row in enumerate(image):
+        known = row[np.isfinite(row)]
+        if known.size:
+            if (known != (known[0] if np.isnan(value) else value)).any():
+                return number, value
+            value = float(known[0])
+    return 0, value
+
+
+def _is_border(field: np.ndarray, value: float) -> bool:
+    """Whether rows of one value are padding beside the rows of the field, as long as these."""
+    length, same = int(np.count_nonzero(np.isfinite(field), axis=1).max(initial=0)), field == value
+    if length < _SHORTEST_LINE:
+        return False
+    known = np.isfinite(field).sum()
+    beside = max(float(part.mean()) for part in (same[:_BESIDE], same[-_BESIDE:]))
+    fraction = max(float(same.sum() / known), beside)
+    if 2 * sum(field.shape) * fraction**length > _CHANCE:
+        return False
+    return length >= _LONGER_THAN_RUNS * _longest_run(same)
+
+
+def _longest_run(same: np.ndarray) -> int:
+    """Return the length of the longest run of True along a row."""
+    ends = np.pad(same, ((0, 0), (0, 1))).ravel()
+    breaks = np.flatnonzero(~ends)
+    return int(np.diff(breaks, prepend=-1).max()) - 1
 
 
 def _scattered_zeros(image: np.ndarray) -> np.ndarray:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
-from unblend.images.unobserved import unobserved
+from unblend.images.unobserved import _border_lines, unobserved
 
 SHAPE = (120, 150)
 Y, X = np.indices(SHAPE)
@@ -49,10 +49,44 @@ def test_padding_of_integers(name, sky, noise):
     found = unobserved(np.where(padding, 0.0, np.rint(field(sky, noise))))
     real = ~padding
     # At the edge of the padding, real pixels of its value cannot be told from it. Where most of the real pixels have
-    # that value, narrow padding (here 3 to 10 pixels wide) is not found.
+    # that value, a narrow gap (here 10 pixels wide) is not found.
     assert np.count_nonzero(found & real) <= (0.03 if name == "corners" else 0.01) * real.sum()
-    if noise >= 0.6 or sky or name not in ("frame", "a gap"):
+    if noise >= 0.6 or sky or name != "a gap":
         assert np.count_nonzero(found & padding) >= 0.95 * padding.sum()
+
+
+@pytest.mark.parametrize("width", [1, 2, 5, 8, 11])
+@pytest.mark.parametrize("sides", ["left", "top and right", "all"])
+@pytest.mark.parametrize("noise", [0.4, 0.5, 0.7])
+def test_narrow_padding_of_integers_at_the_edges(width, sides, noise):
+    padding = np.zeros(SHAPE, dtype=bool)
+    padding |= (width > X) & (sides != "top and right")
+    padding |= ((SHAPE[0] - width <= Y) | (SHAPE[1] - width <= X)) & (sides != "left")
+    padding |= (width > Y) & (sides == "all")
+    for seed in range(3):
+        image = np.rint(field(0.0, noise, seed))
+        assert not unobserved(image).any()
+        found = unobserved(np.where(padding, 0.0, image))
+        assert found[padding].all()
+        # the equal pixels of the field that touch the padding
+        assert np.count_nonzero(found & ~padding) <= 0.01 * np.count_nonzero(~padding)
+
+
+def test_narrow_padding_beside_missing_pixels():
+    image = np.where(X < 3, 0.0, np.rint(field(0.0, 0.4)))
+    image[:4] = np.nan
+    image[-9:] = np.nan
+    np.testing.assert_array_equal(unobserved(image), (X < 3) & np.isfinite(image))
+
+
+@pytest.mark.parametrize("number", [0, 1, 3, 8, 20])
+def test_the_edges_of_a_rounded_image_without_noise_are_kept(number):
+    """Sources fade to zero, and the lines at the edges are zero between them: sky."""
+    for seed in range(20):
+        light = np.zeros(SHAPE)
+        for y, x in np.random.default_rng(seed).uniform((2, 2), (118, 148), (number, 2)):
+            light += 40.0 * np.exp(-np.hypot(Y - y, X - x) / 2.0)
+        assert not _border_lines(np.rint(light)).any()
 
 
 @pytest.mark.parametrize("step", [1.0, 0.5, 1e-3])
