@@ -27,7 +27,7 @@ from ..io.models import read_model
 from ..io.psfs import read_psf
 from ..models.subtraction import flux_in_segment
 from ..models.templates import TemplateEngine
-from .stored_fits import PASSES, Stamp, first_pass_limits, key_with_limits
+from .stored_fits import PASSES, Stamp, cut_files, first_pass_limits, key_with_limits
 
 if TYPE_CHECKING:
     from astropy.wcs import WCS
@@ -195,7 +195,7 @@ class FitField:
         return self.folder / group / PASSES[which]
 
     def is_current(self, group: str, which: str, key: str, timeout_s: float = 0.0) -> bool:
-        """Return whether the stored fit of a group holds.
+        """Return whether the stored fit of a group holds, and no file that is written with it was cut.
 
         Parameters
         ----------
@@ -213,7 +213,10 @@ class FitField:
             stamp = Stamp(content["key"], content.get("timed_out_at_s"))
         except (OSError, ValueError, KeyError):
             return False
-        return stamp.holds(self._stored_key(group, which, key), timeout_s)
+        cut = cut_files(self.folder / group, self.groups[group]["members"]) if which == "second" else []
+        for path in cut:
+            log.info("%s was cut and is written again", path)
+        return not cut and stamp.holds(self._stored_key(group, which, key), timeout_s)
 
     def result(self, group: str, which: str) -> GroupFit:
         """Return the stored fit of a pass of a group.

@@ -7,16 +7,28 @@ on the first passes of its own group and of the neighbours: the limits that thos
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..io.damage import FITS_BLOCK
 from ..io.files import digest_of
 
 PASSES = {"first": "first.json", "second": "fit.json"}
 """The files of the two passes of a group."""
+
+_FILES = (
+    *(f"{name}.fits" for name in ("img", "seg", "mask", "error", "psf", "imfit_bestfit_res", "refined_res")),
+    *(f"{name}.dat" for name in ("imfit_config", "imfit_bestfit", "refined")), "fit.sh",
+)  # fmt: skip
+_FILES_OF_SOURCE = (
+    "mask_{}.fits", "imfit_bestfit_res_{}.fits", "imfit_config_{}.dat", "imfit_bestfit_{}.dat",
+    "imfit_bestfit_full_{}.dat", "fit_{}.sh", "make_{}.sh", "make_conv_{}.sh",
+)  # fmt: skip
+"""What `fit_folder.write_group_files` writes with the second pass of a group, and for each of its sources."""
 
 _END = re.compile(rb'"key": "(\w+)"(?:,\s*"timed_out_at_s": ([-+.\deE]+))?\s*}\s*$')
 _TAIL = 128
@@ -64,3 +76,26 @@ def first_pass_limits(folder: Path, groups: Iterable[str]) -> dict[str, float]:
 def key_with_limits(key: str, limits: Mapping[str, float]) -> str:
     """Return the key under which a second pass is stored: `key`, where no first pass has run into its time limit."""
     return digest_of([key, dict(limits)]) if limits else key
+
+
+def cut_files(folder: Path, members: Iterable[int]) -> list[Path]:
+    """Return the files written with the second pass of a group that were cut or emptied; missing ones do not count.
+
+    Parameters
+    ----------
+    folder : Path
+        imfit/{main}.
+    members : iterable of int
+        The sources of the group.
+    """
+    names = [*_FILES, *(f"indiv/{name.format(i)}" for i in members for name in _FILES_OF_SOURCE)]
+    return [folder / name for name in names if _is_cut(f"{folder}/{name}")]
+
+
+def _is_cut(path: str) -> bool:
+    """Whether a file is there and empty, or no whole number of blocks of FITS: not opened, as there are many."""
+    try:
+        size = os.stat(path).st_size
+    except OSError:
+        return False
+    return size == 0 or (path.endswith(".fits") and size % FITS_BLOCK != 0)

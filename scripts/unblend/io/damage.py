@@ -1,14 +1,17 @@
-"""Products that were cut, emptied or overwritten: found where a job has failed, and moved aside to be made again.
+"""Products that were cut, emptied or overwritten: found while a run is planned or where a job has failed.
 
-A product is looked at as a whole only after a failure: a run that goes well does not read anything twice.
+Planning looks at the size, the headers and the end of a product. A product is read as a whole only after a failure: a
+run that goes well does not read anything twice.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import BinaryIO
 from zipfile import BadZipFile
 
 import fitsio
@@ -21,7 +24,18 @@ SUFFIX = ".damaged"
 FITS_BLOCK = 2880
 _TAIL = 22
 """Bytes of the end of a zip archive without a comment."""
-_ENDS = {".json": re.compile(rb"[}\]]\n\Z"), ".npz": re.compile(rb"\APK\x05\x06", re.S)}
+_LINE, _PAGE = re.compile(rb"\n\Z"), re.compile(rb"</html>\n\Z")
+_ENDS = {
+    ".json": re.compile(rb"[}\]]\n\Z"),
+    ".npz": re.compile(rb"\APK\x05\x06", re.S),
+    ".png": re.compile(rb"IEND\xaeB`\x82\Z"),
+    ".html": _PAGE,
+    **dict.fromkeys((".ecsv", ".cat", ".dat", ".sh"), _LINE),
+}
+"""By kind of file: the end of a whole one. A region file may be saved by an editor without its last line break."""
+_WITH_DETAIL = b"DETAIL  =                    T"
+_LENGTH_CARDS = (b"BITPI", b"NAXIS", b"PCOUN", b"GCOUN")
+_CARD = re.compile(rb"(BITPIX|NAXIS\d*|PCOUNT|GCOUNT) *= +(-?\d+) *(/|$)")
 _PRODUCTS = re.compile(
     r"(det_(stack|snr|error|background|auto_seg|auto_cat|seg|cat)|catalogue)\.fits"
     r"|imfit/((groups|models)\.json|(sersic|psf|mask|det_stack-\w+)\.fits|batches/[\w-]+\.json|models/\d+\.fits)"
@@ -87,23 +101,79 @@ def _set_aside(paths: Iterable[Path]) -> list[str]:
 
 
 def is_whole(path: Path) -> bool:
-    """Whether a product is there and was not cut or emptied, as its size or its end tells without reading it.
+    """Whether a product is there and was not cut or emptied; see `cut_of`."""
+    return cut_of(path) is None
 
-    FITS files consist of blocks of 2880 bytes; JSON files end with a brace and a line break, NumPy files with the end
-    of a zip archive.
+
+def cut_of(path: Path) -> str | None:
+    """Return why a product is not whole, as its size and its end tell without reading all of it; None where it is.
+
+    The headers of a FITS file say how long it is; JSON files end with a brace and a line break, NumPy files with the
+    end of a zip archive, pictures and pages with marks of their own, tables and scripts with a line break.
     """
     try:
         size = path.stat().st_size
-        if path.suffix == ".fits" or size == 0:
-            return size > 0 and size % FITS_BLOCK == 0
+        if size == 0:
+            return "it is empty"
+        if path.suffix == ".fits":
+            return _fits_cut(path, size)
         end = _ENDS.get(path.suffix)
         if end is None:
-            return True
+            return None
         with path.open("rb") as stream:
             stream.seek(max(0, size - _TAIL))
-            return end.search(stream.read()) is not None
-    except OSError:
-        return False
+            return None if end.search(stream.read()) is not None else "its end is missing"
+    except OSError as error:
+        return f"it cannot be read: {error.strerror}"
+
+
+def _fits_cut(path: Path, size: int) -> str | None:
+    """Return why a FITS file of `size` bytes is not as long as its headers say; None where it is."""
+    if size % FITS_BLOCK:
+        return f"its size of {size} bytes is not a multiple of {FITS_BLOCK}"
+    with path.open("rb") as stream:
+        if stream.read(6) != b"SIMPLE":
+            return "it does not begin as FITS"
+        end, number, more = 0, 0, False
+        while end < size:
+            stream.seek(end)
+            found = _hdu(stream, size - end)
+            if found is None:
+                return f"the header at byte {end} is damaged"
+            end, number, more = end + found[0], number + 1, more or found[1]
+    if number == 1 and more:
+        return "the extension behind its first header is missing"
+    return None if end == size else f"it has {size} bytes of the {end} that its headers announce"
+
+
+def _hdu(stream: BinaryIO, longest: int) -> tuple[int, bool] | None:
+    """Return the length in bytes of the header and data at the place of the stream, and if an extension must follow.
+
+    One follows a header without data, as of every table, and that of a model with a detail. None without the END of the
+    header, or without the cards that give the length of the data.
+    """
+    values: dict[bytes, int] = {}
+    more = False
+    for length in range(FITS_BLOCK, longest + 1, FITS_BLOCK):
+        block = stream.read(FITS_BLOCK)
+        more |= _WITH_DETAIL in block
+        for start in range(0, FITS_BLOCK, 80):
+            name = block[start : start + 5]
+            if name in _LENGTH_CARDS and (found := _CARD.match(block[start : start + 80])):
+                values[found[1]] = int(found[2])
+            elif name == b"END  ":
+                data = _data_length(values)
+                return None if data is None else (length + -(-data // FITS_BLOCK) * FITS_BLOCK, more or data == 0)
+    return None
+
+
+def _data_length(values: Mapping[bytes, int]) -> int | None:
+    try:
+        axes = [values[b"NAXIS%d" % (k + 1)] for k in range(values[b"NAXIS"])]
+        number = math.prod(axes) if axes else 0
+        return abs(values[b"BITPIX"]) // 8 * values.get(b"GCOUNT", 1) * (values.get(b"PCOUNT", 0) + number)
+    except KeyError:
+        return None
 
 
 def damage_of(path: Path) -> str | None:
@@ -113,6 +183,8 @@ def damage_of(path: Path) -> str | None:
         if size == 0:
             return "it is empty"
         if path.suffix == ".fits":
+            if (cut := _fits_cut(path, size)) is not None:
+                return cut
             with open_fits(path) as fits:
                 for hdu in fits:
                     _read(hdu)

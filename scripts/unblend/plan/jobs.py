@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ..core.filters import wavelength_um
+from ..field.stored_fits import cut_files
 from ..fits.override_groups import requested_groups
 from ..io.files import read_json
 from .config import Band, Config
@@ -18,8 +19,8 @@ from .fit_keys import FitKeys
 from .inputs import FieldInputs
 from .provenance import Provenance
 from .specs import SpecStore
-
 from .unit_checks import unit_warnings
+
 Spec = dict[str, Any]
 
 
@@ -136,8 +137,6 @@ def fit_second_pass(jobs: Jobs, batch: str) -> Spec:
     """Return the groups of a batch with the keys of their second pass, and what their rendering depends on."""
     fits = jobs.fits
     files = {i: kinds for n in sorted(fits.neighbours(batch), key=int) for i, kinds in fits.user_files(n).items()}
-    made = [f"imfit/{group}/fit.json" for group in fits.batches[batch]]
-    made += [f"imfit/models/{i}.fits" for group in fits.batches[batch] for i in fits.groups[group]["members"]]
     finished = (jobs.results / f"imfit/batches/second-{batch}.json").exists()
     return {
         **_fit_batch(jobs, batch, "second"),
@@ -147,8 +146,22 @@ def fit_second_pass(jobs: Jobs, batch: str) -> Spec:
         "oversampling": jobs.config.models.oversampling,
         "detail": jobs.config.models.detail,
         "detail_code": fits.detail,
-        "makes": made if finished else [],
+        "makes": _made_by_second_pass(jobs, batch) if finished else [],
     }
+
+
+def _made_by_second_pass(jobs: Jobs, batch: str) -> list[str]:
+    """Return the products of a batch that must be there and whole, and files of its fits that were cut."""
+    made, fits = [], jobs.fits
+    for group in fits.batches[batch]:
+        files, members = fits.user_files(group), fits.groups[group]["members"]
+        fitted = [i for i in members if "custom" not in files.get(str(i), {})]
+        cut = cut_files(jobs.results / "imfit" / group, fitted)
+        made += [f"imfit/{group}/fit.json", *(str(path.relative_to(jobs.results)) for path in cut)]
+        # A user's own model is copied as it is: that it is there is enough.
+        models = {i: f"imfit/models/{i}.fits" for i in members}
+        made += [name for i, name in models.items() if i in fitted or not (jobs.results / name).exists()]
+    return made
 
 
 def _fit_batch(jobs: Jobs, batch: str, which: str) -> Spec:
@@ -304,20 +317,24 @@ SETTINGS: dict[str, Callable[..., Spec]] = {
 
 PRODUCTS = {
     "cut_mosaic": "bands/{band}/cutout.fits bands/{band}/cutout-weight.fits",
-    "detect_sources": "det_stack.fits det_error.fits det_snr.fits det_auto_seg.fits det_auto_cat.fits",
-    "edit_segments": "det_seg.fits det_cat.fits",
+    "detect_sources": "det_stack.fits det_error.fits det_background.fits det_snr.fits det_auto_seg.fits "
+    "det_auto_cat.fits det_hidden.reg",
+    "edit_segments": "det_seg.fits det_cat.fits det_cat.reg",
     "prepare_fit_psf": "imfit/psf.fits",
-    "group_sources": "imfit/groups.json imfit/mask.fits",
+    "group_sources": "imfit/groups.json imfit/mask.fits imfit/groups.reg",
     "collect_models": "imfit/models.json imfit/sersic.fits",
     "subtract_models": "imfit/det_stack-sub.fits imfit/det_stack-model.fits",
-    "mask_band": "bands/{band}/mask.fits",
+    "mask_band": "bands/{band}/mask.fits bands/{band}/mask.reg",
     "prepare_psf": "bands/{band}/psf.fits",
     "subtract_background": "bands/{band}/background.fits",
     "measure_shift": "bands/{band}/astrometry.json bands/{band}/shift-sub.fits",
     "make_templates": "bands/{band}/templates.npz",
     "extract_fluxes": "bands/{band}/fluxes.fits bands/{band}/weight.fits bands/{band}/residual.fits",
-    "run_monte_carlo": "bands/{band}/monte_carlo.fits",
-    "inspect_band": "bands/{band}/neighbours-removed.fits",
-    "write_catalogue": "catalogue.fits",
+    "run_monte_carlo": "bands/{band}/monte_carlo.fits bands/{band}/monte_carlo.reg",
+    "inspect_band": "bands/{band}/neighbours-removed.fits bands/{band}/proposed-sim.reg "
+    "bands/{band}/proposed-border.reg bands/{band}/proposed-bad.reg",
+    "write_catalogue": "catalogue.fits catalogue.ecsv catalogue.fast.cat catalogue.eazy.cat",
+    "draw_fits": "imfit/sheet.html",
+    "write_report": "report/index.html",
 }
 """By rule: the products that its job makes again once they were damaged; those of the fits are in their settings."""

@@ -12,13 +12,14 @@ import atexit
 import fcntl
 import os
 import shutil
+import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Literal
 
 from ..core.errors import UnblendError
-from ..io.damage import SUFFIX, is_whole
+from ..io.damage import SUFFIX, cut_of, is_whole
 from ..io.files import read_json, write_json
 
 Purpose = Literal["run", "plan", "job"]
@@ -44,6 +45,7 @@ class SpecStore:
         self._lock: int | None = None
         self._notes: dict[str, Any] = {}
         self._temporary: Path | None = None
+        self._named: set[Path] = set()
 
     @property
     def writes(self) -> bool:
@@ -84,6 +86,7 @@ class SpecStore:
         back, and afterwards (the value is read from the spec), so that a second run does nothing.
         """
         gone = {path: path.parent for path in expected if not is_whole(path)}
+        self._name_damaged(gone)
         if gone:
             return {str(path): parent.stat().st_mtime_ns if parent.exists() else 0 for path, parent in gone.items()}
         try:
@@ -98,6 +101,7 @@ class SpecStore:
         """
         marks = {path: path if path.exists() else path.with_name(path.name + SUFFIX)
                  for path in products if not is_whole(path)}  # fmt: skip
+        self._name_damaged(marks)
         found = {str(path): mark.stat().st_mtime_ns for path, mark in marks.items() if mark.exists()}
         if found or not products:
             return found
@@ -105,6 +109,19 @@ class SpecStore:
             return read_json(self.folder / name / "spec.json").get("damaged", {})
         except (OSError, ValueError):
             return {}
+
+    def _name_damaged(self, paths: Iterable[Path]) -> None:
+        """Say once on the terminal which of these products are there and damaged."""
+        purpose = self._purpose()
+        if purpose == "job":
+            return
+        for path in paths:
+            if path.exists() and path not in self._named:
+                self._named.add(path)
+                again = "it is made again" if purpose == "run" else "a run makes it again"
+                # the progress of a run may stand in the last line of the terminal
+                clear = "\r\x1b[K" if sys.stderr.isatty() else ""
+                sys.stderr.write(f"{clear}unblend: {path} is damaged ({cut_of(path)}); {again}.\n")
 
     def _claim(self) -> None:
         """Claim the folder for this process; the system releases it when the process ends, however it ends."""

@@ -14,6 +14,7 @@ from ..core.errors import InputError
 from ..core.types import cut
 from ..field.fit_field import FitField
 from ..fits.result import GroupFit
+from ..io.damage import is_whole
 from ..io.files import atomic_path, digest_of
 from ..io.images import read_array
 from ..report import fit_descriptions
@@ -61,7 +62,9 @@ def draw_group(field: FitField, group: str, drawing: str) -> Card:
 
 
 def picture_key(path: Path) -> tuple[str | None, tuple[int, int]]:
-    """Return the key under which a picture was drawn, and its size; None if there is no picture."""
+    """Return the key under which a picture was drawn, and its size; None if there is no picture, or if it was cut."""
+    if not is_whole(path):
+        return None, (0, 0)
     try:
         with Image.open(path) as image:
             return image.info.get(KEY), image.size

@@ -3,10 +3,14 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
+from astropy.io import fits
 from unblend.core.errors import UnblendError
 from unblend.io.files import read_json
 from unblend.plan.specs import SpecStore
+
+SMALL_FITS = fits.PrimaryHDU(np.zeros(720, dtype="f4")).header.tostring().encode() + bytes(2880)
 
 
 def store_for(folder, purpose="run"):
@@ -80,13 +84,13 @@ def test_lost_files(tmp_path, store):
     made = [tmp_path / "out" / name for name in ("1.fits", "2.fits")]
     made[0].parent.mkdir()
     for path in made:
-        path.write_bytes(bytes(2880))
+        path.write_bytes(SMALL_FITS)
     assert store.lost("rule", made) == {}
     made[1].unlink()
     gone = store.lost("rule", made)
     assert gone == {str(made[1]): made[1].parent.stat().st_mtime_ns}
     store.path("rule", {"lost": gone})
-    made[1].write_bytes(bytes(2880))
+    made[1].write_bytes(SMALL_FITS)
     # the mark of the last loss stays, or the return of the file would run the job again
     assert store.lost("rule", made) == gone
     assert store.lost("rule", [tmp_path / "never" / "3.fits"]) == {str(tmp_path / "never" / "3.fits"): 0}
@@ -99,8 +103,21 @@ def test_damaged_products(tmp_path, store):
     found = store.damaged("rule", [mask])
     assert list(found) == [str(mask)]
     store.path("rule", {"damaged": found})
-    mask.write_bytes(bytes(2880))
+    mask.write_bytes(SMALL_FITS)
     assert store.damaged("rule", [mask]) == found and store.damaged("other", [mask]) == {}
     mask.write_text("")
     os.utime(mask, ns=(7, 7))
     assert store.damaged("rule", [mask]) == {str(mask): 7}
+
+
+@pytest.mark.parametrize(
+    ("purpose", "end"), [("run", "; it is made again.\n"), ("plan", "; a run makes it again.\n"), ("job", "")]
+)
+def test_a_damaged_product_is_named_once_on_the_terminal(tmp_path, capsys, purpose, end):
+    store, cut, gone = store_for(tmp_path, purpose), tmp_path / "1.fits", tmp_path / "2.fits"
+    cut.write_bytes(SMALL_FITS[:-1])
+    for _ in range(2):
+        store.lost("rule", [cut, gone])
+        store.damaged("rule", [cut, gone])
+    sentence = f"unblend: {cut} is damaged (its size of 5759 bytes is not a multiple of 2880)"
+    assert capsys.readouterr().err == (sentence + end if end else "")

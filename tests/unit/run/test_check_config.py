@@ -24,3 +24,10 @@ def test_missing_files(tmp_path):
     with pytest.raises(InputError, match=r"bands.f125w.image: .*f125w.fits does not exist"):
         check_config.main("--directory", str(tmp_path))
     assert [path.name for path in tmp_path.iterdir()] == ["config.yaml"]
+
+
+def test_a_file_whose_expressions_snakemake_would_run(tmp_path):
+    (tmp_path / "other.yaml").write_text(f"__use_yte__: true\nx: ?open({str(tmp_path / 'ran')!r}, 'w').close()\n")
+    with pytest.raises(ConfigError, match=r"other\.yaml: __use_yte__ is not allowed: Snakemake runs the expressions"):
+        check_config.main("--directory", str(tmp_path), "--configfile", "other.yaml")
+    assert not (tmp_path / "ran").exists()

@@ -1,0 +1,79 @@
+"""Products that were cut, emptied or overwritten are named, made again, and end as they were, to the byte."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from harness import BANDS, Field
+
+pytestmark = pytest.mark.integration
+
+KINDS = (".fits", ".npz", ".json", ".ecsv", ".cat", ".html", ".png", ".reg", ".dat", ".sh")
+NOT_LOOKED_AT = ("specs/", "logs/", "benchmarks/", "imfit/batches/custom-", "report/", "/.templates.npz")
+"""Records of the program itself, pictures beside the page, and what a job keeps from its last run."""
+
+
+def products(field: Field) -> dict[str, bytes]:
+    """Return the content of every product by its name."""
+    results = field / "results"
+    found = (path for path in sorted(results.rglob("*")) if path.is_file() and path.suffix in KINDS)
+    named = {path.relative_to(results).as_posix(): path for path in found}
+    return {name: path.read_bytes() for name, path in named.items() if not any(word in name for word in NOT_LOOKED_AT)}
+
+
+def is_found_from_its_header(name: str) -> bool:
+    """Whether a cut at a block border, or a wrong card of the length, is noticed in planning.
+
+    The images in the folder of a fit are only measured: there are a dozen for each source.
+    """
+    folder = Path(name).parent
+    return name.endswith(".fits") and (folder.name == "models" or not folder.as_posix().startswith("imfit/"))
+
+
+def damage(path: Path, content: bytes, how: str, name: str) -> bool:
+    """Damage a product if that way applies to its kind; return whether it does."""
+    if how == "empty":
+        new = b""
+    elif name.endswith((".reg", ".dat", ".sh")):
+        return False  # noticed only if empty
+    elif how == "cut":
+        new = content[: int(0.55 * len(content))]
+        if name.endswith((".ecsv", ".cat")):
+            new = new.rstrip(b"\n")
+    elif not is_found_from_its_header(name):
+        return False
+    elif how == "cut at a block":
+        new = content[: (len(content) - 1) // 2880 * 2880]
+    else:
+        at = content.index(b"BITPIX")
+        new = content[: at + 5] + b"Y" + content[at + 6 :]
+    path.write_bytes(new)
+    return True
+
+
+@pytest.mark.parametrize("how", ["empty", "cut", "cut at a block", "a byte of the header"])
+def test_every_damaged_product_is_named_and_made_again(field: Field, how: str) -> None:
+    before = products(field)
+    assert {f"bands/{band}/{name}" for band in BANDS for name in ("mask.fits", "templates.npz", "fluxes.fits")} <= set(
+        before
+    )
+    assert {"catalogue.fits", "imfit/groups.json", "imfit/models/5.fits", "imfit/3/fit.json"} <= set(before)
+    damaged = [name for name, content in before.items() if damage(field / f"results/{name}", content, how, name)]
+    assert len(damaged) > 30
+
+    messages = ""
+    for _ in range(3):  # what planning itself must read, groups.json, is moved aside first
+        planned = field.run(ok=None)
+        messages += planned.messages
+        if planned.status == 0:
+            break
+    after = products(field)
+    assert [name for name in damaged if after.get(name) != before[name]] == []
+    # With groups.json gone, too, the fits are looked at by the job alone, whose log names their files.
+    messages += "".join(path.read_text() for path in field.folder.glob("results/logs/fit_second_pass/*.log"))
+    words = ("is damaged", "was damaged", "was cut and is written again")
+    assert [name for name in damaged if not any(f"{name} {said}" in messages for said in words)] == []
+    assert after["catalogue.fits"] == before["catalogue.fits"]
+    assert "Traceback" not in messages
+    assert field.run().work == set()
