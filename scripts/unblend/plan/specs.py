@@ -58,7 +58,7 @@ class SpecStore:
         Raises
         ------
         UnblendError
-            Another process is running the workflow in this results folder.
+            Another process is running the workflow in this results folder, or the folder cannot be written.
         """
         path = self.folder / name / "spec.json"
         purpose = self._purpose()
@@ -127,8 +127,15 @@ class SpecStore:
         """Claim the folder for this process; the system releases it when the process ends, however it ends."""
         if self._lock is not None:
             return
-        self.folder.mkdir(parents=True, exist_ok=True)
-        lock = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            lock = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT, 0o644)
+        except OSError as error:
+            raise UnblendError(
+                f"{self.folder.parent} cannot be written ({error.strerror}): a run needs permission to write there. "
+                "Change its permissions, or set another results_dir. It can be looked at as it is: "
+                "./unblend progress, ./unblend ds9, or a dry run (snakemake -n)."
+            ) from error
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from ..core.errors import UnblendError
 from ..core.types import Model
 from ..field.fit_field import FitField
 from ..fits.model_image import model_of
@@ -27,6 +28,11 @@ def write_live_stack(jobs: Jobs) -> tuple[Path, int, int]:
     -------
     tuple of (Path, int, int)
         The file, the number of sources subtracted in it, and the number of all sources.
+
+    Raises
+    ------
+    UnblendError
+        The file cannot be written.
     """
     field, done = FitField(jobs.results, jobs.config.models.gain), [0]
     groups = dict(field.groups)
@@ -51,5 +57,8 @@ def write_live_stack(jobs: Jobs) -> tuple[Path, int, int]:
     )
     path = jobs.results / LIVE_STACK
     total = sum(len(entry["members"]) for entry in groups.values())
-    write_image(path, residual, wcs=field.wcs, header={"NFITTED": done[0], "NSOURCE": total})
+    try:
+        write_image(path, residual, wcs=field.wcs, header={"NFITTED": done[0], "NSOURCE": total})
+    except OSError as error:
+        raise UnblendError(f"{path} cannot be written: it needs permission to write there, and space.") from error
     return path, done[0], total

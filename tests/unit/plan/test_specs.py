@@ -121,3 +121,15 @@ def test_a_damaged_product_is_named_once_on_the_terminal(tmp_path, capsys, purpo
         store.damaged("rule", [cut, gone])
     sentence = f"unblend: {cut} is damaged (its size of 5759 bytes is not a multiple of 2880)"
     assert capsys.readouterr().err == (sentence + end if end else "")
+
+
+@pytest.mark.parametrize("fault", ["a file in the place of the folder", "a folder in the place of the lock"])
+def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path, fault):
+    if fault.startswith("a file"):
+        (tmp_path / "results").write_text("")
+    else:
+        (tmp_path / "results/specs/lock").mkdir(parents=True)
+    with pytest.raises(UnblendError, match=r"results cannot be written \(.*\): a run needs permission to write there"):
+        store_for(tmp_path).path("rule", {})
+    plan = store_for(tmp_path, "plan")
+    assert read_json(plan.path("rule", {"a": 1})) == {"a": 1}

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import unblend.run.live_stack as module
 from fit_members import POINT, block, member, stack_wcs
+from unblend.core.errors import UnblendError
 from unblend.fits.fit_psf import as_psf
 from unblend.io.images import read_array, read_header
 from unblend.models.templates import TemplateEngine
@@ -45,3 +46,9 @@ def test_what_is_fitted_is_subtracted_and_counted(stack):
     header = read_header(str(path))
     assert (header["NFITTED"], header["NSOURCE"]) == (1, 3)
     assert np.abs(read_array(str(path))).max() < 1e-4
+
+
+def test_a_folder_that_cannot_be_written_is_one_sentence(stack):
+    (stack.results / "imfit").write_text("a file in the place of the folder")
+    with pytest.raises(UnblendError, match=r"det_stack-live\.fits cannot be written: it needs permission"):
+        write_live_stack(stack)
