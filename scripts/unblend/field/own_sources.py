@@ -62,6 +62,7 @@ def detect_own(
     if "segmentation" in names:
         segments = _read_labels(names, image_name, wcs)
         given = np.unique(segments[segments > 0])
+        _warn_of_holes(names["segmentation"], segments, usable)
         segments = np.where(usable, segments, 0)
     else:
         given, y, x, outside = read_own_positions(names["catalogue"], wcs, snr.shape)
@@ -214,6 +215,28 @@ def _psf_fwhm(spec: Mapping[str, Any]) -> float:
     """Return the FWHM of a PSF in pixels of the image."""
     psf = psf_of(spec)
     return float(np.median([fwhm(one) for one in psf.psfs])) / psf.oversampling
+
+
+def _warn_of_holes(name: str, segments: np.ndarray, usable: np.ndarray) -> None:
+    """Warn of sources whose segments have pixels without data inside, as the cores of saturated stars have."""
+    from scipy.ndimage import binary_fill_holes, find_objects
+
+    partly = np.unique(segments[~usable & (segments > 0)]).tolist()
+    windows = find_objects(segments, max_label=max(partly, default=0))
+    holes = []
+    for number in partly:
+        window = windows[number - 1]
+        own = segments[window] == number
+        seen = own & usable[window]
+        if (binary_fill_holes(seen) & own & ~seen).any():
+            holes.append(number)
+    if holes:
+        log.warning(
+            "%s: pixels inside the segments of ID %s have no data, as in saturated cores. They are left out, and not "
+            "filled as in the automatic detection: fluxes, positions and sizes of the detection lack them. Check these "
+            "fits, or give these sources models of their own.",
+            name, listed(np.array(holes)),
+        )  # fmt: skip
 
 
 def _warn_of_unobserved(name: str, given: np.ndarray, segments: np.ndarray) -> None:

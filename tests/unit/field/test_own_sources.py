@@ -226,3 +226,18 @@ def test_positions_outside_are_dropped_with_a_warning(tmp_path, image, caplog):
     found = detect(image, catalogue=write_table(tmp_path, PLACES | {3: (-5.0, 5.0)}))
     assert 3 not in found.catalogue["id"]
     assert "sources.csv, because outside the detection images: ID 3." in caplog.text
+
+
+def test_holes_inside_the_users_segments_are_warned_of(tmp_path, image, caplog):
+    bad = np.zeros(SHAPE, dtype=bool)
+    bad[40:42, 50:52] = True  # inside 40
+    bad[:, 59:61] = True  # from side to side of 7
+    bad[10:15, 10:15] = True  # in the sky
+    with caplog.at_level(logging.WARNING):
+        found = detect(image, bad, segmentation=write_labels(tmp_path))
+    assert "seg.fits: pixels inside the segments of ID 40 have no data (saturated cores?)." in caplog.text
+    assert found.catalogue["area"].tolist() == [15, 21, 16]
+    caplog.clear()
+    with caplog.at_level(logging.WARNING):
+        detect(image, segmentation=write_labels(tmp_path))
+    assert caplog.text == ""
