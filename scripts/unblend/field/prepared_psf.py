@@ -164,7 +164,7 @@ def _map_of(
 
 
 def _warn(findings: Mapping[str, PsfFindings], name: str) -> None:
-    """Warn of pedestals and of centroids far from the middle, each in one line that names the first of the PSFs."""
+    """Warn of pedestals, small stamps and centroids far from the middle, each in a line that names the first PSFs."""
     pedestals = {own: found.pedestal for own, found in findings.items() if found.pedestal is not None}
     if pedestals:
         worst = max(pedestals, key=lambda own: abs(pedestals[own].share))
@@ -173,6 +173,12 @@ def _warn(findings: Mapping[str, PsfFindings], name: str) -> None:
                     "pedestal of about %.2g a pixel holds %.1f %% of the sum of %s, and the fluxes are wrong by about "
                     "as much; subtract it from the file.", name, len(pedestals), len(findings), listed,
                     pedestals[worst].level, 100 * pedestals[worst].share, worst)  # fmt: skip
+    cut = {own: found.border_share for own, found in findings.items() if found.border_share is not None}
+    if cut:
+        log.warning("%s: the outermost pixels of %d of %d PSFs (%s) hold up to %.0f %% of their light: the stamps are "
+                    "too small, and the fluxes lack what lies beyond them; give larger ones, or psf_sum: given with "
+                    "the true sums.", name, len(cut), len(findings), _listed(cut, name),
+                    100 * max(cut.values()))  # fmt: skip
     astray = [own for own, found in findings.items() if found.centre is not None]
     if astray:
         log.warning("%s: the centroids of %d of %d PSFs (%s) are more than a pixel from the middle of the array; they "

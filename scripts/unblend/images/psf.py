@@ -11,7 +11,7 @@ import numpy as np
 from ..core.errors import InputError
 from ..core.types import Psf
 from ..core.units import FWHM_PER_SIGMA
-from .psf_border import Pedestal, find_pedestal
+from .psf_border import LARGEST_BORDER_SHARE, Pedestal, border_share, find_pedestal
 
 log = logging.getLogger(__name__)
 
@@ -38,10 +38,13 @@ class PsfFindings:
         The centroid, 0-based, where it is more than a pixel from the middle of the array.
     pedestal : Pedestal or None
         In the units of the file.
+    border_share : float or None
+        Fraction of the light in the outermost pixels, where it is so much that light beyond the stamp is missing.
     """
 
     centre: tuple[float, float] | None = None
     pedestal: Pedestal | None = None
+    border_share: float | None = None
 
 
 def prepare_psf(
@@ -82,6 +85,10 @@ def prepare_psf(
         log.warning("%s: near the border of the stamp the PSF does not fall as the wings of a PSF do: a pedestal of "
                     "about %.2g a pixel holds %.1f %% of its sum, and the fluxes are wrong by about as much; subtract "
                     "it from the file.", name, findings.pedestal.level, 100 * findings.pedestal.share)  # fmt: skip
+    if findings.border_share is not None:
+        log.warning("%s: the outermost pixels of the PSF hold %.0f %% of its light: the stamp is too small, and the "
+                    "fluxes lack what lies beyond it; give a larger one, or psf_sum: given with the true sum.",
+                    name, 100 * findings.border_share)  # fmt: skip
     if findings.centre is not None:
         log.warning("%s: the centroid at x=%.2f y=%.2f (1-based) is more than a pixel from the middle of the array; "
                     "it is taken as the position of the source. If the middle is meant, set psf_centre: given.",
@@ -110,9 +117,11 @@ def examined_psf(
     centre = middle if position == "given" else centroid(data)
     pedestal = find_pedestal(data, centre)
     off_middle = max(abs(centre[0] - middle[0]), abs(centre[1] - middle[1])) > 1.0
+    share = border_share(data) if pedestal is None and total == "unit" else 0.0
     findings = PsfFindings(
         centre if off_middle else None,
         None if pedestal is None else replace(pedestal, level=pedestal.level * original_sum),
+        share if share > LARGEST_BORDER_SHARE else None,
     )
     nearest = tuple(round(c) for c in centre)
     offset = max(abs(centre[0] - nearest[0]), abs(centre[1] - nearest[1]))

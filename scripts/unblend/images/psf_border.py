@@ -21,6 +21,10 @@ JWST, Spitzer and Subaru the largest value above 0 was 2.0."""
 MIN_RING_PIXELS = 12
 """Fewest pixels in a ring: fewer tell nothing."""
 
+LARGEST_BORDER_SHARE = 0.02
+"""Largest share of the outermost pixels of a stamp in its sum: in 15 PSFs of HST, JWST, Spitzer, Subaru and MUSE it is
+0.004 at most. Wings have light of the same order beyond the stamp."""
+
 
 @dataclass(frozen=True)
 class Pedestal:
@@ -68,6 +72,18 @@ def find_pedestal(data: np.ndarray, centre: tuple[float, float]) -> Pedestal | N
     if abs(share) < MIN_SHARE or abs(level) <= MIN_SIGNIFICANCE * error:
         return None
     return Pedestal(level, share)
+
+
+def border_share(data: np.ndarray) -> float:
+    """Return the share of the outermost pixels in the sum of a PSF: large where a part of its light was cut off.
+
+    Parameters
+    ----------
+    data : array (ny, nx)
+        Finite, with a positive sum. Rows and columns of zeros at its edges are taken for padding.
+    """
+    (y0, y1), (x0, x1) = ((used[0], used[-1]) for used in (np.flatnonzero((data != 0).any(axis=k)) for k in (1, 0)))
+    return 1.0 - float(data[y0 + 1 : y1, x0 + 1 : x1].sum() / data.sum())
 
 
 def _reach(filled: np.ndarray, centre: tuple[float, float]) -> float:

@@ -7,7 +7,7 @@ import logging
 import numpy as np
 import pytest
 from unblend.images.psf import prepare_psf
-from unblend.images.psf_border import find_pedestal
+from unblend.images.psf_border import LARGEST_BORDER_SHARE, border_share, find_pedestal
 
 
 def power_law(side, slope, core=3.0, centre=None):
@@ -81,3 +81,24 @@ def test_the_warning_names_file_share_and_what_to_do(caplog):
     # 1e-5 of a sum of 1, times 12; 0.328 of 1.328
     assert "a pedestal of about 0.00012 a pixel holds 24.7 % of its sum" in text
     assert text.endswith("subtract it from the file.")
+
+
+def gaussian(side, sigma):
+    y, x = np.indices((side, side)) - (side - 1) / 2
+    return np.exp(-(y**2 + x**2) / 2 / sigma**2)
+
+
+def test_the_share_of_the_outermost_pixels():
+    assert border_share(np.ones((5, 5))) == pytest.approx(16 / 25)
+    assert border_share(np.pad(np.ones((5, 5)), 3)) == pytest.approx(16 / 25)
+    assert border_share(gaussian(41, 2.0)) < 1e-10
+    assert border_share(power_law(41, 3.0, core=3.0)) < LARGEST_BORDER_SHARE
+
+
+@pytest.mark.parametrize(("side", "total", "warned"), [(5, "unit", True), (5, "given", False), (21, "unit", False)])
+def test_a_psf_whose_stamp_is_too_small_is_warned_of(side, total, warned, caplog):
+    psf = gaussian(side, 1.33)
+    # of 1 + 2 (0.754 + 0.323) along a row the inner three pixels hold 79.5 %: 1 - 0.795² = 37 %
+    with caplog.at_level(logging.WARNING):
+        prepare_psf(psf / gaussian(41, 1.33).sum(), name="k", total=total)
+    assert ("the outermost pixels of the PSF hold 37 % of its light: the stamp is too small" in caplog.text) is warned
