@@ -7,6 +7,8 @@ often in one of integers whose noise is below one unit.
 
 from __future__ import annotations
 
+import hashlib
+
 import numpy as np
 
 _SIDES = (3, 4, 5, 7, 9, 12, 16, 22, 31, 45, 63)
@@ -41,6 +43,10 @@ are as long as the gaps between the sources."""
 _DISTINCT_FRACTION = 0.5
 """In an image with steps, fewer of its values than this fraction are distinct: zeros are then one of its levels."""
 
+_MOST_KEPT = 12
+"""Number of masks that are kept, as bits: a job needs that of an image for its mask and for its weight map."""
+_KEPT: dict[tuple[tuple[int, ...], str, bytes], np.ndarray] = {}
+
 
 def unobserved(image: np.ndarray) -> np.ndarray:
     """Return True where a pixel has a number but was not observed.
@@ -58,7 +64,14 @@ def unobserved(image: np.ndarray) -> np.ndarray:
     -------
     array (ny, nx) of bool
     """
-    return _padding(image) | _border_lines(image) | _scattered_zeros(image)
+    content = np.ascontiguousarray(image)
+    key = (content.shape, content.dtype.str, hashlib.blake2b(content.data if content.size else b"").digest())
+    if key not in _KEPT:
+        found = _padding(image) | _border_lines(image) | _scattered_zeros(image)
+        _KEPT[key] = np.packbits(found)
+        if len(_KEPT) > _MOST_KEPT:
+            del _KEPT[next(iter(_KEPT))]
+    return np.unpackbits(_KEPT[key], count=content.size).reshape(content.shape).astype(bool)
 
 
 def _padding(image: np.ndarray) -> np.ndarray:
@@ -171,11 +184,13 @@ def _opened(same: np.ndarray, height: int, width: int) -> np.ndarray:
 
 def _reaching(first: np.ndarray, length: int, axis: int) -> np.ndarray:
     """Return `first` with the `length` - 1 pixels after each along an axis."""
-    result = np.moveaxis(first.copy(), axis, 0)
+    result, other = np.moveaxis(first.copy(), axis, 0), np.moveaxis(np.empty_like(first), axis, 0)
     done = 1
     while done < length:
         step = min(done, length - done)
-        result[step:] |= result[:-step].copy()
+        other[:step] = result[:step]
+        np.logical_or(result[step:], result[:-step], out=other[step:])
+        result, other = other, result
         done += step
     return np.moveaxis(result, 0, axis)
 

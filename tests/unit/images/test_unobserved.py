@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import unblend.images.unobserved as module
 from scipy.ndimage import gaussian_filter
 from unblend.images.unobserved import _border_lines, unobserved
 
@@ -141,3 +142,22 @@ def test_padding_beside_missing_pixels():
 def test_several_paddings():
     image = np.where(X < 20, 0.0, np.where(X > 130, -1.0, field(3.0)))
     np.testing.assert_array_equal(unobserved(image), (X < 20) | (X > 130))
+
+
+def test_the_mask_of_an_image_is_found_once(monkeypatch):
+    calls = []
+    padding = module._padding
+    monkeypatch.setattr(module, "_padding", lambda image: calls.append(1) or padding(image))
+    image = np.where(X < 20, 0.0, field(3.0, seed=99))
+    first = unobserved(image)
+    again = unobserved(image.copy())
+    np.testing.assert_array_equal(first, again)
+    assert len(calls) == 1 and again.dtype == bool and again is not first
+    again[:] = True  # the mask belongs to the caller
+    image[0, 100] = -1.0
+    np.testing.assert_array_equal(unobserved(image), X < 20)
+    assert len(calls) == 2
+    np.testing.assert_array_equal(unobserved(image.T), (X < 20).T)  # the same bytes in another order
+    for seed in range(20):
+        unobserved(field(seed=seed)[:12, :13])
+    assert len(module._KEPT) == module._MOST_KEPT
