@@ -40,6 +40,12 @@ UP_TO_DATE, INTERRUPTED = "Nothing to be done", "Terminating processes on user r
 JOB_EXITED = re.compile(r"(?s)RuleException.*CalledProcessError.*returned non-zero exit status 1\.\s*$")
 """Snakemake's message about a job that failed with an error of its own, which it has already printed. A killed job has
 printed none, and its message is shown."""
+JOB_KILLED = re.compile(
+    r"(?s)RuleException.*CalledProcessError.*--log (?P<log>'[^']+'|.+?) --.*"
+    r"(?:died with <Signals\.(?P<signal>\w+): \d+>|returned non-zero exit status 137)\.\s*$"
+)
+"""The same about a job that was killed and has said nothing, with its log: the line about the failed job says it."""
+LACK_OF_MEMORY = ", as happens for lack of memory: run again with more memory or fewer --cores"
 FIT_RULES = ("fit_first_pass", "fit_second_pass")
 LAST_OF_BAND = "run_monte_carlo"
 
@@ -65,6 +71,7 @@ class RunWatch(logging.Handler):
         self._running: dict[int, logging.LogRecord] = {}
         self._started = self._fits_started = self._bands_started = self._printed = self._written = 0.0
         self._interrupted = False
+        self._killed: dict[str, str] = {}
         self._offset, self._line, self._thread = 0, "", threading.Thread(target=self._watch, daemon=True)
 
     # Attaching ---------------------------------------------------------------------------------------------------
@@ -97,7 +104,7 @@ class RunWatch(logging.Handler):
             hidden = str(event) in HIDDEN_EVENTS
         else:
             hidden = record.levelno < logging.WARNING and HIDDEN_MESSAGES.match(text) is not None
-        if hidden or JOB_EXITED.match(text):
+        if hidden or JOB_EXITED.match(text) or JOB_KILLED.match(text):
             return False
         with self._state_lock:
             self._clear_line()
@@ -127,6 +134,8 @@ class RunWatch(logging.Handler):
             self._job_ends(self._running.pop(fields.job_id, None))
         elif event == "job_error":
             self._job_fails(fields)
+        elif killed := JOB_KILLED.match(str(record.msg)):
+            self._killed[killed["log"].strip("'")] = killed["signal"] or "SIGKILL"
         elif str(record.msg).startswith(INTERRUPTED):
             self._interrupted = True
         elif str(record.msg).startswith(UP_TO_DATE) and self.replaces_output:
@@ -166,6 +175,9 @@ class RunWatch(logging.Handler):
             return
         wildcards = " ".join(f"{name} {value}" for name, value in started.wildcards.items()) if started else ""
         where = f"see {', '.join(failed.log)}" if failed.log else "no log"
+        signal = next((self._killed[log] for log in map(str, failed.log or ()) if log in self._killed), None)
+        if signal is not None:
+            where = f"ended from outside by {signal}{LACK_OF_MEMORY if signal == 'SIGKILL' else ''}; {where}"
         self.state.failed.append(f"{' '.join([failed.rule_name, wildcards]).strip()}: {where}")
         self.print_event(f"failed: {self.state.failed[-1]}")
 

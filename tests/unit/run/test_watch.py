@@ -198,6 +198,27 @@ def test_the_message_that_a_failed_job_printed_is_not_repeated(scene):
     assert "SIGKILL" in s.shown.getvalue()
 
 
+@pytest.mark.parametrize(
+    ("end", "said"),
+    [
+        ("died with <Signals.SIGKILL: 9>.", "SIGKILL, as happens for lack of memory: run again with more memory"),
+        ("returned non-zero exit status 137.", "SIGKILL, as happens for lack of memory: run again with more memory"),
+        ("died with <Signals.SIGSEGV: 11>.", "SIGSEGV; see results/logs/x/a b.log"),
+    ],
+)
+def test_a_job_that_was_killed_is_named_with_the_signal(scene, end, said):
+    s = scene()
+    s.watch.begin()
+    job(s, 4, "x", ["results/logs/x/a b.log"], batch="0")
+    command = "Command 'python x.py --log results/logs/x/a b.log --spec s'"
+    s.logger.error(f"RuleException:\nCalledProcessError in file x.smk:\n{command} {end}")
+    extra = {"event": "job_error", "jobid": 4, "rule_name": "x", "log": ["results/logs/x/a b.log"]}
+    s.logger.error("Error in rule x", extra=extra)
+    s.watch.end(failed=True)
+    lines = s.shown.getvalue().splitlines()
+    assert f"failed: x batch 0: ended from outside by {said}" in lines[0] and "CalledProcessError" not in "".join(lines)
+
+
 def test_jobs_that_the_user_has_interrupted_have_not_failed(scene):
     s = scene()
     s.watch.begin()
