@@ -1,9 +1,10 @@
-"""Analytic Gaussian templates for the tests of the linear fit."""
+"""Analytic Gaussian templates for the tests of the linear fit, and its covariance as a dense matrix."""
 
 from __future__ import annotations
 
 import numpy as np
 from unblend.core.types import Box, Template
+from unblend.photometry.linear_system import LinearSolution
 
 
 def gaussian(
@@ -27,3 +28,9 @@ def gaussian_field(
         gaussian(k + 1, y, x, (side, side), sigma=sigma, half=half) for k, (y, x) in enumerate(positions.tolist())
     ]
     return templates, 10.0 ** rng.uniform(1, 3, count)
+
+
+def covariance(solution: LinearSolution) -> np.ndarray:
+    """Return the covariance of the active fluxes and, last, of the coefficients of the background, for white noise."""
+    every = np.arange(solution.inverse.size)
+    return np.array([solution.inverse.elements(k, every) for k in every.tolist()])

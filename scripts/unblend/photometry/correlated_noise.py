@@ -17,9 +17,10 @@ import numpy as np
 
 from ..core.errors import InputError
 from ..core.statistics import noise_rms
-from ..core.types import Template
+from ..core.types import Box, Template
 from .linear_system import LinearSolution, box_array
-from .normal_matrix import pair_products, single_thread
+from .normal_matrix import whole_matrix
+from .stamps import pair_products, single_thread
 from .weight_rescaling import RescaledSolution
 
 if TYPE_CHECKING:
@@ -58,7 +59,9 @@ class Noise:
     err : array (n,)
         Flux errors with correlated noise, image units.
     background_err : float
-        Error of the background level, image units.
+        Error of the mean level of the background, image units.
+    coefficient_err : array (t,)
+        Errors of the coefficients of the background, image units.
     correlation : array (2L + 1, 2L + 1)
         Autocorrelation of the noise.
     lag_one : float
@@ -67,6 +70,7 @@ class Noise:
 
     err: np.ndarray
     background_err: float
+    coefficient_err: np.ndarray
     correlation: np.ndarray
     lag_one: float
 
@@ -84,13 +88,14 @@ def measure_noise(rescaled: RescaledSolution, templates: Sequence[Template], *, 
     """
     solution, weight = rescaled.solution, rescaled.weight
     correlation = noise_correlation(rescaled, templates)
-    err, background_err = correlated_errors(solution, templates, weight, correlation)
+    err, covariance = correlated_errors(solution, templates, weight, correlation)
     lag_one = 0.0
     if correlation.size > 1:
         middle = len(correlation) // 2
         lag_one = float((correlation[middle, middle + 1] + correlation[middle + 1, middle]) / 2.0)
     log.info("%s: rms %.4g, correlation of neighbouring pixels %.2f", name, rescaled.rms, lag_one)
-    return Noise(err, background_err, correlation, lag_one)
+    level_error, coefficient_err = solution.level_error(covariance), np.sqrt(np.diagonal(covariance))
+    return Noise(err, level_error, coefficient_err, correlation, lag_one)
 
 
 def noise_correlation(rescaled: RescaledSolution, templates: Sequence[Template], *, rounds: int = 2) -> np.ndarray:
@@ -212,10 +217,10 @@ def debiased_autocorrelation(
 
 def correlated_errors(
     solution: LinearSolution, templates: Sequence[Template], weight: np.ndarray, correlation: np.ndarray
-) -> tuple[np.ndarray, float]:
-    """Return the errors of all fluxes and of the background level for correlated noise.
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the errors of all fluxes, and the covariance of the background's coefficients, for correlated noise.
 
-    They are the square roots of the diagonal of F⁻¹ (Tᵀ W½ R W½ T) F⁻¹, where the background level is a column of T.
+    They are from F⁻¹ (Tᵀ W½ R W½ T) F⁻¹, where the terms of the background are columns of T.
 
     Parameters
     ----------
@@ -231,24 +236,22 @@ def correlated_errors(
     -------
     errors : array (n,)
         Image units; NaN where the flux is NaN.
-    background_err : float
-        Image units.
+    covariance : array (t, t)
+        Image units squared.
     """
+    white = solution.terms_of(solution.inverse.schur_inverse)
     if np.size(correlation) == 1:
-        return solution.err.copy(), solution.background_err
+        return solution.err.copy(), white
     root = _root_weight(weight, solution.residual)
     active = [templates[k] for k in solution.active]
-    products = _noise_products(active, root, correlation)
-    m = len(active)
-    variance, white = np.empty(m + 1), np.empty(m + 1)
     with single_thread():
-        for index, rows in solution.row_blocks():
-            variance[index] = np.einsum("ki,ki->k", rows, (products @ rows.T).T)
-            white[index] = rows[np.arange(len(index)), index]
-    total = np.sqrt(np.maximum(variance, MIN_ERROR_RATIO**2 * white))
+        variance, border = solution.inverse.propagated(_noise_products(active, solution, root, correlation))
+    m, covariance = len(active), solution.terms_of(border)
+    variance = np.maximum(variance, MIN_ERROR_RATIO**2 * solution.inverse.variances())
     err = np.full(len(solution.ids), np.nan)
-    err[solution.active] = total[:m]
-    return err, float(total[m])
+    err[solution.active] = np.sqrt(variance[:m])
+    lowest = MIN_ERROR_RATIO**2 * np.diagonal(white)
+    return err, covariance + np.diag(np.maximum(lowest - np.diagonal(covariance), 0.0))
 
 
 def positive_definite(correlation: np.ndarray) -> np.ndarray:
@@ -366,8 +369,8 @@ def _fitted_noise(
     weighted = field * root
     active = [templates[k] for k in solution.active]
     right = [np.sum(weighted[template.box.slices] * template.data) for template in active]
-    amplitudes = solution.apply_inverse(np.array([*right, weighted.sum()]))
-    model = np.full(field.shape, amplitudes[-1])
+    amplitudes = solution.inverse.apply(np.append(right, solution.polynomial.products(weighted)))
+    model = solution.polynomial.image(amplitudes[len(active) :])
     for template, amplitude in zip(active, amplitudes, strict=False):
         model[template.box.slices] += amplitude * template.data
     return model * root
@@ -390,21 +393,27 @@ class _NoiseConvolution:
         return irfft2(rfft2(stamp, s=size) * self.transforms[size], s=size)[: full[0], : full[1]]
 
 
-def _noise_products(active: Sequence[Template], root: np.ndarray, correlation: np.ndarray) -> csr_array:
-    """Return Tᵀ W½ R W½ T as a sparse matrix (m + 1, m + 1), with the background level last."""
-    from scipy.sparse import coo_array
-
-    lag, m = len(correlation) // 2, len(active)
-    boxes = box_array(active)
-    stamps = [root[template.box.slices] * template.data for template in active]
+def _noise_products(
+    active: Sequence[Template], solution: LinearSolution, root: np.ndarray, correlation: np.ndarray
+) -> csr_array:
+    """Return Tᵀ W½ R W½ T as a sparse matrix (m + t, m + t), with the terms of the background last."""
+    lag, polynomial, whole = len(correlation) // 2, solution.polynomial, Box.of_shape(root.shape)
     convolve = _NoiseConvolution(correlation)
-    i, j, value = pair_products(boxes + np.array([-lag, -lag, lag, lag]), lambda k: convolve(stamps[k]), boxes, stamps)
-    background = convolve(root)[lag:-lag, lag:-lag]
-    column = np.array(
-        [np.sum(background[template.box.slices] * stamp) for template, stamp in zip(active, stamps, strict=True)]
-    )
-    off, last, sources = i != j, np.full(m, m), np.arange(m)
-    rows = np.concatenate([i, j[off], sources, last, [m]])
-    columns = np.concatenate([j, i[off], last, sources, [m]])
-    values = np.concatenate([value, value[off], column, column, [np.sum(background * root)]])
-    return coo_array((values, (rows, columns)), shape=(m + 1, m + 1)).tocsr()
+    wider = [template.box.grown(lag) & whole for template in active]
+    columns = np.empty((len(active), len(polynomial.terms)))
+
+    def convolved(k: int) -> np.ndarray:
+        """Return W½ R W½ T of one source; its products with the terms of the background are kept."""
+        box, outer = active[k].box, wider[k]
+        around = convolve(root[box.slices] * active[k].data)
+        stamp = root[outer.slices] * around[outer.within(box.grown(lag))]
+        columns[k] = polynomial.products(stamp, outer)
+        return np.asarray(stamp)
+
+    boxes = np.array([(b.y0, b.x0, b.y1, b.x1) for b in wider], dtype=int).reshape(-1, 4)
+    elements = pair_products(boxes, convolved, box_array(active), [template.data for template in active])
+    corner = []
+    for unit in np.eye(len(polynomial.terms)):
+        term = convolve(root * polynomial.image(unit))[lag:-lag, lag:-lag]
+        corner.append(polynomial.products(root * term))
+    return whole_matrix(*elements, columns, np.array(corner))

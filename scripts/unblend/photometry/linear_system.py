@@ -1,8 +1,8 @@
-"""Fluxes of a band: weighted linear least squares of all templates and a background level, with errors and flags."""
+"""Fluxes of a band: weighted linear least squares of all templates and the background, with errors and flags."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,20 +11,10 @@ from ..core.errors import InputError
 from ..core.flags import Flag
 from ..core.statistics import noise_rms
 from ..core.types import Box, Template
-from .normal_matrix import (
-    ROWS,
-    Inverse,
-    NormalEquations,
-    inverse_rows,
-    pair_products,
-    permuted_inverse,
-    single_thread,
-    solve_dense,
-    solve_local,
-)
-
-DENSE_LIMIT = 5000
-"""Number of sources above which the inverse is local: a dense one of 5000 takes 200 MB and some seconds on one core."""
+from .background_polynomial import BackgroundPolynomial
+from .bordered_inverse import BorderedInverse
+from .normal_matrix import TILE_SIZE, NormalEquations, solve
+from .stamps import pair_products, single_thread
 
 MIN_LIGHT = 1e-3
 """Fraction of a source's light that must fall on usable pixels for it to be fitted at all."""
@@ -64,13 +54,19 @@ class LinearSolution:
     flags : array (n,) int64
         Bits of `Flag`.
     background, background_err : float
-        Background level and its error, image units.
-    inverse : array (m + 1, m + 1) or LocalInverse
-        Covariance for white noise of the `m` active fluxes and, last, the background level.
+        Mean level of the background over the fitted pixels, image units.
+    polynomial : BackgroundPolynomial
+        The terms of the background.
+    coefficients : array (t,)
+        Their coefficients, image units.
+    mean_terms : array (t,)
+        Mean of each term over the fitted pixels.
+    inverse : BorderedInverse
+        Covariance for white noise of the `m` active fluxes and, last, the `t` coefficients of the background.
     active : array (m,)
-        Index in `ids` of each row of `inverse` except the last.
+        Index in `ids` of each of the first `m` rows of `inverse`.
     residual : array (ny, nx)
-        Image minus all models and the background level; NaN where the image is not finite.
+        Image minus all models and the background; NaN where the image is not finite.
     """
 
     ids: np.ndarray
@@ -82,7 +78,10 @@ class LinearSolution:
     flags: np.ndarray
     background: float
     background_err: float
-    inverse: Inverse
+    polynomial: BackgroundPolynomial
+    coefficients: np.ndarray
+    mean_terms: np.ndarray
+    inverse: BorderedInverse
     active: np.ndarray
     residual: np.ndarray
 
@@ -96,26 +95,30 @@ class LinearSolution:
             inverse=self.inverse * factor**2,
         )
 
-    def inverse_rows(self, index: np.ndarray) -> np.ndarray:
-        """Return rows of the inverse (positions in `active`; m for the background), shape (len(index), m + 1)."""
-        return inverse_rows(self.inverse, np.asarray(index, dtype=int))
+    @property
+    def background_image(self) -> np.ndarray:
+        """The background in every pixel, shape (ny, nx)."""
+        return self.polynomial.image(self.coefficients)
 
-    def row_blocks(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Yield (index, rows of the inverse) for all rows, the background level's included, in blocks."""
-        for start in range(0, len(self.active) + 1, ROWS):
-            index = np.arange(start, min(start + ROWS, len(self.active) + 1))
-            yield index, self.inverse_rows(index)
+    def level_error(self, covariance: np.ndarray) -> float:
+        """Return the error of the mean level of the background for a covariance (t, t) of its coefficients."""
+        return float(np.sqrt(self.mean_terms @ covariance @ self.mean_terms))
 
-    def apply_inverse(self, right: np.ndarray) -> np.ndarray:
-        """Return the inverse times `right`, shape (m + 1,) or (m + 1, k): the best-fitting amplitudes."""
-        with single_thread():
-            return np.concatenate([rows @ right for _, rows in self.row_blocks()])
+    def terms_of(self, border: np.ndarray) -> np.ndarray:
+        """Return the part of a covariance of the border (see `BorderedInverse`) that belongs to the background."""
+        terms = len(self.coefficients)
+        return border[-terms:, -terms:]
 
 
 def solve_fluxes(
-    image: np.ndarray, weight: np.ndarray, templates: Sequence[Template], *, dense_limit: int = DENSE_LIMIT
+    image: np.ndarray,
+    weight: np.ndarray,
+    templates: Sequence[Template],
+    *,
+    order: int = 0,
+    tile_size: int = TILE_SIZE,
 ) -> LinearSolution:
-    """Fit all templates and a background level to the usable pixels, without bounds on the fluxes.
+    """Fit all templates and the background to the usable pixels, without bounds on the fluxes.
 
     Parameters
     ----------
@@ -125,8 +128,10 @@ def solve_fluxes(
         One per source, of unit flux, clipped to the image. A source with hardly any light on usable pixels gets the
         flag NO_PIXELS; it is fitted only where that light is significant, otherwise its flux is NaN. One with
         non-finite template data gets NaN and NO_MODEL.
-    dense_limit : int
-        Number of sources above which the inverse is local: fluxes remain exact, errors are good to about 1e-6.
+    order : int
+        Order of the polynomial for the background; 0 for a constant.
+    tile_size : int
+        Number of sources above which the inverse is made in parts, see `normal_matrix.solve`.
 
     Returns
     -------
@@ -141,43 +146,47 @@ def solve_fluxes(
     image, weight = np.asarray(image, dtype=float), np.asarray(weight, dtype=float)
     ids = np.array([template.id for template in templates], dtype=np.int64)
     _check(image, weight, templates, ids)
-    order = np.argsort(ids)
+    order_of = np.argsort(ids)
     usable = np.isfinite(image) & np.isfinite(weight) & (weight > 0)
     if not usable.any():
         raise InputError(
             "No pixel of the band has a finite value and a positive weight. Check the band's masks and weights."
         )
     weight = np.where(usable, weight, 0.0)
+    polynomial = BackgroundPolynomial(image.shape, order)
     # a large pedestal would cost precision: it is subtracted here and added again below
     pedestal = float(np.average(image[usable], weights=weight[usable]))
     data = np.where(usable, image, pedestal) - pedestal
 
-    ordered = [templates[k] for k in order]
+    ordered = [templates[k] for k in order_of]
     flags, light = coverage_flags(ordered, usable), visible_light(ordered, usable)
     active = np.flatnonzero(((flags & Flag.NO_MODEL) == 0) & (light >= MIN_LIGHT))
-    system, amplitudes, inverse = _solved(data, weight, [ordered[k] for k in active], dense_limit)
+    system, amplitudes, inverse = _solved(data, weight, [ordered[k] for k in active], polynomial, tile_size)
     if (light[active] < MOSTLY_SEEN).any():
-        error = np.sqrt(_variances(inverse, len(active))[:-1])
+        error = np.sqrt(inverse.variances()[: len(active)])
         free = np.array([_free_error(ordered[k], weight) for k in active])
         seen = light[active]
         unmeasured = (seen < MEASURED_LIGHT) | (seen < MOSTLY_SEEN) & (error > LARGEST_ERROR * free)
         flags[active[unmeasured]] |= int(Flag.NO_PIXELS)
-        kept = ~unmeasured | (amplitudes[:-1] > KEPT_SIGNIFICANCE * error)
+        kept = ~unmeasured | (amplitudes[: len(active)] > KEPT_SIGNIFICANCE * error)
         if not kept.all():
             active = active[kept]
-            system, amplitudes, inverse = _solved(data, weight, [ordered[k] for k in active], dense_limit)
-    amplitudes[-1] += pedestal
-    return _assemble(image, ordered, order, flags, active, system, amplitudes, inverse)
+            system, amplitudes, inverse = _solved(data, weight, [ordered[k] for k in active], polynomial, tile_size)
+    amplitudes[len(active)] += pedestal
+    return _assemble(image, usable, ordered, order_of, flags, active, system, amplitudes, inverse, polynomial)
 
 
 def _solved(
-    data: np.ndarray, weight: np.ndarray, templates: Sequence[Template], dense_limit: int
-) -> tuple[NormalEquations, np.ndarray, Inverse]:
-    """Return the normal equations, the amplitudes (m + 1,) and the inverse."""
-    system = _build_system(data, weight, templates)
+    data: np.ndarray,
+    weight: np.ndarray,
+    templates: Sequence[Template],
+    polynomial: BackgroundPolynomial,
+    tile_size: int,
+) -> tuple[NormalEquations, np.ndarray, BorderedInverse]:
+    """Return the normal equations, the amplitudes (m + t,) and the inverse."""
+    system = _build_system(data, weight, templates, polynomial)
     with single_thread():
-        solver = solve_dense if system.n <= dense_limit else solve_local
-        amplitudes, inverse = solver(system)
+        amplitudes, inverse = solve(system, tile_size=tile_size)
     return system, amplitudes, inverse
 
 
@@ -193,9 +202,9 @@ def box_array(templates: Sequence[Template]) -> np.ndarray:
 
 
 def model_image(
-    templates: Sequence[Template], flux: np.ndarray, shape: tuple[int, ...], background: float = 0.0
+    templates: Sequence[Template], flux: np.ndarray, shape: tuple[int, ...], background: float | np.ndarray = 0.0
 ) -> np.ndarray:
-    """Return the sum of flux × template, plus the background level.
+    """Return the sum of flux × template, plus the background.
 
     Parameters
     ----------
@@ -203,10 +212,11 @@ def model_image(
     flux : array (n,)
         In the order of the templates, image units; NaN adds nothing.
     shape : (ny, nx)
-    background : float
-        Background level, image units.
+    background : float or array (ny, nx)
+        Level of the background, image units.
     """
-    model = np.full(shape, float(background))
+    model = np.empty(shape)
+    model[...] = background
     for k in np.argsort([template.id for template in templates]):
         if np.isfinite(flux[k]) and not templates[k].box.is_empty:
             model[templates[k].box.slices] += flux[k] * np.asarray(templates[k].data, dtype=float)
@@ -236,38 +246,6 @@ def neighbours_removed(image: np.ndarray, templates: Sequence[Template], flux: n
         )
     others = np.array([0.0 if template.id == keep_id else flux[k] for k, template in enumerate(templates)])
     return np.asarray(image, dtype=float) - model_image(templates, others, np.shape(image))
-
-
-def influence(
-    row: np.ndarray, active: Sequence[Template], boxes: np.ndarray, weight: np.ndarray, box: Box
-) -> np.ndarray:
-    """Return the change of one flux per unit of light in each pixel of a box.
-
-    The influence is g = W Σ_j C_ij T_j, where the sum includes the background level.
-
-    Parameters
-    ----------
-    row : array (m + 1,)
-        The source's row of the inverse.
-    active : sequence of Template
-        In the order of the inverse.
-    boxes : array (m, 4)
-        Their boxes, `box_array(active)`.
-    weight : array (ny, nx)
-        As fitted, 0 where ignored.
-    box : Box
-        Must lie inside the image.
-
-    Returns
-    -------
-    array of the box's shape
-    """
-    meets = (boxes[:, 0] < box.y1) & (boxes[:, 2] > box.y0) & (boxes[:, 1] < box.x1) & (boxes[:, 3] > box.x0)
-    response = np.full(box.shape, row[-1])
-    for j in np.flatnonzero(meets).tolist():
-        common = active[j].box & box
-        response[common.within(box)] += row[j] * active[j].data[common.within(active[j].box)]
-    return response * weight[box.slices]
 
 
 def weight_rms(weight: np.ndarray) -> float:
@@ -347,43 +325,54 @@ def _coverage_flag(template: Template, usable: np.ndarray) -> int:
     return int(flag | Flag.ON_EDGE if template.coverage < 0.9 else flag)
 
 
-def _build_system(data: np.ndarray, weight: np.ndarray, templates: Sequence[Template]) -> NormalEquations:
-    """Return the normal equations of the templates and the background level."""
-    boxes = box_array(templates)
-    stamps = [np.asarray(template.data, dtype=float) for template in templates]
-    i, j, value = pair_products(boxes, lambda k: weight[templates[k].box.slices] * stamps[k], boxes, stamps)
-    weighted = weight * data
-    right = [np.sum(stamp * weighted[template.box.slices]) for template, stamp in zip(templates, stamps, strict=True)]
-    column = [np.sum(stamp * weight[template.box.slices]) for template, stamp in zip(templates, stamps, strict=True)]
-    right.append(np.sum(weighted))
-    return NormalEquations(boxes, i, j, value, np.array(column), float(weight.sum()), np.array(right))
+def _build_system(
+    data: np.ndarray, weight: np.ndarray, templates: Sequence[Template], polynomial: BackgroundPolynomial
+) -> NormalEquations:
+    """Return the normal equations of the templates and the background."""
+    boxes, n = box_array(templates), len(templates)
+    columns, products = np.empty((n, len(polynomial.terms))), np.empty(n)
+
+    def weighted(k: int) -> np.ndarray:
+        """Return weight × template; its products with the data and the background are kept."""
+        box = templates[k].box
+        stamp = weight[box.slices] * templates[k].data
+        products[k] = np.einsum("yx,yx->", stamp, data[box.slices])
+        columns[k] = polynomial.products(stamp, box)
+        return stamp
+
+    i, j, value = pair_products(boxes, weighted, boxes, [template.data for template in templates])
+    right = np.append(products, polynomial.products(weight * data))
+    return NormalEquations(boxes, i, j, value, columns, polynomial.corner(weight), right)
 
 
 def _assemble(
     image: np.ndarray,
+    usable: np.ndarray,
     ordered: Sequence[Template],
-    order: np.ndarray,
+    order_of: np.ndarray,
     flags: np.ndarray,
     active: np.ndarray,
     system: NormalEquations,
     amplitudes: np.ndarray,
-    inverse: Inverse,
+    inverse: BorderedInverse,
+    polynomial: BackgroundPolynomial,
 ) -> LinearSolution:
-    """Return the solution: its columns are computed in ID order and sorted back into the caller's `order`."""
+    """Return the solution: its columns are computed in ID order and sorted back into the caller's order."""
     n, m = len(ordered), len(active)
     ids = np.array([template.id for template in ordered], dtype=np.int64)
     flux, err, isolated, correlation = np.full((4, n), np.nan)
     neighbour = np.zeros(n, dtype=np.int64)
     flux[active], isolated[active] = amplitudes[:m], 1.0 / np.sqrt(system.diagonal)
-    variance, worst, rho = _neighbours(inverse, m)
-    err[active], correlation[active] = np.sqrt(variance[:m]), rho
+    worst, rho = inverse.strongest_correlations(m, NEIGHBOUR_CORRELATION)
+    err[active], correlation[active] = np.sqrt(inverse.variances()[:m]), rho
     neighbour[active] = np.where(rho != 0, ids[active][worst], 0)
     degenerate = (np.abs(rho) > 0.99) | (err[active] > 10.0 * isolated[active])
     flags[active] |= np.where(degenerate, int(Flag.DEGENERATE), 0)
 
-    back, places = np.argsort(order), order[active]
+    back, places = np.argsort(order_of), order_of[active]
     ranked = np.argsort(places)
-    return LinearSolution(
+    coefficients, mean_terms = amplitudes[m:], polynomial.mean(usable)
+    solution = LinearSolution(
         ids=ids[back],
         flux=flux[back],
         err=err[back],
@@ -391,35 +380,13 @@ def _assemble(
         worst_neighbour=neighbour[back],
         correlation=correlation[back],
         flags=flags[back],
-        background=float(amplitudes[-1]),
-        background_err=float(np.sqrt(variance[-1])),
-        inverse=permuted_inverse(inverse, ranked),
+        background=float(mean_terms @ coefficients),
+        background_err=np.nan,
+        polynomial=polynomial,
+        coefficients=coefficients,
+        mean_terms=mean_terms,
+        inverse=inverse.permuted(np.append(ranked, np.arange(m, m + len(coefficients)))),
         active=places[ranked],
-        residual=image - model_image(ordered, flux, image.shape, amplitudes[-1]),
+        residual=image - model_image(ordered, flux, image.shape, polynomial.image(coefficients)),
     )
-
-
-def _blocks(m: int) -> list[np.ndarray]:
-    """Return the rows of an inverse of m sources in blocks."""
-    return [np.arange(start, min(start + ROWS, m + 1)) for start in range(0, m + 1, ROWS)]
-
-
-def _variances(inverse: Inverse, m: int) -> np.ndarray:
-    """Return the variances of the `m` fluxes and of the background level, shape (m + 1,)."""
-    return np.concatenate([inverse_rows(inverse, index)[np.arange(len(index)), index] for index in _blocks(m)])
-
-
-def _neighbours(inverse: Inverse, m: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the variances (m + 1,), and for each of `m` sources its most correlated neighbour and the correlation."""
-    variance = _variances(inverse, m)
-    worst, rho = np.zeros(m, dtype=int), np.zeros(m)
-    for index in _blocks(m):
-        index = index[index < m]
-        if m < 2 or not len(index):
-            continue
-        correlation = inverse_rows(inverse, index)[:, :m] / np.sqrt(np.outer(variance[index], variance[:m]))
-        correlation[np.arange(len(index)), index] = 0.0
-        worst[index] = np.argmax(np.abs(correlation), axis=1)
-        rho[index] = correlation[np.arange(len(index)), worst[index]]
-    rho[np.abs(rho) < NEIGHBOUR_CORRELATION] = 0.0
-    return variance, worst, rho
+    return replace(solution, background_err=solution.level_error(solution.terms_of(inverse.schur_inverse)))

@@ -1,7 +1,7 @@
 """Monte Carlo errors: the residual in empty circles is added at the position of a source, and the flux is fitted again.
 
 The fit is linear and its matrix does not change. The flux therefore changes by the product of the patch of residual and
-the *influence* of the source, g = W Σ_j C_ij T_j (C is the inverse, including the background level): one product of
+the *influence* of the source, g = W Σ_j C_ij T_j (C is the inverse, including the background): one product of
 small arrays replaces a fit.
 """
 
@@ -16,8 +16,9 @@ import numpy as np
 from ..core.errors import InputError
 from ..core.types import Box, Template
 from ..images.masks import grow_mask
-from . import linear_system
+from .box_index import BoxIndex, edges
 from .linear_system import LinearSolution, box_array
+from .stamps import single_thread, stacked
 
 Circle = tuple[float, float, float]
 """(y, x, radius) in pixels."""
@@ -30,6 +31,9 @@ MIN_REALIZATIONS = 5
 
 MAX_PATCH_PIXELS = 100_000_000
 """Pixels of the patches of all circles, which are squares of the size of the largest one: 0.8 GB."""
+
+GROUP_SIDE = 32
+"""Side in pixels of the parts of the image whose sources are computed together."""
 
 WANTED, ENOUGH = 100, 15
 """Number of circles to place, and the number below which circles shrink: 100 circles give the scatter to 7 %."""
@@ -104,13 +108,74 @@ def monte_carlo(
         centres = np.array([_centroid(template) for template in active])
     else:
         centres = np.asarray(positions, dtype=float)[solution.active]
-    boxes = box_array(active)
-    for index, rows in solution.row_blocks():
-        for k, row in zip(index, rows, strict=True):
-            if k < len(active):
-                influence = _influence(row, active, boxes, weight, centres[k], half)
-                changes[solution.active[k]] = np.einsum("mij,ij->m", patches, influence)
+    index = BoxIndex(box_array(active))
+    with single_thread():
+        for close in _close_sources(centres, GROUP_SIDE):
+            squares = [_square(centres[k, 0], centres[k, 1], half) for k in close]
+            for k, response in zip(close, influences(solution, close, active, index, weight, squares), strict=True):
+                changes[solution.active[k]] = np.einsum("mij,ij->m", patches, response)
     return changes
+
+
+def influences(
+    solution: LinearSolution,
+    close: np.ndarray,
+    active: Sequence[Template],
+    index: BoxIndex,
+    weight: np.ndarray,
+    squares: Sequence[Box],
+) -> list[np.ndarray]:
+    """Return for each source of a group the change of its flux per unit of light in each pixel of its square.
+
+    The influence is g = W Σ_j C_kj T_j, where the sum includes the terms of the background.
+
+    Parameters
+    ----------
+    solution : LinearSolution
+    close : int array
+        Positions of the sources in `solution.active`; close to each other, since templates are looked up for all.
+    active : sequence of Template
+        In the order of `solution.active`.
+    index : BoxIndex
+        Of their boxes.
+    weight : array (ny, nx)
+        As fitted, 0 where ignored.
+    squares : sequence of Box
+        One for each of the sources.
+
+    Returns
+    -------
+    list of arrays of the shapes of the squares
+        0 off the image; all NaN for a square that is wholly off the image, where no light can be added.
+    """
+    whole = Box.of_shape(weight.shape)
+    inside = [square & whole for square in squares]
+    found = [np.full(square.shape, np.nan) for square in squares]
+    seen = [place for place, box in enumerate(inside) if not box.is_empty]
+    if not seen:
+        return found
+    part = inside[seen[0]]
+    for place in seen:
+        part |= inside[place]
+    met = index.meeting(edges(part))
+    terms = len(active) + np.arange(len(solution.coefficients))
+    rows = np.array([solution.inverse.elements(close[place], np.append(met, terms)) for place in seen])
+    stack = stacked(edges(part), met, index.boxes, [template.data for template in active])
+    responses = np.tensordot(rows[:, : len(met)], stack, 1)
+    for place, row, response in zip(seen, rows[:, len(met) :], responses, strict=True):
+        box = inside[place]
+        found[place][...] = 0.0
+        summed = response[box.within(part)] + solution.polynomial.image(row, box)
+        found[place][box.within(squares[place])] = summed * weight[box.slices]
+    return found
+
+
+def _close_sources(centres: np.ndarray, side: int) -> list[np.ndarray]:
+    """Return the sources in each square of the image with this side, as indices of `centres` (n, 2)."""
+    cells = np.floor(centres / side).astype(int)
+    _, group = np.unique(cells, axis=0, return_inverse=True)
+    order = np.argsort(group.ravel(), kind="stable")
+    return np.split(order, np.flatnonzero(np.diff(group.ravel()[order])) + 1)
 
 
 def usable_circles(circles: Sequence[Circle], shape: tuple[int, int]) -> list[Circle]:
@@ -305,16 +370,3 @@ def _patch(residual: np.ndarray, usable: np.ndarray, circle: Circle, half: int) 
     if good.sum() < (1.0 - MAX_UNUSABLE) * disc.sum() or not disc.any():
         values[...] = np.nan
     return values
-
-
-def _influence(
-    row: np.ndarray, active: Sequence[Template], boxes: np.ndarray, weight: np.ndarray, centre: np.ndarray, half: int
-) -> np.ndarray:
-    """Return the change of one flux per unit of light in each pixel of the square around `centre`; 0 off the image."""
-    square = _square(centre[0], centre[1], half)
-    inside = square & Box.of_shape(weight.shape)
-    influence = np.zeros(square.shape)
-    if inside.is_empty:
-        return np.full(square.shape, np.nan)  # the patch falls off the image: no realization, not a change of zero
-    influence[inside.within(square)] = linear_system.influence(row, active, boxes, weight, inside)
-    return influence

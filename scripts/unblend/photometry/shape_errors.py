@@ -23,7 +23,9 @@ from ..images.psf import fwhm
 from ..images.psf_transforms import PsfTransforms
 from ..models.sersic_transform import sersic_derivatives
 from ..models.templates import TemplateEngine
+from .box_index import BoxIndex, edges
 from .linear_system import LinearSolution, box_array
+from .stamps import single_thread, stacked
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
@@ -126,30 +128,47 @@ def all_shape_errors(
         a neighbour with unknown covariance is taken as exact.
     """
     rows = {int(row["id"]): row for row in shapes if np.isfinite(row["covariance"]).all()}
-    active = [templates[k] for k in solution.active]
-    known = np.zeros(len(active), dtype=bool)
-    template_errors: list[tuple[np.ndarray, np.ndarray]] = []
     weight = np.where(np.isfinite(weight) & (weight > 0) & np.isfinite(solution.residual), weight, 0.0)
-    boxes, derivatives_of = box_array(active), ShapeDerivatives(engine)
+    with single_thread():
+        known, responses = _responses(engine, models, rows, solution, templates, weight)
+        variance = np.zeros(solution.inverse.size) if responses is None else solution.inverse.summed_squares(responses)
+    errors = np.full(len(solution.ids), np.nan)
+    errors[solution.active[known]] = np.sqrt(variance[: len(known)][known])
+    return errors
+
+
+def _responses(
+    engine: TemplateEngine,
+    models: Mapping[int, Model],
+    rows: Mapping[int, np.void],
+    solution: LinearSolution,
+    templates: Sequence[Template],
+    weight: np.ndarray,
+) -> tuple[np.ndarray, csr_array | None]:
+    """Return which active sources have a known shape, and the responses to one sigma along each axis of these shapes.
+
+    A response is the change of Tᵀ W · residual; shape (axes, amplitudes), None without any known shape.
+    """
+    active = [templates[k] for k in solution.active]
+    index, derivatives_of = BoxIndex(box_array(active)), ShapeDerivatives(engine)
+    stamps, terms = [template.data for template in active], len(active) + np.arange(len(solution.coefficients))
+    known, found = np.zeros(len(active), dtype=bool), []
     for position, template in enumerate(active):
         row = rows.get(int(template.id))
-        found = None if row is None else derivatives_of(models[int(template.id)], **_shape_of(row))
-        if row is None or found is None:
+        derivatives = None if row is None else derivatives_of(models[int(template.id)], **_shape_of(row))
+        if row is None or derivatives is None:
             continue
         known[position] = True
-        box, images = found
+        box, images = derivatives
         model = models[int(template.id)]
         light = solution.flux[solution.active[position]] * model.total / model.flux * weight[box.slices]
         images = np.einsum("pyx,pd->dyx", images, _independent(row["covariance"])) * light
-        template_errors.append(_products(box, images, active, boxes))
-    errors = np.full(len(solution.ids), np.nan)
-    if template_errors:
-        response = _matrix(template_errors, len(active) + 1)
-        for index, inverse_rows in solution.row_blocks():
-            variance, own = np.sum((response @ inverse_rows.T) ** 2, axis=0), index < len(active)
-            errors[solution.active[index[own]]] = np.sqrt(variance[own])
-    errors[solution.active[~known]] = np.nan
-    return errors
+        met = index.meeting(edges(box))
+        stack = stacked(edges(box), met, index.boxes, stamps)
+        products = np.tensordot(images, stack, ((1, 2), (1, 2)))
+        background = solution.polynomial.products(images, box)
+        found.append((np.append(met, terms), np.hstack([products, background])))
+    return known, _matrix(found, solution.inverse.size) if found else None
 
 
 def detail_errors(models: Mapping[int, Model], solution: LinearSolution) -> np.ndarray:
@@ -178,33 +197,14 @@ def _independent(covariance: np.ndarray) -> np.ndarray:
     return sigma[:, None] * directions * np.sqrt(np.maximum(lengths, 0.0))
 
 
-def _products(
-    box: Box, images: np.ndarray, active: Sequence[Template], boxes: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return the templates that overlap the box, and Σ T · image for each, shape (templates, images).
+def _matrix(responses: Sequence[tuple[np.ndarray, np.ndarray]], size: int) -> csr_array:
+    """Return responses as a sparse matrix (axes, size).
 
-    The background level comes last.
+    Each source has the amplitudes that respond, and their responses along its axes, shape (axes, amplitudes).
     """
-    meets = (boxes[:, 0] < box.y1) & (boxes[:, 2] > box.y0) & (boxes[:, 1] < box.x1) & (boxes[:, 3] > box.x0)
-    met = np.flatnonzero(meets)
-    products = np.empty((len(met) + 1, len(images)))
-    products[-1] = images.sum(axis=(1, 2))
-    for row, k in enumerate(met.tolist()):
-        common = active[k].box & box
-        part = active[k].data[common.within(active[k].box)]
-        # not a matrix product, whose sums depend on the number of cores
-        products[row] = np.einsum("dyx,yx->d", images[(slice(None), *common.within(box))], part)
-    return np.append(met, len(active)), products
+    from scipy.sparse import csr_array
 
-
-def _matrix(template_errors: Sequence[tuple[np.ndarray, np.ndarray]], size: int) -> csr_array:
-    """Return the change of Tᵀ W · residual for one sigma along each axis of every shape, shape (axes, size)."""
-    from scipy.sparse import coo_array
-
-    number = len(PARAMETERS)
-    columns = np.concatenate([np.repeat(met, number) for met, _ in template_errors])
-    rows = np.concatenate(
-        [np.tile(np.arange(number) + k * number, len(met)) for k, (met, _) in enumerate(template_errors)]
-    )
-    values = np.concatenate([products.ravel() for _, products in template_errors])
-    return coo_array((values, (rows, columns)), shape=(len(template_errors) * number, size)).tocsr()
+    counts = np.repeat([len(met) for met, _ in responses], [len(values) for _, values in responses])
+    columns = np.concatenate([np.tile(met, len(values)) for met, values in responses])
+    values = np.concatenate([values.ravel() for _, values in responses])
+    return csr_array((values, columns, np.append(0, np.cumsum(counts))), shape=(len(counts), size))

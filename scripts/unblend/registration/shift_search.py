@@ -13,7 +13,8 @@ import numpy as np
 
 from ..core.errors import ShiftError
 from ..core.types import Template
-from ..photometry.normal_matrix import scaled_solve, single_thread
+from ..photometry.normal_matrix import scaled_solve
+from ..photometry.stamps import single_thread
 
 TemplateMaker = Callable[[Sequence[int], tuple[float, float]], list[Template]]
 """Function of (ids, (dy, dx) in pixels) that returns the templates of these sources at this shift."""
