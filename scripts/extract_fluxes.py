@@ -9,8 +9,9 @@ import numpy as np
 from unblend.core.coordinates import pixel_scale
 from unblend.core.errors import UnusableBandError
 from unblend.core.flags import Flag
-from unblend.core.types import Model, Template
-from unblend.field.band_data import BandData, adopted_shift, has_failed_shift, load_band_data, load_models
+from unblend.core.types import ModelOutline, Template
+from unblend.field.band_data import BandData, StoredModels, adopted_shift, has_failed_shift, load_band_data
+from unblend.field.fitted_background import background_cards
 from unblend.field.psf_flags import psf_flags
 from unblend.field.unmeasured_band import write_no_fluxes
 from unblend.images.saturation import SATURATED
@@ -46,15 +47,16 @@ def main(spec_path: str, results_dir: str, fluxes_path: str, weight_path: str, r
         record_work("extract", spec["band"])
         return
     templates, _ = read_templates(results / "bands" / spec["band"] / "templates.npz")
-    detail = fit_amplitudes(data.image, data.weight, templates)
+    detail = fit_amplitudes(data.image, data.weight, templates, order=data.background_order)
     templates = detail.templates
     fit = rescale_weights(
-        data.image, data.weight, templates, fwhm=data.fwhm, noise_origin=data.noise_origin, name=spec["band"]
-    )
+        data.image, data.weight, templates, fwhm=data.fwhm, noise_origin=data.noise_origin, name=spec["band"],
+        order=data.background_order,
+    )  # fmt: skip
     solution = fit.solution
     warn_of_width(spec["band"], data, fit, templates)
     noise = measure_noise(fit, templates, name=spec["band"])
-    models = load_models(results)
+    models = StoredModels(results).outlines()
     # also where pixels were masked as unmodelled flux: it may be that of the source
     area = float(np.median([noise_area(psf) for psf in data.psf.psfs]))
     misfit = measure_misfit(solution, templates, data.weight / fit.scale**2, area)
@@ -89,6 +91,7 @@ def main(spec_path: str, results_dir: str, fluxes_path: str, weight_path: str, r
         "LEFTOUT": fit.masked_fraction,
         "RMS": fit.rms,
         "LAG1": noise.lag_one,
+        **background_cards(solution.polynomial, solution.coefficients, noise.coefficient_err),
     }
     write_table(fluxes_path, table, header=header, name="FLUXES")
     write_image(weight_path, fit.weight, wcs=data.wcs, header={"BAND": spec["band"]})
@@ -115,7 +118,7 @@ def saturation_flags(templates: list[Template], spec: dict, results: Path) -> np
 
 
 def band_flags(
-    spec: dict, results: Path, engine: TemplateEngine, models: dict[int, Model], templates: list[Template]
+    spec: dict, results: Path, engine: TemplateEngine, models: dict[int, ModelOutline], templates: list[Template]
 ) -> np.ndarray:
     """Return the flags of the sources from the band's shift, its PSF at their places, and its saturated pixels."""
     widths = read_psf_widths(str(results / "bands" / spec["band"] / "psf.fits"))
@@ -133,7 +136,7 @@ def shapes(
     engine: TemplateEngine,
     fit: RescaledSolution,
     detail: DetailAmplitudes,
-    models: dict[int, Model],
+    models: dict[int, ModelOutline],
 ) -> np.ndarray:
     """Return the errors of the fluxes from the fitted shapes, and from the noise and the amplitudes of the details."""
     table = read_table(results / "imfit" / "sersic.fits")

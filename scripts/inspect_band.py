@@ -14,13 +14,14 @@ import numpy as np
 from unblend.core.coordinates import nearest
 from unblend.core.types import Template
 from unblend.field.adopted_templates import adopted_templates
+from unblend.field.fitted_background import fitted_background
 from unblend.field.weight_maps import read_weight
 from unblend.images.masks import circles, sample_mask
 from unblend.images.sky_regions import sky_circle, sky_ellipse
 from unblend.io.files import read_json
 from unblend.io.images import read_array, read_header, read_labels, read_wcs, write_image
 from unblend.io.regions import read_regions, write_regions
-from unblend.io.tables import read_table, read_table_header
+from unblend.io.tables import read_table
 from unblend.photometry.linear_system import model_image, neighbours_removed
 from unblend.photometry.proposals import artefacts, border_sources
 from unblend.run.job_log import record_work, run
@@ -37,7 +38,7 @@ def main(spec_path: str, results_dir: str, removed_path: str, sim_path: str, bor
     folder, wcs = results / "bands" / spec["band"], read_wcs(spec["image"]["file"])
     image = read_array(spec["image"]["file"]) - read_array(str(folder / "background.fits"))
     fluxes = read_table(folder / "fluxes.fits")
-    background = float(read_table_header(folder / "fluxes.fits")["BACKGR"])  # type: ignore[arg-type]
+    background = fitted_background(folder, image.shape)
     templates = adopted_templates(folder)
 
     target = nearest_source(fluxes["id"], results, spec["target"])

@@ -47,7 +47,7 @@ def main(spec_path: str, results_dir: str, realizations_path: str, regions_path:
         record_work("monte_carlo", spec["band"])
         return
     templates = adopted_templates(folder)
-    solution = solve_fluxes(data.image, data.weight, templates)
+    solution = solve_fluxes(data.image, data.weight, templates, order=data.background_order)
     if spec["sim_regions"]:
         given = circles(read_regions(spec["sim_regions"]["file"]), data.wcs)
         patches = usable_circles(given, data.image.shape)

@@ -2,7 +2,7 @@ def for_background(product):
     """Return an input function: `product` for a band with a moving background, nothing for a band without."""
 
     def needed(wildcards):
-        return product if CONFIG.bands[wildcards.band].background else []
+        return product if CONFIG.bands[wildcards.band].moving_background else []
 
     return needed
 

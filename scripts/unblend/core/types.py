@@ -168,6 +168,34 @@ class Model:
         """Total flux of the source with its detail, in the units of `data`."""
         return self.total + (0.0 if self.detail is None else self.detail.total)
 
+    @property
+    def detail_noise(self) -> float:
+        """Standard deviation of the sum of the detail, in the units of `data`; 0 without one."""
+        return 0.0 if self.detail is None else self.detail.noise
+
+
+@dataclass(frozen=True)
+class ModelOutline:
+    """A model without its pixels, which for all sources of a field would take gigabytes. Attributes as those of Model.
+
+    Parameters
+    ----------
+    sky : (ra, dec)
+        Degrees, ICRS.
+    pixel_to_sky : array (2, 2)
+        Jacobian d(east, north)/d(y, x), arcsec per model pixel.
+    total, flux : float
+        Total flux of the source without and with its detail, in the units of the model.
+    detail_noise : float
+        Standard deviation of the sum of the detail; 0 without one.
+    """
+
+    sky: tuple[float, float]
+    pixel_to_sky: np.ndarray
+    total: float
+    flux: float
+    detail_noise: float = 0.0
+
 
 @dataclass(frozen=True)
 class Template:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,10 +13,10 @@ import numpy as np
 from ..core.errors import UnusableBandError
 from ..core.field_psf import FieldPsf
 from ..core.statistics import noise_rms
-from ..core.types import Model, NoiseOrigin
+from ..core.types import Model, ModelOutline, NoiseOrigin
 from ..io.files import read_json
 from ..io.images import read_array, read_labels, read_wcs
-from ..io.models import read_model
+from ..io.models import read_model, read_model_outline
 from ..io.psfs import read_psf
 from .weight_maps import read_weight
 
@@ -44,6 +44,8 @@ class BandData:
         Of the PSF and the pixel, in pixels; of a map, the median.
     noise_origin : {"value", "map", "image"}
         Where the weight comes from: a number or a map that the user gave, or the scatter of the image.
+    background_order : int
+        Order of the polynomial that is fitted with the fluxes; 0 for a constant.
     """
 
     image: np.ndarray
@@ -53,6 +55,7 @@ class BandData:
     psf: FieldPsf
     fwhm: float
     noise_origin: NoiseOrigin
+    background_order: int = 0
 
 
 def load_band_data(spec: Mapping[str, Any], results: Path, *, final_weights: bool = False) -> BandData:
@@ -61,7 +64,7 @@ def load_band_data(spec: Mapping[str, Any], results: Path, *, final_weights: boo
     Parameters
     ----------
     spec : mapping
-        The job spec: `band`, `image`, `weight`, `rms`.
+        The job spec: `band`, `image`, `weight`, `rms`, `background_order`.
     results : Path
         Folder of the products.
     final_weights : bool
@@ -102,13 +105,46 @@ def load_band_data(spec: Mapping[str, Any], results: Path, *, final_weights: boo
     noise_origin: NoiseOrigin = "map" if spec["weight"] else "image" if spec["rms"] == "auto" else "value"
     psf, header = read_psf(str(folder / "psf.fits"))
     fwhm = float(header["FWHM"])  # type: ignore[arg-type]
-    return BandData(image, weight, mask, read_wcs(spec["image"]["file"]), psf, fwhm, noise_origin)
+    wcs, order = read_wcs(spec["image"]["file"]), int(spec["background_order"])
+    return BandData(image, weight, mask, wcs, psf, fwhm, noise_origin, order)
 
 
-def load_models(results: Path) -> dict[int, Model]:
-    """Return every model by ID, in the order of the IDs."""
-    listed = read_json(results / "imfit" / "models.json")["models"]
-    return {i: read_model(results / "imfit" / "models" / f"{i}.fits") for i in sorted(map(int, listed))}
+class StoredModels(Mapping[int, Model]):
+    """The models of all sources by ID, in the order of the IDs. Each one is read when it is asked for, and not kept.
+
+    Parameters
+    ----------
+    results : Path
+        Folder of the products.
+    """
+
+    def __init__(self, results: Path) -> None:
+        self._folder = results / "imfit" / "models"
+        self._ids = sorted(map(int, read_json(results / "imfit" / "models.json")["models"]))
+        self._known = frozenset(self._ids)
+
+    def _path(self, number: int) -> Path:
+        if number not in self._known:
+            raise KeyError(number)
+        return self._folder / f"{number}.fits"
+
+    def __getitem__(self, number: int) -> Model:
+        """Return a model with its pixels."""
+        return read_model(self._path(number))
+
+    def __contains__(self, number: object) -> bool:
+        """Return whether a source has a model, without reading it."""
+        return number in self._known
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._ids)
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+    def outlines(self) -> dict[int, ModelOutline]:
+        """Return all models without their pixels."""
+        return {number: read_model_outline(self._path(number)) for number in self._ids}
 
 
 def has_failed_shift(spec: Mapping[str, Any], results: Path) -> bool:

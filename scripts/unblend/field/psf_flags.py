@@ -9,7 +9,7 @@ import numpy as np
 
 from ..core.coordinates import pixel_scale
 from ..core.flags import Flag
-from ..core.types import Model
+from ..core.types import Model, ModelOutline
 from ..images.psf import WELL_SAMPLED_FWHM
 from ..models.templates import TemplateEngine
 
@@ -21,7 +21,11 @@ PSF of a mosaic changes where other exposures begin."""
 
 
 def psf_flags(
-    engine: TemplateEngine, models: Mapping[int, Model], ids: Sequence[int] | np.ndarray, widths: np.ndarray, name: str
+    engine: TemplateEngine,
+    models: Mapping[int, Model | ModelOutline],
+    ids: Sequence[int] | np.ndarray,
+    widths: np.ndarray,
+    name: str,
 ) -> np.ndarray:
     """Return the flags of sources, and warn of those outside the map of PSFs.
 

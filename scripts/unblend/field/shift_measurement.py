@@ -20,7 +20,7 @@ from ..photometry.linear_system import LinearSolution
 from ..photometry.weight_rescaling import RescaledSolution, adopt_weights, rescale_weights
 from ..registration.band_shift import R_E_MIN, Registration
 from ..registration.summary import describe_search
-from .band_data import BandData, load_band_data, load_models
+from .band_data import BandData, StoredModels, load_band_data
 
 NO_SHAPE = Flag.POINT_SOURCE | Flag.FIT_REPLACED | Flag.SHAPE_UNCERTAIN
 """Flags of sources that cannot be references: their half-light radius is not known."""
@@ -71,7 +71,8 @@ def _given(spec: Mapping[str, Any], results: Path) -> MeasuredShift:
     data = load_band_data(spec, results, final_weights=True)
     band = _registration(data, results)
     templates, _ = read_templates(results / "bands" / spec["band"] / "templates.npz")
-    fit = _with_noise(band, adopt_weights(data.image, data.weight, data.mask, templates), templates)
+    fit = adopt_weights(data.image, data.weight, data.mask, templates, order=data.background_order)
+    fit = _with_noise(band, fit, templates)
     if not spec["astrometry"]:
         return MeasuredShift(band, shift, templates, fit.solution)
     try:
@@ -89,8 +90,9 @@ def _searched(spec: Mapping[str, Any], results: Path) -> MeasuredShift:
     band = _registration(data, results)
     templates = band.templates((0.0, 0.0))
     fit = rescale_weights(
-        data.image, data.weight, templates, fwhm=data.fwhm, noise_origin=data.noise_origin, name=spec["band"]
-    )
+        data.image, data.weight, templates, fwhm=data.fwhm, noise_origin=data.noise_origin, name=spec["band"],
+        order=data.background_order,
+    )  # fmt: skip
     fit = _with_noise(band, fit, templates)
     try:
         references = _references(band, spec, fit)
@@ -104,10 +106,13 @@ def _searched(spec: Mapping[str, Any], results: Path) -> MeasuredShift:
 
 
 def _registration(data: BandData, results: Path) -> Registration:
-    table, models = read_table(results / "imfit" / "sersic.fits"), load_models(results)
-    r_e = {int(row["id"]): reference_radius_arcsec(row, models[int(row["id"])]) for row in table}
+    table, models = read_table(results / "imfit" / "sersic.fits"), StoredModels(results)
+    r_e = {int(row["id"]): reference_radius_arcsec(row, models) for row in table}
     flagged = frozenset(int(row["id"]) for row in table if row["flag"] & FLAGGED_FIT)
-    return Registration(data.image, data.weight, data.wcs, data.psf, models, r_e, flagged)
+    return Registration(
+        data.image, data.weight, data.wcs, data.psf, models, r_e, flagged,
+        outlines=models.outlines(), background_order=data.background_order,
+    )  # fmt: skip
 
 
 def _with_noise(band: Registration, fit: RescaledSolution, templates: list[Template]) -> RescaledSolution:
@@ -121,20 +126,21 @@ def _references(band: Registration, spec: Mapping[str, Any], fit: RescaledSoluti
     return band.references(spec["astrometry"]["references"], spec["astrometry"]["radius"], fit.solution)
 
 
-def reference_radius_arcsec(row: np.void, model: Model) -> float:
+def reference_radius_arcsec(row: np.void, models: Mapping[int, Model]) -> float:
     """Return the half-light radius of a source in arcsec; NaN where it cannot be a reference (a star, a failed fit).
 
     Parameters
     ----------
     row : record
-        Of imfit/sersic.fits: `flag`, `r_e_arcsec`.
-    model : Model
+        Of imfit/sersic.fits: `id`, `flag`, `r_e_arcsec`.
+    models : mapping of ID to Model
         A custom model is measured on its pixels.
     """
     if row["flag"] & NO_SHAPE:
         return float("nan")
     if not row["flag"] & Flag.CUSTOM_MODEL:
         return float(row["r_e_arcsec"])
+    model = models[int(row["id"])]
     pixel = float(np.sqrt(abs(np.linalg.det(model.pixel_to_sky))))
     radius = pixel * psf_half_light_radius(model.data, *model.centre)
     return radius if radius > R_E_MIN else float("nan")

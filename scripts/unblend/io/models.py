@@ -10,8 +10,8 @@ import numpy as np
 
 from ..core import coordinates
 from ..core.errors import InputError
-from ..core.types import Model
-from .images import read_image, write_image
+from ..core.types import Model, ModelOutline
+from .images import read_header, read_image, write_image
 from .world_coordinates import wcs_from_header
 
 
@@ -76,7 +76,7 @@ def read_model_header(path: str | Path) -> tuple[Model, dict[str, object]]:
         raise InputError(f"{path} has {int((~np.isfinite(data)).sum())} pixels that are not finite. Set them to 0.")
     if data.sum() <= 0:
         raise InputError(f"The pixels of {path} have the sum {data.sum():g}; the sum of a model must be positive.")
-    if "TOTAL" in header and "PIXINT" in header and "HELD" in header:
+    if _is_written_model(header):
         detail = _written_model(*read_image(f"{path}[DETAIL]")) if header.get("DETAIL") else None
         return replace(_written_model(data, header), detail=detail), header
     wcs = wcs_from_header(header, str(path))
@@ -94,6 +94,29 @@ def read_model_header(path: str | Path) -> tuple[Model, dict[str, object]]:
         bool(header.get("PIXINT", True)),
     )
     return model, header
+
+
+def read_model_outline(path: str | Path) -> ModelOutline:
+    """Return the model in a file without its pixels, which for a file of the workflow are not read.
+
+    Raises
+    ------
+    InputError
+        As for `read_model_header`.
+    """
+    header = read_header(str(path))
+    if not _is_written_model(header):
+        model = read_model(path)
+    else:
+        nothing = np.zeros((0, 0))
+        detail = _written_model(nothing, read_header(f"{path}[DETAIL]")) if header.get("DETAIL") else None
+        model = replace(_written_model(nothing, header), detail=detail)
+    return ModelOutline(model.sky, model.pixel_to_sky, model.total, model.flux, model.detail_noise)
+
+
+def _is_written_model(header: Mapping[str, object]) -> bool:
+    """Return whether a file was written by `write_model`."""
+    return "TOTAL" in header and "PIXINT" in header and "HELD" in header
 
 
 def _written_model(data: np.ndarray, header: Mapping[str, object]) -> Model:

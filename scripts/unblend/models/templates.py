@@ -18,7 +18,7 @@ import numpy as np
 
 from ..core.coordinates import shift_to_pixels, sky_jacobian, sky_to_pixel
 from ..core.field_psf import FieldPsf, Weights
-from ..core.types import Box, Model, Psf, Template
+from ..core.types import Box, Model, ModelOutline, Psf, Template
 from ..images.psf import band_limit
 from ..images.psf_transforms import PsfTransforms
 
@@ -156,17 +156,17 @@ class TemplateEngine:
             self.fold += 1  # an even number of samples per pixel would have none at the centre of the pixel
         self._transforms = PsfTransforms(self.psf)
 
-    def position(self, model: Model) -> tuple[float, float]:
+    def position(self, model: Model | ModelOutline) -> tuple[float, float]:
         """Return the pixel position (y, x) of the model in the band, including the shift."""
         y, x = sky_to_pixel(self.wcs, np.array([model.sky[0]]), np.array([model.sky[1]]))
         return float(y[0]) + self.shift[0], float(x[0]) + self.shift[1]
 
-    def jacobian(self, model: Model) -> np.ndarray:
+    def jacobian(self, model: Model | ModelOutline) -> np.ndarray:
         """Return the Jacobian d(east, north)/d(y, x) of the band at the position of the model, arcsec per pixel."""
         y, x = self.position(model)
         return sky_jacobian(self.wcs, y - self.shift[0], x - self.shift[1])
 
-    def psf_weights(self, model: Model) -> Weights:
+    def psf_weights(self, model: Model | ModelOutline) -> Weights:
         """Return the PSFs of the band that hold at the position of the model, with their weights."""
         return self.psf.places.weights(*self.position(model))
 

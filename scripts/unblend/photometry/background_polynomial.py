@@ -13,9 +13,6 @@ import numpy as np
 
 from ..core.types import Box
 
-LARGEST_ORDER = 5
-"""Largest order of the polynomial: 21 terms."""
-
 
 @dataclass(frozen=True)
 class BackgroundPolynomial:

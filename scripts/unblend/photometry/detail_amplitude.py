@@ -54,7 +54,9 @@ def _contrast(template: Template) -> np.ndarray:
     return np.asarray(detail - template.detail_share * template.data)
 
 
-def fit_amplitudes(image: np.ndarray, weight: np.ndarray, templates: Sequence[Template]) -> DetailAmplitudes:
+def fit_amplitudes(
+    image: np.ndarray, weight: np.ndarray, templates: Sequence[Template], *, order: int = 0
+) -> DetailAmplitudes:
     """Fit the amplitude of every detail together with the flux of its source, the other sources as last fitted.
 
     Parameters
@@ -63,12 +65,14 @@ def fit_amplitudes(image: np.ndarray, weight: np.ndarray, templates: Sequence[Te
         Weight is the inverse variance, 0 where masked.
     templates : sequence of Template
         With every detail as in the stack.
+    order : int
+        Order of the polynomial for the background.
     """
     value, error = np.ones(len(templates)), np.zeros(len(templates))
     adopted = list(templates)
     with_detail = [k for k, template in enumerate(templates) if template.detail is not None]
     for _ in range(ROUNDS if with_detail else 0):
-        solution = solve_fluxes(image, weight, adopted)
+        solution = solve_fluxes(image, weight, adopted, order=order)
         # the prior needs weights that agree with the scatter
         _, scale = near_sources_rescaled(solution, adopted, weight)
         rescaled = weight / scale**2

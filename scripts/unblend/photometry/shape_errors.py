@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..core.field_psf import Weights
-from ..core.types import Box, Model, Template
+from ..core.types import Box, Model, ModelOutline, Template
 from ..images.psf import fwhm
 from ..images.psf_transforms import PsfTransforms
 from ..models.sersic_transform import sersic_derivatives
@@ -30,6 +30,7 @@ from .stamps import single_thread, stacked
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
+Outlined = Model | ModelOutline
 PARAMETERS = ("y", "x", "pa", "ell", "n", "r_e")
 """Order of the covariance: y, x and r_e in detection pixels, pa in degrees, ell and n without units."""
 REACH_R_E, REACH_FWHM = 8.0, 6.0
@@ -50,7 +51,7 @@ class ShapeDerivatives:
         self._transforms = PsfTransforms(psf)
 
     def __call__(
-        self, model: Model, *, pa: float, ell: float, n: float, r_e: float, oversampling: float
+        self, model: Outlined, *, pa: float, ell: float, n: float, r_e: float, oversampling: float
     ) -> tuple[Box, np.ndarray] | None:
         """Return a box of the image and the derivatives of the template on it; None for a source off the image.
 
@@ -98,7 +99,7 @@ class ShapeDerivatives:
 
 def all_shape_errors(
     engine: TemplateEngine,
-    models: Mapping[int, Model],
+    models: Mapping[int, Outlined],
     shapes: np.ndarray,
     solution: LinearSolution,
     templates: Sequence[Template],
@@ -111,7 +112,7 @@ def all_shape_errors(
     engine : TemplateEngine
         Template engine of the band.
     models : mapping
-        Models of all sources by ID.
+        Models of all sources by ID; their pixels are not needed.
     shapes : structured array
         Rows of imfit/sersic.fits: id, pa, ell, n, r_e, oversampling, and `covariance` (6 × 6, in the order of
         `PARAMETERS`; zero for fixed parameters), NaN where it is not known.
@@ -139,7 +140,7 @@ def all_shape_errors(
 
 def _responses(
     engine: TemplateEngine,
-    models: Mapping[int, Model],
+    models: Mapping[int, Outlined],
     rows: Mapping[int, np.void],
     solution: LinearSolution,
     templates: Sequence[Template],
@@ -171,17 +172,16 @@ def _responses(
     return known, _matrix(found, solution.inverse.size) if found else None
 
 
-def detail_errors(models: Mapping[int, Model], solution: LinearSolution) -> np.ndarray:
+def detail_errors(models: Mapping[int, Outlined], solution: LinearSolution) -> np.ndarray:
     """Return the flux errors from the noise of the stack in the details, shape (n,), in the order of the solution.
 
     The flux of a template with a detail is, in effect, measured in an aperture of the stack: its relative error there
     is that of the sum of the detail. It is 0 for models without detail.
     """
-    relative = [
-        model.detail.noise / model.flux if model is not None and model.detail is not None else 0.0
-        for model in (models.get(int(i)) for i in solution.ids)
-    ]
-    return np.asarray(np.abs(solution.flux) * relative)
+    found = [models.get(int(i)) for i in solution.ids]
+    return np.asarray(
+        np.abs(solution.flux) * [0.0 if model is None else model.detail_noise / model.flux for model in found]
+    )
 
 
 def _shape_of(row: np.void) -> dict[str, float]:

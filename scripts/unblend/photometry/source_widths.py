@@ -80,7 +80,7 @@ def compare_widths(
     fwhm : float
         Of the band's PSF, pixels.
     """
-    light = np.where(weight > 0, image - solution.background, np.nan)
+    light = np.where(weight > 0, image - solution.background_image, np.nan)
     model = model_image(templates, solution.flux, image.shape)
     bright = [k for k in np.argsort(-solution.flux / solution.err) if solution.flux[k] > 0][:MAX_SOURCES]
     rows = []

@@ -77,6 +77,7 @@ def rescale_weights(
     fwhm: float,
     noise_origin: NoiseOrigin,
     name: str,
+    order: int = 0,
 ) -> RescaledSolution:
     """Fit the fluxes, mask unmodelled flux, and compare the weights with the scatter of the residual.
 
@@ -92,6 +93,8 @@ def rescale_weights(
         the scatter is rescaled, with a warning; weights from the scatter of the whole image are rescaled silently.
     name : str
         Name of the band, for log messages.
+    order : int
+        Order of the polynomial for the background; 0 for a constant.
     """
     usable = np.isfinite(image) & (weight > 0)
     given = np.where(usable, weight, 0.0)
@@ -100,7 +103,7 @@ def rescale_weights(
     background = np.inf
     for _ in range(MAX_ITERATIONS):
         weight = np.where(unmodelled, 0.0, given)
-        solution = solve_fluxes(image, weight, templates)
+        solution = solve_fluxes(image, weight, templates, order=order)
         near, measured = near_sources_rescaled(solution, templates, weight)
         if abs(solution.background - background) < CONVERGED_SIGMA * measured * solution.background_err:
             break
@@ -129,7 +132,7 @@ def _log_masked_fraction(fraction: float, name: str) -> None:
 
 
 def adopt_weights(
-    image: np.ndarray, weight: np.ndarray, mask: np.ndarray, templates: Sequence[Template]
+    image: np.ndarray, weight: np.ndarray, mask: np.ndarray, templates: Sequence[Template], *, order: int = 0
 ) -> RescaledSolution:
     """Fit the fluxes with the final weights of `rescale_weights`.
 
@@ -140,8 +143,10 @@ def adopt_weights(
     mask : array (ny, nx) of bool
         True where `rescale_weights` was given no weight.
     templates : sequence of Template
+    order : int
+        Order of the polynomial for the background.
     """
-    solution = solve_fluxes(image, weight, templates)
+    solution = solve_fluxes(image, weight, templates, order=order)
     near = near_sources(solution, templates, weight)
     solution = _with_mask_flags(solution, np.isfinite(image) & ~mask, templates)
     return RescaledSolution(solution, weight, 1.0, weight_rms(weight), near, 0.0)

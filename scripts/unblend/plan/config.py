@@ -26,6 +26,7 @@ from .config_values import (
     FilterName,
     NaturalNumber,
     Number,
+    PolynomialOrder,
     PositiveNumber,
     PositiveWholeNumber,
     ResultsFolder,
@@ -74,11 +75,31 @@ class Target(Section):
         return dict(zip(("ra", "dec"), position, strict=True))
 
 
-class Background(Section):
+class MovingBackground(Section):
     """The background level in a moving box, with sources masked."""
 
     box: PositiveNumber = _key(15.0, "Side of the moving box.", unit="arcsec")
     statistic: Literal["mean", "median"] = _key("median", "Statistic of the pixels in the box.")
+
+
+class Background(MovingBackground):
+    """A background that varies: in a moving box (box, statistic), or as a polynomial (order); docs/background.md."""
+
+    order: PolynomialOrder | None = _key(
+        None,
+        "Order of a polynomial in the pixel coordinates, fitted together with the fluxes, in place of the moving box; "
+        "null: the moving box.",
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _box_or_order(cls, data: Any) -> Any:
+        if isinstance(data, dict) and data.get("order") is not None and ({"box", "statistic"} & data.keys()):
+            raise ValueError(
+                "expected order, for a polynomial that is fitted with the fluxes, or box and statistic, for a moving "
+                "box that is subtracted before; found both: remove one"
+            )
+        return data
 
 
 class DetectionSettings(Section):
@@ -90,7 +111,7 @@ class DetectionSettings(Section):
     flux_band: Annotated[str, AlsoAccepts("null")] = _key(
         None, "Band on which the detection fluxes and min_snr are measured; null: the last of bands."
     )
-    background: Literal["auto"] | Background | None = _key(
+    background: Literal["auto"] | MovingBackground | None = _key(
         "auto",
         "Moving background to subtract from the detection images for the detection and the fits, {box, statistic}; "
         "auto: in a box of 15 arcsec, where it varies by more than 0.6 of the noise of a pixel and 6 of its own "
@@ -270,7 +291,11 @@ class Band(Section):
         "Shift along image X and Y, added to the positions of the models; auto: the result of the search.",
         unit="arcsec",
     )
-    background: Background | None = _key(None, "Moving background to subtract, {box, statistic}; null: none.")
+    background: Background | None = _key(
+        None,
+        "A background that varies: {box, statistic}, a moving box that is subtracted, or {order}, a polynomial that is "
+        "fitted with the fluxes; null: a constant that is fitted.",
+    )
     mask_all_regions: FileName = _key("mask_all.reg", "DS9 regions that the background ignores, besides the segments.")
     border_regions: FileName | None = _key(
         None, "DS9 regions to mask; null: {band}-mask-border.reg if it exists, else mask_border.reg."
@@ -305,6 +330,16 @@ class Band(Section):
     def name(self) -> str:
         """The band's name: its key in `bands`."""
         return self._name
+
+    @property
+    def moving_background(self) -> Background | None:
+        """The background in a moving box that is subtracted before the fluxes are fitted, if there is one."""
+        return None if self.background is None or self.background.order is not None else self.background
+
+    @property
+    def background_order(self) -> int:
+        """Order of the polynomial that is fitted with the fluxes; 0 for a constant."""
+        return 0 if self.background is None else self.background.order or 0
 
     @property
     def stem(self) -> str:

@@ -32,6 +32,7 @@ before you use it with `--configfile`: Snakemake runs the expressions of a file 
 SECTIONS = {
     "target": "Target",
     "detection": "DetectionSettings",
+    "detection.background": "MovingBackground",
     "models": "ModelSettings",
     "bands.{band}": "Band",
     "bands.{band}.weight": "Weight",

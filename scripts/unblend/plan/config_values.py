@@ -10,6 +10,8 @@ from pydantic import AfterValidator, BeforeValidator, Field, GetJsonSchemaHandle
 
 from ..core.angles import degrees_from_text, number_from_text
 
+LARGEST_ORDER = 5
+"""Largest order of the polynomial of a background: 21 terms."""
 MAX_BAND_NAME = 57
 """Letters of a band's name. FITS allows 68 in the name of a column; the longest prefix, err_formal_, takes 11."""
 BAND_NAME = r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$"
@@ -97,6 +99,7 @@ NaturalNumber = Annotated[
 PositiveWholeNumber = Annotated[
     int, Field(strict=True, ge=1), BeforeValidator(whole_number_from_text), AfterValidator(_not_too_large)
 ]
+PolynomialOrder = Annotated[int, Field(strict=True, ge=0, le=LARGEST_ORDER), BeforeValidator(whole_number_from_text)]
 RightAscension = Annotated[
     float,
     Field(strict=True, allow_inf_nan=False, ge=0, lt=360),

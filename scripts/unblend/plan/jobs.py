@@ -215,10 +215,12 @@ def mask_band(jobs: Jobs, band: str) -> Spec:
 def subtract_background(jobs: Jobs, band: str) -> Spec:
     """Return the image, the background section, the regions that it ignores."""
     inputs, b = jobs.inputs, jobs.config.bands[band]
-    if b.background is None:
+    moving = b.moving_background
+    if moving is None:
         return {"image": inputs.grid_record(b), "background": None}
     mask_all = inputs.regions_record(b.mask_all_regions)
-    return {"image": inputs.image_record(b), "background": b.background.model_dump(), "mask_all_regions": mask_all}
+    section = {"box": moving.box, "statistic": moving.statistic}
+    return {"image": inputs.image_record(b), "background": section, "mask_all_regions": mask_all}
 
 
 def prepare_psf(jobs: Jobs, band: str) -> Spec:
@@ -273,6 +275,7 @@ def _band_data(jobs: Jobs, band: Band) -> Spec:
         "weight": jobs.inputs.weight_record(band),
         "rms": band.rms,
         "shift": band.shift,
+        "background_order": band.background_order,
     }
 
 

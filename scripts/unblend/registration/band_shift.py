@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ import numpy as np
 from ..core.coordinates import axis_scales
 from ..core.errors import ShiftError
 from ..core.field_psf import FieldPsf
-from ..core.types import Model, Psf, Template
+from ..core.types import Box, Model, ModelOutline, Psf, Template
 from ..images.psf import fwhm
 from ..models.templates import Spectrum, TemplateEngine
 from ..photometry.linear_system import LinearSolution, solve_fluxes
@@ -39,7 +39,8 @@ MAX_PHASE_SHIFT_PIXELS = 2.0
 """Largest shift for which templates are made by a phase of the cached transforms. Their stamps have a margin of one
 pixel and faint borders."""
 MAX_CACHED_FREQUENCIES = 30_000_000
-"""Total number of frequencies of cached transforms: 480 MB."""
+"""Total number of frequencies of cached transforms: 120 MB. All sources of a search fit, those of a large field do not:
+their templates are made from the models again."""
 MODEL_ERROR = 0.03
 """Relative error of a model's surface brightness that is added to the noise: no fitted core is known better."""
 
@@ -74,11 +75,15 @@ class Registration:
     wcs, psf
         WCS and PSF of the band.
     models : mapping
-        Models of all sources by ID.
+        Models of all sources by ID, for example ones that are read when they are needed.
     r_e_arcsec : mapping
         Half-light radii by ID, NaN where a source cannot be a reference (a star, a failed fit).
     flagged : set of int
         IDs of sources with a flagged fit, which are references only if there are too few others.
+    outlines : mapping or None
+        The same without their pixels, for their positions; None: `models`.
+    background_order : int
+        Order of the polynomial that is fitted with the fluxes.
     correlation : array or None
         Autocorrelation of the noise for the errors of the offsets; None for white noise.
     """
@@ -90,11 +95,14 @@ class Registration:
     models: Mapping[int, Model]
     r_e_arcsec: Mapping[int, float]
     flagged: frozenset[int] = frozenset()
+    outlines: Mapping[int, Model | ModelOutline] | None = None
+    background_order: int = 0
     correlation: np.ndarray | None = None
     _cached_maker: _ShiftedTemplates | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
         """Measure the pixel scales along Y and X in arcsec."""
+        self.placed: Mapping[int, Model | ModelOutline] = self.models if self.outlines is None else self.outlines
         ny, nx = self.image.shape
         self.scale_y, self.scale_x = axis_scales(self.wcs, (ny - 1) / 2.0, (nx - 1) / 2.0)
 
@@ -107,7 +115,7 @@ class Registration:
         dy, dx = float(shift_arcsec[1]) / self.scale_y, float(shift_arcsec[0]) / self.scale_x
         maker = self._cached_maker
         if maker is None or np.hypot(*np.subtract((dy, dx), maker.engine.shift)) > MAX_PHASE_SHIFT_PIXELS:
-            maker = self._cached_maker = _ShiftedTemplates(self.engine(shift_arcsec), self.models)
+            maker = self._cached_maker = _ShiftedTemplates(self.engine(shift_arcsec), self.models, self.placed)
         origin = maker.engine.shift
         return maker, (dy - origin[0], dx - origin[1])
 
@@ -119,7 +127,7 @@ class Registration:
     def solved(self, shift_arcsec: Sequence[float]) -> tuple[list[Template], LinearSolution]:
         """Return all templates at a shift along X, Y in arcsec, and the fit of their fluxes."""
         templates = self.templates(shift_arcsec)
-        return templates, solve_fluxes(self.image, self.weight, templates)
+        return templates, solve_fluxes(self.image, self.weight, templates, order=self.background_order)
 
     def bright_sources(self, solution: LinearSolution) -> list[int]:
         """Return the IDs of the brightest sources without flags in this band that are not stars."""
@@ -151,7 +159,9 @@ class Registration:
             return None
         maker, pixels = self.template_maker(shift_arcsec)
         gradients = template_gradients(maker, ids, pixels)
-        return linear_offsets(self.image, self.weight, templates, *gradients, self.correlation)
+        return linear_offsets(
+            self.image, self.weight, templates, *gradients, self.correlation, order=self.background_order
+        )
 
     def references(self, requested: Any, radius_arcsec: float, solution: LinearSolution) -> list[int]:
         """Return the references requested by the user, or automatically chosen ones.
@@ -183,7 +193,7 @@ class Registration:
     def _chosen_references(self, radius_arcsec: float, solution: LinearSolution) -> list[int]:
         """Return references by the first of four selections that finds enough; stricter ones come first."""
         engine = self.template_maker((0.0, 0.0))[0].engine
-        y, x = np.array([engine.position(self.models[int(i)]) for i in solution.ids]).T
+        y, x = np.array([engine.position(self.placed[int(i)]) for i in solution.ids]).T
         arcsec = np.nan_to_num([self.r_e_arcsec.get(int(i), np.nan) for i in solution.ids])
         scale = float(np.sqrt(self.scale_y * self.scale_x))
         unflagged = solution.flags == 0
@@ -228,24 +238,27 @@ class Registration:
         """
         maker = self.template_maker((0.0, 0.0))[0]
         if maker.engine.shift != (0.0, 0.0):
-            maker = _ShiftedTemplates(self.engine((0.0, 0.0)), self.models)
+            maker = _ShiftedTemplates(self.engine((0.0, 0.0)), self.models, self.placed)
         engine = maker.engine
         scale = float(np.sqrt(self.scale_y * self.scale_x))
         radius = settings["radius"] / scale
         psf = FieldPsf.of(self.psf).broadest
         margin = NEIGHBOUR_MARGIN_FWHM * fwhm(psf) / psf.oversampling
         named = settings["references"] != "auto"
-        centres = [engine.position(self.models[i]) for i in (references[:1] if named else references)]
+        centres = [engine.position(self.placed[i]) for i in (references[:1] if named else references)]
         others = [] if named and len(references) > 1 else self._neighbours(engine, centres, radius + margin, references)
+        # the search fits a constant
+        image = self.image - solution.background_image + solution.background
         return grid_search(
-            self.image, self._weight_with_model_error(solution), maker, references, centres,
+            image, self._weight_with_model_error(solution), maker, references, centres,
             radius_pixels=radius, step_pixels=settings["step"] / scale, max_pixels=settings["max_shift"] / scale,
             neighbours=others,
         )  # fmt: skip
 
     def _weight_with_model_error(self, solution: LinearSolution) -> np.ndarray:
         """Return the weights with the error of the models added, so that the brightest source does not dominate."""
-        light = np.where(np.isfinite(solution.residual), self.image - solution.background - solution.residual, 0.0)
+        light = self.image - solution.background_image - solution.residual
+        light = np.where(np.isfinite(solution.residual), light, 0.0)
         return self.weight / (1.0 + self.weight * (MODEL_ERROR * light) ** 2)
 
     def _neighbours(
@@ -253,7 +266,7 @@ class Registration:
     ) -> list[int]:
         """Return the IDs of all sources within `radius` pixels of the `centres`, except the references."""
         found = []
-        for i, model in sorted(self.models.items()):
+        for i, model in sorted(self.placed.items()):
             y, x = engine.position(model)
             if i not in references and any(np.hypot(y - cy, x - cx) <= radius for cy, cx in centres):
                 found.append(i)
@@ -318,30 +331,66 @@ class Registration:
 
 
 class _ShiftedTemplates:
-    """Templates at any shift: the transform of each source is computed once, a shift multiplies it by a phase."""
+    """Templates at any shift, as float32: a shift multiplies the transform of a source by a phase.
 
-    def __init__(self, engine: TemplateEngine, models: Mapping[int, Model]):
-        self.engine, self.models = engine, models
-        self._spectra: dict[int, Spectrum | None] = {}
+    The transforms that were used last are kept. A model is read for its transform only, its position is in `placed`.
+    """
+
+    def __init__(
+        self, engine: TemplateEngine, models: Mapping[int, Model], placed: Mapping[int, Model | ModelOutline]
+    ) -> None:
+        self.engine, self.models, self.placed = engine, models, placed
+        self._kept: dict[int, _HalfSpectrum | None] = {}
         self._size = 0
 
     def __call__(self, ids: Sequence[int], shift: tuple[float, float]) -> list[Template]:
         """Return the templates of these sources at a shift (dy, dx) in pixels relative to the engine's."""
-        ra, dec = np.array([self.models[i].sky for i in ids], dtype=float).reshape(-1, 2).T
+        ra, dec = np.array([self.placed[i].sky for i in ids], dtype=float).reshape(-1, 2).T
         made = {k: self._one(ids[k], shift) for k in self.engine.psf_order(ra, dec).tolist()}
         return [made[k] for k in range(len(ids))]
 
     def _spectrum(self, i: int) -> Spectrum | None:
-        if i in self._spectra:
-            return self._spectra[i]
+        if i in self._kept:
+            half = self._kept[i] = self._kept.pop(i)  # now the last one that was used
+            return None if half is None else half.whole()
         spectrum = self.engine.spectrum(self.models[i])
-        self._size += 0 if spectrum is None else spectrum.values.size
-        if self._size <= MAX_CACHED_FREQUENCIES:
-            self._spectra[i] = spectrum
-        return spectrum
+        half = None if spectrum is None else _HalfSpectrum.of(spectrum)
+        self._kept[i] = half
+        self._size += 0 if half is None else half.size
+        while self._size > MAX_CACHED_FREQUENCIES and len(self._kept) > 1:
+            first = self._kept.pop(next(iter(self._kept)))
+            self._size -= 0 if first is None else first.size
+        return None if half is None else half.whole()
 
     def _one(self, i: int, shift: tuple[float, float]) -> Template:
         spectrum = self._spectrum(i)
         if spectrum is None:
-            return self.engine.template(i, self.models[i])
-        return self.engine.clipped(i, spectrum.stamp(shift), spectrum.box)
+            return Template(i, Box(0, 0, 0, 0), np.zeros((0, 0)), 0.0)
+        template = self.engine.clipped(i, spectrum.stamp(shift), spectrum.box)
+        return replace(template, data=template.data.astype(np.float32))
+
+
+@dataclass(frozen=True)
+class _HalfSpectrum:
+    """The transform of a template in a quarter of the memory: half of the frequencies, in single precision.
+
+    A template is real: the other half are the complex conjugates.
+    """
+
+    spectrum: Spectrum
+
+    @classmethod
+    def of(cls, spectrum: Spectrum) -> _HalfSpectrum:
+        """Return the transform with frequencies along x of at least 0; the number of frequencies is odd."""
+        half = spectrum.values[:, spectrum.values.shape[1] // 2 :]
+        return cls(replace(spectrum, values=half.astype(np.complex64)))
+
+    @property
+    def size(self) -> int:
+        """Number of frequencies of the whole transform."""
+        return 2 * int(self.spectrum.values.size)
+
+    def whole(self) -> Spectrum:
+        """Return the transform at all frequencies."""
+        half = self.spectrum.values.astype(np.complex128)
+        return replace(self.spectrum, values=np.hstack([half[::-1, :0:-1].conj(), half]))

@@ -97,6 +97,8 @@ def linear_offsets(
     gradients_y: Sequence[Template],
     gradients_x: Sequence[Template],
     correlation: np.ndarray | None = None,
+    *,
+    order: int = 0,
 ) -> Offsets:
     """Measure the offset of each source that has gradients, with all fluxes and all these offsets free.
 
@@ -114,6 +116,8 @@ def linear_offsets(
     correlation : array, optional
         Autocorrelation of the noise (`correlated_noise.debiased_autocorrelation`), for the errors; by default the
         noise is white.
+    order : int
+        Order of the polynomial for the background.
 
     Returns
     -------
@@ -125,7 +129,7 @@ def linear_offsets(
     n = len(ids)
     gradients = [replace(g, id=first + k) for k, g in enumerate([*gradients_y, *gradients_x])]
     everything = [*templates, *gradients]
-    solution = solve_fluxes(image, weight, everything)
+    solution = solve_fluxes(image, weight, everything, order=order)
     err = solution.err if correlation is None else correlated_errors(solution, everything, weight, correlation)[0]
     place = {template.id: k for k, template in enumerate(templates)}
     own = np.array([place[k] for k in ids.tolist()], dtype=int)

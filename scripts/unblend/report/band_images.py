@@ -13,11 +13,12 @@ from ..core.coordinates import shift_to_pixels, sky_jacobian, sky_to_pixel, to_g
 from ..core.statistics import robust_sigma
 from ..core.types import Template
 from ..field.adopted_templates import adopted_templates
+from ..field.fitted_background import fitted_background
 from ..images.masks import circles
 from ..io.files import read_json
 from ..io.images import read_array, read_labels, read_wcs
 from ..io.regions import read_regions
-from ..io.tables import read_table, read_table_header
+from ..io.tables import read_table
 from .page import base64_of, decimals, numbers
 from .panels import PALETTE, panels
 from .pixels import bin_factor, binned, levels, png, tile
@@ -216,9 +217,8 @@ def read_band_image(results: Path, band: str, image_path: str, images: int) -> P
         Number of images on the page.
     """
     folder = results / "bands" / band
-    background = float(read_table_header(folder / "fluxes.fits")["BACKGR"])  # type: ignore[arg-type]
     data = read_array(image_path) - read_array(str(folder / "background.fits"))
-    data -= background if np.isfinite(background) else 0.0
+    data -= np.nan_to_num(fitted_background(folder, data.shape))
     residual = str(folder / "residual.fits")
     dx, dy = read_json(folder / "astrometry.json")["shift_arcsec"]
     # The header of the residual is short; that of the user's image may have thousands of cards.

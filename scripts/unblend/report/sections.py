@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..core.flags import SENTENCES, Flag, names
+from ..field.fitted_background import background_terms
 from ..images.masks import circles
 from ..io.files import read_json
 from ..io.images import read_header
@@ -135,7 +136,13 @@ def band_numbers(
         columns["ujy"] = numbers(catalogue[f"flux_{band}_ujy"])
         columns["err_ujy"] = numbers(catalogue[f"err_{band}_ujy"], 4)
     cards = {"rms": "RMS", "lag": "LAG1", "background": "BACKGR", "masked_fraction": "LEFTOUT"}
-    noise = {key: _finite_number(header.get(name)) for key, name in cards.items()}
+    noise: dict[str, Any] = {key: _finite_number(header.get(name)) for key, name in cards.items()}
+    # a constant needs no list of its terms
+    noise["terms"] = [
+        [i, j, _finite_number(value), _finite_number(error)]
+        for i, j, value, error in background_terms(header)
+        if header["BGORDER"]
+    ]
     psf = read_header(str(folder / "psf.fits"))
     drawn = image.page_circles(circles(read_regions(folder / "monte_carlo.reg"), image.wcs))
     return {

@@ -7,8 +7,10 @@ import pytest
 from astropy.io import fits
 from gaussians import gaussian_field
 from unblend.core.errors import InputError
-from unblend.field.band_data import load_band_data
+from unblend.core.types import Model
+from unblend.field.band_data import StoredModels, load_band_data
 from unblend.field.weight_maps import read_weight
+from unblend.io.models import write_model
 from unblend.photometry.linear_system import model_image
 from unblend.photometry.weight_rescaling import rescale_weights
 
@@ -91,3 +93,18 @@ def test_a_band_without_data_or_noise(tmp_path, image, words):
     spec = {"band": "k", "image": {"file": str(tmp_path / "k.fits")}, "weight": None, "rms": "auto"}
     with pytest.raises(InputError, match=words):
         load_band_data(spec, tmp_path)
+
+
+def test_models_are_read_when_they_are_needed(tmp_path):
+    folder = tmp_path / "imfit/models"
+    folder.mkdir(parents=True)
+    (tmp_path / "imfit/models.json").write_text('{"models": {"12": {}, "3": {}}}')
+    for i in (3, 12):
+        model = Model(np.full((3, 3), float(i)), (1.0, 1.0), (150.0, 2.0), 1e-2 * np.eye(2), 10.0 * i)
+        write_model(folder / f"{i}.fits", model)
+    models = StoredModels(tmp_path)
+    assert list(models) == [3, 12] and len(models) == 2 and 3 in models and 4 not in models
+    assert models[12].data[1, 1] == 12.0 and models.get(4) is None
+    assert {i: outline.total for i, outline in models.outlines().items()} == {3: 30.0, 12: 120.0}
+    with pytest.raises(KeyError, match="4"):
+        models[4]

@@ -8,7 +8,7 @@ from unblend.core.coordinates import sky_to_pixel
 from unblend.core.errors import InputError
 from unblend.core.types import Model
 from unblend.io.images import read_header, read_wcs
-from unblend.io.models import read_model, write_model
+from unblend.io.models import read_model, read_model_outline, write_model
 
 DATA = np.arange(12.0).reshape(3, 4)
 
@@ -99,3 +99,24 @@ def test_bad_models(tmp_path):
         read_model(tmp_path / "zero.fits")
     with pytest.raises(InputError, match=r"blind.fits has no celestial WCS"):
         read_model(tmp_path / "blind.fits")
+
+
+@pytest.mark.parametrize("detailed", [True, False])
+def test_the_outline_of_a_model_is_the_model_without_its_pixels(tmp_path, detailed):
+    to_sky = np.array([[0.001, -0.012], [0.012, 0.002]])
+    detail = Model(DATA - 5.0, (1.0, 2.0), (53.1, -27.8), to_sky, 6.0, noise=0.7) if detailed else None
+    write_model(tmp_path / "1.fits", Model(DATA, (1.0, 2.0), (53.1, -27.8), to_sky, 80.0, detail=detail))
+    whole, outline = read_model(tmp_path / "1.fits"), read_model_outline(tmp_path / "1.fits")
+    for name in ("sky", "total", "flux", "detail_noise"):
+        assert getattr(outline, name) == getattr(whole, name)
+    assert (outline.flux, outline.detail_noise) == ((86.0, 0.7) if detailed else (80.0, 0.0))
+    np.testing.assert_array_equal(outline.pixel_to_sky, whole.pixel_to_sky)
+
+
+def test_the_outline_of_a_users_model_has_the_sum_of_its_pixels(tmp_path):
+    fits.writeto(tmp_path / "2.fits", DATA, tan_header())
+    whole, outline = read_model(tmp_path / "2.fits"), read_model_outline(tmp_path / "2.fits")
+    assert outline.flux == outline.total == DATA.sum() and outline.sky == whole.sky
+    fits.writeto(tmp_path / "3.fits", -DATA, tan_header())
+    with pytest.raises(InputError, match="must be positive"):
+        read_model_outline(tmp_path / "3.fits")

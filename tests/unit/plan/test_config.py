@@ -72,6 +72,15 @@ def test_an_empty_section_has_its_defaults():
     assert load(("catalogue", None), ("band_defaults", None)).error_floor == 0.0
 
 
+def test_a_background_is_a_box_or_a_polynomial():
+    polynomial = load(("bands/f125w/background", {"order": 2})).bands["f125w"]
+    assert polynomial.background_order == 2 and polynomial.moving_background is None
+    box = load(("bands/f125w/background", {"box": 5.0})).bands["f125w"]
+    assert box.background_order == 0 and box.moving_background == Background(box=5.0)
+    none = load().bands["f125w"]
+    assert none.background_order == 0 and none.moving_background is None
+
+
 @pytest.mark.parametrize(
     ("weight", "expected"),
     [

@@ -279,6 +279,8 @@ SOLUTION = ("measure_shift", "extract_fluxes", "run_monte_carlo")
         ("bands/k/shift", [0.1, 0.0], of_band("k", *SOLUTION, "make_templates")),
         ("bands/k/astrometry", {"radius": 2.0}, {"measure_shift/k"}),
         ("bands/k/background", {"box": 5.0}, {"subtract_background/k"}),
+        ("bands/k/background", {"order": 2}, of_band("k", *SOLUTION)),
+        ("bands/k/background", {"order": 0}, set()),
         ("bands/k/psf_oversampling", 2.0, {"prepare_psf/k"}),
         ("bands/k/saturation", 900.0, {"mask_band/k"}),
         ("bands/f160w/saturation", 900.0, {"mask_band/f160w", "detect_sources", "edit_segments"}),

@@ -123,3 +123,35 @@ def test_errors_of_references():
     band.r_e_arcsec = {}
     with pytest.raises(ShiftError, match=r"No source can be an astrometric reference: none is isolated, has S/N > 20"):
         band.references("auto", 1.2, solution)
+
+
+def test_transforms_that_do_not_fit_into_memory_are_made_again(monkeypatch):
+    band, small = registration(), registration()
+    made = []
+
+    class Read(dict):
+        def __getitem__(self, i):
+            made.append(i)
+            return super().__getitem__(i)
+
+    small.models, small.placed = Read(small.models), dict(small.models)
+    monkeypatch.setattr("unblend.registration.band_shift.MAX_CACHED_FREQUENCIES", 1)
+    for shift in ((0.0, 0.0), (0.1, 0.05)):
+        for kept, again in zip(band.templates(shift), small.templates(shift), strict=True):
+            np.testing.assert_array_equal(kept.data, again.data)
+            assert again.data.dtype == np.float32
+    assert made == [3, 7, 3, 7]
+
+
+@pytest.mark.parametrize("blur", [Blur(3.0), Blur(1.3, oversampling=3.0)])
+def test_kept_transforms_are_good_to_single_precision(blur):
+    band = registration()
+    band.psf = psf_of(blur)
+    band.templates((0.0, 0.0))
+    maker, pixels = band.template_maker((0.05, -0.02))
+    for template in band.templates((0.05, -0.02)):
+        whole = maker.engine.spectrum(band.models[template.id])
+        assert whole.fold == (1 if blur.fwhm > 2 else 3)
+        stamp = whole.stamp(pixels)
+        expected = maker.engine.clipped(template.id, stamp, whole.box)
+        assert np.abs(template.data - expected.data).max() < 1e-6 * stamp.max()

@@ -36,6 +36,14 @@ function psfWidth(psf, scale) {
   return `${fixed(psf.range[0] * scale, 3)}–${fixed(psf.range[1] * scale, 3)} (${psf.number} PSFs)`;
 }
 
+// The mean level; where the background is a polynomial its order, and its terms with their errors when the mouse points at it.
+function backgroundCell({ background, terms }) {
+  if (!terms.length) return html("td", {}, digits(background));
+  const order = Math.max(...terms.map(([i, j]) => i + j));
+  const listed = terms.map(([i, j, value, error]) => `T${i}(y) T${j}(x): ${digits(value)} ± ${digits(error)}`);
+  return html("td", { title: listed.join("\n") }, `${digits(background)} (order ${order})`);
+}
+
 function bandSummary() {
   const head = ["band", "pixel [″]", "PSF FWHM [″]", "PSF sum", "noise", "correlation", "Monte Carlo / formal", "adopted factor", "shift X, Y [″]", "background level", "masked as unmodelled flux [%]", "above 5 σ"];
   const rows = DATA.bands.map((band) => {
@@ -44,7 +52,7 @@ function bandSummary() {
       html("td", {}, psfWidth(psf, band.scale / band.binned)), html("td", {}, digits(psf.sum, 4)),
       html("td", {}, digits(noise.rms)), html("td", {}, fixed(noise.lag, 2)),
       html("td", {}, withError(simulated.ratio, simulated.ratio_err, 2)), html("td", {}, fixed(simulated.scale, 2)),
-      html("td", {}, `${fixed(shift.adopted[0], 3)}, ${fixed(shift.adopted[1], 3)}`), html("td", {}, digits(noise.background)),
+      html("td", {}, `${fixed(shift.adopted[0], 3)}, ${fixed(shift.adopted[1], 3)}`), backgroundCell(noise),
       html("td", {}, noise.masked_fraction === null ? "" : fixed(100 * noise.masked_fraction, 1)),
       html("td", {}, `${bright} of ${DATA.sources.id.length}`));
   });
