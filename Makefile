@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 CORES ?= $(shell nproc)
 SNAKEMAKE := $(BIN)/snakemake --cores $(CORES)
 
-.PHONY: demo test test-fast lint lock check-example figures docs bench-overhead bench-accuracy accuracy-figures bench-report bench-fit-bias bench-background robustness clean help
+.PHONY: demo test test-fast lint lock check-example figures docs bench-overhead bench-accuracy accuracy-figures bench-report bench-fit-bias bench-background bench-scaling robustness clean help
 
 help:                     ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -64,6 +64,10 @@ bench-fit-bias: $(VENV)/installed  ## bias of the fits as a function of n and r_
 
 bench-background: $(VENV)/installed  ## compare the moving background with photutils and scipy: time, residual gradient
 	$(BIN)/python tests/benchmarks/bench_background.py
+
+SOURCES ?= 1000 2000 5000 10000 20000
+bench-scaling: $(VENV)/installed  ## processor time and memory of the stages of a band against the number of sources (10 min)
+	$(BIN)/python tests/benchmarks/bench_scaling.py $(SOURCES)
 
 NUMBER ?= 1250
 robustness: $(VENV)/installed  ## mutate inputs of every kind, count what becomes of them: docs/robustness.md (NUMBER of each; 5 min)
