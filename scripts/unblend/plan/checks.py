@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,6 +27,8 @@ from .unit_checks import unit_warnings
 if TYPE_CHECKING:
     from astropy.wcs import WCS
 
+CLOCK_TOLERANCE_S = 5.0
+"""Seconds by which clocks of a network may differ."""
 Grid = tuple[tuple[int, int], "WCS"]
 
 
@@ -55,6 +58,7 @@ def load_field(
     if check and not example_is_missing(config):
         check_inputs(jobs)
         _warn_of_unused_files(jobs)
+        _warn_of_future_times(jobs)
         warn_of_units(jobs)
     return config, jobs
 
@@ -292,6 +296,17 @@ def _bad_text_files(jobs: Jobs) -> Iterator[str]:
             requested_groups(jobs.inputs.override_texts())
         except UnblendError as error:
             yield str(error)
+
+
+def _warn_of_future_times(jobs: Jobs) -> None:
+    """Warn of inputs from the future: Snakemake refuses products that are older than what they are made from."""
+    now = time.time()
+    paths = sorted({path for _, path in _files(jobs) if Path(path).stat().st_mtime > now + CLOCK_TOLERANCE_S})
+    if paths:
+        sys.stderr.write(
+            f"unblend: {', '.join(paths)}: the modification time is in the future, and Snakemake will refuse the "
+            "products of the jobs that read it. Correct the clock, or use `touch` on it.\n"
+        )
 
 
 def warn_of_units(jobs: Jobs) -> None:

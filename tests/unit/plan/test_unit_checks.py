@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 import yaml
 from astropy.io import fits
-from unblend.plan.checks import jobs_of, warn_of_units
+from unblend.plan.checks import _warn_of_future_times, jobs_of, warn_of_units
 from unblend.plan.config import load_config
 from unblend.plan.unit_checks import unit_warnings
 
@@ -92,3 +93,13 @@ def test_the_unit_of_a_real_image_is_read():
     raw["data_dir"] = str(path.parent / raw.get("data_dir", "."))
     raw["bands"]["f444w"]["zero_point"] = 26.53  # ZP in its header is not what BUNIT says
     assert list(found(jobs_of(load_config(raw), ROOT / "scripts"))) == ["f444w"]
+
+
+def test_inputs_from_the_future_are_named(tmp_path, capsys):
+    jobs = field(tmp_path, {}, 25.0)
+    (tmp_path / "psf.fits").write_text("")
+    _warn_of_future_times(jobs)
+    assert capsys.readouterr().err == ""
+    os.utime(tmp_path / "k.fits", (4e9, 4e9))
+    _warn_of_future_times(jobs)
+    assert f"unblend: {tmp_path}/k.fits: the modification time is in the future" in capsys.readouterr().err
