@@ -70,8 +70,9 @@ bench-scaling: $(VENV)/installed  ## processor time and memory of the stages of 
 	$(BIN)/python tests/benchmarks/bench_scaling.py $(SOURCES)
 
 NUMBER ?= 1250
-robustness: $(VENV)/installed  ## mutate inputs of every kind, count what becomes of them: docs/robustness.md (NUMBER of each; 5 min)
+robustness: $(VENV)/installed  ## mutate inputs of every kind, count what becomes of them: docs/robustness.md (NUMBER of each; 30 min)
 	$(BIN)/python tests/benchmarks/robustness.py $(NUMBER)
+	$(BIN)/python tests/benchmarks/whole_runs.py
 
 lock: $(VENV)/bin/python  ## update the pinned versions in requirements.lock
 	$(BIN)/python -m pip install --quiet pip-tools
