@@ -276,6 +276,14 @@ def _merged_header(fits: fitsio.FITS, hdu: fitsio.hdu.ImageHDU, own: Mapping[str
     return inherited(read_cards(fits[0]) if hdu.get_extnum() else {}, own)
 
 
+def read_comments(name: str) -> dict[str, str]:
+    """Return the comments of the header cards of an image, and of those that only the primary header has."""
+    with _opened(name) as fits:
+        hdu = _find_image(fits, name).hdu
+        headers = [fits[0].read_header(), hdu.read_header()] if hdu.get_extnum() else [hdu.read_header()]
+        return {r["name"]: str(r.get("comment") or "") for header in headers for r in header.records() if r["name"]}
+
+
 def read_sky_cards(name: str) -> dict[str, object]:
     """Return the WCS cards of an image, to be copied to products on the same grid.
 

@@ -4,7 +4,14 @@ import math
 
 import numpy as np
 import pytest
-from unblend.core.units import FWHM_PER_SIGMA, flux_to_mag, flux_to_ujy, round_significant
+from unblend.core.units import (
+    FWHM_PER_SIGMA,
+    flux_to_mag,
+    flux_to_ujy,
+    jy_of_flux_per_wavelength,
+    round_significant,
+    zero_point_of_jy,
+)
 
 
 def test_fwhm_of_a_gaussian():
@@ -33,3 +40,12 @@ def test_round_significant(value, digits, rounded):
 
 def test_round_significant_of_nan_and_infinity():
     assert math.isnan(round_significant(math.nan, 3)) and round_significant(math.inf, 3) == math.inf
+
+
+def test_zero_points_of_flux_densities():
+    assert [zero_point_of_jy(jy) for jy in (1.0, 1e-6, 1e-8)] == pytest.approx([8.9, 23.9, 28.9])
+
+
+def test_flux_per_wavelength():
+    """An AB source of magnitude 0 has 0.1088 / lambda^2 erg/s/cm2/Angstrom, with lambda in Angstrom."""
+    assert jy_of_flux_per_wavelength(0.10885 / 5000.0**2, 5000.0) == pytest.approx(3631.0, rel=1e-3)
