@@ -25,7 +25,7 @@ def main(spec_path: str, image_path: str, weight_path: str) -> None:
     with open_mosaic(spec["mosaic"]["file"]) as mosaic:
         box = cutout_box(mosaic.wcs, mosaic.shape, spec["target"], spec["size_arcsec"], spec["mosaic"]["file"])
         shape = mosaic.shape
-        write_image(image_path, mosaic.read(box), wcs=mosaic.cut_wcs(box))
+        write_image(image_path, mosaic.read(box), wcs=mosaic.cut_wcs(box), header=mosaic.calibration)
     if spec["weight"]:
         with open_mosaic(spec["weight"]["file"]) as mosaic:
             if mosaic.shape != shape:

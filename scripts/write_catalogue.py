@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import unblend
 from unblend.field.stale_products import move_stale_bands
+from unblend.field.zero_points import adopted_zero_point
 from unblend.io.catalogues import write_catalogue, write_sed
 from unblend.io.files import read_json
 from unblend.io.tables import read_table, read_table_header
@@ -33,9 +34,9 @@ def main(spec_path: str, results_dir: str, fits: str, ecsv: str, fast: str, eazy
     for number, band in enumerate(spec["order"], start=1):
         made, scale = one_band(results / "bands" / band, detected["id"])
         made["flag"] = made["flag"] | columns["flag"]
-        zero_point = spec["bands"][band]["zero_point_ab"]
+        zero_point, source = adopted_zero_point(band, spec["bands"][band])
         columns |= band_columns(band, made, scale=scale, error_floor=spec["error_floor"], zero_point_ab=zero_point)
-        header |= {f"BAND{number}": band, f"ZP{number}": zero_point, f"MCSCAL{number}": scale}
+        header |= {f"BAND{number}": band, f"ZP{number}": zero_point, f"ZPFR{number}": source, f"MCSCAL{number}": scale}
     write_catalogue(fits, ecsv, columns, column_units(columns), header)
     sed = sed_columns(columns, {band: spec["bands"][band]["filter"] for band in spec["order"]})
     write_sed(fast, sed, "microjansky: AB zero point 23.9; -99: not observed", z_spec=True)

@@ -8,6 +8,7 @@ import pytest
 from astropy.io import fits
 from astropy.wcs import WCS
 from unblend.core.errors import InputError
+from unblend.io.header_zero_point import read_zero_point
 from unblend.io.images import read_array
 
 TARGET = {"ra": 53.0, "dec": -27.0}
@@ -51,3 +52,15 @@ def test_a_weight_map_on_another_grid_is_refused(folder):
 def test_without_a_weight_map_an_empty_one_is_written(folder):
     cut_mosaic.main(spec(folder, ""), str(folder / "a.fits"), str(folder / "w.fits"))
     assert not read_array(str(folder / "w.fits")).any()
+
+
+def test_the_zero_point_of_the_mosaic_can_be_read_from_the_cutout(folder):
+    with fits.open(folder / "image.fits", mode="update") as hdus:
+        hdus[0].header["MAGZPT"] = (23.0, "photometric zero point, Vega")
+        hdus[0].header["BUNIT"] = "DN"
+        hdus[0].header["HISTORY"] = "drizzled"
+    cut_mosaic.main(spec(folder, ""), str(folder / "a.fits"), str(folder / "w.fits"))
+    header = fits.getheader(folder / "a.fits")
+    assert header["BUNIT"] == "DN" and header.comments["MAGZPT"] == "photometric zero point, Vega"
+    with pytest.raises(InputError, match="Vega magnitude"):
+        read_zero_point(str(folder / "a.fits"))

@@ -22,7 +22,7 @@ the zero point of the ST system, is not among them."""
 SYSTEM_KEYWORDS = ("PHOTSYS", "MAGSYS", "ZPSYS", "MAGTYPE", "PHOT_SYS", "MAG_SYS")
 _VEGA_ORIGINS = ("VISTA", "VIRCAM", "UKIRT", "WFCAM", "2MASS", "WISE", "NEOWISE", "CASU")
 """Telescopes, instruments and surveys whose pipelines give Vega magnitudes unless their header says otherwise."""
-_ORIGIN_KEYWORDS = ("TELESCOP", "INSTRUME", "SURVEY", "ORIGIN", "OBSERVAT")
+ORIGIN_KEYWORDS = ("TELESCOP", "INSTRUME", "SURVEY", "ORIGIN", "OBSERVAT")
 _USUAL_MAG = (10.0, 50.0)
 """Zero points outside this range are placeholders."""
 _OTHER_CONDITIONS = re.compile(r"extinct|airmass|per sec|\b1 ?s\b|for 1 ?sec", re.IGNORECASE)
@@ -78,7 +78,7 @@ def _system_doubt(key: str, value: float, header: Mapping[str, object], comment:
         raise NotStatedError(f"{key} = {value:g} is not for the pixels as they are ({comment.strip()})")
     if re.search(r"\bAB", said):
         return ""
-    origins = {k: str(header.get(k) or "").strip() for k in _ORIGIN_KEYWORDS}
+    origins = {k: str(header.get(k) or "").strip() for k in ORIGIN_KEYWORDS}
     for origin, text in origins.items():
         if any(word in re.split(r"[^A-Z0-9]+", text.upper()) for word in _VEGA_ORIGINS):
             raise NotStatedError(

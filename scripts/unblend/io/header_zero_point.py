@@ -14,7 +14,7 @@ from ..core.coordinates import pixel_scale
 from ..core.errors import InputError
 from ..core.image_units import ImageUnit, image_unit
 from ..core.units import STERADIAN_PER_ARCSEC2, jy_of_flux_per_wavelength, zero_point_of_jy
-from .header_magnitudes import magnitude_keywords
+from .header_magnitudes import AB_KEYWORDS, KEYWORDS, ORIGIN_KEYWORDS, SYSTEM_KEYWORDS, magnitude_keywords
 from .header_numbers import NotStatedError, positive
 from .images import read_comments, read_header, read_shape, read_wcs
 
@@ -47,6 +47,19 @@ class HeaderZeroPoint:
     def __str__(self) -> str:
         """Return a line for logs and pages."""
         return f"{self.value_ab:.4f} from {self.source}" + (f" ({self.doubt})" if self.doubt else "")
+
+
+CALIBRATION_KEYWORDS = (
+    "BUNIT", "BSOFTEN", "PIXAR_SR", "PHOTFLAM", "PHOTPLAM", "PHOTFNU", "EXPTIME", "TELESCOP", "INSTRUME", "FILTER",
+    "FLUXMAG0", *AB_KEYWORDS, *KEYWORDS, *SYSTEM_KEYWORDS, *ORIGIN_KEYWORDS,
+)  # fmt: skip
+"""All keywords that are read here."""
+
+
+def calibration_cards(header: Mapping[str, object], comments: Mapping[str, str]) -> dict[str, tuple[object, str]]:
+    """Return the cards of a header from which its zero point can be read, with their comments, for a cutout."""
+    kept = dict.fromkeys(key for key in CALIBRATION_KEYWORDS if isinstance(header.get(key), str | int | float))
+    return {key: (header[key], comments.get(key, "")) for key in kept}
 
 
 def read_zero_point(name: str, *, wavelength_um: float | None = None) -> HeaderZeroPoint:

@@ -364,5 +364,9 @@ def _as_written(data: np.ndarray) -> np.ndarray:
 
 
 def header_records(cards: Mapping[str, object]) -> list[dict[str, object]]:
-    """Return header cards in the form that fitsio writes, without those whose value is None."""
-    return [{"name": key, "value": value} for key, value in cards.items() if value is not None]
+    """Return header cards in the form that fitsio writes, without those whose value is None.
+
+    A value may be a pair (value, comment).
+    """
+    pairs = {key: value if isinstance(value, tuple) else (value, "") for key, value in cards.items()}
+    return [{"name": key, "value": value, "comment": text} for key, (value, text) in pairs.items() if value is not None]

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from ..core.coordinates import cut_wcs, set_physical_coordinates
 from ..core.errors import InputError
 from ..core.types import Box
 from .files import is_url
+from .header_zero_point import calibration_cards
 from .images import scaled
 from .selections import Selection, known_extensions, split_extension
 from .world_coordinates import check_inherited, inherited, wcs_from_header
@@ -42,6 +43,8 @@ class Mosaic:
         Name of the file or URL, for error messages.
     plane : tuple of int
         Index of the image in a cube; empty without one.
+    calibration : mapping
+        Cards from which its zero point can be read, each with its comment.
     """
 
     hdu: Any
@@ -49,6 +52,7 @@ class Mosaic:
     shape: tuple[int, int]
     name: str
     plane: tuple[int, ...] = ()
+    calibration: Mapping[str, tuple[object, str]] = field(default_factory=dict)
 
     def read(self, box: Box) -> np.ndarray:
         """Return the pixels of `box` as float64, NaN where an integer is BLANK.
@@ -103,7 +107,9 @@ def open_mosaic(name: str) -> Iterator[Mosaic]:
         primary = {} if hdu is hdus[0] else dict(hdus[0].header)
         header, shape = inherited(primary, dict(hdu.header)), (int(hdu.shape[-2]), int(hdu.shape[-1]))
         check_inherited(primary, header, name)
-        yield Mosaic(hdu, wcs_from_header(header, name, shape=shape), shape, name, plane)
+        comments = {key: h.comments[key] for h in (hdus[0].header, hdu.header) for key in h if key}
+        cards = calibration_cards(header, comments)
+        yield Mosaic(hdu, wcs_from_header(header, name, shape=shape), shape, name, plane, cards)
 
 
 def _http_settings() -> dict[str, Any]:

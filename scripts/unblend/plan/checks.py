@@ -13,6 +13,7 @@ import numpy as np
 from ..core.coordinates import DETECTION_GRID_TOLERANCE_PIXELS, largest_offset, pixel_to_sky, sky_to_pixel
 from ..core.errors import InputError, UnblendError
 from ..io.files import digest_of, is_url, read_json, read_text
+from ..io.header_zero_point import read_zero_point
 from ..io.images import read_shape, read_wcs
 from ..io.selections import split_extension
 from .config import Band, Config, load_config
@@ -165,9 +166,10 @@ def _state(jobs: Jobs) -> str:
     overrides = {str(path): provenance.content(str(path)) for path in jobs.inputs.override_files()}
     own = jobs.inputs.own_detection()
     target = jobs.config.target.model_dump()
-    return digest_of(
-        [list(jobs.config.bands), frames, psfs, regions, overrides, jobs.config.detection.bands, own, target]
-    )
+    zero_points = {b.name: [known(provenance.grid, path), b.wavelength] for b in bands if b.zero_point == "auto"
+                   and (path := _own_image(jobs, b)) is not None}  # fmt: skip
+    looked_at = [list(jobs.config.bands), frames, psfs, regions, overrides, jobs.config.detection.bands, own, target]
+    return digest_of([*looked_at, zero_points])
 
 
 def _bad_grids(jobs: Jobs) -> Iterator[str]:
@@ -182,6 +184,7 @@ def _bad_grids(jobs: Jobs) -> Iterator[str]:
             yield f"bands.{name}.image: {error}"
             continue
         yield from _bad_weight(jobs, band, grids[name][0])
+    yield from _bad_zero_points(jobs)
     yield from _bad_target(jobs.config, grids)
     detection = [name for name in jobs.config.detection.bands if name in grids]
     if not detection:
@@ -194,6 +197,29 @@ def _bad_grids(jobs: Jobs) -> Iterator[str]:
             image = jobs.inputs.image(jobs.config.bands[name])
             yield (f"bands.{name}.image: {image} does not overlap the detection images ({first}); "
                    "drop the band or correct its world coordinates.")  # fmt: skip
+
+
+def _bad_zero_points(jobs: Jobs) -> Iterator[str]:
+    """Yield why the zero point of a band cannot be read from its header; one in the network is read in its job."""
+    for band in jobs.config.bands.values():
+        if band.zero_point == "auto" and (path := _own_image(jobs, band)) is not None:
+            try:
+                read_zero_point(path, wavelength_um=band.wavelength)
+            except UnblendError as error:
+                yield f"bands.{band.name}.zero_point: {error}"
+
+
+def zero_points_read(jobs: Jobs) -> Iterator[str]:
+    """Yield a line for each band whose zero point is read from its header, once the input files have been checked."""
+    for band in jobs.config.bands.values():
+        if band.zero_point == "auto" and (path := _own_image(jobs, band)) is not None:
+            yield f"bands.{band.name}.zero_point: {read_zero_point(path, wavelength_um=band.wavelength)}"
+
+
+def _own_image(jobs: Jobs, band: Band) -> str | None:
+    """Return the file of a band's image or mosaic; None for one in the network."""
+    path = jobs.inputs.path(band.image or band.mosaic or "")
+    return None if is_url(path) else path
 
 
 def _bad_target(config: Config, grids: Mapping[str, Grid]) -> Iterator[str]:

@@ -311,12 +311,20 @@ class Band(Section):
     astrometry: ShiftSearch | None = _key(
         None, "Search for the shift, {references, radius, step, max_shift}; null: only if shift is auto."
     )
-    zero_point: Number | None = _key(None, "AB magnitude of one image unit; null: no magnitudes.", unit="mag")
+    zero_point: Literal["auto"] | Number | None = _key(
+        None,
+        "AB magnitude of one image unit; auto: from the header (BUNIT, PHOTFLAM with PHOTPLAM, MAGZERO …), which has "
+        "to be clear; null: no magnitudes.",
+        unit="mag",
+    )
     filter: FilterName | None = _key(
         None, "Name of the filter in the FAST and EAZY files, without white space; null: the band's name."
     )
     wavelength: PositiveNumber | None = _key(
-        None, "Wavelength in the plots of the report; null: from the name of the filter or band.", unit="micrometre"
+        None,
+        "Pivot wavelength, for the plots of the report, and for zero_point: auto where the image is in flux per "
+        "wavelength; null: from the name of the filter or band (for plots only).",
+        unit="micrometre",
     )
 
     @model_validator(mode="before")

@@ -283,8 +283,15 @@ def _band_data(jobs: Jobs, band: Band) -> Spec:
 
 
 def write_catalogue(jobs: Jobs) -> Spec:
-    """Return the bands with zero points and filters, the error floor, and warnings about zero points."""
-    bands = {b.name: {"zero_point_ab": b.zero_point, "filter": b.filter or b.name} for b in jobs.config.bands.values()}
+    """Return the bands with zero points and filters, the error floor, warnings about zero points, and their images.
+
+    An image is given where its header has the zero point.
+    """
+    bands: dict[str, Spec] = {}
+    for b in jobs.config.bands.values():
+        bands[b.name] = {"zero_point_ab": b.zero_point, "filter": b.filter or b.name}
+        if b.zero_point == "auto":
+            bands[b.name] |= {"image": jobs.inputs.grid_record(b), "wavelength_um": b.wavelength}
     warnings = list(unit_warnings(list(jobs.config.bands.values()), jobs.inputs).values())
     noted = {"warnings": warnings} if warnings else {}
     return {"bands": bands, "order": list(bands), "error_floor": jobs.config.error_floor, **noted}

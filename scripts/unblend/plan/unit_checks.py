@@ -22,7 +22,7 @@ def unit_warnings(bands: list[Band], inputs: FieldInputs) -> dict[str, str]:
 
 
 def _unit_warning(band: Band, inputs: FieldInputs) -> str | None:
-    if band.zero_point is None:
+    if band.zero_point is None or band.zero_point == "auto":
         return None
     image = inputs.image(band)
     try:

@@ -147,6 +147,7 @@ def band_numbers(
     drawn = image.page_circles(circles(read_regions(folder / "monte_carlo.reg"), image.wcs))
     return {
         "columns": columns,
+        "zero_point": zero_point_of(read_table_header(results / "catalogue.fits"), band),
         "noise": noise,
         "psf": psf_numbers(psf),
         "circles": [decimals(circle, 2) for circle in drawn],
@@ -168,6 +169,12 @@ def psf_numbers(header: Mapping[str, object]) -> dict[str, Any]:
         found["range"] = [_finite_number(header[key]) for key in ("FWHMMIN", "FWHMMAX")]
         found["number"] = header["NPSFS"]
     return found
+
+
+def zero_point_of(header: Mapping[str, object], band: str) -> dict[str, Any]:
+    """Return the AB zero point of a band and what it is from, as the header of the catalogue has them."""
+    number = next((key[4:] for key, name in header.items() if key.startswith("BAND") and name == band), "")
+    return {"value": header.get(f"ZP{number}"), "source": str(header.get(f"ZPFR{number}") or "").strip()}
 
 
 def _finite_number(value: object) -> float | None:

@@ -8,7 +8,7 @@ import pytest
 from astropy.io import fits
 from unblend.core.errors import ConfigError, InputError
 from unblend.io.tables import write_table
-from unblend.plan.checks import load_field
+from unblend.plan.checks import load_field, zero_points_read
 from unblend.plan.example import example_is_missing
 
 SCRIPTS = Path(__file__).resolve().parents[3] / "scripts"
@@ -292,3 +292,34 @@ def test_a_target_that_is_on_no_image(data, target, advice):
     assert line.strip().startswith(f"target: ra = {target['ra']:.6g}, dec = {target['dec']:.6g} (degrees) is on none")
     assert "the centre of f125w is at ra = 53, dec = -27.8: " in line and line.endswith(f"{advice}.")
     assert load({**raw, "target": "03:32:00.0 -27:48:00"})[0].target.ra == 53.0
+
+
+# Zero points --------------------------------------------------------------------------------------------------------
+
+
+def test_zero_points_of_headers(data):
+    write_image(data / "k.fits", (12, 11), 2 * SCALE, CRPIX1=6.0, CRPIX2=6.0, BUNIT="10 nJy")
+    _, jobs = load(zero_point="auto")
+    assert list(zero_points_read(jobs)) == ["bands.k.zero_point: 28.9000 from BUNIT = '10 nJy'"]
+    assert list(zero_points_read(load(zero_point=25.0)[1])) == []
+
+
+def test_a_header_without_a_zero_point_is_found_before_any_job(data):
+    (line,) = mistakes(zero_point="auto")
+    assert line.startswith("bands.k.zero_point: data/k.fits: no AB zero point found in its header")
+    (line,) = mistakes(zero_point="auto", image=None, mosaic="k.fits", cutout_size=1.0)
+    assert line.startswith("bands.k.zero_point: data/k.fits: no AB zero point found in its header")
+
+
+def test_the_header_of_an_image_in_the_network_is_read_later(data):
+    _, jobs = load(zero_point="auto", image=None, mosaic="https://x.org/k.fits", cutout_size=1.0, weight=None)
+    assert list(zero_points_read(jobs)) == []
+
+
+def test_a_zero_point_is_checked_again_where_only_its_header_has_changed(data):
+    write_image(data / "k.fits", (12, 11), 2 * SCALE, CRPIX1=6.0, CRPIX2=6.0, BUNIT="nJy")
+    raw = copy.deepcopy(RAW)
+    raw["bands"]["k"]["zero_point"] = "auto"
+    load_field(copy.deepcopy(raw), SCRIPTS, lambda: "run")
+    write_image(data / "k.fits", (12, 11), 2 * SCALE, CRPIX1=6.0, CRPIX2=6.0, BUNIT="DN")
+    assert "k.zero_point" in mistakes(zero_point="auto")[0]

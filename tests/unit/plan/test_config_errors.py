@@ -35,7 +35,7 @@ def sentences(*edits):
         ([("detection/threshold", "high")], f"detection.threshold is 'high': {NUMBER}"),
         ([("detection/threshold", True)], f"detection.threshold is true: {NUMBER}"),
         ([("detection/threshold", float("nan"))], f"detection.threshold is nan: {NUMBER}"),
-        ([("bands/f125w/zero_point", float("inf"))], "bands.f125w.zero_point is inf: expected a number or null (mag)."),
+        ([("bands/f125w/zero_point", float("inf"))], "bands.f125w.zero_point is inf: expected auto or a number"),
         ([("detection/min_area", 2.5)], "detection.min_area is 2.5: expected a whole number of at least 1 (pixels)."),
         ([("models/oversampling", 21)], "models.oversampling is 21: expected a whole number from 1 to 20."),
         ([("models/oversampling", True)], "models.oversampling is true: expected a whole number from 1 to 20."),

@@ -517,3 +517,13 @@ def test_a_cut_file_of_a_fit_runs_its_batch_again(field):
 def test_models_not_yet_made_are_not_lost(field):
     specs()
     assert not read_json("results/specs/fit_second_pass/1/spec.json")["lost"]
+
+
+def test_a_zero_point_of_the_header_follows_the_header_and_not_the_pixels(field):
+    raw = copy.deepcopy(RAW)
+    raw["bands"]["k"]["zero_point"] = "auto"
+    specs(raw)
+    settings = json.loads(specs(raw)["write_catalogue"][0])["bands"]["k"]
+    assert settings["zero_point_ab"] == "auto" and settings["image"]["file"].endswith("k_im.fits")
+    raw["bands"]["k"]["wavelength"] = 2.15
+    assert "write_catalogue" in changed(raw)

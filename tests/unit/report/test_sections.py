@@ -15,6 +15,7 @@ from unblend.report.sections import (
     shift_numbers,
     target_of,
     time_list,
+    zero_point_of,
 )
 
 
@@ -84,3 +85,10 @@ def test_a_map_of_psfs_has_a_range_of_widths():
     header = {"FWHM": 3.2, "ORIGSUM": 0.97, "FWHMMIN": 3.1, "FWHMMAX": 3.6, "NPSFS": 26}
     assert psf_numbers(header) == {"fwhm": 3.2, "sum": 0.97, "range": [3.1, 3.6], "number": 26}
     assert psf_numbers({"FWHM": float("nan"), "ORIGSUM": 1.0}) == {"fwhm": None, "sum": 1.0}
+
+
+def test_zero_points_of_the_catalogue():
+    header = {"BAND1": "j", "BAND2": "k", "ZP2": 25.0, "ZPFR2": "BUNIT = 'nJy' ", "ZPFR1": ""}
+    assert zero_point_of(header, "k") == {"value": 25.0, "source": "BUNIT = 'nJy'"}
+    assert zero_point_of(header, "j") == {"value": None, "source": ""}
+    assert zero_point_of({}, "k") == {"value": None, "source": ""}

@@ -45,11 +45,12 @@ function backgroundCell({ background, terms }) {
 }
 
 function bandSummary() {
-  const head = ["band", "pixel [″]", "PSF FWHM [″]", "PSF sum", "noise", "correlation", "Monte Carlo / formal", "adopted factor", "shift X, Y [″]", "background level", "masked as unmodelled flux [%]", "above 5 σ"];
+  const head = ["band", "pixel [″]", "PSF FWHM [″]", "PSF sum", "zero point [AB mag]", "noise", "correlation", "Monte Carlo / formal", "adopted factor", "shift X, Y [″]", "background level", "masked as unmodelled flux [%]", "above 5 σ"];
   const rows = DATA.bands.map((band) => {
-    const { simulated, noise, shift, psf } = band, bright = band.columns.snr.filter((s) => s > 5).length;
+    const { simulated, noise, shift, psf, zero_point: zero } = band, bright = band.columns.snr.filter((s) => s > 5).length;
     return html("tr", {}, html("th", {}, html("a", { href: `#band-${band.name}` }, band.name)), html("td", {}, digits(band.scale / band.binned)),
       html("td", {}, psfWidth(psf, band.scale / band.binned)), html("td", {}, digits(psf.sum, 4)),
+      html("td", { title: zero.source }, known(zero.value) ? fixed(zero.value, 3) : "none"),
       html("td", {}, digits(noise.rms)), html("td", {}, fixed(noise.lag, 2)),
       html("td", {}, withError(simulated.ratio, simulated.ratio_err, 2)), html("td", {}, fixed(simulated.scale, 2)),
       html("td", {}, `${fixed(shift.adopted[0], 3)}, ${fixed(shift.adopted[1], 3)}`), backgroundCell(noise),
