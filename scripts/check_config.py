@@ -16,14 +16,14 @@ def main(*words: str) -> None:
     description = (
         "Check the configuration and the input files of a field, without Snakemake and without running anything."
     )
-    options = field_parser("check", description).parse_args(words)
+    options = field_parser("check", description, folder=True).parse_args(words)
     config = read_field_config(options)
     jobs = jobs_of(config, Path(__file__).resolve().parent)
     check_inputs(jobs)
     sys.stdout.writelines(f"{line}\n" for line in describe_psfs(jobs))
     warn_of_units(jobs)
     sys.stdout.writelines(f"{line}\n" for line in zero_points_read(jobs))
-    sys.stdout.write(f"{options.configfile}: no mistakes in the configuration and the input files\n")
+    sys.stdout.write(f"{options.configfile or 'config.yaml'}: no mistakes in the configuration and the input files\n")
 
 
 if __name__ == "__main__":

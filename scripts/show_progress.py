@@ -17,7 +17,7 @@ INTERVAL_S = 5.0
 
 def main(*words: str) -> None:
     """Print the state of the field, once or until its run has ended."""
-    parser = field_parser("progress", "Show the state of the fits of a field and of its run, at any time.")
+    parser = field_parser("progress", "Show the state of the fits of a field and of its run, at any time.", folder=True)
     parser.add_argument(
         "--stack", action="store_true", help="write imfit/det_stack-live.fits, the stack minus the models fitted so far"
     )

@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "tests/integration"))
+sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests/integration")]
 
 import smallfield  # noqa: E402
 from harness import copy_program  # noqa: E402

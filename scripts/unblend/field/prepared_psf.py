@@ -202,7 +202,7 @@ def _sampling(spec: Mapping[str, Any], file: PsfFile) -> float:
         be wrong by the square of the factor.
     """
     name, header = spec["psf"]["file"], file.header
-    found = None if file.sampling else _pixel_size(file.names[0], header)
+    found = None if file.sampling else header_pixel_arcsec(file.names[0], header)
     if file.sampling:
         sampling, described = file.sampling, f"has {file.sampling:.4g} PSF pixels per image pixel by its format"
     elif found is not None:
@@ -226,7 +226,7 @@ def _sampling(spec: Mapping[str, Any], file: PsfFile) -> float:
     return float(file.sampling or spec["oversampling"])
 
 
-def _pixel_size(name: str, header: Mapping[str, object]) -> float | None:
+def header_pixel_arcsec(name: str, header: Mapping[str, object]) -> float | None:
     """Return the size of a pixel of the PSF in arcsec by its header; None if that has none."""
     for card in SCALE_CARDS:
         if _is_positive(header.get(card)):

@@ -22,6 +22,8 @@ the zero point of the ST system, is not among them."""
 SYSTEM_KEYWORDS = ("PHOTSYS", "MAGSYS", "ZPSYS", "MAGTYPE", "PHOT_SYS", "MAG_SYS")
 _VEGA_ORIGINS = ("VISTA", "VIRCAM", "UKIRT", "WFCAM", "2MASS", "WISE", "NEOWISE", "CASU")
 """Telescopes, instruments and surveys whose pipelines give Vega magnitudes unless their header says otherwise."""
+_AB_ORIGINS = ("EUCLID",)
+"""The same, whose pipelines give AB magnitudes."""
 ORIGIN_KEYWORDS = ("TELESCOP", "INSTRUME", "SURVEY", "ORIGIN", "OBSERVAT")
 _USUAL_MAG = (10.0, 50.0)
 """Zero points outside this range are placeholders."""
@@ -80,7 +82,10 @@ def _system_doubt(key: str, value: float, header: Mapping[str, object], comment:
         return ""
     origins = {k: str(header.get(k) or "").strip() for k in ORIGIN_KEYWORDS}
     for origin, text in origins.items():
-        if any(word in re.split(r"[^A-Z0-9]+", text.upper()) for word in _VEGA_ORIGINS):
+        words = re.split(r"[^A-Z0-9]+", text.upper())
+        if any(word in words for word in _AB_ORIGINS):
+            return ""
+        if any(word in words for word in _VEGA_ORIGINS):
             raise NotStatedError(
                 f"{key} = {value:g} may be a Vega magnitude, as {origin} = {text!r}, and no keyword says that it is AB"
             )

@@ -76,10 +76,23 @@ def read_zero_point(name: str, *, wavelength_um: float | None = None) -> HeaderZ
     InputError
         The file cannot be read; the header states no zero point, one that is not AB, or two that disagree.
     """
-    return header_zero_point(
-        read_header(name), name, comments=read_comments(name), wcs_area_sr=lambda: _wcs_area_sr(name),
+    return _adopted(zero_points_of(name, wavelength_um=wavelength_um), name)
+
+
+def zero_points_of(name: str, *, wavelength_um: float | None = None) -> tuple[list[HeaderZeroPoint], list[str]]:
+    """Return all zero points that the header of an image states, as `stated_zero_points` does.
+
+    Raises
+    ------
+    InputError
+        The file cannot be read.
+    """
+    return stated_zero_points(
+        read_header(name),
+        comments=read_comments(name),
+        wcs_area_sr=lambda: _wcs_area_sr(name),
         wavelength_um=wavelength_um,
-    )  # fmt: skip
+    )
 
 
 def _wcs_area_sr(name: str) -> float:
@@ -113,7 +126,19 @@ def header_zero_point(
     InputError
         The header states no zero point, one that is not AB, or two that disagree.
     """
-    found, reasons = stated_zero_points(header, comments=comments, wcs_area_sr=wcs_area_sr, wavelength_um=wavelength_um)
+    stated = stated_zero_points(header, comments=comments, wcs_area_sr=wcs_area_sr, wavelength_um=wavelength_um)
+    return _adopted(stated, name)
+
+
+def _adopted(stated: tuple[list[HeaderZeroPoint], list[str]], name: str) -> HeaderZeroPoint:
+    """Return the zero point that a header states.
+
+    Raises
+    ------
+    InputError
+        There is none, or two disagree.
+    """
+    found, reasons = stated
     if not found:
         why = "; ".join(reasons) or "expected BUNIT in a unit of flux, PHOTFLAM with PHOTPLAM, MAGZERO or the like"
         raise InputError(f"{name}: no AB zero point found in its header: {why}. Give zero_point as a number.")

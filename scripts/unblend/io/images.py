@@ -264,6 +264,22 @@ def flat_images(name: str) -> dict[int, str]:
         return {i: hdu.get_extname() for i, hdu in images.items() if len(_dimensions(hdu)) == 2}
 
 
+def extension_shapes(path: str) -> dict[str, tuple[int, ...]]:
+    """Return the shape of each image of a file, by the name of its extension, else its number; empty ones are left out.
+
+    Raises
+    ------
+    InputError
+        The file is missing or is not FITS.
+    """
+    with _opened(path) as fits:
+        images = [(i, hdu) for i, hdu in enumerate(fits) if hdu.get_exttype() not in _TABLES and hdu.has_data()]
+        shapes: dict[str, tuple[int, ...]] = {}
+        for number, hdu in images:
+            shapes.setdefault(hdu.get_extname() or str(number), _dimensions(hdu))
+        return shapes
+
+
 def read_header(name: str) -> dict[str, object]:
     """Return the header of an image as a dictionary, with what it has from the primary header, see `inherited`."""
     with _opened(name) as fits:

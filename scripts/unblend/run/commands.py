@@ -10,10 +10,15 @@ from ..plan.config import Config, load_config
 from ..plan.config_text import read_text
 
 
-def field_parser(name: str, description: str) -> argparse.ArgumentParser:
-    """Return the parser of `./unblend name` with the options that select the field."""
+def field_parser(name: str, description: str, *, folder: bool = False) -> argparse.ArgumentParser:
+    """Return the parser of `./unblend name` with the options that select the field.
+
+    With `folder` the folder of the field may also be the first word.
+    """
     parser = argparse.ArgumentParser(prog=f"./unblend {name}", description=description)
-    parser.add_argument("--configfile", default="config.yaml", help="configuration of the field (default: %(default)s)")
+    if folder:
+        parser.add_argument("folder", metavar="FIELD", nargs="?", help="folder of the field; the same as --directory")
+    parser.add_argument("--configfile", help="configuration of the field (default: config.yaml in its folder)")
     parser.add_argument("--directory", default=".", help="folder in which Snakemake runs (default: this one)")
     return parser
 
@@ -28,11 +33,31 @@ def read_field_config(options: argparse.Namespace) -> Config:
     ConfigError
         The file is not YAML, or the configuration has mistakes.
     """
-    path = Path(options.configfile)
-    # Like Snakemake, look in the directory first.
-    found = next((p for p in (Path(options.directory) / path, path) if p.is_file()), None)
+    directory = Path(getattr(options, "folder", None) or options.directory)
+    return in_folder(load_config(read_text(config_file(options.configfile, directory))), directory)
+
+
+def config_file(name: str | None, directory: Path) -> Path:
+    """Return the path of a configuration: config.yaml in the folder of the field, or a file that is named.
+
+    A file that is named is looked for in that folder first, as Snakemake does.
+
+    Raises
+    ------
+    InputError
+        There is no such file.
+    """
+    places = [directory / "config.yaml"] if name is None else [directory / name, Path(name)]
+    found = next((path for path in places if path.is_file()), None)
     if found is None:
-        raise InputError(f"{path}: no such configuration; give it with --configfile, or its folder with --directory.")
-    config, here = load_config(read_text(found)), Path(options.directory)
-    paths = {"data_dir": str(here / config.data_dir), "results_dir": str(here / config.results_dir)}
+        raise InputError(
+            f"{places[0]}: no such configuration; name the folder of the field, or give --configfile. "
+            "`./unblend new` writes one."
+        )
+    return found
+
+
+def in_folder(config: Config, folder: Path) -> Config:
+    """Return a configuration with its relative paths changed from relative to `folder` to the current folder."""
+    paths = {"data_dir": str(folder / config.data_dir), "results_dir": str(folder / config.results_dir)}
     return config.model_copy(update=paths)
