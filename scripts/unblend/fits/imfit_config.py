@@ -3,8 +3,8 @@
 A file contains options (`GAIN 4.5`) and then blocks: `X0`, `Y0` and one or more `FUNCTION` lines, each followed by its
 parameter lines `name value [lower,upper | fixed]`. The writer adds two comments, `# ID=7` after X0, which IMFIT
 ignores, and `# LABEL ID=7` after the function, which IMFIT copies into its results. IMFIT's own `# +/- error` is read
-and written too. pyimfit's own reader and writer are not used: the reader fails on two blocks without options, and the
-writer loses `fixed` and writes errors in the wrong lines.
+and written too. pyimfit's own reader and writer are not used: the reader fails on two blocks without an option before
+them, so that one that changes nothing is written, and the writer loses `fixed` and writes errors in the wrong lines.
 
 Positions in the objects are 0-based pixels of the detection image. In the text they are 1-based pixels of a cutout
 whose first pixel is `origin`.
@@ -21,6 +21,8 @@ from ..core.shown import shortened
 
 OPTIONS = ("GAIN", "READNOISE", "EXPTIME", "NCOMBINED", "ORIGINAL_SKY")
 """Options of the image that may precede the blocks."""
+NO_OPTION = {"ORIGINAL_SKY": 0.0}
+"""IMFIT's default, written before several blocks: without an option pyimfit takes the first block for options."""
 POSITIONS = ("X0", "Y0")
 """Parameters of the centre of a block."""
 SKY_FUNCTIONS = ("FlatSky", "TiltedSkyPlane")
@@ -284,7 +286,8 @@ def format_config(config: ImfitConfig, origin: tuple[int, int] = (0, 0), *, head
         A block has no centre.
     """
     lines = [f"# {line}" for line in header.splitlines()]
-    lines += [f"{name} {value!r}" for name, value in config.options.items()]
+    options = config.options or (NO_OPTION if len(config.blocks) > 1 else {})
+    lines += [f"{name} {value!r}" for name, value in options.items()]
     for block in config.blocks:
         in_cutout = block.shifted(1.0 - origin[0], 1.0 - origin[1])
         lines += ["", _format_parameter(in_cutout.x0, in_cutout.id), _format_parameter(in_cutout.y0)]

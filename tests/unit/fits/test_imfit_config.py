@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pyimfit
 import pytest
 from unblend.core.errors import InputError, OverrideError
 from unblend.fits.imfit_config import Block, Function, ImfitConfig, Parameter, format_config, parse_config, read_lines
@@ -138,3 +139,31 @@ def test_lines_keep_their_numbers_and_the_caller_chooses_the_error():
     assert [(line.number, line.function, line.id) for line in lines] == [(3, None, None), (4, "Sersic", 3)]
     with pytest.raises(OverrideError, match=r"7\.dat, line 1: expected a finite number, found 'n nan'"):
         read_lines("n nan", "7.dat", OverrideError)
+
+
+def described(text):
+    """Return what pyimfit's own parser reads: (function, parameter): value, limits, fixed."""
+    model = pyimfit.parse_config([f"{line}\n" for line in text.splitlines()])
+    return [
+        [("X0", group.x0.value, group.x0.limits, group.x0.fixed)]
+        + [(p.name, p.value, p.limits, p.fixed) for f in group._functions for p in f._parameters]
+        for group in model._functionSets
+    ]
+
+
+@pytest.mark.parametrize("options", [{}, {"GAIN": 4.5}])
+def test_pyimfit_reads_what_is_written(options):
+    sky = Block(Parameter("Y0", 0.0, fixed=True), Parameter("X0", 0.0, fixed=True),
+                (Function("FlatSky", (Parameter("I_sky", 0.1, -1.0, 1.0),)),))  # fmt: skip
+    for blocks in ((block(),), (block(), sky), (block(), block(), sky)):
+        read = described(format_config(ImfitConfig(blocks, options), header="a header"))
+        assert [group[0][1] for group in read] == [b.x0.value + 1.0 for b in blocks]
+        assert read[0][1:] == [("I_tot", 5.0, (0.0, 9.0), False)] and read[0][0][3] is True
+        assert len(blocks) == 1 or read[-1][1:] == [("I_sky", 0.1, (-1.0, 1.0), False)]
+
+
+def test_a_best_fit_is_read_by_pyimfit():
+    done = Block(Parameter("Y0", 4.0, error=0.1), Parameter("X0", 5.0, error=0.1),
+                 (Function("PointSource", (Parameter("I_tot", 5.0, 0.0, 9.0, error=0.2),)),), id=3)  # fmt: skip
+    read = described(format_config(ImfitConfig((done, done))))
+    assert [group[1][:2] for group in read] == [("I_tot", 5.0)] * 2
