@@ -253,11 +253,13 @@ class Band(Section):
     cutout_size: PositiveNumber | None = _key(None, "Side of the cutout from mosaic.", unit="arcsec")
     weight: Annotated[Weight, AlsoAccepts("string")] | None = _key(
         None,
-        "Weight map: a file of inverse variance, or {file, kind}; null: the noise of every pixel is rms. That of a "
+        'Weight map: a file of inverse variance, or {file, kind}, also an extension as in {file: "image.fits[ERR]", '
+        "kind: rms}; null: the noise of every pixel is rms. That of a "
         "detection band is also used in the detection and the fits.",
     )
     psf: Annotated[PsfFiles, AlsoAccepts("string")] | None = _key(
-        None, "PSF: a file, or {file, polygons} for several PSFs and the polygons where they hold. Needed."
+        None,
+        "PSF: a file, also psf.fits[EXT], or {file, polygons} for several PSFs and the polygons where they hold. Needed.",
     )
     psf_oversampling: Number = _key(
         1.0,
@@ -284,7 +286,10 @@ class Band(Section):
         unit="image units",
     )
     rms: Literal["auto"] | PositiveNumber = _key(
-        "auto", "Noise of a pixel; auto: robust scatter of source-free pixels.", unit="image units"
+        "auto",
+        "Noise of a pixel; auto: robust scatter of source-free pixels. Not used with a weight map, which is scaled to "
+        "that scatter.",
+        unit="image units",
     )
     shift: Literal["auto"] | Annotated[list[Number], Field(min_length=2, max_length=2)] = _key(
         [0.0, 0.0],
