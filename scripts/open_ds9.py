@@ -13,6 +13,7 @@ from unblend.plan.config import Config
 from unblend.run.commands import field_parser, read_field_config
 from unblend.run.ds9 import Ds9Frame, ds9_arguments
 from unblend.run.job_log import run
+from unblend.run.screen import window_size
 
 
 def main(*words: str) -> None:
@@ -24,8 +25,8 @@ def main(*words: str) -> None:
     options = parser.parse_args(words)
     config = read_field_config(options)
     frames = band_frames(config, options.band, options.propose) if options.band else stack_frames(config)
-    title = f"unblend: {options.band or 'detection stack'}"
-    command = ds9_arguments(frames, (config.target.ra, config.target.dec), title)
+    title = f"unblend-{options.band or 'stack'}"
+    command = ds9_arguments(frames, (config.target.ra, config.target.dec), title, window_size())
     if options.only_print:
         print(shlex.join(command))
         return

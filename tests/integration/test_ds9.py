@@ -297,7 +297,7 @@ def test_the_command_opens_a_band_with_its_regions_around_the_target(ds9, tmp_pa
 
     open_ds9("blurred", "--print", "--directory", str(tmp_path), "--configfile", str(tmp_path / "config.yaml"))
     words = shlex.split(capsys.readouterr().out)
-    assert words[1:3] == ["-title", "unblend: blurred"]
+    assert words[1:4] == ["-title", "unblend-blurred", "-geometry"]
     ds9.open([words[0], *words[3:]], "unblend-band")
     ds9.wait(lambda: ds9.ask("lock", "crosshair") == "wcs", "DS9 does not come to the end of the command line")
     assert ds9.ask("frame", "all").split() == ["1", "2", "3"]
@@ -314,5 +314,8 @@ def test_the_command_opens_a_band_with_its_regions_around_the_target(ds9, tmp_pa
         )
     assert names == ["blurred.fits", "residual.fits", "det_seg.fits"]
     assert ds9.ask("lock", "frame") == "wcs" and ds9.ask("tile") == "yes"
+    # the canvas nearly fills the screen of 1200 x 900, below the panel and the buttons
+    assert int(ds9.ask("width")) > 1000 and int(ds9.ask("height")) > 450
+    assert 'font="helvetica 14 bold roman"' in (tmp_path / "1.reg").read_text()
     ds9.tell("exit")
     ds9.title = TITLE

@@ -456,7 +456,8 @@ def write_regions(
     ValueError
         A region is a sector, which is not supported.
     """
-    lines = ["# Region file format: DS9 version 4.1", *(f"# {remark}" for remark in remarks), f"global color={color}"]
+    lines = ["# Region file format: DS9 version 4.1", *(f"# {remark}" for remark in remarks)]
+    lines.append(f'global color={color} width=2 font="helvetica 14 bold roman"')
     frame = None
     for region in regions:
         if region.frame != frame:

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+IN_ONE_ROW = 3
+"""Most frames beside one another."""
+
 
 @dataclass(frozen=True)
 class Ds9Frame:
@@ -18,8 +21,10 @@ class Ds9Frame:
     labels: bool = False
 
 
-def ds9_arguments(frames: Sequence[Ds9Frame], target: tuple[float, float], title: str) -> list[str]:
-    """Return the command that starts DS9 with frames side by side.
+def ds9_arguments(
+    frames: Sequence[Ds9Frame], target: tuple[float, float], title: str, size: tuple[int, int]
+) -> list[str]:
+    """Return the command that starts DS9 with frames side by side, in two rows where there are more than three.
 
     All images have the zscale limits of the first, so that residuals are seen on the scale of the image.
 
@@ -29,9 +34,11 @@ def ds9_arguments(frames: Sequence[Ds9Frame], target: tuple[float, float], title
     target : (ra, dec)
         Degrees: the centre of the view.
     title : str
-        Title of the window.
+        Title of the window, by which the programs of XPA find it: without spaces and colons.
+    size : (width, height)
+        Of the window in pixels.
     """
-    words = ["ds9", "-title", title]
+    words = ["ds9", "-title", title, "-geometry", f"{size[0]}x{size[1]}"]
     for number, frame in enumerate(frames):
         words += ["-frame", "new"] if number else []
         words += [frame.image]
@@ -44,6 +51,7 @@ def ds9_arguments(frames: Sequence[Ds9Frame], target: tuple[float, float], title
         if number + 1 < len(frames) and frames[number + 1].labels:
             words += ["-frame", "first", "-match", "scalelimits", "-frame", "last"]
     centre = [f"{angle:.7f}" for angle in target]
-    words += ["-tile", "yes", "-tile", "mode", "column", "-frame", "first", "-zoom", "to", "fit"]
-    words += ["-pan", "to", *centre, "wcs", "icrs", "-match", "frame", "wcs"]
+    words += ["-wcs", "icrs", "-wcs", "skyformat", "degrees"]
+    words += ["-tile", "yes", "-tile", "mode", "column" if len(frames) <= IN_ONE_ROW else "grid"]
+    words += ["-frame", "first", "-zoom", "to", "fit", "-pan", "to", *centre, "wcs", "icrs", "-match", "frame", "wcs"]
     return [*words, "-lock", "frame", "wcs", "-lock", "crosshair", "wcs"]

@@ -11,8 +11,8 @@ def words_after(words: list[str], word: str) -> list[str]:
 
 def test_frames_come_in_order_with_their_regions():
     frames = [Ds9Frame("a b.fits", ("one.reg", "two.reg")), Ds9Frame("seg.fits", labels=True), Ds9Frame("c.fits")]
-    words = ds9_arguments(frames, (53.1, -27.8), "field 'k'")
-    assert words[:4] == ["ds9", "-title", "field 'k'", "a b.fits"]
+    words = ds9_arguments(frames, (53.1, -27.8), "field-k", (1500, 900))
+    assert words[:6] == ["ds9", "-title", "field-k", "-geometry", "1500x900", "a b.fits"]
     assert [word for word in words if word.endswith(".fits")] == ["a b.fits", "seg.fits", "c.fits"]
     assert words.count("new") == 2
     before_second = words[: words.index("seg.fits")]
@@ -22,5 +22,11 @@ def test_frames_come_in_order_with_their_regions():
 
 
 def test_the_view_is_centred_on_the_target():
-    words = ds9_arguments([Ds9Frame("a.fits")], (53.1, -27.8), "t")
+    words = ds9_arguments([Ds9Frame("a.fits")], (53.1, -27.8), "t", (1500, 900))
     assert words_after(words, "-pan")[:3] == ["to", "53.1000000", "-27.8000000"]
+
+
+def test_four_frames_are_in_two_rows():
+    for number, mode in ((3, "column"), (4, "grid")):
+        words = ds9_arguments([Ds9Frame("a.fits")] * number, (53.1, -27.8), "t", (1500, 900))
+        assert words[words.index("mode", words.index("-tile")) + 1] == mode
