@@ -42,11 +42,20 @@ def main(*words: str) -> None:
     images, problems = find_images(options.images)
     say("\n".join(table(images)), "")
     asks = not options.yes and sys.stdin.isatty()
-    choices = choose(images, input if asks else lambda question: "", say)
+    choices = choose(images, answer if asks else lambda question: "", say)
     write_text(path, config_text(images, choices, folder))
     said = list(notes(images, problems))
     say("", *(["what is missing or uncertain:"] if said else []), *(f"  {note}" for note in said))
     say("", f"{path}: written. Look it over; every line has its reason.", *next_steps(folder))
+
+
+def answer(question: str) -> str:
+    """Return the answer of the user; the end of the input (Ctrl-D) is an empty one."""
+    try:
+        return input(question)
+    except EOFError:
+        say()
+        return ""
 
 
 def next_steps(folder: Path) -> list[str]:

@@ -7,6 +7,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Literal
 
+from ..io.selections import split_extension
+
 Role = Literal["image", "weight", "psf", "other"]
 
 ENDINGS = (".fits.gz", ".fits.fz", ".fit.gz", ".fits", ".fit", ".fts")
@@ -41,8 +43,8 @@ _STAMPS = re.compile(r"\d{8}t\d{6,}z?|\d{6}z|e\d{6,8}|(?=.*[a-f])(?=.*\d)[0-9a-f
 
 
 def stem_of(path: str | Path) -> str:
-    """Return the name of a file without folder and FITS ending."""
-    name = Path(path).name
+    """Return the name of a file without folder, FITS ending and [EXT]."""
+    name = Path(split_extension(str(path))[0]).name
     return next((name[: -len(end)] for end in ENDINGS if name.lower().endswith(end)), name)
 
 

@@ -93,7 +93,7 @@ def find_images(names: Sequence[str]) -> tuple[list[FoundImage], list[str]]:
     Parameters
     ----------
     names : sequence of str
-        Files, and folders whose FITS files are taken.
+        Files, `file.fits[EXT]`, and folders whose FITS files are taken.
 
     Raises
     ------
@@ -108,7 +108,7 @@ def find_images(names: Sequence[str]) -> tuple[list[FoundImage], list[str]]:
         try:
             found.append(_image(file))
         except UnblendError as error:
-            problems.append(f"{file} is not used: {error}")
+            problems.append(f"{file} is not used: {str(error).removeprefix(file).strip()}")
     if not found:
         raise InputError(
             "no image found: expected FITS images with world coordinates. " + " ".join(problems or ["Name some."])
@@ -132,8 +132,8 @@ def _files(names: Sequence[str]) -> Iterator[str]:
         path = Path(name)
         if path.is_dir():
             yield from (str(each) for each in _fits_in(path))
-        elif path.is_file():
-            yield str(path)
+        elif path.is_file() or Path(split_extension(name)[0]).is_file():
+            yield name
         else:
             raise InputError(f"{name} does not exist; expected a FITS image or a folder of such. Correct the name.")
 
@@ -164,7 +164,9 @@ def _image(file: str) -> FoundImage:
 
 
 def _science(file: str) -> str:
-    """Return a file with the extension of its image, where it has several images."""
+    """Return a file with the extension of its image, where it has several images and none is named."""
+    if split_extension(file)[1] is not None:
+        return file
     flat = [name for name, shape in extension_shapes(file).items() if math.prod(shape[:-2]) == 1 and len(shape) > 1]
     if len(flat) < 2:
         return file

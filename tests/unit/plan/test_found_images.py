@@ -95,3 +95,24 @@ def test_nothing_found(tmp_path):
         find_images([str(tmp_path)])
     with pytest.raises(InputError, match=r"gone\.fits does not exist"):
         find_images([str(tmp_path / "gone.fits")])
+
+
+def test_an_extension_or_plane_that_the_user_names(tmp_path):
+    write(tmp_path / "k.fits", np.stack([noise(), 2.0 * noise()]))
+    (image,), _ = find_images([f"{tmp_path}/k.fits[*,*,2]"])
+    assert image.file.endswith("k.fits[*,*,2]") and image.band == "k"
+    with pytest.raises(InputError, match="2 planes"):
+        find_images([f"{tmp_path}/k.fits"])
+
+
+@pytest.mark.parametrize("ending", ["gz", "fz"])
+def test_compressed_files(tmp_path, ending):
+    name = write(tmp_path / "k_sci.fits", noise().astype(np.float32))
+    write(tmp_path / "k_wht.fits", np.ones((40, 40), np.float32))
+    for path in (tmp_path / "k_sci.fits", tmp_path / "k_wht.fits"):
+        data, header = fits.getdata(path), fits.getheader(path)
+        packed = fits.CompImageHDU(data, header) if ending == "fz" else fits.ImageHDU(data, header)
+        fits.HDUList([fits.PrimaryHDU(), packed]).writeto(f"{path}.{ending}")
+        path.unlink()
+    (image,), _ = find_images([f"{name}.{ending}"])
+    assert image.band == "k" and image.weight is not None and image.weight.file.endswith(f"k_wht.fits.{ending}")

@@ -109,3 +109,11 @@ def test_a_field_that_cannot_be_run_yet(folder, tmp_path, capsys):
     out = capsys.readouterr().out
     assert "no PSF found; you get one from STPSF" in out
     assert "It cannot be run yet" in out and "f200w-psf.fits does not exist" in out
+
+
+def test_the_end_of_the_input_is_an_empty_answer(monkeypatch, capsys):
+    def ended(question):
+        raise EOFError
+
+    monkeypatch.setattr("builtins.input", ended)
+    assert new_field.answer("target: ") == ""
