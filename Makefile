@@ -41,6 +41,7 @@ figures: check-example    ## redraw the figures of the docs from the example's r
 
 docs: $(VENV)/installed   ## regenerate the pages of the docs that are made from the code
 	PYTHONPATH=scripts $(BIN)/python -c "from unblend.core.flags import markdown; print(markdown(), end='')" > docs/flags.md
+	PYTHONPATH=scripts $(BIN)/python -c "from unblend.io.catalogue_columns import markdown; print(markdown(), end='')" > docs/columns.md
 	PYTHONPATH=scripts $(BIN)/python -c "from unblend.plan.config_docs import markdown; print(markdown(), end='')" > docs/config.md
 	PYTHONPATH=scripts $(BIN)/python -c "from unblend.plan.config_docs import schema_text; print(schema_text(), end='')" \
 	    > workflow/schemas/config.schema.yaml

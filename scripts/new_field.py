@@ -6,6 +6,8 @@ import argparse
 import logging
 import shlex
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from unblend.core.errors import InputError, UnblendError
@@ -38,8 +40,8 @@ def main(*words: str) -> None:
         raise InputError(f"{path} exists and is not changed; name another folder.")
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{folder} is a file; expected a new folder. Name the folder first, then the images.")
-    logging.getLogger("unblend").setLevel(logging.ERROR)
-    images, problems = find_images(options.images)
+    with only_errors():
+        images, problems = find_images(options.images)
     say("\n".join(table(images)), "")
     asks = not options.yes and sys.stdin.isatty()
     choices = choose(images, answer if asks else lambda question: "", say)
@@ -47,6 +49,18 @@ def main(*words: str) -> None:
     said = list(notes(images, problems))
     say("", *(["what is missing or uncertain:"] if said else []), *(f"  {note}" for note in said))
     say("", f"{path}: written. Look it over; every line has its reason.", *next_steps(folder))
+
+
+@contextmanager
+def only_errors() -> Iterator[None]:
+    """Log no warnings: what `new` looks at and does not take is none of the user's mistakes."""
+    log = logging.getLogger("unblend")
+    before = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        log.setLevel(before)
 
 
 def answer(question: str) -> str:

@@ -9,10 +9,11 @@ import numpy as np
 import unblend
 from unblend.field.stale_products import move_stale_bands
 from unblend.field.zero_points import adopted_zero_point
+from unblend.io.catalogue_columns import columns_of
 from unblend.io.catalogues import write_catalogue, write_sed
 from unblend.io.files import read_json
 from unblend.io.tables import read_table, read_table_header
-from unblend.photometry.catalogue import band_columns, column_units, sed_columns
+from unblend.photometry.catalogue import band_columns, sed_columns
 from unblend.run.job_log import record_work, run
 
 log = logging.getLogger(__name__)
@@ -21,8 +22,8 @@ FLUXES = ("flux", "flux_err", "flux_err_shape", "flux_err_misfit", "chi2", "frac
 SHAPE = ("n", "r_e_arcsec", "ell", "pa", "chi2_red")
 
 
-def main(spec_path: str, results_dir: str, fits: str, ecsv: str, fast: str, eazy: str) -> None:
-    """Write catalogue.fits, .ecsv and the tables of the SED codes."""
+def main(spec_path: str, results_dir: str, fits: str, ecsv: str, votable: str, fast: str, eazy: str) -> None:
+    """Write catalogue.fits, .ecsv, .vot and the tables of the SED codes."""
     spec, results = read_json(spec_path), Path(results_dir)
     detected, shapes = read_table(results / "det_cat.fits"), read_table(results / "imfit" / "sersic.fits")
     for sentence in spec.get("warnings", ()):
@@ -37,7 +38,7 @@ def main(spec_path: str, results_dir: str, fits: str, ecsv: str, fast: str, eazy
         zero_point, source = adopted_zero_point(band, spec["bands"][band])
         columns |= band_columns(band, made, scale=scale, error_floor=spec["error_floor"], zero_point_ab=zero_point)
         header |= {f"BAND{number}": band, f"ZP{number}": zero_point, f"ZPFR{number}": source, f"MCSCAL{number}": scale}
-    write_catalogue(fits, ecsv, columns, column_units(columns), header)
+    write_catalogue(fits, ecsv, votable, columns, columns_of(spec["order"]), header)
     sed = sed_columns(columns, {band: spec["bands"][band]["filter"] for band in spec["order"]})
     write_sed(fast, sed, "microjansky: AB zero point 23.9; -99: not observed", z_spec=True)
     write_sed(eazy, sed, "microjansky: PRIOR_ABZP 23.9; -99: not observed", z_spec=False)

@@ -17,13 +17,14 @@ from unblend.core.coordinates import pixel_to_sky, sky_to_pixel
 from unblend.core.flags import Flag
 from unblend.core.types import Region, Template
 from unblend.fits.table import TABLE_DTYPE
+from unblend.io import catalogue_columns
 from unblend.io.catalogues import write_catalogue
 from unblend.io.files import write_json, write_text
 from unblend.io.images import write_image
 from unblend.io.regions import write_regions
 from unblend.io.tables import columns, write_sources, write_table
 from unblend.io.template_store import write_templates
-from unblend.photometry.catalogue import band_columns, column_units
+from unblend.photometry.catalogue import band_columns
 
 SCALE, SPACING, SIGMA = 0.06, 40, 2.5
 """arcsec per pixel of the sharp bands; pixels between sources; width of a source in pixels of either grid."""
@@ -112,7 +113,8 @@ def write_products(
     catalogue |= {"n": np.full(number, 1.0), "flag": fits_flag}
     for band in bands:
         catalogue |= write_band(folder, band, side, ids, ra, dec, flux[band], fits_flag, rng, half)
-    write_catalogue(results / "catalogue.fits", results / "catalogue.ecsv", catalogue, column_units(catalogue), {})
+    fits, ecsv, votable = (results / f"catalogue.{ending}" for ending in ("fits", "ecsv", "vot"))
+    write_catalogue(fits, ecsv, votable, catalogue, catalogue_columns.columns_of(bands), {})
     head = "s\th:m:s\tmax_rss\tmax_vms\tmax_uss\tmax_pss\tio_in\tio_out\tmean_load\tcpu_time\n"
     for name, seconds in (("detect_sources", 3.5), ("extract_fluxes/green", 10.0), ("extract_fluxes/gone", 99.0)):
         write_text(results / f"benchmarks/{name}.tsv", head + f"{seconds}\t0:00:03\t100\t-\t-\t-\t-\t-\t-\t2.0\n")

@@ -114,7 +114,7 @@ def test_the_products_of_the_contract_are_there(field):
     top = ["det_stack.fits", "det_snr.fits", "det_auto_seg.fits", "det_auto_cat.fits", "det_seg.fits", "det_cat.fits",
            "det_cat.reg", "imfit/groups.json", "imfit/det_stack-sub.fits", "imfit/sersic.fits", "catalogue.fits",
            "imfit/groups.reg", "imfit/det_stack-model.fits",
-           "catalogue.ecsv", "catalogue.fast.cat", "catalogue.eazy.cat"]  # fmt: skip
+           "catalogue.ecsv", "catalogue.vot", "catalogue.fast.cat", "catalogue.eazy.cat"]  # fmt: skip
     band = ["mask.fits", "background.fits", "psf.fits", "templates.npz", "astrometry.json", "shift-sub.fits",
             "fluxes.fits", "weight.fits", "residual.fits", "neighbours-removed.fits", "monte_carlo.fits",
             "monte_carlo.reg", "mask.reg", "proposed-sim.reg", "proposed-border.reg", "proposed-bad.reg"]  # fmt: skip

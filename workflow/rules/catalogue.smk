@@ -20,6 +20,12 @@ rule write_catalogue:
             category="Catalogue",
             labels={"table": "catalogue", "format": "ECSV"},
         ),
+        votable=report(
+            R / "catalogue.vot",
+            caption="../report/catalogue.rst",
+            category="Catalogue",
+            labels={"table": "catalogue", "format": "VOTable"},
+        ),
         fast=report(
             R / "catalogue.fast.cat",
             caption="../report/sed.rst",
@@ -46,4 +52,4 @@ rule write_catalogue:
         results=str(R),
     shell:
         'python "$UNBLEND_SCRIPTS"/write_catalogue.py --log {log:q} --spec {input.spec:q} --results {params.results:q}'
-        " --fits {output.fits:q} --ecsv {output.ecsv:q} --fast {output.fast:q} --eazy {output.eazy:q}"
+        " --fits {output.fits:q} --ecsv {output.ecsv:q} --votable {output.votable:q} --fast {output.fast:q} --eazy {output.eazy:q}"

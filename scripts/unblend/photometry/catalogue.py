@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 
@@ -76,17 +75,6 @@ def band_columns(
     positive = np.where(flux > 0, flux, np.nan)
     columns[f"mag_err_{name}"] = np.where(np.isfinite(magnitude), MAG_PER_RELATIVE_ERROR * error / positive, np.nan)
     return columns
-
-
-def column_units(columns: Mapping[str, Any]) -> dict[str, str]:
-    """Return the units of the catalogue columns by name, in FITS notation."""
-    units = {"ra": "deg", "dec": "deg", "x": "pix", "y": "pix", "area": "pix2", "r_e_arcsec": "arcsec", "pa": "deg"}
-    for name in columns:
-        if name.endswith("_ujy"):
-            units[name] = "uJy"
-        elif name.startswith("mag_"):
-            units[name] = "mag"
-    return units
 
 
 def sed_columns(catalogue: Mapping[str, np.ndarray], filters: Mapping[str, str]) -> dict[str, np.ndarray]:

@@ -294,7 +294,9 @@ def write_catalogue(jobs: Jobs) -> Spec:
             bands[b.name] |= {"image": jobs.inputs.grid_record(b), "wavelength_um": b.wavelength}
     warnings = list(unit_warnings(list(jobs.config.bands.values()), jobs.inputs).values())
     noted = {"warnings": warnings} if warnings else {}
-    return {"bands": bands, "order": list(bands), "error_floor": jobs.config.error_floor, **noted}
+    columns = jobs.provenance.content(str(jobs.provenance.scripts / "unblend/io/catalogue_columns.yaml"))
+    order, floor = list(bands), jobs.config.error_floor
+    return {"bands": bands, "order": order, "error_floor": floor, "columns": columns, **noted}
 
 
 def write_report(jobs: Jobs) -> Spec:

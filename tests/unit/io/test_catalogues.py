@@ -1,8 +1,14 @@
 from __future__ import annotations
 
+import warnings
+
+import astropy.units as u
 import numpy as np
 import pytest
+from astropy.io import fits
+from astropy.io.votable import parse, parse_single_table
 from astropy.table import Table
+from unblend.io.catalogue_columns import columns_of
 from unblend.io.catalogues import write_catalogue, write_sed
 from unblend.io.tables import read_table, read_table_header
 
@@ -14,31 +20,57 @@ COLUMNS = {
 }
 
 
-def test_fits_and_ecsv_have_the_same_content(tmp_path):
-    write_catalogue(
-        tmp_path / "c.fits", tmp_path / "c.ecsv", COLUMNS, {"mag_irac-ch1": "mag", "gone": "pix"}, {"ZP1": 25.0}
-    )
-    binary, text = read_table(tmp_path / "c.fits"), Table.read(tmp_path / "c.ecsv", format="ascii.ecsv")
-    assert list(binary.dtype.names) == text.colnames == list(COLUMNS)
+DESCRIBED = columns_of(["irac-ch1"])
+
+
+def write(folder, name="c", header=None):
+    files = [folder / f"{name}.{ending}" for ending in ("fits", "ecsv", "vot")]
+    write_catalogue(*files, COLUMNS, DESCRIBED, header or {})
+    return files
+
+
+def test_fits_ecsv_and_votable_have_the_same_content(tmp_path):
+    fits_path, ecsv, votable = write(tmp_path, header={"ZP1": 25.0, "BAND1": "irac-ch1", "ZP2": None})
+    binary, text = read_table(fits_path), Table.read(ecsv, format="ascii.ecsv")
+    xml = Table.read(votable, format="votable")
+    assert list(binary.dtype.names) == text.colnames == xml.colnames == list(COLUMNS)
     for name, values in COLUMNS.items():
         np.testing.assert_array_equal(binary[name], values)
         np.testing.assert_array_equal(np.asarray(text[name]), values)
-    assert str(text["mag_irac-ch1"].unit) == "mag"
-    header = read_table_header(tmp_path / "c.fits")
+        np.testing.assert_array_equal(np.ma.filled(np.ma.asarray(xml[name]).astype(float), np.nan), values)
+    header = read_table_header(fits_path)
     assert header["ZP1"] == text.meta["ZP1"] == 25.0 and header["EXTNAME"] == "CATALOGUE"
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["c.ecsv", "c.fits"]
+    first = parse_single_table(votable)
+    assert {p.name: p.value for p in first.params} == {"ZP1": 25.0, "BAND1": "irac-ch1"}
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["c.ecsv", "c.fits", "c.vot"]
+
+
+def test_every_column_is_described_in_every_format(tmp_path):
+    fits_path, ecsv, votable = write(tmp_path)
+    text, fields = Table.read(ecsv, format="ascii.ecsv"), parse_single_table(votable).fields
+    header = fits.getheader(fits_path, 1)
+    for number, name in enumerate(COLUMNS, start=1):
+        expected = DESCRIBED[name]
+        assert header[f"TCOMM{number}"] == text[name].description == fields[number - 1].description
+        assert header[f"TUCD{number}"] == text[name].meta["ucd"] == fields[number - 1].ucd == expected.ucd
+        assert header.get(f"TUNIT{number}", "") == str(text[name].unit or "") == expected.unit
+        assert str(fields[number - 1].unit or "") == expected.unit
+
+
+def test_the_votable_is_valid(tmp_path):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        parse(write(tmp_path)[2], verify="exception")
 
 
 def test_the_same_catalogue_gives_the_same_bytes(tmp_path):
-    for name in ("a", "b"):
-        write_catalogue(tmp_path / f"{name}.fits", tmp_path / f"{name}.ecsv", COLUMNS, {}, {})
-    assert (tmp_path / "a.fits").read_bytes() == (tmp_path / "b.fits").read_bytes()
-    assert (tmp_path / "a.ecsv").read_bytes() == (tmp_path / "b.ecsv").read_bytes()
+    for one, other in zip(write(tmp_path, "a"), write(tmp_path, "b"), strict=True):
+        assert one.read_bytes() == other.read_bytes()
 
 
-def test_microjansky_are_known_to_astropy(tmp_path):
-    write_catalogue(tmp_path / "c.fits", tmp_path / "c.ecsv", COLUMNS, {"flux_irac-ch1": "uJy"}, {})
-    assert Table.read(tmp_path / "c.fits")["flux_irac-ch1"].unit.to("Jy") == pytest.approx(1e-6)
+def test_units_are_known_to_astropy(tmp_path):
+    assert u.Unit(DESCRIBED["flux_irac-ch1_ujy"].unit).to("Jy") == pytest.approx(1e-6)
+    assert Table.read(write(tmp_path)[0])["mag_irac-ch1"].unit == u.mag
 
 
 @pytest.mark.parametrize("z_spec", [True, False])

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from unblend.photometry.catalogue import adopted_error, band_columns, column_units, sed_columns
+from unblend.photometry.catalogue import adopted_error, band_columns, sed_columns
 
 NAN = np.nan
 FLUXES = {
@@ -60,15 +60,6 @@ def test_columns_with_zero_point():
     # 5 % are 0.0543 magnitudes; a negative flux has none
     assert columns["mag_err_irac-ch1"][0] == pytest.approx(0.05 * 2.5 / np.log(10))
     assert np.isnan(columns["mag_irac-ch1"][1:]).all() and np.isnan(columns["mag_err_irac-ch1"][1:]).all()
-
-
-def test_units():
-    columns = band_columns("k", FLUXES, scale=1.0, error_floor=0.0, zero_point_ab=23.9) | {"ra": 0, "x": 0}
-    units = column_units(columns)
-    assert units["ra"] == "deg" and units["x"] == "pix"
-    assert {n: u for n, u in units.items() if n.endswith("_k") or "_k_" in n} == {
-        "flux_k_ujy": "uJy", "err_k_ujy": "uJy", "mag_k": "mag", "mag_err_k": "mag",
-    }  # fmt: skip
 
 
 def test_the_sed_codes_get_microjansky_and_minus_99():

@@ -1,0 +1,35 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import astropy.units as u
+import numpy as np
+import pytest
+from astropy.io.votable.ucd import check_ucd
+from unblend.io.catalogue_columns import catalogue_columns, columns_of, markdown
+from unblend.photometry.catalogue import band_columns
+from write_catalogue import SHAPE
+
+ROOT = Path(__file__).resolve().parents[3]
+NAMES = ("flux", "flux_err", "flux_err_shape", "flux_err_misfit", "flux_err_sim", "chi2", "fracflux", "flag")
+
+
+@pytest.mark.parametrize("column", catalogue_columns(), ids=lambda column: column.name)
+def test_a_column_is_described(column):
+    assert check_ucd(column.ucd, check_controlled_vocabulary=True), column.ucd
+    assert column.description and len(column.description) <= 68
+    u.Unit(column.unit, format="fits" if column.unit != "pix2" else None)
+
+
+def test_every_column_of_the_catalogue_is_described_in_its_order():
+    made = band_columns("k", {name: np.ones(1) for name in NAMES}, scale=1.0, error_floor=0.0, zero_point_ab=25.0)
+    assert list(columns_of(["k"])) == ["id", "ra", "dec", "x", "y", "area", *SHAPE, "flag", *made]
+
+
+def test_bands_whose_names_look_like_columns():
+    described = columns_of(["k", "k_ujy", "formal_k"])
+    assert described["flux_k_ujy_ujy"].unit == "uJy" and described["err_formal_k"].description
+
+
+def test_the_page_is_up_to_date():
+    assert (ROOT / "docs/columns.md").read_text() == markdown()
