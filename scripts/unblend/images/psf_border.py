@@ -22,7 +22,7 @@ MIN_RING_PIXELS = 12
 """Fewest pixels in a ring: fewer tell nothing."""
 
 LARGEST_BORDER_SHARE = 0.02
-"""Largest share of the outermost pixels of a stamp in its sum: in 15 PSFs of HST, JWST, Spitzer, Subaru and MUSE it is
+"""Largest share of the outermost pixels of a stamp in its sum: in 13 PSFs of HST, JWST, Spitzer, Subaru and MUSE it is
 0.004 at most. Wings have light of the same order beyond the stamp."""
 
 

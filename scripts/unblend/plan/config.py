@@ -259,7 +259,7 @@ class Band(Section):
     )
     psf: Annotated[PsfFiles, AlsoAccepts("string")] | None = _key(
         None,
-        "PSF: a file, also psf.fits[EXT], or {file, polygons} for several PSFs and the polygons where they hold. Needed.",
+        "PSF: a file (or psf.fits[EXT]), or {file, polygons}: several PSFs and the polygons where they hold. Needed.",
     )
     psf_oversampling: Number = _key(
         1.0,
