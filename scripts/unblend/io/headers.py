@@ -37,28 +37,45 @@ def read_cards(hdu: fitsio.hdu.ImageHDU) -> dict[str, object]:
     UnicodeDecodeError
         The header is not text.
     """
+    return {name: value for name, value, _ in _records(hdu) if name != "COMMENT"}
+
+
+def read_comments(hdu: fitsio.hdu.ImageHDU) -> dict[str, str]:
+    """Return the comment of every card with a value of an extension; empty where it has none.
+
+    Raises
+    ------
+    UnicodeDecodeError
+        The header is not text.
+    """
+    return {name: comment for name, _, comment in _records(hdu) if name not in ("COMMENT", "HISTORY")}
+
+
+def _records(hdu: fitsio.hdu.ImageHDU) -> list[tuple[str, object, str]]:
+    """Return name, value and comment of all cards that have a name."""
     text = header_text(hdu)
-    cards = None if text is None or len(text) < LONG * _CARD else _parsed(text)
-    if cards is not None:
-        return cards
-    return {r["name"]: r["value"] for r in hdu.read_header().records() if r["name"] and r["name"] != "COMMENT"}
+    records = None if text is None or len(text) < LONG * _CARD else _parsed(text)
+    if records is not None:
+        return records
+    found = hdu.read_header().records()
+    return [(r["name"], r["value"], str(r.get("comment") or "")) for r in found if r["name"]]
 
 
-def _parsed(text: bytes) -> dict[str, object] | None:
-    """Return the cards of a header; None if one of them does not follow the standard."""
+def _parsed(text: bytes) -> list[tuple[str, object, str]] | None:
+    """Return the records of a header; None if one of them does not follow the standard."""
     import warnings
 
     from astropy.io.fits import Header, VerifyError
     from astropy.io.fits.card import Undefined
     from astropy.io.fits.verify import VerifyWarning
 
-    cards: dict[str, object] = {}
+    records: list[tuple[str, object, str]] = []
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", VerifyWarning)
             for card in Header.fromstring(text).cards:
-                if card.keyword and card.keyword != "COMMENT":
-                    cards[card.keyword] = None if isinstance(card.value, Undefined) else card.value
+                value = None if isinstance(card.value, Undefined) else card.value
+                records += [(card.keyword, value, card.comment)] if card.keyword else []
     except (VerifyError, VerifyWarning, UnicodeDecodeError, ValueError):
         return None
-    return cards
+    return records

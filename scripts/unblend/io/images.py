@@ -16,6 +16,7 @@ from ..core.errors import InputError
 from ..core.types import Box
 from .fits_files import new_fits, open_fits
 from .headers import header_text, read_cards
+from .headers import read_comments as comments_of
 from .selections import Selection, known_extensions, split_extension
 from .world_coordinates import SKY_CARDS, check_inherited, inherited, needs_tables, wcs_from_header, wcs_header
 
@@ -296,8 +297,7 @@ def read_comments(name: str) -> dict[str, str]:
     """Return the comments of the header cards of an image, and of those that only the primary header has."""
     with _opened(name) as fits:
         hdu = _find_image(fits, name).hdu
-        headers = [fits[0].read_header(), hdu.read_header()] if hdu.get_extnum() else [hdu.read_header()]
-        return {r["name"]: str(r.get("comment") or "") for header in headers for r in header.records() if r["name"]}
+        return (comments_of(fits[0]) if hdu.get_extnum() else {}) | comments_of(hdu)
 
 
 def read_sky_cards(name: str) -> dict[str, object]:

@@ -11,17 +11,11 @@ import os
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from ..core.coordinates import sky_jacobian
-from ..core.header_units import HeaderZeroPoint, header_zero_points
 from ..io.files import digest_of, file_digest, is_url, read_json, write_text
-from ..io.images import read_header, read_shape, read_wcs
+from ..io.header_zero_point import HeaderZeroPoint, zero_points_of
+from ..io.images import read_header
 from ..io.regions import region_digest
 from ..io.selections import split_extension
-
-ARCSEC = np.pi / 180.0 / 3600.0
-"""One arcsecond in radians."""
 
 
 class Provenance:
@@ -92,7 +86,7 @@ class Provenance:
         path, extension = split_extension(name)
         kind = f"zero_points[{extension or ''}]"
         found = None if is_url(name) else self._digest(path, kind, lambda _: _zero_points(name))
-        return [HeaderZeroPoint(value, cards) for value, cards in found or ()]
+        return [HeaderZeroPoint(value, source) for value, source in found or ()]
 
     def regions(self, name: str) -> str | None:
         """Return the digest of what a region file means: comments and colours do not count."""
@@ -120,9 +114,7 @@ class Provenance:
 
 
 def _zero_points(name: str) -> list[tuple[float, str]]:
-    header, (ny, nx) = read_header(name), read_shape(name)
-    area = abs(np.linalg.det(sky_jacobian(read_wcs(name), (ny - 1) / 2, (nx - 1) / 2)))
-    return [(each.zero_point_ab, each.cards) for each in header_zero_points(header, area * ARCSEC**2)]
+    return [(each.value_ab, each.source) for each in zero_points_of(name)[0]]
 
 
 def _grid_cards(name: str) -> dict[str, str]:

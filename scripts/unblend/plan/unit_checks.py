@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from ..core.errors import UnblendError
-from ..core.header_units import contradiction
+from ..io.header_zero_point import HeaderZeroPoint
 from .config import Band
 from .inputs import FieldInputs
+
+AGREEMENT_MAG = 0.1
+"""Zero points that differ by less agree: calibrations are updated by a few per cent."""
 
 
 def unit_warnings(bands: list[Band], inputs: FieldInputs) -> dict[str, str]:
@@ -26,14 +29,25 @@ def _unit_warning(band: Band, inputs: FieldInputs) -> str | None:
         return None
     image = inputs.image(band)
     try:
-        other = contradiction(inputs.provenance.zero_points(image), band.zero_point)
+        other = _contradiction(inputs.provenance.zero_points(image), band.zero_point)
     except UnblendError:
         return None  # whoever reads the image says so
     if other is None:
         return None
-    factor = 10.0 ** (0.4 * (other.zero_point_ab - band.zero_point))
+    factor = 10.0 ** (0.4 * (other.value_ab - band.zero_point))
     return (
-        f"bands.{band.name}: the header of {image} has {other.cards}, an AB zero point of {other.zero_point_ab:.2f}; "
+        f"bands.{band.name}: the header of {image} has {other.source}, an AB zero point of {other.value_ab:.2f}; "
         f"zero_point is {band.zero_point:g}, so that fluxes in microjansky are {factor:.3g} times those of the header. "
         "Correct zero_point, unless the header is wrong."
     )
+
+
+def _contradiction(found: list[HeaderZeroPoint], zero_point_ab: float) -> HeaderZeroPoint | None:
+    """Return the first zero point of a header, if none of them agrees with another one; None if one does.
+
+    The unit of the pixels is decisive: a magnitude beside it may have been left by an earlier step.
+    """
+    decisive = found[:1] if found and found[0].source.startswith("BUNIT") else found
+    if any(abs(each.value_ab - zero_point_ab) < AGREEMENT_MAG for each in decisive):
+        return None
+    return found[0] if found else None

@@ -37,8 +37,9 @@ def test_a_contradiction_is_one_sentence_with_the_factor(tmp_path, capsys):
     jobs = field(tmp_path, {"BUNIT": "MJy/sr"}, 23.9)
     (sentence,) = found(jobs).values()
     assert sentence.startswith(
-        f"bands.k: the header of {tmp_path}/k.fits has BUNIT = 'MJy/sr', an AB zero point of 21.58;"
+        f"bands.k: the header of {tmp_path}/k.fits has BUNIT = 'MJy/sr', pixel area 8.462e-12 sr of the WCS, "
     )
+    assert "an AB zero point of 21.58; " in sentence
     # 8.46 uJy in a pixel of 0.6 arcsec
     assert "zero_point is 23.9, so that fluxes in microjansky are 0.118 times those of the header." in sentence
     warn_of_units(jobs)
