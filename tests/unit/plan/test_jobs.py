@@ -8,93 +8,22 @@ import os
 import shutil
 from pathlib import Path
 
-import numpy as np
 import pytest
 from astropy.io import fits
+from planned_jobs import (
+    BANDS,
+    GROUPS,
+    PER_BAND,
+    PER_BATCH,
+    RAW,
+    changed,
+    jobs_of,
+    of_band,
+    specs,
+    write_fits,
+)
 from unblend.io.files import read_json, write_json
-from unblend.plan.checks import jobs_of as plan_jobs
-from unblend.plan.config import load_config
 from unblend.plan.jobs import SETTINGS
-
-ROOT = Path(__file__).resolve().parents[3]
-RAW = {
-    "data_dir": "data",
-    "target": {"ra": 53.0, "dec": -27.8},
-    "detection": {"bands": ["f125w", "f160w"]},
-    "models": {"psf": "f160w", "batch_size": 1},
-    "bands": {
-        "f125w": {"image": "a.fits", "psf": "psf.fits"},
-        "f160w": {"image": "b.fits", "psf": "psf.fits"},
-        "k": {"image": "k_im.fits", "psf": "kpsf.fits", "weight": "k_w.fits", "zero_point": 25.0},
-    },
-}
-BANDS = list(RAW["bands"])
-PER_BAND = (
-    "mask_band", "subtract_background", "prepare_psf", "measure_shift", "make_templates", "extract_fluxes",
-    "run_monte_carlo", "inspect_band",
-)  # fmt: skip
-WHOLE = ("detect_sources", "edit_segments", "prepare_fit_psf", "group_sources", "collect_models", "subtract_models",
-         "draw_fits", "write_catalogue", "write_report")  # fmt: skip
-PER_BATCH = ("fit_first_pass", "fit_second_pass")
-GROUPS = {
-    # 1 and 2 are neighbours, 5 stands alone; 3 is fitted with 1
-    "1": {"members": [1, 3], "box": [0, 0, 9, 9], "neighbours": [2], "digest": "one"},
-    "2": {"members": [2], "box": [0, 9, 9, 18], "neighbours": [1], "digest": "two"},
-    "5": {"members": [5], "box": [30, 30, 39, 39], "neighbours": [], "digest": "five"},
-}
-
-SMALL_FITS = fits.PrimaryHDU(np.zeros(720, dtype="f4")).header.tostring().encode() + bytes(2880)
-PICTURE = b"picture\x00\x00\x00\x00IEND\xaeB`\x82"
-
-
-def write_fits(path, value):
-    header = fits.Header({"CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN", "CRVAL1": 53.0, "CRVAL2": -27.8, "CRPIX1": 2.0})
-    header.update({"CRPIX2": 2.0, "CD1_1": -2e-5, "CD2_2": 2e-5, "CD1_2": 0.0, "CD2_1": 0.0})
-    fits.PrimaryHDU(np.full((4, 4), float(value)), header).writeto(path, overwrite=True)
-
-
-@pytest.fixture
-def field(tmp_path, monkeypatch):
-    """A folder with inputs, groups.json, and the specs of every job written once."""
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "data" / "overrides").mkdir(parents=True)
-    (tmp_path / "data" / "custom_models").mkdir()
-    for value, name in enumerate(("a", "b", "psf", "k_im", "kpsf", "k_w")):
-        write_fits(tmp_path / "data" / f"{name}.fits", value + 1)
-    write_json("results/imfit/groups.json", {"psf": "p", "grid": "g", "groups": GROUPS})
-    return tmp_path
-
-
-def jobs_of(raw, purpose="plan"):
-    return plan_jobs(load_config(raw), ROOT / "scripts", lambda: purpose)
-
-
-def specs(raw=None):
-    """Return the content of the spec of every job, by "rule" or "rule/wildcard", as a new run would write it."""
-    jobs = jobs_of(RAW if raw is None else raw, "run")
-    paths = {rule: jobs.spec(rule) for rule in WHOLE}
-    paths |= {f"{rule}/{band}": jobs.spec(rule, band=band) for rule in PER_BAND for band in jobs.config.bands}
-    paths |= {f"{rule}/{batch}": jobs.spec(rule, batch=batch) for rule in PER_BATCH for batch in jobs.fits.batches}
-    jobs.store.release()
-    return {name: (Path(path).read_text(), os.stat(path).st_mtime_ns) for name, path in paths.items()}
-
-
-def changed(raw=None):
-    """Return the jobs whose spec differs from that of the run before; a spec that does not differ is not written."""
-    before = {
-        str(path.relative_to("results/specs").parent): (path.read_text(), path.stat().st_mtime_ns)
-        for path in Path("results/specs").rglob("spec.json")
-    }
-    after = specs(raw)
-    different = {name for name, (text, _) in after.items() if text != before[name][0]}
-    touched = {name for name, (_, time) in after.items() if time != before[name][1]}
-    assert touched == different, "a spec was written anew without need"
-    return different
-
-
-def of_band(band, *rules):
-    return {f"{rule}/{band}" for rule in rules}
-
 
 # without a moving background its product is zero: its pixel grid counts, not its pixels
 IMAGE_STAGES = ("mask_band", "measure_shift", "extract_fluxes", "run_monte_carlo", "inspect_band")
@@ -446,77 +375,6 @@ def test_mosaics_become_cutouts(field):
     before = SETTINGS["extract_fluxes"](jobs, "k")["image"]["digest"]
     raw["bands"]["k"]["cutout_size"] = 31.0
     assert SETTINGS["extract_fluxes"](jobs_of(raw), "k")["image"]["digest"] != before
-
-
-# Lost products ------------------------------------------------------------------------------------------------------
-
-
-def test_a_deleted_model_runs_its_batch_again_once(field):
-    models = Path("results/imfit/models")
-    models.mkdir(parents=True)
-    for i in (1, 2, 3, 5):
-        (models / f"{i}.fits").write_bytes(SMALL_FITS)
-    for batch in GROUPS:
-        write_json(f"results/imfit/{batch}/fit.json", {})
-        write_json(f"results/imfit/batches/second-{batch}.json", {})
-    specs()
-    (models / "3.fits").unlink()
-    assert changed() == {"fit_second_pass/1"}
-    # the same gap is the same spec: planning twice does not run twice
-    assert changed() == set()
-    (models / "3.fits").write_bytes(SMALL_FITS)
-    assert changed() == set()
-    (models / "5.fits").write_bytes(bytes(2000))
-    assert changed() == {"fit_second_pass/5"}
-    (models / "5.fits").write_bytes(SMALL_FITS)
-    assert changed() == set()
-    (models / "5.fits").unlink()
-    assert changed() == {"fit_second_pass/5"}
-    Path("results/imfit/5/fit.json").unlink()
-    assert changed() == {"fit_second_pass/5"}
-
-
-def test_a_deleted_picture_runs_the_drawing_again_once(field):
-    for group in GROUPS:
-        Path(f"results/imfit/{group}").mkdir()
-        Path(f"results/imfit/{group}/fit.png").write_bytes(PICTURE)
-    specs()
-    Path("results/imfit/2/fit.png").unlink()
-    assert changed() == set()  # the sheet was never made: nothing is lost
-    Path("results/imfit/sheet.html").write_text("</html>\n")
-    assert changed() == {"draw_fits"}
-    assert changed() == set()
-    Path("results/imfit/2/fit.png").write_bytes(PICTURE)
-    assert changed() == set()
-    Path("results/imfit/1/fit.png").write_bytes(PICTURE[:-1])
-    assert changed() == {"draw_fits"}
-
-
-def test_a_cut_file_of_a_fit_runs_its_batch_again(field):
-    for group in GROUPS:
-        write_json(f"results/imfit/{group}/fit.json", {})
-        write_json(f"results/imfit/batches/second-{group}.json", {})
-        for name in ("img.fits", "indiv/mask_3.fits"):
-            Path(f"results/imfit/{group}/{name}").parent.mkdir(exist_ok=True)
-            Path(f"results/imfit/{group}/{name}").write_bytes(SMALL_FITS)
-    for i in (1, 2, 3, 5):
-        Path("results/imfit/models").mkdir(exist_ok=True)
-        Path(f"results/imfit/models/{i}.fits").write_bytes(SMALL_FITS)
-    specs()
-    Path("results/imfit/5/img.fits").write_bytes(b"")
-    assert changed() == {"fit_second_pass/5"}
-    Path("results/imfit/5/img.fits").write_bytes(SMALL_FITS)
-    Path("results/imfit/1/indiv/mask_3.fits").write_bytes(SMALL_FITS[:-1])
-    assert changed() == {"fit_second_pass/1"}
-    # 3 is no member of group 2, and a user's own file is none of ours
-    Path("results/imfit/2/indiv/mask_3.fits").write_bytes(b"")
-    Path("results/imfit/2/notes.dat").write_text("n 4?")
-    assert changed() == set()
-
-
-def test_models_not_yet_made_are_not_lost(field):
-    specs()
-    assert not read_json("results/specs/fit_second_pass/1/spec.json")["lost"]
 
 
 def test_a_zero_point_of_the_header_follows_the_header_and_not_the_pixels(field):
