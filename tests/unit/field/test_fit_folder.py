@@ -12,6 +12,7 @@ from unblend.core.errors import InputError
 from unblend.field.fit_folder import read_config, write_group_files
 from unblend.fits.group_data import group_starts
 from unblend.fits.imfit import Pixels, evaluate_blocks
+from unblend.fits.imfit_loader import load_pyimfit
 from unblend.fits.overrides import parse_override
 from unblend.fits.passes import fit_first_pass, fit_second_pass
 
@@ -108,11 +109,9 @@ def test_a_best_fit_is_an_override_that_starts_where_it_ended(written):
 
 def test_pyimfit_reads_our_files(written):
     """The program's own reader, where it is at hand: the same functions, values and limits."""
-    import pyimfit
-
     # its reader wants an option before the first block, and keeps the last label only
     text = (written[0] / "imfit_config.dat").read_text()
-    model = pyimfit.parse_config(["GAIN 1", *text.splitlines()])
+    model = load_pyimfit().parse_config(["GAIN 1", *text.splitlines()])
     ours = read_config(written[0] / "imfit_config.dat", (1, 1))  # positions as they stand in the file
     values = [parameter.value for block in ours.blocks for parameter in block.parameters]
     assert model.functionNameList() == ["Sersic", "Sersic", "FlatSky"]
@@ -154,10 +153,8 @@ def test_the_refined_fit_reads_back_and_has_its_own_residual(written):
 
 
 def test_pyimfit_reads_the_refined_fit(written):
-    import pyimfit
-
     # its reader wants an option before the first block
-    model = pyimfit.parse_config(["GAIN 1", *(written[0] / "refined.dat").read_text().splitlines()])
+    model = load_pyimfit().parse_config(["GAIN 1", *(written[0] / "refined.dat").read_text().splitlines()])
     assert model.functionNameList() == ["Sersic", "Sersic", "FlatSky"]
 
 

@@ -1,9 +1,9 @@
 from __future__ import annotations
 
-import pyimfit
 import pytest
 from unblend.core.errors import InputError, OverrideError
 from unblend.fits.imfit_config import Block, Function, ImfitConfig, Parameter, format_config, parse_config, read_lines
+from unblend.fits.imfit_loader import load_pyimfit
 
 TEXT = """
 # a comment
@@ -143,7 +143,7 @@ def test_lines_keep_their_numbers_and_the_caller_chooses_the_error():
 
 def described(text):
     """Return what pyimfit's own parser reads: (function, parameter): value, limits, fixed."""
-    model = pyimfit.parse_config([f"{line}\n" for line in text.splitlines()])
+    model = load_pyimfit().parse_config([f"{line}\n" for line in text.splitlines()])
     return [
         [("X0", group.x0.value, group.x0.limits, group.x0.fixed)]
         + [(p.name, p.value, p.limits, p.fixed) for f in group._functions for p in f._parameters]

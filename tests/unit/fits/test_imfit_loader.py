@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -50,3 +51,10 @@ def test_what_c_code_prints_is_silenced_and_what_comes_after_is_not():
         "libc.puts(b'signal'); libc.fflush(None)"
     )
     assert run(code).strip() == "signal"
+
+
+def test_nothing_else_imports_pyimfit():
+    """An import without the library leaves IMFIT with several FFT threads, and then a forked worker waits for ever."""
+    importing = re.compile(r"^\s*(import pyimfit|from pyimfit )", re.MULTILINE)
+    files = [path for folder in (SCRIPTS, SCRIPTS.parent / "tests") for path in folder.rglob("*.py")]
+    assert {path.name for path in files if importing.search(path.read_text())} == {"imfit_loader.py"}
