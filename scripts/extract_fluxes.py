@@ -21,7 +21,7 @@ from unblend.io.psfs import read_psf_widths
 from unblend.io.tables import columns, read_table, write_table
 from unblend.io.template_store import read_templates
 from unblend.models.templates import TemplateEngine
-from unblend.photometry.correlated_noise import measure_noise
+from unblend.photometry.correlated_noise import Noise, measure_noise
 from unblend.photometry.detail_amplitude import DetailAmplitudes, amplitude_errors, fit_amplitudes
 from unblend.photometry.linear_system import visible_light
 from unblend.photometry.misfit import measure_misfit, noise_area
@@ -83,8 +83,19 @@ def main(spec_path: str, results_dir: str, fluxes_path: str, weight_path: str, r
         correlation=solution.correlation,
         flag=solution.flags | misfit.flags | band_flags(spec, results, engine, models, templates),
     )
-    header = {
-        "BAND": spec["band"],
+    write_table(fluxes_path, table, header=header_cards(spec["band"], fit, noise), name="FLUXES")
+    write_image(weight_path, fit.weight, wcs=data.wcs, header={"BAND": spec["band"]})
+    write_image(
+        residual_path, np.where(data.mask, np.nan, solution.residual), wcs=data.wcs, header={"BAND": spec["band"]}
+    )
+    record_work("extract", spec["band"])
+
+
+def header_cards(band: str, fit: RescaledSolution, noise: Noise) -> dict[str, object]:
+    """Return the cards of fluxes.fits: the background, the noise, and the scale of the weights."""
+    solution = fit.solution
+    return {
+        "BAND": band,
         "BACKGR": solution.background,
         "BACKGERR": noise.background_err,
         "WSCALE": fit.scale,
@@ -93,12 +104,6 @@ def main(spec_path: str, results_dir: str, fluxes_path: str, weight_path: str, r
         "LAG1": noise.lag_one,
         **background_cards(solution.polynomial, solution.coefficients, noise.coefficient_err),
     }
-    write_table(fluxes_path, table, header=header, name="FLUXES")
-    write_image(weight_path, fit.weight, wcs=data.wcs, header={"BAND": spec["band"]})
-    write_image(
-        residual_path, np.where(data.mask, np.nan, solution.residual), wcs=data.wcs, header={"BAND": spec["band"]}
-    )
-    record_work("extract", spec["band"])
 
 
 def warn_of_width(band: str, data: BandData, fit: RescaledSolution, templates: list[Template]) -> None:
