@@ -221,11 +221,11 @@ def _warn_of_holes(name: str, segments: np.ndarray, usable: np.ndarray) -> None:
     """Warn of sources whose segments have pixels without data inside, as the cores of saturated stars have."""
     from scipy.ndimage import binary_fill_holes, find_objects
 
-    partly = np.unique(segments[~usable & (segments > 0)]).tolist()
-    windows = find_objects(segments, max_label=max(partly, default=0))
+    partly = np.unique(segments[~usable & (segments > 0)])
+    # counted from 1: IDs may be as large as 2e9, and find_objects makes an entry for each number
+    counted = np.where(np.isin(segments, partly), np.searchsorted(partly, segments) + 1, 0)
     holes = []
-    for number in partly:
-        window = windows[number - 1]
+    for number, window in zip(partly.tolist(), find_objects(counted), strict=True):
         own = segments[window] == number
         seen = own & usable[window]
         if (binary_fill_holes(seen) & own & ~seen).any():

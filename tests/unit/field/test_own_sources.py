@@ -241,3 +241,14 @@ def test_holes_inside_the_users_segments_are_warned_of(tmp_path, image, caplog):
     with caplog.at_level(logging.WARNING):
         detect(image, segmentation=write_labels(tmp_path))
     assert caplog.text == ""
+
+
+@pytest.mark.parametrize("bad", [None, (slice(40, 42), slice(50, 52))])
+def test_large_ids_take_no_memory(tmp_path, image, bad, caplog):
+    unseen = np.zeros(SHAPE, dtype=bool)
+    if bad is not None:
+        unseen[bad] = True
+    labels = np.where(SEGMENTS == 40, 2_000_000_000, SEGMENTS)
+    with caplog.at_level(logging.WARNING):
+        detect(image, unseen, segmentation=write_labels(tmp_path, labels.astype(np.int32)))
+    assert ("segments of ID 2000000000 have no data" in caplog.text) == (bad is not None)
