@@ -15,6 +15,7 @@ import numpy as np
 from ..core.errors import InputError
 from ..core.types import Box
 from .fits_files import new_fits, open_fits
+from .header_numbers import needed_number
 from .headers import header_text, read_cards
 from .headers import read_comments as comments_of
 from .selections import Selection, known_extensions, split_extension
@@ -211,7 +212,9 @@ def scaled(stored: np.ndarray, header: Mapping[str, object], name: str) -> np.nd
         One of these cards holds no number.
     """
     stored = np.ascontiguousarray(stored, dtype=stored.dtype.newbyteorder("="))
-    scale, zero = (_number(header, key, default, name) for key, default in (("BSCALE", 1.0), ("BZERO", 0.0)))
+    scale, zero = (
+        needed_number(header, key, name, default=default) for key, default in (("BSCALE", 1.0), ("BZERO", 0.0))
+    )
     if stored.dtype == np.int64 and zero == 2.0**63:  # unsigned: as floats, small values would be lost
         values, zero = (stored.view(np.uint64) ^ np.uint64(2**63)).astype(np.float64), 0.0
     else:
@@ -220,20 +223,8 @@ def scaled(stored: np.ndarray, header: Mapping[str, object], name: str) -> np.nd
         values = values * scale + zero
     blank = header.get("BLANK", header.get("ZBLANK"))
     if blank is not None and stored.dtype.kind in "iu":
-        values[stored == int(_number({"BLANK": blank}, "BLANK", 0.0, name))] = np.nan
+        values[stored == int(needed_number({"BLANK": blank}, "BLANK", name))] = np.nan
     return values
-
-
-def _number(header: Mapping[str, object], key: str, default: float, name: str) -> float:
-    """Return the number that a card holds; CFITSIO reads integers of more than 63 bits as text."""
-    value = header.get(key, default)
-    try:
-        number = float(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
-        number = np.nan
-    if not np.isfinite(number):
-        raise InputError(f"{name}: its header has {key} = {value!r}; expected a number. Correct the header.")
-    return number
 
 
 def read_labels(name: str) -> np.ndarray:

@@ -16,6 +16,7 @@ import numpy as np
 
 from ..core.errors import InputError
 from .fits_files import open_fits
+from .header_numbers import needed_number
 from .headers import read_cards
 from .images import flat_images, read_cube
 from .selections import split_extension
@@ -191,7 +192,7 @@ def _stdpsf(name: str, images: np.ndarray, names: tuple[str, ...], header: Mappi
     if nx * ny != len(images):
         raise InputError(f"{name} holds {len(images)} PSFs, and NXPSFS x NYPSFS are {nx} x {ny}. Correct the header.")
     x, y = (
-        np.array([_number(header, f"{key}{k:02d}", name) for k in range(1, count + 1)])
+        np.array([needed_number(header, f"{key}{k:02d}", name) for k in range(1, count + 1)])
         for key, count in (("IPSFX", nx), ("JPSFY", ny))
     )
     if (np.diff(x) <= 0).any() or (np.diff(y) <= 0).any():
@@ -208,7 +209,7 @@ def _stpsf(name: str, images: np.ndarray, names: tuple[str, ...], header: Mappin
     order = np.lexsort((positions[:, 1], positions[:, 0]))
     if y.size * x.size != len(images) or len(np.unique(positions, axis=0)) != len(images):
         raise InputError(f"{name}: the positions DET_YX0 … are those of no rectangular grid. Correct the header.")
-    sampling = _number(header, "OVERSAMP", name)
+    sampling = needed_number(header, "OVERSAMP", name)
     return PsfFile(images[order], tuple(names[k] for k in order), Grid(x + 1.0, y + 1.0), header, sampling)
 
 
@@ -217,14 +218,15 @@ def _spherex(name: str, images: np.ndarray, names: tuple[str, ...], header: Mapp
     if "XCTR_1" not in header:
         return None
     x, y = (
-        np.array([_number(header, f"{key}_{k}", name) for k in range(1, len(images) + 1)]) for key in ("XCTR", "YCTR")
+        np.array([needed_number(header, f"{key}_{k}", name) for k in range(1, len(images) + 1)])
+        for key in ("XCTR", "YCTR")
     )
     if _has_exchanged_zones(name, header):
         log.warning("%s: this version of the SPHEREx pipeline exchanged rows and columns of the zones in the header of "
                     "its PSFs; they are put right.", name)  # fmt: skip
         x, y = y, x
     return PsfFile(
-        images, names, Points("detector", np.column_stack([x, y])), header, _number(header, "OVERSAMP", name)
+        images, names, Points("detector", np.column_stack([x, y])), header, needed_number(header, "OVERSAMP", name)
     )
 
 
@@ -300,7 +302,7 @@ def _psfex(name: str) -> PsfFile | None:
     sides = [_whole_number(header, f"PSFAXIS{axis}", name) for axis in (1, 2)]
     images = images.reshape(-1, sides[1], sides[0])
     places = _psfex_polynomial(header, len(images), name)
-    sampling = 1.0 / _number(header, "PSF_SAMP", name)
+    sampling = 1.0 / needed_number(header, "PSF_SAMP", name)
     return PsfFile(images, tuple(f"{path}, term {k}" for k in range(len(images))), places, header, sampling)
 
 
@@ -320,30 +322,14 @@ def _psfex_polynomial(header: Mapping[str, object], terms: int, name: str) -> Po
     if terms != (degree + 1) * (degree + 2) // 2:
         raise InputError(f"{name} has {terms} coefficients for a polynomial of degree {degree}: the file is damaged.")
     zero, scale = (
-        (_number(header, f"{key}1", name), _number(header, f"{key}2", name)) for key in ("POLZERO", "POLSCAL")
+        (needed_number(header, f"{key}1", name), needed_number(header, f"{key}2", name))
+        for key in ("POLZERO", "POLSCAL")
     )
     return Polynomial(degree, zero, scale)
 
 
-def _number(header: Mapping[str, object], key: str, name: str) -> float:
-    """Return the number that a card holds.
-
-    Raises
-    ------
-    InputError
-        There is no such card, or it holds no number.
-    """
-    try:
-        value = float(header[key])  # type: ignore[arg-type]
-    except (KeyError, TypeError, ValueError):
-        value = np.nan
-    if not np.isfinite(value):
-        raise InputError(f"{name}: its header has {key} = {header.get(key)!r}; expected a number. Correct the header.")
-    return value
-
-
 def _whole_number(header: Mapping[str, object], key: str, name: str) -> int:
-    return int(_number(header, key, name))
+    return int(needed_number(header, key, name))
 
 
 def _pair(header: Mapping[str, object], key: str, name: str) -> tuple[float, float]:

@@ -3,7 +3,8 @@ from __future__ import annotations
 import math
 
 import pytest
-from unblend.io.header_numbers import number, positive
+from unblend.core.errors import InputError
+from unblend.io.header_numbers import needed_number, number, positive
 
 
 @pytest.mark.parametrize(
@@ -26,3 +27,11 @@ def test_numbers_of_cards_that_may_hold_anything(value, read):
 
 def test_missing_card():
     assert number({}, "KEY") is None and positive({}, "KEY") is None
+
+
+def test_a_number_that_is_needed():
+    assert needed_number({"KEY": "2.5"}, "KEY", "a.fits") == 2.5
+    assert needed_number({}, "KEY", "a.fits", default=1.0) == 1.0
+    for header in ({}, {"KEY": "two"}, {"KEY": math.inf}):
+        with pytest.raises(InputError, match=r"a\.fits: its header has KEY = .*; expected a number"):
+            needed_number(header, "KEY", "a.fits")
