@@ -45,18 +45,19 @@ def fit_exactly(blocks: Sequence[Block], model: ExactModel) -> ImfitSolution | N
         The model on the pixels of the fit.
     """
     start = with_parameters(blocks, [parameter.clipped() for parameter in parameters_of(blocks)])
-    search = Search(Objective(model), MAX_STEPS)
-    found = search.from_point(search.objective.at(start))
-    if found is None:
+    objective = Objective(model)
+    lowest = lowest_point(objective, objective.at(start), MAX_STEPS)
+    if lowest is None:
         return None
+    found = lowest.point
+    converged = lowest.at_minimum or lowest.expected < COARSE_FTOL * found.objective
     variances = iter(np.diag(safe_inverse(found.equations.matrix)))
     best = [
         replace(on_limit(p), error=0.0 if p.fixed else math.sqrt(next(variances)) * step_unit(p))
         for p in parameters_of(found.blocks)
     ]
-    return ImfitSolution(
-        in_half_turn(with_parameters(start, best)), found.chi2, search.converged, "exact", search.evaluations
-    )
+    fitted = in_half_turn(with_parameters(start, best))
+    return ImfitSolution(fitted, found.chi2, converged, "exact", lowest.evaluations)
 
 
 def on_limit(p: Parameter) -> Parameter:
@@ -128,40 +129,49 @@ class Objective:
         return self.at(with_parameters(point.blocks, moved))
 
 
-@dataclass
-class Search:
-    """A search for the minimum; after it `converged` and `evaluations` say how it ended.
+@dataclass(frozen=True)
+class Lowest:
+    """The lowest point of a search, and how the search ended.
+
+    Parameters
+    ----------
+    point : Point
+    at_minimum : bool
+        Whether this is the minimum; False if the search ended after its number of steps.
+    expected : float
+        Decrease of the objective expected from the last step.
+    evaluations : int
+        Number of points at which the model was linearised.
+    """
+
+    point: Point
+    at_minimum: bool
+    expected: float
+    evaluations: int
+
+
+def lowest_point(objective: Objective, start: Point, max_steps: int) -> Lowest | None:
+    """Return the lowest point found, the start included; None if the model is not finite at the start.
 
     Parameters
     ----------
     objective : Objective
+    start : Point
     max_steps : int
         Maximum number of steps, including those that do not lower the objective.
     """
-
-    objective: Objective
-    max_steps: int
-    converged: bool = False
-    evaluations: int = 0
-
-    def from_point(self, start: Point) -> Point | None:
-        """Return the lowest point found, the start included; None if the model is not finite there."""
-        self.converged, self.evaluations = False, 1
-        if not start.is_finite:
-            return None
-        point, damping, was_lower, expected = start, FIRST_DAMPING, True, math.inf
-        for _ in range(self.max_steps):
-            equations = point.equations
-            step = equations.step(damping)
-            expected = float(step @ (2.0 * equations.gradient - equations.matrix @ step))
-            # a step that was shortened because a longer one failed does not show the minimum
-            if (was_lower and expected < NEGLIGIBLE_DECREASE) or damping > MAX_DAMPING:
-                self.converged = True
-                return point
-            trial = self.objective.after_step(point, step)
-            self.evaluations += 1
-            was_lower = trial.is_finite and trial.objective < point.objective
-            point = trial if was_lower else point
-            damping = max(0.1 * damping, MIN_DAMPING) if was_lower else 10.0 * damping
-        self.converged = expected < COARSE_FTOL * point.objective
-        return point
+    if not start.is_finite:
+        return None
+    point, damping, was_lower, expected = start, FIRST_DAMPING, True, math.inf
+    for number in range(max_steps):
+        equations = point.equations
+        step = equations.step(damping)
+        expected = float(step @ (2.0 * equations.gradient - equations.matrix @ step))
+        # a step that was shortened because a longer one failed does not show the minimum
+        if (was_lower and expected < NEGLIGIBLE_DECREASE) or damping > MAX_DAMPING:
+            return Lowest(point, True, expected, number + 1)
+        trial = objective.after_step(point, step)
+        was_lower = trial.is_finite and trial.objective < point.objective
+        point = trial if was_lower else point
+        damping = max(0.1 * damping, MIN_DAMPING) if was_lower else 10.0 * damping
+    return Lowest(point, False, expected, max_steps + 1)

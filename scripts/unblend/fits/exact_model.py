@@ -43,12 +43,9 @@ def is_exact(function: Function) -> bool:
 
 def is_exact_fit(blocks: Sequence[Block]) -> bool:
     """Return whether the exact model alone can fit the blocks: all are drawn exactly, and free shapes have limits."""
-    return all(
-        is_exact(function) and all(function[name].fixed or function[name].upper is not None for name in limited)
-        for block in blocks
-        for function in block.functions
-        for limited in (("n", "ell", "r_e") if function.name == "Sersic" else (),)
-    )
+    functions = [function for block in blocks for function in block.functions]
+    shapes = [f[name] for f in functions if f.name == "Sersic" for name in ("n", "ell", "r_e")]
+    return all(map(is_exact, functions)) and all(p.fixed or p.upper is not None for p in shapes)
 
 
 def draw_exactly(blocks: Sequence[Block], box: Box, psf: np.ndarray) -> np.ndarray:
@@ -68,12 +65,14 @@ def draw_exactly(blocks: Sequence[Block], box: Box, psf: np.ndarray) -> np.ndarr
     array (ny, nx)
         Flux per pixel, in the units of the image.
     """
-    image = np.zeros(box.shape)
+    # the transforms are periodic: a source beside the box needs a box that contains it
+    by_box: dict[Box, list[Block]] = {}
     for block in blocks:
-        # the transforms are periodic: a source beside the box needs a box that contains it
-        wide = _with_centre(box, block)
+        by_box.setdefault(_with_centre(box, block), []).append(block)
+    image = np.zeros(box.shape)
+    for wide, inside in by_box.items():
         nothing = np.zeros(wide.shape)
-        drawn = ExactModel(Pixels(wide, nothing, nothing + 1.0, nothing > 0), psf).image([block])
+        drawn = ExactModel(Pixels(wide, nothing, nothing + 1.0, nothing > 0), psf).image(inside)
         image += cut(drawn, box, 0.0, outer=wide)
     return image
 

@@ -18,7 +18,7 @@ from ..core.flags import Flag
 from ..models.sersic import intensity_from_flux, total_flux
 from .centre_check import members_off_segment
 from .damped_steps import limit_side
-from .exact_fit import NEGLIGIBLE_DECREASE, Blocks, Objective, Point, Search, on_limit
+from .exact_fit import NEGLIGIBLE_DECREASE, Blocks, Objective, Point, lowest_point, on_limit
 from .exact_model import ExactModel, is_exact
 from .group_data import GroupData
 from .imfit import flat_sky, in_half_turn, parameters_of, with_parameters
@@ -86,12 +86,10 @@ def _best_minimum(objective: Objective, blocks: Blocks) -> Point | None:
 def _minimum(objective: Objective, blocks: Blocks) -> Point | None:
     """Return the minimum, or the lowest point if it is too many steps away; None if no step lowers the objective."""
     start = objective.at(blocks)
-    search = Search(objective, MAX_STEPS)
-    found = search.from_point(start)
-    at_minimum = search.converged and search.evaluations <= MAX_STEPS
-    if found is None or at_minimum or found.objective < start.objective - NEGLIGIBLE_DECREASE:
-        return found
-    return None
+    found = lowest_point(objective, start, MAX_STEPS)
+    if found is None or not (found.at_minimum or found.point.objective < start.objective - NEGLIGIBLE_DECREASE):
+        return None
+    return found.point
 
 
 def _with_typical_indices(blocks: Blocks, start: Blocks) -> Blocks:
