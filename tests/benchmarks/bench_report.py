@@ -7,6 +7,7 @@ is ready and until a card is drawn.
 
 from __future__ import annotations
 
+import argparse
 import resource
 import shutil
 import sys
@@ -59,9 +60,11 @@ def in_browser(page: Path) -> str:
     return f"ready after {ready:.2f} s; first stamp {first:.2f} s, all bands {later:.2f} s; table {sort / 1000:.2f} s"
 
 
-def main(numbers: list[int]) -> None:
+def main() -> None:
     """Print a line a size."""
-    for number in numbers:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("numbers", type=int, nargs="*", default=[180, 1000], help="numbers of sources")
+    for number in parser.parse_args().numbers:
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
             write_products(folder, number, half=HALF, spacing=SPACING)
@@ -72,4 +75,4 @@ def main(numbers: list[int]) -> None:
 
 
 if __name__ == "__main__":
-    main([int(word) for word in sys.argv[1:]] or [180, 1000])
+    main()
