@@ -135,6 +135,11 @@ def copy_program(folder: Path) -> None:
             shutil.copy2(source, target / name)
 
 
+def circle(y: float, x: float, radius: float) -> str:
+    """Return a DS9 circle; y, x are 0-based."""
+    return f"circle({x + 1:.2f},{y + 1:.2f},{radius:.2f})\n"
+
+
 # Expected work ---------------------------------------------------------------------------------------------------
 
 CATALOGUE = {"catalogue all", "report all"}

@@ -20,7 +20,7 @@ module unblend:
 use rule * from unblend as unblend_*
 
 rule count_sources:
-    input: "results/catalogue.fits"
+    input: "results/det_cat.fits"
     output: "number.txt"
     shell: "wc -c {{input}} > {{output}}"
 """
@@ -46,4 +46,7 @@ def test_another_workflow_uses_this_one_as_a_module(tmp_path) -> None:
     command = [*SNAKEMAKE, "--directory", str(tmp_path), "-s", str(tmp_path / "Snakefile"), "--cores", "2"]
     done = subprocess.run([*command, "number.txt"], env=environment(), capture_output=True, text=True)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    assert (tmp_path / "number.txt").read_text().strip().endswith("results/catalogue.fits")
+    assert (tmp_path / "number.txt").read_text().strip().endswith("results/det_cat.fits")
+    planned = [*command, "results/catalogue.fits", "--dry-run"]
+    done = subprocess.run(planned, env=environment(), capture_output=True, text=True)
+    assert done.returncode == 0 and "unblend_write_catalogue" in done.stdout, done.stdout + done.stderr
