@@ -56,9 +56,23 @@ def lattice_step(ordered: np.ndarray) -> float:
     least = np.sqrt(_COHERENCE**2 + 9.0 / ordered.size)
     peaks = scanned[(inner >= amplitude[scanned - 1]) & (inner >= amplitude[scanned + 1]) & (inner > least)]
     for peak in peaks.tolist():
-        if amplitude[peak] > 0.9 or amplitude[:peak].min() < _VALLEY * amplitude[peak]:
-            return sigma / float(frequency[peak])
+        step = sigma / float(frequency[peak])
+        if amplitude[:peak].min() < _VALLEY * amplitude[peak] or _has_two_levels(ordered, step):
+            return step
     return 0.0
+
+
+def _has_two_levels(ordered: np.ndarray, step: float) -> bool:
+    """Return whether values outside the fullest level of a lattice lie on it, too.
+
+    Where one level holds most values, any step that is larger than the scatter of these has a large amplitude. So has
+    the noise beneath very bright sources, which are outliers of all sizes.
+    """
+    others = ordered[np.abs(ordered - ordered[ordered.size // 2]) > 0.5 * step]
+    if not others.size:
+        return False
+    amplitude = np.abs(np.mean(np.exp(2j * np.pi / step * (others - ordered[ordered.size // 2]))))
+    return bool(amplitude > np.sqrt(_COHERENCE**2 + 9.0 / others.size))
 
 
 def spread(ordered: np.ndarray, step: float) -> np.ndarray:

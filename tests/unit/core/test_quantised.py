@@ -93,3 +93,16 @@ def test_an_image_keeps_its_order_and_its_missing_pixels():
     assert np.nanmax(np.abs(found - image)) < 0.53 and np.nanmax(np.abs(found - image)) > 0.4
     smooth = RNG.normal(size=(50, 50))
     assert spread_image(smooth) is smooth
+
+
+@pytest.mark.parametrize("number", [60, 1000, 30_000])
+@pytest.mark.parametrize("fraction", [0.06, 0.1, 0.2])
+def test_very_bright_sources_over_noise_are_no_steps(number, fraction):
+    """Most values then lie within a small part of their range, as on the fullest level of a lattice."""
+    for seed in range(10):
+        random = np.random.default_rng(seed)
+        values = random.normal(size=number)
+        bright = round(fraction * number)
+        values[:bright] += 200.0 * random.pareto(1.2, bright)
+        assert lattice_step(np.sort(values)) == 0.0
+        assert robust_sigma(values) == pytest.approx(1.4826 * np.median(np.abs(values - np.median(values))), rel=1e-4)
