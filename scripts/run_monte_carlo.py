@@ -17,7 +17,7 @@ from unblend.io.files import read_json
 from unblend.io.images import read_labels, read_wcs
 from unblend.io.regions import read_regions, write_regions
 from unblend.io.tables import columns, read_table, write_table
-from unblend.photometry.linear_system import model_image, solve_fluxes, weight_rms
+from unblend.photometry.linear_system import model_image, solve_fluxes
 from unblend.photometry.monte_carlo import (
     ENOUGH,
     adopted_scale,
@@ -32,8 +32,8 @@ from unblend.run.job_log import record_work, run
 log = logging.getLogger("unblend.photometry.monte_carlo")
 
 QUIET, LOUD = 0.1, 1.0
-"""Of the noise of a pixel: model light that does not matter to a circle, and that it avoids. On Hubble and MUSE, where
-galaxies are no Sersics, Monte Carlo over formal errors is 1.4 ± 0.2 with circles anywhere and 1.0 ± 0.2 with these."""
+"""Model light in units of the noise of a pixel: less does not matter to a circle, more is avoided. On Hubble and MUSE,
+where galaxies are no Sersics, Monte Carlo over formal errors is 1.4 ± 0.2 with circles anywhere, 1.0 ± 0.2 here."""
 
 
 def main(spec_path: str, results_dir: str, realizations_path: str, regions_path: str) -> None:
@@ -86,10 +86,10 @@ def placed(data: BandData, light: np.ndarray, results: Path, band: str) -> list[
     segments_path = str(results / "det_seg.fits")
     segments = project_mask(read_labels(segments_path) > 0, read_wcs(segments_path), data.wcs, light.shape)
     weight, fwhm = data.weight, data.fwhm
-    noise = weight_rms(weight)
     found = place_circles(
-        light, weight == 0, segments, radius=3.0 * fwhm, fwhm=fwhm, faint_level=QUIET * noise, bright_level=LOUD * noise
-    )
+        light * np.sqrt(weight), weight == 0, segments, radius=3.0 * fwhm, fwhm=fwhm,
+        faint_level=QUIET, bright_level=LOUD,
+    )  # fmt: skip
     if found.on_segments:
         log.warning(
             "%s: %d of %d circles touch a segment: the field has no more room",

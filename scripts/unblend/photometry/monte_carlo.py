@@ -1,5 +1,8 @@
 """Monte Carlo errors: the residual in empty circles is added at the position of a source, and the flux is fitted again.
 
+Where the depth of the image changes, the residual is added in units of the noise of each pixel: that of a shallow part
+would be several sigma in a deep one.
+
 The fit is linear and its matrix does not change. The flux therefore changes by the product of the patch of residual and
 the *influence* of the source, g = W Σ_j C_ij T_j (C is the inverse, including the background): one product of
 small arrays replaces a fit.
@@ -84,7 +87,7 @@ def monte_carlo(
         As fitted, in the order of the solution.
     solution : LinearSolution
     weight : array (ny, nx)
-        As fitted.
+        As fitted: its changes over the image are those of the noise.
     circles : sequence of (y, x, radius)
         Pixels. Patches are moved by whole pixels.
     positions : array (n, 2), optional
@@ -102,7 +105,8 @@ def monte_carlo(
         return changes
     half = max(int(np.ceil(radius)) for _, _, radius in circles) + 1
     usable = (weight > 0) & ~np.asarray(mask, dtype=bool)
-    patches = np.array([_patch(residual, usable, circle, half) for circle in circles])
+    noise = np.where(weight > 0, 1.0 / np.sqrt(np.where(weight > 0, weight, 1.0)), 0.0)
+    patches = np.array([_patch(residual * np.sqrt(weight), usable, circle, half) for circle in circles])
     active = [templates[k] for k in solution.active]
     if positions is None:
         centres = np.array([_centroid(template) for template in active])
@@ -112,7 +116,11 @@ def monte_carlo(
     with single_thread():
         for close in _close_sources(centres, GROUP_SIDE):
             squares = [_square(centres[k, 0], centres[k, 1], half) for k in close]
-            for k, response in zip(close, influences(solution, close, active, index, weight, squares), strict=True):
+            responses = influences(solution, close, active, index, weight, squares)
+            for k, response, square in zip(close, responses, squares, strict=True):
+                inside = square & Box.of_shape(weight.shape)
+                if not inside.is_empty:
+                    response[inside.within(square)] *= noise[inside.slices]
                 changes[solution.active[k]] = np.einsum("mij,ij->m", patches, response)
     return changes
 
@@ -255,7 +263,7 @@ def place_circles(
     Parameters
     ----------
     model_light : array (ny, nx)
-        Sum of all models, image units; negative values count as zero.
+        Sum of all models, in units of the noise of each pixel; negative values count as zero.
     mask, segments : arrays (ny, nx)
         Non-zero on masked pixels, and on the pixels of sources.
     radius, fwhm : float
@@ -263,10 +271,10 @@ def place_circles(
     wanted, enough : int
         Number of circles to place, and the number below which circles shrink.
     faint_level : float
-        Model light per pixel below which all positions are equally good, for example a tenth of the noise: circles are
+        Model light below which all positions are equally good, for example a tenth of the noise: circles are
         placed there at random, so that they sample the noise of the whole field.
     bright_level : float
-        Model light per pixel above which positions are used only to reach `enough`, for example the noise: the misfit
+        Model light above which positions are used only to reach `enough`, for example the noise: the misfit
         of the models, a few per cent of the light of real galaxies, would count as noise there.
 
     Raises

@@ -17,7 +17,10 @@ from unblend.photometry.monte_carlo import (
 
 
 def brute_force(image, weight, templates, circle, source):
-    """Return the change of each flux when the residual in the circle is added at `source` and the image is refitted."""
+    """Return the change of each flux when the residual in the circle is added at `source` and the image is refitted.
+
+    The residual is scaled to the noise of the pixel to which it is added.
+    """
     before = solve_fluxes(image, weight, templates)
     y, x, radius = circle
     rows, columns = np.indices(image.shape)
@@ -25,7 +28,8 @@ def brute_force(image, weight, templates, circle, source):
     dy, dx = round(source[0]) - round(y), round(source[1]) - round(x)
     changed = image.copy()
     for row, column in zip(*np.nonzero(disc), strict=True):
-        changed[row + dy, column + dx] += before.residual[row, column]
+        scale = np.sqrt(weight[row, column] / weight[row + dy, column + dx])
+        changed[row + dy, column + dx] += scale * before.residual[row, column]
     return solve_fluxes(changed, weight, templates).flux - before.flux
 
 
@@ -49,6 +53,20 @@ def test_changes_equal_those_of_a_fit_of_the_changed_image(tile_size):
             truth = brute_force(image, weight, templates, circle, positions[k])[k]
             # two fits, each with a ridge of 1e-10
             assert changes[k, m] == pytest.approx(truth, rel=1e-6, abs=1e-7)
+
+
+def test_errors_are_right_on_both_sides_of_a_step_in_depth():
+    """The noise of the right half is four times that of the left, and circles lie on both."""
+    shape = (150, 150)
+    rng = np.random.default_rng(6)
+    noise = np.where(np.arange(shape[1]) < 75, 1.0, 4.0) * np.ones(shape)
+    templates = [gaussian(k + 1, 40 + 35 * (k % 3), 35 + 80 * (k // 3), shape, half=8) for k in range(6)]
+    answer = solve_fluxes(noise * rng.normal(size=shape), noise**-2, templates)
+    circles = [(y, x, 7.0) for y in np.arange(8.0, 142.0, 15.0) for x in np.arange(8.0, 142.0, 15.0)]
+    changes = monte_carlo(answer.residual, np.zeros(shape, dtype=bool), templates, answer, noise**-2, circles)
+    # 81 circles: 8 %
+    assert realization_scatter(changes) / answer.err == pytest.approx(np.ones(6), abs=0.3)
+    assert pooled_ratio(changes, answer.err)[0] == pytest.approx(1.0, abs=0.2)
 
 
 def test_patches_are_added_at_the_centroid_by_default():
