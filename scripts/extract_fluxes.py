@@ -10,7 +10,15 @@ from unblend.core.coordinates import pixel_scale
 from unblend.core.errors import UnusableBandError
 from unblend.core.flags import Flag
 from unblend.core.types import ModelOutline, Template
-from unblend.field.band_data import BandData, StoredModels, adopted_shift, has_failed_shift, load_band_data
+from unblend.field.band_data import (
+    BandData,
+    StoredModels,
+    adopted_field,
+    adopted_shift,
+    has_failed_shift,
+    load_band_data,
+    outliers_of_field,
+)
 from unblend.field.fitted_background import background_cards
 from unblend.field.psf_flags import psf_flags
 from unblend.field.unmeasured_band import write_no_fluxes
@@ -60,7 +68,8 @@ def main(spec_path: str, results_dir: str, fluxes_path: str, weight_path: str, r
     # also where pixels were masked as unmodelled flux: it may be that of the source
     area = float(np.median([noise_area(psf) for psf in data.psf.psfs]))
     misfit = measure_misfit(solution, templates, data.weight / fit.scale**2, area)
-    engine = TemplateEngine(data.wcs, data.image.shape, data.psf, adopted_shift(spec, results))
+    shift, field = adopted_shift(spec, results), adopted_field(spec, results)
+    engine = TemplateEngine(data.wcs, data.image.shape, data.psf, shift, field)
     shape = shapes(results, engine, fit, detail, models)
     measured = {
         "flux": solution.flux,
@@ -128,7 +137,14 @@ def band_flags(
     """Return the flags of the sources from the band's shift, its PSF at their places, and its saturated pixels."""
     widths = read_psf_widths(str(results / "bands" / spec["band"] / "psf.fits"))
     of_psf = psf_flags(engine, models, [template.id for template in templates], widths, spec["band"])
-    return of_psf | shift_flag(spec, results) | saturation_flags(templates, spec, results)
+    of_field = local_offset_flags(spec, results, templates)
+    return of_psf | of_field | shift_flag(spec, results) | saturation_flags(templates, spec, results)
+
+
+def local_offset_flags(spec: dict, results: Path, templates: list[Template]) -> np.ndarray:
+    """Return the flag of the sources whose offsets disagree with the band's field of shifts, shape (n,)."""
+    astray = outliers_of_field(spec, results)
+    return np.where(np.isin([template.id for template in templates], list(astray)), int(Flag.LOCAL_OFFSET), 0)
 
 
 def shift_flag(spec: dict, results: Path) -> int:

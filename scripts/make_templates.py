@@ -7,7 +7,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
-from unblend.field.band_data import adopted_shift
+from unblend.field.band_data import adopted_field, adopted_shift
 from unblend.io.files import digest_of, file_digest, keep_second_copy, read_json
 from unblend.io.images import read_shape, read_wcs
 from unblend.io.models import read_model
@@ -25,9 +25,10 @@ def main(spec_path: str, results_dir: str, templates_path: str) -> None:
     spec, results = read_json(spec_path), Path(results_dir)
     psf_path = results / "bands" / spec["band"] / "psf.fits"
     image = spec["image"]["file"]
-    shift = adopted_shift(spec, results)
-    engine = TemplateEngine(read_wcs(image), read_shape(image), read_psf(str(psf_path))[0], shift)
-    common = digest_of([spec["code"], spec["image"]["digest"], file_digest(psf_path), list(shift)])
+    shift, field = adopted_shift(spec, results), adopted_field(spec, results)
+    engine = TemplateEngine(read_wcs(image), read_shape(image), read_psf(str(psf_path))[0], shift, field)
+    shifts = [*shift] if field is None else [*shift, field.as_json()]
+    common = digest_of([spec["code"], spec["image"]["digest"], file_digest(psf_path), shifts])
     models = read_json(results / "imfit" / "models.json")["models"]
     keys = {int(i): digest_of([common, model["digest"]]) for i, model in models.items()}
     # Snakemake deletes the file of the templates before the job

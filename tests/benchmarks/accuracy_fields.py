@@ -37,6 +37,8 @@ DEPTH_STEP = 4.0
 """Noise of the right half of the images of the scenario `depth` in units of that of the left half."""
 STRUCTURED_TO_AB = 24.5
 """Galaxies brighter than this consist of parts in the scenario `structured`."""
+DISTORTION_ARCSEC = 0.15
+"""Amplitude of the shifts that change over the image, in the scenario `distorted`."""
 PSF_NODES = 9
 """Points along each axis of the grid of PSFs in the scenario `psfmap`: interpolation misplaces 2e-4 of the light."""
 MODEL_PIXEL_ARCSEC = 0.012
@@ -49,6 +51,7 @@ class Scenario:
     """What is drawn: number of galaxies per square arcminute on a square of `side_arcsec`, and its three bands.
 
     Where the PSF of a band changes over its image, the user has a grid of PSFs, with `one_psf` only that of the middle.
+    Where its shift changes, a field of shifts is measured, with `one_shift` only a constant.
     Galaxies brighter than `structured_to_ab` consist of parts, each with its own colour: no single model has their true
     shape in all bands, and the field is only run end to end.
     """
@@ -61,6 +64,7 @@ class Scenario:
     structured_to_ab: float | None = None
     modes: tuple[str, ...] = ("noise", "fits", "true")
     one_psf: bool = False
+    one_shift: bool = False
 
     def spec(self) -> FieldSpec:
         """Return the field as the drawer wants it."""
@@ -143,6 +147,15 @@ def scenarios() -> dict[str, Scenario]:
     ):
         modes = ("fits", "true")
         made.append(Scenario(name, title, 60.0, SMALL_ARCSEC, changing, modes=modes, one_psf=one))
+    for name, title, one in (
+        ("distorted", "shifts that change over the image by 0.3 arcsec", False),
+        ("distorted-one", "the same, measured with one shift", True),
+    ):
+        warped = tuple(
+            replace(b, distortion_arcsec=0.0 if b.name == REFERENCE else DISTORTION_ARCSEC) for b in bands(60.0)
+        )
+        modes = ("fits", "true")
+        made.append(Scenario(name, title, 60.0, 60.0, warped, modes=modes, one_shift=one))
     if REAL_PSF.exists():
         psf = np.asarray(fits.getdata(REAL_PSF), dtype=float)
         real = replace(spitzer, wavelength_um=5.8, measured_psf=psf, psf_shape=psf.shape,
@@ -169,7 +182,7 @@ def draw(folder: Path, scenario: Scenario, seed: int) -> None:
         # For noise drawn again: what the band would be without any, and the noise of each pixel.
         np.savez(folder / f"{name}-light.npz", light=band.light + level(band), rms=band.rms)
     for mode, custom in (("fits", "none"), ("true", "custom_models")):
-        settings = configuration(scenario.bands, f"results-{mode}", custom)
+        settings = configuration(scenario.bands, f"results-{mode}", custom, one_shift=scenario.one_shift)
         (folder / f"{mode}.yaml").write_text(yaml.safe_dump(settings, sort_keys=False))
     fits.BinTableHDU(field.truth).writeto(folder / "truth.fits", overwrite=True)
     shutil.rmtree(folder / "true_models", ignore_errors=True)
@@ -192,7 +205,9 @@ def level(band: DrawnBand) -> float:
     return float(band.spec.background * band.rms.min())
 
 
-def configuration(specs: tuple[BandSpec, ...], results_dir: str, custom_dir: str) -> dict:
+def configuration(
+    specs: tuple[BandSpec, ...], results_dir: str, custom_dir: str, *, one_shift: bool = False
+) -> dict[str, Any]:
     """Return config.yaml as a dictionary: detection on the sharp band, the shifts of the others searched."""
     made = {
         spec.name: {"image": f"{spec.name}.fits", "psf": f"{spec.name}-psf.fits", "zero_point": spec.zero_point_ab,
@@ -202,8 +217,9 @@ def configuration(specs: tuple[BandSpec, ...], results_dir: str, custom_dir: str
     for spec in specs:
         if spec.noisy_columns:
             made[spec.name]["weight"] = {"file": f"{spec.name}-rms.fits", "kind": "rms"}
-    for name in set(made) - {REFERENCE}:
-        made[name]["shift"] = "auto"
+    for spec in specs:
+        if spec.name != REFERENCE:
+            made[spec.name]["shift"] = {"field": "auto"} if spec.distortion_arcsec and not one_shift else "auto"
     return {
         "data_dir": ".",
         "results_dir": results_dir,

@@ -8,9 +8,9 @@ def for_background(product):
 
 
 def measured_shift(wildcards):
-    """Return the result of the search for the shift if the band has `shift: auto`, otherwise nothing."""
+    """Return the result of the search for the shift if it is not given, otherwise nothing."""
     band = CONFIG.bands[wildcards.band]
-    return R / f"bands/{band.name}/astrometry.json" if band.shift == "auto" else []
+    return R / f"bands/{band.name}/astrometry.json" if band.is_shift_measured else []
 
 
 def given_shift(product):
@@ -18,7 +18,7 @@ def given_shift(product):
 
     def needed(wildcards):
         band = CONFIG.bands[wildcards.band]
-        return [] if band.shift == "auto" else R / f"bands/{band.name}/{product}"
+        return [] if band.is_shift_measured else R / f"bands/{band.name}/{product}"
 
     return needed
 

@@ -34,6 +34,7 @@ class Flag(IntFlag):
     BEYOND_GROWTH_CURVE = 1 << 25
     SATURATED = 1 << 26
     PSF_FROM_AFAR = 1 << 27
+    LOCAL_OFFSET = 1 << 28
 
 
 SENTENCES: dict[Flag, str] = {
@@ -69,6 +70,7 @@ SENTENCES: dict[Flag, str] = {
     ),
     Flag.SATURATED: "More than 1 % of the template's flux falls on pixels at or above the level saturation.",
     Flag.PSF_FROM_AFAR: "The source lies more than 10 arcsec outside the map of the band's PSFs: the nearest is used.",
+    Flag.LOCAL_OFFSET: "Its offset from its model in this band disagrees with the band's field of shifts.",
 }
 
 

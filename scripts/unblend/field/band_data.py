@@ -12,6 +12,7 @@ import numpy as np
 
 from ..core.errors import UnusableBandError
 from ..core.field_psf import FieldPsf
+from ..core.shift_field import ShiftField
 from ..core.statistics import noise_rms
 from ..core.types import Model, ModelOutline, NoiseOrigin
 from ..io.files import read_json
@@ -147,16 +148,42 @@ class StoredModels(Mapping[int, Model]):
         return {number: read_model_outline(self._path(number)) for number in self._ids}
 
 
+def has_varying_shift(spec: Mapping[str, Any]) -> bool:
+    """Return whether the shift of a band varies over its image: `shift: {field: auto}`."""
+    return isinstance(spec["shift"], dict)
+
+
+def is_shift_measured(spec: Mapping[str, Any]) -> bool:
+    """Return whether the shift of a band is the result of a search; otherwise it is given."""
+    return spec["shift"] == "auto" or has_varying_shift(spec)
+
+
 def has_failed_shift(spec: Mapping[str, Any], results: Path) -> bool:
     """Return whether the search for the shift of a band has failed."""
-    if spec["shift"] != "auto":
+    if not is_shift_measured(spec):
         return False
     return bool(read_json(results / "bands" / spec["band"] / "astrometry.json").get("failed"))
 
 
 def adopted_shift(spec: Mapping[str, Any], results: Path) -> tuple[float, float]:
     """Return the shift of a band (along X, Y in arcsec): the user's, or the result of the search."""
-    if spec["shift"] == "auto":
+    if is_shift_measured(spec):
         dx, dy = read_json(results / "bands" / spec["band"] / "astrometry.json")["shift_arcsec"]
         return dx, dy
     return float(spec["shift"][0]), float(spec["shift"][1])
+
+
+def adopted_field(spec: Mapping[str, Any], results: Path) -> ShiftField | None:
+    """Return the field of shifts in addition to `adopted_shift`; None where the shift is the same everywhere."""
+    if not has_varying_shift(spec):
+        return None
+    found = read_json(results / "bands" / spec["band"] / "astrometry.json").get("field")
+    return None if found is None else ShiftField.from_json(found)
+
+
+def outliers_of_field(spec: Mapping[str, Any], results: Path) -> frozenset[int]:
+    """Return the sources whose measured offsets disagree with the field of shifts; none where there is no field."""
+    if not has_varying_shift(spec):
+        return frozenset()
+    found = read_json(results / "bands" / spec["band"] / "astrometry.json").get("field")
+    return frozenset() if found is None else frozenset(found["outliers"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +19,9 @@ from ..photometry.correlated_noise import noise_correlation
 from ..photometry.linear_system import LinearSolution
 from ..photometry.weight_rescaling import RescaledSolution, adopt_weights, rescale_weights
 from ..registration.band_shift import R_E_MIN, Registration
+from ..registration.shift_field_fit import FittedField, measure_field
 from ..registration.summary import describe_search
-from .band_data import BandData, StoredModels, load_band_data
+from .band_data import BandData, StoredModels, has_varying_shift, is_shift_measured, load_band_data
 
 NO_SHAPE = Flag.POINT_SOURCE | Flag.FIT_REPLACED | Flag.SHAPE_UNCERTAIN
 """Flags of sources that cannot be references: their half-light radius is not known."""
@@ -47,7 +48,9 @@ class MeasuredShift:
     message : str or None
         What went wrong with the search, or why its refinement was not adopted.
     failed : bool
-        Whether `shift: auto` has failed: the shift is 0.
+        Whether the search has failed: the shift is 0.
+    field : FittedField or None
+        The shift that varies over the image, in addition to `shift`; None without one.
     """
 
     band: Registration
@@ -58,11 +61,26 @@ class MeasuredShift:
     grid: dict[str, Any] | None = None
     message: str | None = None
     failed: bool = False
+    field: FittedField | None = None
 
 
 def measured_shift(spec: Mapping[str, Any], results: Path) -> MeasuredShift:
-    """Return the shift of the band that a job spec describes; 0, with a message, if `shift: auto` has failed."""
-    return _searched(spec, results) if spec["shift"] == "auto" else _given(spec, results)
+    """Return the shift of the band that a job spec describes; 0, with a message, if a search for it has failed."""
+    if not is_shift_measured(spec):
+        return _given(spec, results)
+    found = _searched(spec, results)
+    return found if found.failed or not has_varying_shift(spec) else _with_field(found)
+
+
+def _with_field(found: MeasuredShift) -> MeasuredShift:
+    """Return the result of the search with the field of shifts that is left after it."""
+    try:
+        field, band = measure_field(found.band, found.shift)
+    except ShiftError as error:
+        message = f"{error} The shift is the same everywhere."
+        return replace(found, message=message)
+    templates, solution = band.solved(found.shift)
+    return replace(found, band=band, templates=templates, solution=solution, field=field)
 
 
 def _given(spec: Mapping[str, Any], results: Path) -> MeasuredShift:

@@ -15,6 +15,7 @@ from ..io.files import read_json, write_json
 from ..io.images import read_shape, read_wcs, write_image
 from ..io.regions import write_regions
 from ..io.tables import columns, write_table
+from .band_data import is_shift_measured
 
 log = logging.getLogger(__name__)
 
@@ -67,7 +68,7 @@ def write_no_realizations(spec: Mapping[str, Any], results: Path, realizations: 
 
 def write_no_shift(spec: Mapping[str, Any], shift: str, residual: str, error: UnusableBandError) -> None:
     """Write astrometry.json with the shift that was given, 0 for `auto`, and an unknown residual."""
-    automatic = spec["shift"] == "auto"
+    automatic = is_shift_measured(spec)
     given = [0.0, 0.0] if automatic else [float(value) for value in spec["shift"]]
     wcs, shape = _grid(spec)
     write_image(residual, np.full(shape, np.nan), wcs=wcs)

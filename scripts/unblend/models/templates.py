@@ -18,6 +18,7 @@ import numpy as np
 
 from ..core.coordinates import shift_to_pixels, sky_jacobian, sky_to_pixel
 from ..core.field_psf import FieldPsf, Weights
+from ..core.shift_field import ShiftField
 from ..core.types import Box, Model, ModelOutline, Psf, Template
 from ..images.psf import band_limit
 from ..images.psf_transforms import PsfTransforms
@@ -139,6 +140,8 @@ class TemplateEngine:
         PSF of the band: one for the whole image, or that of every place.
     shift_arcsec : (dx, dy)
         Astrometric shift along image x and y, added to every position.
+    shift_field : ShiftField, optional
+        A shift that varies over the image, added to that.
     """
 
     def __init__(
@@ -147,10 +150,12 @@ class TemplateEngine:
         shape: tuple[int, int],
         psf: Psf | FieldPsf,
         shift_arcsec: Sequence[float] = (0.0, 0.0),
+        shift_field: ShiftField | None = None,
     ):
         self.wcs, self.shape, self.psf = wcs, shape, FieldPsf.of(psf)
         middle = ((shape[0] - 1) / 2.0, (shape[1] - 1) / 2.0)
         self.shift = shift_to_pixels(wcs, (float(shift_arcsec[0]), float(shift_arcsec[1])), *middle)
+        self.shift_field = shift_field
         self.fold = band_limit(self.psf.sharpest)
         if self.fold % 2 == 0:
             self.fold += 1  # an even number of samples per pixel would have none at the centre of the pixel
@@ -158,13 +163,18 @@ class TemplateEngine:
 
     def position(self, model: Model | ModelOutline) -> tuple[float, float]:
         """Return the pixel position (y, x) of the model in the band, including the shift."""
+        y, x = self.position_without_shift(model)
+        dy, dx = (0.0, 0.0) if self.shift_field is None else self.shift_field.at(y, x)
+        return y + dy + self.shift[0], x + dx + self.shift[1]
+
+    def position_without_shift(self, model: Model | ModelOutline) -> tuple[float, float]:
+        """Return the pixel position (y, x) of the model according to the WCS of the band."""
         y, x = sky_to_pixel(self.wcs, np.array([model.sky[0]]), np.array([model.sky[1]]))
-        return float(y[0]) + self.shift[0], float(x[0]) + self.shift[1]
+        return float(y[0]), float(x[0])
 
     def jacobian(self, model: Model | ModelOutline) -> np.ndarray:
         """Return the Jacobian d(east, north)/d(y, x) of the band at the position of the model, arcsec per pixel."""
-        y, x = self.position(model)
-        return sky_jacobian(self.wcs, y - self.shift[0], x - self.shift[1])
+        return sky_jacobian(self.wcs, *self.position_without_shift(model))
 
     def psf_weights(self, model: Model | ModelOutline) -> Weights:
         """Return the PSFs of the band that hold at the position of the model, with their weights."""

@@ -239,6 +239,14 @@ class ShiftSearch(Section):
         return self
 
 
+class VaryingShift(Section):
+    """A shift that varies over the image of a band."""
+
+    field: Literal["auto"] = _key(
+        "auto", "auto: a polynomial in the position, from the offsets of bright sources, whose order they choose."
+    )
+
+
 class Band(Section):
     """One band: its image, PSF, noise, shift, background and calibration."""
 
@@ -291,9 +299,10 @@ class Band(Section):
         "that scatter.",
         unit="image units",
     )
-    shift: Literal["auto"] | Annotated[list[Number], Field(min_length=2, max_length=2)] = _key(
+    shift: Literal["auto"] | VaryingShift | Annotated[list[Number], Field(min_length=2, max_length=2)] = _key(
         [0.0, 0.0],
-        "Shift along image X and Y, added to the positions of the models; auto: the result of the search.",
+        "Shift along image X and Y, added to the positions of the models; auto: the result of the search; "
+        "{field: auto}: the same, and a smooth field of shifts that is left after it.",
         unit="arcsec",
     )
     background: Background | None = _key(
@@ -335,7 +344,8 @@ class Band(Section):
     @model_validator(mode="before")
     @classmethod
     def _shift_auto_needs_a_search(cls, data: Any) -> Any:
-        if isinstance(data, dict) and data.get("shift") == "auto" and data.get("astrometry") is None:
+        searched = isinstance(data, dict) and (data.get("shift") == "auto" or isinstance(data.get("shift"), dict))
+        if searched and data.get("astrometry") is None:
             return {**data, "astrometry": {}}
         return data
 
@@ -343,6 +353,11 @@ class Band(Section):
     def name(self) -> str:
         """The band's name: its key in `bands`."""
         return self._name
+
+    @property
+    def is_shift_measured(self) -> bool:
+        """Whether the shift is the result of a search; otherwise it is given."""
+        return not isinstance(self.shift, list)
 
     @property
     def moving_background(self) -> Background | None:

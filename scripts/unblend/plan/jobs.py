@@ -14,7 +14,7 @@ from ..core.filters import wavelength_um
 from ..field.stored_fits import cut_files
 from ..fits.override_groups import requested_groups
 from ..io.files import read_json
-from .config import Band, Config
+from .config import Band, Config, VaryingShift
 from .fit_keys import FitKeys
 from .inputs import FieldInputs
 from .provenance import Provenance
@@ -239,7 +239,7 @@ def measure_shift(jobs: Jobs, band: str) -> Spec:
 def make_templates(jobs: Jobs, band: str) -> Spec:
     """Return the band's grid (its image) and its shift."""
     b = jobs.config.bands[band]
-    return {"band": band, "image": jobs.inputs.grid_record(b), "shift": b.shift}
+    return {"band": band, "image": jobs.inputs.grid_record(b), "shift": _shift(b)}
 
 
 def extract_fluxes(jobs: Jobs, band: str) -> Spec:
@@ -274,9 +274,14 @@ def _band_data(jobs: Jobs, band: Band) -> Spec:
         "image": jobs.inputs.image_record(band),
         "weight": jobs.inputs.weight_record(band),
         "rms": band.rms,
-        "shift": band.shift,
+        "shift": _shift(band),
         "background_order": band.background_order,
     }
+
+
+def _shift(band: Band) -> Any:
+    """Return the shift of a band as JSON can hold it."""
+    return band.shift.model_dump() if isinstance(band.shift, VaryingShift) else band.shift
 
 
 # Results -------------------------------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ import numpy as np
 from ..core.coordinates import axis_scales
 from ..core.errors import ShiftError
 from ..core.field_psf import FieldPsf
+from ..core.shift_field import ShiftField
 from ..core.types import Box, Model, ModelOutline, Psf, Template
 from ..images.psf import fwhm
 from ..models.templates import Spectrum, TemplateEngine
@@ -86,6 +87,8 @@ class Registration:
         Order of the polynomial that is fitted with the fluxes.
     correlation : array or None
         Autocorrelation of the noise for the errors of the offsets; None for white noise.
+    shift_field : ShiftField or None
+        A shift that varies over the image, which is added to every shift.
     """
 
     image: np.ndarray
@@ -98,6 +101,7 @@ class Registration:
     outlines: Mapping[int, Model | ModelOutline] | None = None
     background_order: int = 0
     correlation: np.ndarray | None = None
+    shift_field: ShiftField | None = None
     _cached_maker: _ShiftedTemplates | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -108,7 +112,7 @@ class Registration:
 
     def engine(self, shift_arcsec: Sequence[float]) -> TemplateEngine:
         """Return the template engine at a shift along X, Y in arcsec."""
-        return TemplateEngine(self.wcs, self.image.shape, self.psf, shift_arcsec)
+        return TemplateEngine(self.wcs, self.image.shape, self.psf, shift_arcsec, self.shift_field)
 
     def template_maker(self, shift_arcsec: Sequence[float]) -> tuple[_ShiftedTemplates, tuple[float, float]]:
         """Return a template maker and its argument (dy, dx) in pixels for a shift along X, Y in arcsec."""
@@ -129,8 +133,8 @@ class Registration:
         templates = self.templates(shift_arcsec)
         return templates, solve_fluxes(self.image, self.weight, templates, order=self.background_order)
 
-    def bright_sources(self, solution: LinearSolution) -> list[int]:
-        """Return the IDs of the brightest sources without flags in this band that are not stars."""
+    def bright_sources(self, solution: LinearSolution, number: int = MAX_BRIGHT_SOURCES) -> list[int]:
+        """Return the IDs of the brightest sources without flags in this band that are not stars, at most `number`."""
         snr = np.where(solution.flags == 0, solution.flux / solution.err, np.nan)
         order = np.argsort(-np.nan_to_num(snr, nan=-1.0), kind="stable")
         usable = [
@@ -138,10 +142,14 @@ class Registration:
             for k in order
             if snr[k] > MIN_BRIGHT_SNR and np.isfinite(self.r_e_arcsec.get(int(solution.ids[k]), np.nan))
         ]
-        return [int(solution.ids[k]) for k in usable[:MAX_BRIGHT_SOURCES]]
+        return [int(solution.ids[k]) for k in usable[:number]]
 
     def offsets(
-        self, shift_arcsec: Sequence[float], templates: list[Template], solution: LinearSolution
+        self,
+        shift_arcsec: Sequence[float],
+        templates: list[Template],
+        solution: LinearSolution,
+        number: int = MAX_BRIGHT_SOURCES,
     ) -> Offsets | None:
         """Return the offsets of the bright sources from their models; None if there is no bright source.
 
@@ -153,8 +161,10 @@ class Registration:
             All templates at this shift.
         solution : LinearSolution
             Fit of their fluxes.
+        number : int
+            Largest number of sources.
         """
-        ids = self.bright_sources(solution)
+        ids = self.bright_sources(solution, number)
         if not ids:
             return None
         maker, pixels = self.template_maker(shift_arcsec)

@@ -8,7 +8,8 @@ import numpy as np
 
 from ..core.errors import ShiftError
 from .band_shift import Registration
-from .offsets import Offsets, common_shift, recommend
+from .offsets import MIN_SHIFT_PIXELS, Offsets, common_shift, recommend
+from .shift_field_fit import FittedField, fit_shift_field, with_field
 from .shift_search import ShiftSearch
 
 
@@ -71,5 +72,43 @@ def describe_offsets(band: Registration, offsets: Offsets | None, present: tuple
             "error_arcsec": list(band.to_arcsec(common.error)),
             "used": common.used,
         },
-        "recommendation": recommend(common, (band.scale_y, band.scale_x), present),
+        "recommendation": _recommend_field(band, offsets) or recommend(common, (band.scale_y, band.scale_x), present),
     }
+
+
+def describe_field(band: Registration, found: FittedField | None) -> dict[str, Any] | None:
+    """Return a field of shifts: its polynomial in pixels (see `ShiftField`), and how well it fits the sources.
+
+    Parameters
+    ----------
+    band : Registration
+    found : FittedField or None
+        None where the shift is the same everywhere.
+    """
+    if found is None:
+        return None
+    return {
+        **found.field.as_json(),
+        "scatter_arcsec": list(band.to_arcsec(found.scatter)),
+        "used": found.used,
+        "outliers": sorted(found.outliers),
+        "prediction_sigma": {str(order): round(value, 3) for order, value in found.prediction.items()},
+    }
+
+
+def _recommend_field(band: Registration, offsets: Offsets) -> str | None:
+    """Return a sentence that recommends a field of shifts; None where the band has one, or needs none."""
+    if band.shift_field is not None:
+        return None
+    offsets, y, x = with_field(band, offsets)
+    found = fit_shift_field(offsets, y, x)
+    if not found.field.order:
+        return None
+    shifts = np.array([found.field.at(*place) for place in zip(y, x, strict=True) if np.isfinite(place).all()])
+    spans = [abs(span) for span in band.to_arcsec(np.ptp(shifts, axis=0))]
+    if np.hypot(*np.ptp(shifts, axis=0)) <= MIN_SHIFT_PIXELS:
+        return None
+    return (
+        f"The offsets of {found.used} bright sources from their models change over the image, by {spans[0]:.3f} arcsec "
+        f"along image X and {spans[1]:.3f} arcsec along image Y: set shift: {{field: auto}}."
+    )

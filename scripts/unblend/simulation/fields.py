@@ -53,6 +53,8 @@ class BandSpec:
         Offset of the field centre from the middle of the array.
     shift_arcsec : (x, y)
         Astrometric error that the user has to find: added to all positions along image X, Y.
+    distortion_arcsec : float
+        Size of another astrometric error that changes over the image, see `shift_at`.
     noise_sigma_pixels : float
         Sigma of the Gaussian kernel that correlates the noise, without changing its rms per pixel; 0 for white noise.
     noisy_columns : (first, last, factor) or None
@@ -85,6 +87,7 @@ class BandSpec:
     flipped: bool = False
     phase_pixels: tuple[float, float] = (0.0, 0.0)
     shift_arcsec: tuple[float, float] = (0.0, 0.0)
+    distortion_arcsec: float = 0.0
     noise_sigma_pixels: float = 0.0
     noisy_columns: tuple[int, int, float] | None = None
     background: float = 0.0
@@ -98,6 +101,15 @@ class BandSpec:
     def flux(self, mag_ab: float) -> float:
         """Return the flux in image units of an AB magnitude."""
         return float(10.0 ** (0.4 * (self.zero_point_ab - mag_ab)))
+
+    def shift_at(self, y: float, x: float) -> tuple[float, float]:
+        """Return the astrometric error (x, y) in arcsec at a pixel position, 0-based.
+
+        The distortion is that of a plate: along X it changes with the square of x, along Y it is a shear.
+        """
+        v, u = 2.0 * y / (self.shape[0] - 1.0) - 1.0, 2.0 * x / (self.shape[1] - 1.0) - 1.0
+        a = self.distortion_arcsec
+        return self.shift_arcsec[0] + a * (2.0 * u**2 - 1.0), self.shift_arcsec[1] + a * u * v
 
     def psf_at(self, y: float, x: float) -> tuple[PsfComponent, ...]:
         """Return the components of the PSF at a pixel position, 0-based; outside the image, that of its edge."""
@@ -217,7 +229,8 @@ def draw_source(source: SimulatedSource, spec: BandSpec, wcs: WCS, psf: Any | No
     import galsim
 
     ys, xs = coordinates.sky_to_pixel(wcs, np.array([source.ra]), np.array([source.dec]))
-    dy, dx = coordinates.shift_to_pixels(wcs, spec.shift_arcsec, float(ys[0]), float(xs[0]))
+    shift = spec.shift_at(float(ys[0]), float(xs[0]))
+    dy, dx = coordinates.shift_to_pixels(wcs, shift, float(ys[0]), float(xs[0]))
     y, x = float(ys[0]) + dy, float(xs[0]) + dx
     reach = min(_light_radius_arcsec(source) + _psf_radius_arcsec(spec), 1.0 * max(spec.shape) * spec.pixel_arcsec)
     box = Box.around(y, x, reach / spec.pixel_arcsec)

@@ -61,7 +61,10 @@ def test_the_flux_band_is_the_last_detection_band_unless_named():
 
 
 def test_shift_auto_brings_the_search():
-    assert load(("bands/f125w/shift", "auto")).bands["f125w"].astrometry == ShiftSearch()
+    for shift in ("auto", {"field": "auto"}):
+        band = load(("bands/f125w/shift", shift)).bands["f125w"]
+        assert band.astrometry == ShiftSearch() and band.is_shift_measured
+    assert not load(("bands/f125w/shift", [0.1, 0.0])).bands["f125w"].is_shift_measured
     band = load(("bands/f125w/astrometry", {"references": [12, 15]})).bands["f125w"]
     assert band.astrometry == ShiftSearch(references=[12, 15], radius=1.5, step=0.03, max_shift=0.3)
 

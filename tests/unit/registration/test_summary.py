@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from template_battery import Blur, Grid, psf_of, wcs_of
+from template_battery import SKY, Blur, Grid, psf_of, wcs_of
+from unblend.core.types import ModelOutline
 from unblend.registration.band_shift import Registration
 from unblend.registration.offsets import Offsets
 from unblend.registration.shift_search import ShiftSearch
@@ -15,7 +16,10 @@ SCALE = 0.2
 @pytest.fixture(scope="module")
 def band():
     image = np.zeros((11, 11))
-    return Registration(image, np.ones(image.shape), wcs_of(Grid(scale=SCALE, side=11)), psf_of(Blur(3.0)), {}, {})
+    outlines = {i: ModelOutline(SKY, np.eye(2), 1.0, 1.0) for i in (4, 9)}
+    return Registration(
+        image, np.ones(image.shape), wcs_of(Grid(scale=SCALE, side=11)), psf_of(Blur(3.0)), {}, {}, outlines=outlines
+    )
 
 
 def offsets(snr):

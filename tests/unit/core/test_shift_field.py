@@ -1,0 +1,53 @@
+"""Fields of shifts: their values, errors and borders, and their form in JSON."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from unblend.core.shift_field import ShiftField, degrees
+
+AREA = (10.0, 20.0, 110.0, 220.0)
+
+
+def field_of(order: int) -> ShiftField:
+    number = len(degrees(order))
+    coefficients = np.arange(2.0 * number).reshape(2, number) / 10.0
+    return ShiftField(order, AREA, coefficients, np.stack([0.01 * np.eye(number), 0.04 * np.eye(number)]))
+
+
+def test_values_are_those_of_the_chebyshev_series_of_numpy():
+    field = field_of(2)
+    y, x = 35.0, 170.0
+    v, u = 2 * (y - 10) / 100 - 1, 2 * (x - 20) / 200 - 1
+    for axis, value in enumerate(field.at(y, x)):
+        matrix = np.zeros((3, 3))
+        for (i, j), coefficient in zip(field.degrees, field.coefficients[axis], strict=True):
+            matrix[i, j] = coefficient
+        assert value == pytest.approx(np.polynomial.chebyshev.chebval2d(v, u, matrix))
+
+
+def test_beyond_the_measured_area_the_shift_is_that_of_its_border():
+    field = field_of(3)
+    assert field.at(-500.0, 100.0) == pytest.approx(field.at(10.0, 100.0))
+    assert field.at(50.0, 9999.0) == pytest.approx(field.at(50.0, 220.0))
+
+
+def test_errors_follow_from_the_covariance():
+    dy, dx = field_of(1).errors_at(np.array([60.0, 110.0]), np.array([120.0, 220.0]))
+    # in the middle only the constant counts, in the corner all three terms are 1
+    assert dy == pytest.approx([0.1, 0.1 * np.sqrt(3)]) and dx == pytest.approx([0.2, 0.2 * np.sqrt(3)])
+
+
+def test_the_same_shift_everywhere():
+    field = ShiftField.constant((0.3, -0.2), (0.01, 0.02))
+    assert field.at(5.0, 1e4) == (0.3, -0.2) and field.order == 0
+    assert field.errors_at(np.array([0.0]), np.array([7.0]))[:, 0] == pytest.approx([0.01, 0.02])
+
+
+def test_json_returns_the_same_field():
+    field = field_of(2)
+    back = ShiftField.from_json(json.loads(json.dumps(field.as_json())))
+    assert back.order == 2 and back.area == AREA
+    assert np.array_equal(back.coefficients, field.coefficients) and np.array_equal(back.covariance, field.covariance)
