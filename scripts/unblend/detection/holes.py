@@ -55,6 +55,33 @@ def fill_holes(
     return result, noise, filled
 
 
+def holes_of_segments(segments: np.ndarray, holes: np.ndarray) -> np.ndarray:
+    """Return True on the holes that belong to segments which somebody has drawn across them, bool array (ny, nx).
+
+    They are surrounded by pixels of the segment that are known, or are so narrow that known pixels lie on both sides
+    along a row or a column. A hole that reaches into a segment from outside is none: nobody knows what it hides.
+
+    Parameters
+    ----------
+    segments : int array (ny, nx)
+        0 = sky. IDs may be large.
+    holes : bool array (ny, nx)
+        True where the image is not known and may be filled.
+    """
+    from scipy.ndimage import binary_fill_holes, find_objects
+
+    filled = np.zeros(segments.shape, dtype=bool)
+    partly = np.unique(segments[holes & (segments > 0)])
+    # counted from 1: IDs may be as large as 2e9, and find_objects makes an entry for each number
+    counted = np.where(np.isin(segments, partly), np.searchsorted(partly, segments) + 1, 0)
+    for number, window in zip(partly.tolist(), find_objects(counted), strict=True):
+        own = segments[window] == number
+        hole = own & holes[window]
+        known = own & ~hole
+        filled[window] |= hole & (binary_fill_holes(known) | _between_bright(known, hole))
+    return filled
+
+
 def _between_bright(bright: np.ndarray, holes: np.ndarray) -> np.ndarray:
     """Return True on narrow runs of holes along a row or a column with a bright pixel at both ends."""
     along_rows = _runs(bright, holes)

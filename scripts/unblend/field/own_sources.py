@@ -11,6 +11,7 @@ import numpy as np
 from ..core.coordinates import DETECTION_GRID_TOLERANCE_PIXELS, largest_offset, sky_to_pixel
 from ..core.errors import InputError
 from ..detection.detection_image import detection_image
+from ..detection.holes import fill_holes, holes_of_segments
 from ..detection.own_sources import grow_segments, measure_own, pixel_of
 from ..detection.sources import DetectedSources
 from ..detection.stack import Stack
@@ -37,6 +38,7 @@ def detect_own(
     fwhm_pixels: float,
     threshold: float,
     relative_noise: np.ndarray | None = None,
+    never_filled: np.ndarray | None = None,
 ) -> DetectedSources:
     """Return the sources that the user gives in place of the automatic detection.
 
@@ -44,7 +46,7 @@ def detect_own(
     ----------
     own : mapping
         Of the job spec: `segmentation` or `catalogue` or both, and `psf` where segments are grown.
-    stack, image, mask, wcs, fwhm_pixels, relative_noise
+    stack, image, mask, wcs, fwhm_pixels, relative_noise, never_filled
         As in `detection.sources.detect`.
     image_name : str
         A detection image, for its grid.
@@ -58,19 +60,26 @@ def detect_own(
     """
     snr, noise = detection_image(stack, fwhm_pixels)
     usable = np.isfinite(stack.data)
+    holes = ~usable if never_filled is None else ~usable & ~never_filled
     names = {key: own[key]["file"] for key in ("segmentation", "catalogue") if key in own}
     if "segmentation" in names:
         segments = _read_labels(names, image_name, wcs)
         given = np.unique(segments[segments > 0])
-        _warn_of_holes(names["segmentation"], segments, usable)
-        segments = np.where(usable, segments, 0)
+        filled = holes_of_segments(segments, holes)
+        segments = np.where(usable | filled, segments, 0)
+        if filled.any():
+            log.info("%s: %d pixels without data inside the segments of ID %s are kept in them", names["segmentation"],
+                     np.count_nonzero(filled), listed(np.unique(segments[filled])))  # fmt: skip
     else:
         given, y, x, outside = read_own_positions(names["catalogue"], wcs, snr.shape)
         if outside.size:
             log.warning("Dropped from %s, because outside the detection images: ID %s.", names["catalogue"],
                         listed(outside))  # fmt: skip
-        segments = grow_segments(given, y, x, snr, usable, threshold=threshold, fwhm_pixels=_psf_fwhm(own["psf"]),
-                                 noise=noise)  # fmt: skip
+        snr, noise, filled = fill_holes(snr, holes, threshold, noise)
+        fwhm_of_psf = _psf_fwhm(own["psf"])
+        segments = grow_segments(
+            given, y, x, snr, usable | filled, threshold=threshold, fwhm_pixels=fwhm_of_psf, noise=noise
+        )
     _warn_of_unobserved(" and ".join(names.values()), given, segments)
     return measure_own(segments, snr, stack, image, mask, wcs, relative_noise=relative_noise)
 
@@ -215,28 +224,6 @@ def _psf_fwhm(spec: Mapping[str, Any]) -> float:
     """Return the FWHM of a PSF in pixels of the image."""
     psf = psf_of(spec)
     return float(np.median([fwhm(one) for one in psf.psfs])) / psf.oversampling
-
-
-def _warn_of_holes(name: str, segments: np.ndarray, usable: np.ndarray) -> None:
-    """Warn of sources whose segments have pixels without data inside, as the cores of saturated stars have."""
-    from scipy.ndimage import binary_fill_holes, find_objects
-
-    partly = np.unique(segments[~usable & (segments > 0)])
-    # counted from 1: IDs may be as large as 2e9, and find_objects makes an entry for each number
-    counted = np.where(np.isin(segments, partly), np.searchsorted(partly, segments) + 1, 0)
-    holes = []
-    for number, window in zip(partly.tolist(), find_objects(counted), strict=True):
-        own = segments[window] == number
-        seen = own & usable[window]
-        if (binary_fill_holes(seen) & own & ~seen).any():
-            holes.append(number)
-    if holes:
-        log.warning(
-            "%s: pixels inside the segments of ID %s have no data, as in saturated cores. They are left out, and not "
-            "filled as in the automatic detection: fluxes, positions and sizes of the detection lack them. Check these "
-            "fits, or give these sources models of their own.",
-            name, listed(np.array(holes)),
-        )  # fmt: skip
 
 
 def _warn_of_unobserved(name: str, given: np.ndarray, segments: np.ndarray) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from unblend.detection.holes import WIDEST_TRAIL, fill_holes
+from unblend.detection.holes import WIDEST_TRAIL, fill_holes, holes_of_segments
 
 
 def scene(radius=12.0, hole=4.0):
@@ -57,3 +57,16 @@ def test_a_wide_gap_between_two_sources_is_not_bridged():
     holes[:, 20 : 20 + WIDEST_TRAIL + 1] = True
     snr[holes] = 0.0
     assert not fill_holes(snr, holes, 1.5)[2].any()
+
+
+def test_holes_of_segments_that_somebody_has_drawn():
+    segments = np.zeros((20, 30), dtype=np.int32)
+    segments[5:15, 3:13], segments[5:15, 16:26] = 2_000_000_000, 7
+    holes = np.zeros(segments.shape, dtype=bool)
+    holes[8:11, 6:9] = True  # surrounded
+    holes[:, 20:22] = True  # a trail, from side to side of 7 and beyond
+    holes[12:, 3:6] = True  # a corner
+    expected = holes & (segments > 0)
+    expected[12:, 3:6] = False
+    np.testing.assert_array_equal(holes_of_segments(segments, holes), expected)
+    assert not holes_of_segments(segments, np.ones_like(holes)).any()

@@ -159,7 +159,7 @@ def test_without_an_image_the_files_themselves_are_checked(tmp_path):
 # The detection ------------------------------------------------------------------------------------------------------
 
 
-def detect(image, bad=None, **files):
+def detect(image, bad=None, never_filled=None, **files):
     data = fits.getdata(image).astype(float)
     mask = np.zeros(SHAPE, dtype=bool) if bad is None else bad
     own = {key: {"file": name} for key, name in files.items()}
@@ -173,7 +173,9 @@ def detect(image, bad=None, **files):
         "image": {"file": image},
     }  # type: ignore[dict-item]
     stack = stack_images({"a": data}, {"a": mask})
-    return detect_own(own, stack, data, mask, WCS, image_name=image, fwhm_pixels=3.0, threshold=1.5)
+    return detect_own(
+        own, stack, data, mask, WCS, image_name=image, fwhm_pixels=3.0, threshold=1.5, never_filled=never_filled
+    )
 
 
 def test_a_segmentation_is_measured_as_it_is(tmp_path, image):
@@ -228,19 +230,37 @@ def test_positions_outside_are_dropped_with_a_warning(tmp_path, image, caplog):
     assert "sources.csv, because outside the detection images: ID 3." in caplog.text
 
 
-def test_holes_inside_the_users_segments_are_warned_of(tmp_path, image, caplog):
+def test_holes_inside_the_users_segments_stay_in_them(tmp_path, image, caplog):
     bad = np.zeros(SHAPE, dtype=bool)
     bad[40:42, 50:52] = True  # inside 40
-    bad[:, 59:61] = True  # from side to side of 7
+    bad[:, 59:61] = True  # from side to side of 7, as the trail of a saturated star
+    bad[20:22, 198:202] = True  # reaches into 1000 from outside
     bad[10:15, 10:15] = True  # in the sky
-    with caplog.at_level(logging.WARNING):
+    with caplog.at_level(logging.INFO):
         found = detect(image, bad, segmentation=write_labels(tmp_path))
-    assert "seg.fits: pixels inside the segments of ID 40 have no data, as in saturated cores." in caplog.text
-    assert found.catalogue["area"].tolist() == [15, 21, 16]
+    assert "14 pixels without data inside the segments of ID 7, 40 are kept in them" in caplog.text
+    assert found.catalogue["area"].tolist() == [25, 25, 12]
+    assert np.array_equal(found.segments, np.where(bad & (SEGMENTS == 1000), 0, SEGMENTS))
+    # the light around the hole is symmetric about (40, 50) except where the hole is, half a pixel off
+    assert (found.catalogue["y"][1], found.catalogue["x"][1]) == pytest.approx((40.0, 50.0), abs=0.3)
     caplog.clear()
-    with caplog.at_level(logging.WARNING):
+    with caplog.at_level(logging.INFO):
         detect(image, segmentation=write_labels(tmp_path))
     assert caplog.text == ""
+
+
+def test_holes_that_the_user_has_drawn_are_not_filled(tmp_path, image):
+    bad = np.zeros(SHAPE, dtype=bool)
+    bad[40:42, 50:52] = True
+    found = detect(image, bad, segmentation=write_labels(tmp_path), never_filled=bad)
+    assert found.catalogue["area"].tolist() == [25, 21, 16]
+
+
+def test_a_position_in_a_hole_has_a_segment(tmp_path, image):
+    bad = np.zeros(SHAPE, dtype=bool)
+    bad[39:42, 49:52] = True
+    found = detect(image, bad, catalogue=write_table(tmp_path))
+    assert found.catalogue["id"].tolist() == [7, 40, 1000] and (found.segments[bad] == 40).all()
 
 
 @pytest.mark.parametrize("bad", [None, (slice(40, 42), slice(50, 52))])
@@ -249,6 +269,6 @@ def test_large_ids_take_no_memory(tmp_path, image, bad, caplog):
     if bad is not None:
         unseen[bad] = True
     labels = np.where(SEGMENTS == 40, 2_000_000_000, SEGMENTS)
-    with caplog.at_level(logging.WARNING):
+    with caplog.at_level(logging.INFO):
         detect(image, unseen, segmentation=write_labels(tmp_path, labels.astype(np.int32)))
-    assert ("segments of ID 2000000000 have no data" in caplog.text) == (bad is not None)
+    assert ("inside the segments of ID 2000000000" in caplog.text) == (bad is not None)
