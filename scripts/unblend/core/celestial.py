@@ -24,6 +24,8 @@ _SYSTEMS |= {"FK4-NO-E": "fk4noeterms"}
 _REALIZATIONS = ("ICRF", "GAIA")
 """Catalogues and radio frames that realize ICRS: RADESYS = 'GAIADR3'."""
 _EQUINOXES = {"fk5": 2000.0, "fk4": 1950.0, "fk4noeterms": 1950.0, "barycentricmeanecliptic": 2000.0}
+_OLDEST_EQUINOX, _LAST_EQUINOX = 1800.0, 2200.0
+"""Years between which an equinox is believed. 0 is what some programs write for none."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,7 @@ def frame_of(wcs: WCS) -> CelestialFrame:
     Raises
     ------
     InputError
-        The system is not known.
+        The system is not known, or its equinox is no year.
     """
     # In 2-D, `lng` is -1 where no axis is a longitude; `lngtyp` is not filled in before the first use of the WCS.
     longitude = str(wcs.wcs.ctype[max(wcs.wcs.lng, 0)])[:4].rstrip("-")
@@ -70,6 +72,8 @@ def frame_of(wcs: WCS) -> CelestialFrame:
     if name not in _EQUINOXES:
         return CelestialFrame(name)
     given = float(wcs.wcs.equinox)
+    if np.isfinite(given) and given != 0.0 and not _OLDEST_EQUINOX < given < _LAST_EQUINOX:
+        raise InputError(f"EQUINOX = {given:g} is no year of a celestial system; expected for example 2000.0 or 1950.0")
     equinox = given if given > 0 else _EQUINOXES[name]
     if name != "fk4":
         return CelestialFrame(name, equinox)

@@ -89,3 +89,12 @@ def test_the_epoch_of_an_image_in_fk4():
 def test_systems_that_are_refused(wcs, words):
     with pytest.raises(InputError, match=words):
         frame_of(wcs)
+
+
+@pytest.mark.parametrize("equinox", [-1.0, 1.95, 20000.0])
+def test_an_equinox_that_is_no_year_is_refused(equinox):
+    with pytest.raises(InputError, match=r"EQUINOX = .* is no year of a celestial system; expected for example 2000"):
+        frame_of(image(RA_DEC, RADESYS="FK4-NO-E", EQUINOX=equinox))
+    # ICRS has none, and 0 is what some programs write for none
+    assert frame_of(image(RA_DEC, RADESYS="ICRS", EQUINOX=equinox)) == ICRS
+    assert frame_of(image(RA_DEC, RADESYS="FK5", EQUINOX=0.0)) == CelestialFrame("fk5", 2000.0)
