@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from unblend.core.errors import UnusableBandError
+from unblend.field.offset_warning import offset_warning
 from unblend.field.shift_measurement import measured_shift
 from unblend.field.unmeasured_band import write_no_shift
 from unblend.io.files import read_json, write_json
@@ -36,6 +37,10 @@ def main(spec_path: str, results_dir: str, shift_path: str, residual_path: str) 
         log.info("%s: best shift: %.4f %.4f", spec["band"], *found.best)
     offsets = found.band.offsets(found.shift, found.templates, found.solution)
     content |= describe_offsets(found.band, offsets, found.shift)
+    warning = offset_warning(spec, Path(results_dir), found, offsets)
+    if warning:
+        content["recommendation"] = warning
+        log.warning("%s", warning)
     write_image(residual_path, found.solution.residual, wcs=found.band.wcs)
     write_json(shift_path, content)
     record_work("astrometry", spec["band"])

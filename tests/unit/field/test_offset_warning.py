@@ -1,0 +1,65 @@
+"""The user is told of a band whose light lies beside its models: the offset, and what to set."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from template_battery import SKY, Blur, Grid, psf_of, wcs_of
+from unblend.field.offset_warning import describe_offset
+from unblend.field.shift_measurement import MeasuredShift
+from unblend.models.rendering import sersic_model
+from unblend.registration.band_shift import Registration
+
+PLACES = [(0.0, 0.0), (6.0, 5.0), (-7.0, 4.0), (5.0, -6.5), (-5.0, -6.0), (0.5, 7.0), (0.0, -7.5)]
+GRID = Grid(scale=0.15, side=161)
+SHAPE = (GRID.side, GRID.side)
+FWHM = 3.0
+
+
+def band_at(true_shift, noise=1.0, flux=1500.0):
+    """Return a band of seven galaxies whose light is at a shift (x, y) in arcsec from the models."""
+    models = {
+        i: sersic_model(
+            n=1.0, r_e=4.0, ell=0.2, pa=20.0 * i, flux=1.0, pixel_to_sky=np.array([[0.0, -0.06], [0.06, 0.0]]),
+            oversampling=5, sky=(SKY[0] + east / 3600.0 / np.cos(np.deg2rad(SKY[1])), SKY[1] + north / 3600.0),
+        )
+        for i, (east, north) in enumerate(PLACES, start=1)
+    }  # fmt: skip
+    sizes = dict.fromkeys(models, 0.3)
+    band = Registration(np.zeros(SHAPE), np.full(SHAPE, noise**-2), wcs_of(GRID), psf_of(Blur(FWHM)), models, sizes)
+    image = noise * np.random.default_rng(2).normal(size=SHAPE)
+    for template in band.templates(true_shift):
+        image[template.box.slices] += flux * template.data
+    return replace(band, image=image)
+
+
+def sentence(true_shift, adopted=(0.0, 0.0), searched=False, **field):
+    band = band_at(true_shift, **field)
+    templates, solution = band.solved(adopted)
+    found = MeasuredShift(band, adopted, templates, solution)
+    return describe_offset("k", found, band.offsets(adopted, templates, solution), FWHM, searched=searched)
+
+
+@pytest.mark.parametrize("shift", [(0.45, 0.0), (-1.2, 0.75), (0.0, 0.09)])
+def test_an_offset_is_measured_and_what_to_set_is_said(shift):
+    said = sentence(shift)
+    assert said is not None and said.startswith("bands.k: the sources lie ")
+    x, y = (float(part) for part in said.partition("shift: [")[2].partition("]")[0].split(", "))
+    # a twentieth of a pixel: 0.3 % of the flux
+    assert (x, y) == pytest.approx(shift, abs=0.008)
+    assert "or shift: auto, or correct the world coordinates of the image." in said
+
+
+def test_the_offset_is_added_to_the_shift_that_the_band_has():
+    said = sentence((0.45, 0.3), (0.45, -0.3), searched=True)
+    assert said is not None and "along image X and +0.60" in said and "; set shift: [0.450, 0.30" in said
+    assert "auto" not in said
+
+
+def test_nothing_is_said_of_small_offsets_and_faint_bands():
+    assert sentence((0.0, 0.0)) is None
+    assert sentence((0.03, 0.03)) is None  # 0.1 FWHM: 1 % of the flux
+    assert sentence((0.0, 0.0), flux=60.0) is None
+    assert sentence((0.45, 0.0), flux=20.0) is None  # S/N of 3: nothing is known
