@@ -29,10 +29,12 @@ from unblend.io.psfs import read_psf_widths
 from unblend.io.tables import columns, read_table, write_table
 from unblend.io.template_store import read_templates
 from unblend.models.templates import TemplateEngine
+from unblend.photometry.background_variation import measure_variation, variation_warning
 from unblend.photometry.correlated_noise import Noise, measure_noise
 from unblend.photometry.detail_amplitude import DetailAmplitudes, amplitude_errors, fit_amplitudes
 from unblend.photometry.linear_system import visible_light
 from unblend.photometry.misfit import measure_misfit, noise_area
+from unblend.photometry.plausibility import find_peaks, negative_warning, peaks_warning
 from unblend.photometry.shape_errors import all_shape_errors, detail_errors
 from unblend.photometry.source_widths import compare_widths, width_warning
 from unblend.photometry.weight_rescaling import RescaledSolution, rescale_weights
@@ -62,8 +64,8 @@ def main(spec_path: str, results_dir: str, fluxes_path: str, weight_path: str, r
         order=data.background_order,
     )  # fmt: skip
     solution = fit.solution
-    warn_of_width(spec["band"], data, fit, templates)
     noise = measure_noise(fit, templates, name=spec["band"])
+    warn_of_mistakes(spec["band"], data, fit, templates, noise)
     models = StoredModels(results).outlines()
     # also where pixels were masked as unmodelled flux: it may be that of the source
     area = float(np.median([noise_area(psf) for psf in data.psf.psfs]))
@@ -115,13 +117,22 @@ def header_cards(band: str, fit: RescaledSolution, noise: Noise) -> dict[str, ob
     }
 
 
-def warn_of_width(band: str, data: BandData, fit: RescaledSolution, templates: list[Template]) -> None:
-    """Warn of a PSF that is much wider or narrower than the bright sources of the image."""
+def warn_of_mistakes(band: str, data: BandData, fit: RescaledSolution, templates: list[Template], noise: Noise) -> None:
+    """Warn of what the fit says about the inputs: a wrong PSF, a varying background, a sign, light without a source."""
     widths = compare_widths(data.image, data.weight / fit.scale**2, templates, fit.solution, data.fwhm)
     log.info("%s: widths of %d bright sources compared with those of their templates", band, widths.ids.size)
-    warning = width_warning(widths, band, data.psf.oversampling, pixel_scale(data.wcs, data.image.shape))
-    if warning:
-        log.warning("%s", warning)
+    scale = pixel_scale(data.wcs, data.image.shape)
+    variation = measure_variation(fit.solution.residual, (data.weight > 0) & ~fit.near_source)
+    peaks = find_peaks(data.image, data.weight, templates, fit.solution, data.fwhm)
+    log.info("%s: %d of %d bright peaks between the sources have no source", band, peaks.missed, peaks.compared)
+    for warning in (
+        width_warning(widths, band, data.psf.oversampling, scale),
+        variation_warning(variation, band),
+        negative_warning(fit.solution, noise.err, band),
+        peaks_warning(peaks, band),
+    ):
+        if warning:
+            log.warning("%s", warning)
 
 
 def saturation_flags(templates: list[Template], spec: dict, results: Path) -> np.ndarray:
