@@ -13,6 +13,7 @@ from unblend.detection.sources import detect, hidden_regions
 from unblend.detection.stack import relative_noise_map, stack_images
 from unblend.field.detection_mask import no_data
 from unblend.field.own_sources import detect_own
+from unblend.field.region_warnings import warning_off_image
 from unblend.field.weight_maps import checked_weight
 from unblend.images.masks import region_mask
 from unblend.io.files import read_json
@@ -39,8 +40,11 @@ def main(spec_path: str, stack_path: str, error_path: str, background_path: str,
     images = sky.images
     bad_regions = [read_regions(record["file"]) for record in spec["bad_regions"].values()]
     drawn = [region_mask(regions, wcs, images[flux_band].shape) for regions in bad_regions]
-    for name, region in zip(spec["bad_regions"], drawn, strict=True):
+    for (name, record), listed, region in zip(spec["bad_regions"].items(), bad_regions, drawn, strict=True):
         masks[name] |= region
+        off_image = warning_off_image(record["file"], listed, region, spec["images"][name]["file"])
+        if off_image:
+            log.warning("%s", off_image)
     stack = stack_images(images, masks, weights)
     relative = relative_noise_map(weights[flux_band])[0] if flux_band in weights else None
     for name, factor in stack.noise_scale.items():
@@ -51,7 +55,7 @@ def main(spec_path: str, stack_path: str, error_path: str, background_path: str,
         log.warning("%s", warning)
     names = ("min_area", "min_snr", "deblend_levels", "deblend_contrast", "second_pass")
     limits = {name: settings[name] for name in names}
-    automatic = partial(detect, **limits, never_filled=np.any(drawn, axis=0))
+    automatic = partial(detect, **limits)
     find = partial(detect_own, spec["own"], image_name=first) if spec["own"] else automatic
     found = find(
         stack,
@@ -61,6 +65,7 @@ def main(spec_path: str, stack_path: str, error_path: str, background_path: str,
         fwhm_pixels=settings["conv_fwhm"] / scale,
         relative_noise=relative,
         threshold=settings["threshold"],
+        never_filled=np.any(drawn, axis=0),
     )
     log.info("%d sources; dropped: %s", len(found.catalogue), found.dropped)
     if found.hidden:

@@ -6,6 +6,7 @@ import logging
 from pathlib import Path
 
 import numpy as np
+from unblend.field.region_warnings import warning_off_image
 from unblend.field.weight_maps import checked_weight
 from unblend.images.masks import band_mask, region_mask
 from unblend.images.saturation import SATURATED, find_plateau, is_saturated
@@ -26,6 +27,9 @@ def main(spec_path: str, mask_path: str, regions_path: str) -> None:
     drawn = {name: read_regions(spec[f"{name}_regions"]["file"]) for name in ("border", "bad")}
     wcs = read_wcs(spec["image"]["file"]) if any(drawn.values()) else None
     regions = {name: region_mask(found, wcs, image.shape) for name, found in drawn.items() if found}
+    bad = warning_off_image(spec["bad_regions"]["file"], drawn["bad"], regions.get("bad"), spec["image"]["file"])
+    if bad:
+        log.warning("%s", bad)
     saturated = is_saturated(image, spec["saturation"])
     mask, counts = band_mask(image, weight=weight, regions={**regions, "saturated": saturated})
     warn_of_flat_tops(image, mask, spec)

@@ -18,6 +18,7 @@ from ..io.images import read_shape, read_wcs
 from ..io.selections import split_extension
 from .config import Band, Config, load_config
 from .example import example_is_missing
+from .image_checks import same_images
 from .inputs import SOURCE_ID
 from .jobs import Jobs
 from .provenance import Provenance
@@ -60,7 +61,7 @@ def load_field(
         check_inputs(jobs)
         _warn_of_unused_files(jobs)
         _warn_of_future_times(jobs)
-        warn_of_units(jobs)
+        warn_of_images(jobs)
     return config, jobs
 
 
@@ -335,9 +336,10 @@ def _warn_of_future_times(jobs: Jobs) -> None:
         )
 
 
-def warn_of_units(jobs: Jobs) -> None:
-    """Print a sentence for every zero point that contradicts the header of its image."""
-    for sentence in unit_warnings(list(jobs.config.bands.values()), jobs.inputs).values():
+def warn_of_images(jobs: Jobs) -> None:
+    """Print a sentence for every zero point that contradicts the header of its image, and for images used twice."""
+    bands = list(jobs.config.bands.values())
+    for sentence in (*unit_warnings(bands, jobs.inputs).values(), *same_images(bands, jobs.inputs)):
         sys.stderr.write(f"unblend: {sentence}\n")
 
 

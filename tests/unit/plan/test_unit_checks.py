@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import yaml
 from astropy.io import fits
-from unblend.plan.checks import _warn_of_future_times, jobs_of, warn_of_units
+from unblend.plan.checks import _warn_of_future_times, jobs_of, warn_of_images
 from unblend.plan.config import load_config
 from unblend.plan.unit_checks import unit_warnings
 
@@ -42,7 +42,7 @@ def test_a_contradiction_is_one_sentence_with_the_factor(tmp_path, capsys):
     assert "an AB zero point of 21.58; " in sentence
     # 8.46 uJy in a pixel of 0.6 arcsec
     assert "zero_point is 23.9, so that fluxes in microjansky are 0.118 times those of the header." in sentence
-    warn_of_units(jobs)
+    warn_of_images(jobs)
     assert capsys.readouterr().err == f"unblend: {sentence}\n"
     assert jobs.store._purpose() == "plan" and not (tmp_path / "results").exists()
 
