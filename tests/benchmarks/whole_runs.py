@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import subprocess
 import sys
 import tempfile
@@ -32,12 +33,18 @@ def table(found: dict[str, tuple[str, str]]) -> str:
 def main() -> None:
     """Run, judge, print, write."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("words", nargs="*", help="only mutations whose names contain one of these words")
+    parser.add_argument(
+        "words", nargs="*", help="only mutations whose names contain one of these words, also if judged before"
+    )
     parser.add_argument("--page", type=Path, default=ROOT / "docs/robustness.md")
-    parser.add_argument("--folder", type=Path, help="where the field is run; by default a temporary folder")
+    parser.add_argument(
+        "--folder",
+        type=Path,
+        help="where the field is run, and verdicts.json kept: a run that was interrupted "
+        "goes on; by default a temporary folder",
+    )
     arguments = parser.parse_args()
     names = [name for name in MUTATIONS if not arguments.words or any(word in name for word in arguments.words)]
-    found: dict[str, tuple[str, str]] = {}
     with tempfile.TemporaryDirectory() as temporary:
         folder = arguments.folder or Path(temporary)
         clean = Field(folder / "clean")
@@ -45,14 +52,20 @@ def main() -> None:
             smallfield.write(clean.folder)
             copy_program(clean.folder)
             clean.run()
+        store = folder / "verdicts.json"
+        found = json.loads(store.read_text()) if store.exists() else {}
         for name in names:
+            if not arguments.words and name in found:
+                continue
             began, field = time.monotonic(), Field(folder / "mutated")
             subprocess.run(["rm", "-rf", str(field.folder)], check=True)
             subprocess.run(["cp", "-a", str(clean.folder), str(field.folder)], check=True)
-            found[name] = judge_run(field, clean, MUTATIONS[name])
+            found[name] = judge_run(field, clean, name)
+            store.write_text(json.dumps(found, indent=1))
             print(f"{name}: {': '.join(found[name])} [{time.monotonic() - began:.0f} s]", flush=True)
+    found = {name: found[name] for name in MUTATIONS if name in found}
     print(table(found))
-    if not arguments.words:
+    if len(found) == len(MUTATIONS):
         before, _, rest = arguments.page.read_text().partition(BEGIN)
         arguments.page.write_text(before + BEGIN + table(found) + END + rest.partition(END)[2])
 
