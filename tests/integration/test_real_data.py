@@ -16,6 +16,7 @@ from unblend.images.masks import circles, region_mask
 from unblend.io.images import read_array, read_labels, read_wcs
 from unblend.io.regions import read_regions
 from unblend.io.tables import read_sources, read_table
+from unblend.report.run_warnings import read_warnings
 
 pytestmark = [pytest.mark.integration]
 DATA = Path(os.environ.get("UNBLEND_TEST_DATA", ROOT.parent / "shared/data")) / "hdfs"
@@ -51,6 +52,12 @@ def test_little_light_is_left_at_the_bright_sources(field):
     # one colour and one Sersic for galaxies of many colours and arms: 5 % stay behind, twice that is too much
     assert len(left) >= 5
     assert np.median(np.abs(left)) < 0.1
+
+
+def test_nothing_is_said_against_good_images(field):
+    words = ("from their models", "background varies", "are negative", "have no source", "the same pixels", "covers a")
+    warnings = [warning.sentence for warning in read_warnings(field)]
+    assert [sentence for sentence in warnings if any(word in sentence for word in words)] == []
 
 
 def test_enough_sources_are_found(field):
