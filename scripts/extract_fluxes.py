@@ -49,13 +49,23 @@ MAX_SATURATED_LIGHT = 0.01
 def main(spec_path: str, results_dir: str, fluxes_path: str, weight_path: str, residual_path: str) -> None:
     """Write fluxes.fits, weight.fits and residual.fits."""
     spec, results = read_json(spec_path), Path(results_dir)
+    paths = {"fluxes": fluxes_path, "weight": weight_path, "residual": residual_path}
     try:
-        data = load_band_data(spec, results)
+        measure(spec, results, paths)
     except UnusableBandError as error:
-        paths = {"fluxes": fluxes_path, "weight": weight_path, "residual": residual_path}
         write_no_fluxes(spec, results, paths, error, shift_flag(spec, results))
-        record_work("extract", spec["band"])
-        return
+    record_work("extract", spec["band"])
+
+
+def measure(spec: dict, results: Path, paths: dict[str, str]) -> None:
+    """Fit a band and write its products.
+
+    Raises
+    ------
+    UnusableBandError
+        The band has no usable pixels, or their noise cannot be measured.
+    """
+    data = load_band_data(spec, results)
     templates, _ = read_templates(results / "bands" / spec["band"] / "templates.npz")
     detail = fit_amplitudes(data.image, data.weight, templates, order=data.background_order)
     templates = detail.templates
@@ -94,12 +104,10 @@ def main(spec_path: str, results_dir: str, fluxes_path: str, weight_path: str, r
         correlation=solution.correlation,
         flag=solution.flags | misfit.flags | band_flags(spec, results, engine, models, templates),
     )
-    write_table(fluxes_path, table, header=header_cards(spec["band"], fit, noise), name="FLUXES")
-    write_image(weight_path, fit.weight, wcs=data.wcs, header={"BAND": spec["band"]})
-    write_image(
-        residual_path, np.where(data.mask, np.nan, solution.residual), wcs=data.wcs, header={"BAND": spec["band"]}
-    )
-    record_work("extract", spec["band"])
+    write_table(paths["fluxes"], table, header=header_cards(spec["band"], fit, noise), name="FLUXES")
+    write_image(paths["weight"], fit.weight, wcs=data.wcs, header={"BAND": spec["band"]})
+    left = np.where(data.mask, np.nan, solution.residual)
+    write_image(paths["residual"], left, wcs=data.wcs, header={"BAND": spec["band"]})
 
 
 def header_cards(band: str, fit: RescaledSolution, noise: Noise) -> dict[str, object]:

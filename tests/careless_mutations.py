@@ -60,7 +60,8 @@ def asymmetric_psf(sign: int) -> Mutation:
     def with_lobe(data: np.ndarray, step: int) -> np.ndarray:
         return (1.0 - LOBE) * data + LOBE * np.roll(data, step, axis=1)
 
-    return several(edit(IMAGE, lambda d: with_lobe(d, 4)), edit(PSF, lambda d: with_lobe(d, 4 * sign)))
+    light, psf = edit(IMAGE, lambda d: with_lobe(d, 4)), edit(PSF, lambda d: with_lobe(d, 4 * sign))
+    return several(light, psf, band(psf_centre="given"))
 
 
 def scaled_psf(factor: float) -> Mutation:
@@ -163,7 +164,7 @@ def exposure_as_weight(field: Field) -> None:
     """Give an exposure map as weight map; half of the image has a quarter of the exposure time."""
     data, header = fits.getdata(field / IMAGE, header=True)
     short = np.indices(data.shape)[1] > data.shape[1] / 2
-    noise = np.random.default_rng(4).normal(0.0, np.sqrt(3.0) * RMS[BLURRED], data.shape)
+    noise = np.random.default_rng(8).normal(0.0, np.sqrt(3.0) * RMS[BLURRED], data.shape)
     fits.writeto(field / IMAGE, np.where(short, data + noise, data).astype(np.float32), header, overwrite=True)
     fits.writeto(field / "exposure.fits", np.where(short, 250.0, 1000.0).astype(np.float32), header)
     band(weight="exposure.fits")(field)

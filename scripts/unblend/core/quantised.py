@@ -121,4 +121,5 @@ def without_spread(sigma: float, step: float) -> float:
         Of the values after `spread`.
     step : float
     """
-    return float(np.sqrt(max(sigma**2 - step**2 / 12.0, 0.0)))
+    # a product of 1e300 with itself is infinite, its power an error
+    return float(np.sqrt(max(sigma * sigma - step * step / 12.0, 0.0)))

@@ -78,7 +78,7 @@ def describe_offset(
     return (
         f"bands.{name}: the sources lie {dx:+.3f} arcsec along image X and {dy:+.3f} arcsec along image Y from their "
         f"models ({pixels:.1f} pixels, {pixels / fwhm:.2f} FWHM of the PSF), and the fluxes are wrong; {advice}, or "
-        "correct the world coordinates of the image."
+        "correct the world coordinates of the image or psf_centre."
     )
 
 

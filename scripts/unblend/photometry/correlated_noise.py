@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..core.errors import InputError
+from ..core.errors import UnusableBandError
 from ..core.statistics import noise_rms
 from ..core.types import Box, Template
 from .linear_system import LinearSolution, box_array
@@ -141,14 +141,14 @@ def autocorrelation(
 
     Raises
     ------
-    InputError
+    UnusableBandError
         If there are fewer than 10 usable pixels, or their scatter is zero.
     """
     normalised, good = _normalised(residual, weight, exclude)
     rms = noise_rms(normalised, ~good)
     good &= np.abs(normalised) <= CLIP_SIGMA * rms
     if good.sum() < 10 or not rms > 0:
-        raise InputError(
+        raise UnusableBandError(
             f"The autocorrelation of the noise needs at least 10 residual pixels with non-zero scatter, found "
             f"{int(good.sum())} usable ones of rms {rms:g}. Check the band's masks and weights."
         )

@@ -12,6 +12,7 @@ import numpy as np
 
 from ..core.statistics import robust_sigma
 from ..core.types import Box, Template
+from ..core.units import FWHM_PER_SIGMA
 from .linear_system import LinearSolution, model_image
 
 SIGNIFICANT = 10.0
@@ -25,7 +26,6 @@ EXPLAINED = 0.5
 MIN_PEAKS, MIN_MISSED, MISSED_SHARE = 4, 2, 0.25
 """Fewest peaks that are compared, and fewest of them without a source, also as a share, of which a user is told. Each
 of the 212 peaks in eleven bands of the example and of real fields has a source."""
-FWHM_PER_SIGMA = 2.3548
 
 
 @dataclass(frozen=True)

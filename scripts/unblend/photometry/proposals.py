@@ -11,6 +11,8 @@ import numpy as np
 from ..core.statistics import median, robust_sigma
 from ..core.units import FWHM_PER_SIGMA
 
+LARGEST_SNR = 1e6
+"""S/N is cut at this: the moments of an image with values of 1e38, as of a file in another byte order, overflow."""
 BORDER_SIGMA = 4.0
 """Detection threshold for sources beyond the detection image, in sigma of the image smoothed by the PSF: fainter ones
 do not affect the fluxes of sources inside it."""
@@ -132,7 +134,7 @@ def _clusters(
     import sep
 
     sep.set_extract_pixstack(max(snr.size, 10_000))
-    snr = np.ascontiguousarray(snr, dtype=float)
+    snr = np.ascontiguousarray(np.clip(snr, -LARGEST_SNR, LARGEST_SNR), dtype=float)
     objects = sep.extract(snr, threshold, minarea=min_area, filter_kernel=None, deblend_cont=contrast)
     found = np.zeros(len(objects), dtype=FOUND_DTYPE)
     for name in ("y", "x", "a", "b", "peak"):

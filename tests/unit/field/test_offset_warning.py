@@ -49,7 +49,7 @@ def test_an_offset_is_measured_and_what_to_set_is_said(shift):
     x, y = (float(part) for part in said.partition("shift: [")[2].partition("]")[0].split(", "))
     # a twentieth of a pixel: 0.3 % of the flux
     assert (x, y) == pytest.approx(shift, abs=0.008)
-    assert "or shift: auto, or correct the world coordinates of the image." in said
+    assert "or shift: auto, or correct the world coordinates of the image or psf_centre." in said
 
 
 def test_the_offset_is_added_to_the_shift_that_the_band_has():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from gaussians import covariance, gaussian_field
 from scipy.ndimage import gaussian_filter
-from unblend.core.errors import InputError
+from unblend.core.errors import UnusableBandError
 from unblend.core.types import Box, Template
 from unblend.photometry.correlated_noise import (
     autocorrelation,
@@ -174,7 +174,7 @@ def test_positive_definite_clips_the_spectrum_only_where_needed():
 
 
 def test_constant_residual_is_an_error():
-    with pytest.raises(InputError, match="residual pixels with non-zero scatter"):
+    with pytest.raises(UnusableBandError, match="residual pixels with non-zero scatter"):
         autocorrelation(np.zeros((60, 60)), np.ones((60, 60)))
 
 

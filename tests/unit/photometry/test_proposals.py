@@ -106,3 +106,14 @@ def test_covered_pixels_are_those_whose_centre_falls_in_a_usable_one():
     usable[3, 3] = False
     found = sample_mask(tan(0.2, (2.0, 2.0)), (3, 3), tan(0.1, (2.0, 2.0)), usable)
     assert found.tolist() == [[False, False, False], [False, True, True], [False, True, False]]
+
+
+def test_an_image_of_senseless_numbers_is_no_crash():
+    residual = np.random.default_rng(5).normal(size=SHAPE).astype(np.float32)
+    with np.errstate(invalid="ignore"):
+        senseless = residual.view(">f4").astype(float)  # the bytes in the order of another computer
+    senseless[~np.isfinite(senseless)] = np.nan
+    for values in (senseless, 1e300 * residual.astype(float)):
+        with np.errstate(all="ignore"):
+            found = artefacts_in(values)
+        assert all(np.isfinite(kind["x"]).all() for kind in found.values())
