@@ -100,21 +100,28 @@ def _share(weighted: np.ndarray, weight: np.ndarray, template: Template, reach: 
 
     None if the source is too faint or too near to the border or to masked pixels.
     """
-    from scipy.signal import correlate
-
     if template.box.is_empty or template.coverage < MIN_COVERAGE or not template.data.max() > 0:
         return None
     box, core = _core(template)
     window = Box(box.y0 - reach, box.x0 - reach, box.y1 + reach, box.x1 + reach)
     weights = cut(weight, window, 0.0)
-    seen = correlate((weights > 0).astype(float), core, mode="valid", method="fft")
+    seen = _correlation((weights > 0).astype(float), core)
     if seen.min() < MIN_COVERAGE * core.sum():
         return None
-    signal = correlate(cut(weighted, window, 0.0), core, mode="valid", method="fft")
-    variance = correlate(weights, core**2, mode="valid", method="fft")
-    snr2 = np.maximum(signal, 0.0) ** 2 / variance
+    signal = _correlation(cut(weighted, window, 0.0), core)
+    snr2 = np.maximum(signal, 0.0) ** 2 / _correlation(weights, core**2)
     largest = float(snr2.max())
     return snr2 / largest if largest >= MIN_SNR**2 else None
+
+
+def _correlation(image: np.ndarray, core: np.ndarray) -> np.ndarray:
+    """Return the sums of the products with `core` at each of its places wholly inside the image.
+
+    By FFT: scipy.signal has this too, and takes longer to import than the band to compare.
+    """
+    product = np.fft.rfft2(image) * np.conj(np.fft.rfft2(core, image.shape))
+    ny, nx = np.subtract(image.shape, core.shape) + 1
+    return np.fft.irfft2(product, image.shape)[:ny, :nx]
 
 
 def _core(template: Template) -> tuple[Box, np.ndarray]:
