@@ -34,7 +34,8 @@ class Flag(IntFlag):
     BEYOND_GROWTH_CURVE = 1 << 25
     SATURATED = 1 << 26
     PSF_FROM_AFAR = 1 << 27
-    LOCAL_OFFSET = 1 << 28
+    SKY_HELD = 1 << 28
+    LOCAL_OFFSET = 1 << 29
 
 
 SENTENCES: dict[Flag, str] = {
@@ -70,6 +71,9 @@ SENTENCES: dict[Flag, str] = {
     ),
     Flag.SATURATED: "More than 1 % of the template's flux falls on pixels at or above the level saturation.",
     Flag.PSF_FROM_AFAR: "The source lies more than 10 arcsec outside the map of the band's PSFs: the nearest is used.",
+    Flag.SKY_HELD: (
+        "The model was brighter than the pixels within twice the segment's radius: refitted with the sky around it."
+    ),
     Flag.LOCAL_OFFSET: "Its offset from its model in this band disagrees with the band's field of shifts.",
 }
 

@@ -27,6 +27,7 @@ def parameter_covariance(
     *,
     block_by_block: bool = False,
     exact: Linearise | None = None,
+    held: Collection[int] = (),
 ) -> np.ndarray:
     """Return the covariance (JᵀWJ + P)⁻¹ of all parameters in IMFIT's order, J from IMFIT's own images or exact ones.
 
@@ -49,18 +50,29 @@ def parameter_covariance(
         As in `linearise`.
     exact : callable or None
         `linearise` of an exact model (`exact_model`); None: that of IMFIT's images.
+    held : collection of int
+        Parameters of `priors` about which the pixels are not to say anything: they keep the variance σ² of their prior,
+        and all others get (dp/ds)² σ² from it.
     """
     priors = priors or {}
     if exact is None:
         indices, jacobian, _ = linearise(blocks, pixels, psf, priors, block_by_block=block_by_block)
     else:
         indices, jacobian, _ = exact(blocks, list(priors))
-    prior = np.diag([priors[k] ** -2 if k in priors else 0.0 for k in indices])
-    inverse = safe_inverse(jacobian @ jacobian.T + prior)
+    is_held = np.isin(indices, list(held))
+    free = jacobian[~is_held]
+    prior = np.diag([priors[k] ** -2 if k in priors else 0.0 for k in indices if k not in held])
+    inverse = safe_inverse(free @ free.T + prior)
+    # the change of all parameters with each held one
+    response = np.zeros((len(indices), int(is_held.sum())))
+    response[~is_held] = -inverse @ (free @ jacobian[is_held].T)
+    response[is_held] = np.eye(response.shape[1])
     if pixels.smoothing > 0:
-        inverse = inverse @ (_correlated_information(jacobian, pixels) + prior) @ inverse
+        inverse = inverse @ (_correlated_information(free, pixels) + prior) @ inverse
+    covariance = response * np.array([priors[k] ** 2 for k in indices if k in held]) @ response.T
+    covariance[np.ix_(~is_held, ~is_held)] += inverse
     full = np.zeros((len(parameters_of(blocks)),) * 2)
-    full[np.ix_(indices, indices)] = inverse
+    full[np.ix_(indices, indices)] = covariance
     return full
 
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -27,7 +27,7 @@ from .crowded_fit import fit_group, is_crowd
 from .exact_model import ExactModel, draw_exactly, is_exact_fit
 from .fit_settings import DEFAULTS, FitSettings
 from .group_data import GroupData, group_pixels, group_starts, segment_snr
-from .growth_curve import is_beyond_growth_curve
+from .growth_curve import held_to_growth_curve, is_beyond_growth_curve
 from .imfit import Pixels, evaluate_blocks, flat_sky, parameters_of
 from .imfit_config import Block
 from .index_prior import fit_indices_with_prior, prior_sigmas, with_fixed_index
@@ -44,7 +44,7 @@ from .joint_fit import (
 from .overrides import Override
 from .point_sources import is_unresolved, with_point_sources
 from .refinement import exact_image, refined
-from .result import GroupFit, MemberFit, as_matrix, function_flux
+from .result import GroupFit, MemberFit, as_matrix
 from .single_source import single_source_problem, summed_image
 from .sky_level import measured_sky
 from .structure_noise import structure_noise
@@ -120,30 +120,38 @@ def _fitted_alone(problem: Problem, member: MemberFit) -> MemberFit:
     return replace(member, start=as_start_values(best, member.automatic), single=best, single_sky=sky)
 
 
-def with_structure(data: GroupData, psf: np.ndarray, first: GroupFit) -> GroupData:
+def with_structure(data: GroupData, psf: np.ndarray, fit: GroupFit, only: Collection[int] = ()) -> GroupData:
     """Return the pixels of a group with the noise that stands for the structure of its sources.
 
     Parameters
     ----------
     data : GroupData
-        Pixels of the group; the image is the stack minus the pass-1 models of all neighbouring groups.
+        Pixels of the group; the image is the stack minus the pass-1 models of all neighbouring groups. Noise for
+        structure that it has already is kept where it is larger.
     psf : array (odd, odd)
         PSF from `fit_psf`.
-    first : GroupFit
-        Result of the first pass.
+    fit : GroupFit
+        Result of the first pass, or of an earlier fit of the second.
+    only : collection of int
+        The sources whose structure is added, also that which could be chance. Without, that of all which have any.
     """
-    if not first.converged:
+    if not fit.converged:
         return data
     models = {
-        m.id: evaluate_members(first, psf, data.box, [m.id])
-        for m in first.members
+        m.id: evaluate_members(fit, psf, data.box, [m.id])
+        for m in fit.members
         if not m.flags & (Flag.FIT_REPLACED | Flag.POINT_SOURCE)
     }
-    return replace(data, structure=structure_noise(data.segments, group_pixels(data), models, first.sky.value))
+    plain = group_pixels(replace(data, structure=None))
+    noise = structure_noise(data.segments, plain, models, fit.sky.value, only)
+    return replace(data, structure=noise if data.structure is None else np.maximum(noise, data.structure))
 
 
 def fit_second_pass(data: GroupData, psf: np.ndarray, first: GroupFit, settings: FitSettings = DEFAULTS) -> GroupFit:
     """Fit a group from its first-pass result to the final tolerance, with covariance and all flags.
+
+    Where a model turns out brighter than the growth curve, the group is fitted again with its sky held
+    (`held_to_growth_curve`), unless it is a crowd, whose fits take too long to be repeated.
 
     Parameters
     ----------
@@ -157,8 +165,19 @@ def fit_second_pass(data: GroupData, psf: np.ndarray, first: GroupFit, settings:
         Tolerances and thresholds.
     """
     began = time.process_time()
+    fit = _final_fit(data, psf, first, _sky_beside(first, data, group_pixels(data), psf), settings)
+
+    def refit(earlier: GroupFit, beyond: set[int], sky: Block) -> GroupFit:
+        return _final_fit(with_structure(data, psf, earlier, beyond), psf, first, sky, settings)
+
+    if not is_crowd(len(fit.members)):
+        fit = held_to_growth_curve(fit, data.sky_around, refit)
+    return replace(fit, seconds=time.process_time() - began)
+
+
+def _final_fit(data: GroupData, psf: np.ndarray, first: GroupFit, sky: Block, settings: FitSettings) -> GroupFit:
+    """Return the fit of the second pass with this sky, with covariance and all flags."""
     pixels = group_pixels(data)
-    sky = _sky_beside(first, data, pixels, psf)
     members = tuple(_second_start(member, data, pixels, first, settings) for member in first.members)
     problem = Problem(members, sky, pixels, data, psf, settings.ftol, retries=False)
     exact = problem.exact_model if settings.refine == "exact" else None
@@ -170,9 +189,9 @@ def fit_second_pass(data: GroupData, psf: np.ndarray, first: GroupFit, settings:
         fit = fit_group(_from_minimum(problem, minimum, settings))
         fit = _of_exact_model(minimum, fit) if exact is not None else fit
     if fit.converged:
-        fit = _with_covariance(fit, pixels, psf, exact)
+        fit = _with_covariance(fit, pixels, psf, exact, sky_is_held=sky.functions[0]["I_sky"].fixed)
         fit = _with_chi2_and_flags(fit, pixels, data, psf, settings, exact)
-    return replace(fit, seconds=time.process_time() - began)
+    return fit
 
 
 def _exact_minimum(problem: Problem, first: GroupFit) -> GroupFit | None:
@@ -184,7 +203,7 @@ def _exact_minimum(problem: Problem, first: GroupFit) -> GroupFit | None:
         return None
     start = problem.sky.functions[0]["I_sky"]
     members = tuple(replace(m, blocks=m.start) for m in problem.members)
-    sky = replace(start, value=first.sky.value).clipped()
+    sky = start if start.fixed else replace(start, value=first.sky.value).clipped()
     fit = refined(replace(first, members=members, sky=sky, sky_start=start), problem.exact_model, problem.data)
     return None if fit.exact_chi2 is None else fit
 
@@ -341,10 +360,12 @@ def _image_by_imfit(fit: GroupFit, psf: np.ndarray, box: Box) -> np.ndarray:
     return evaluate_blocks([block for member in fit.members for block in member.blocks], box, psf) + fit.sky.value
 
 
-def _with_covariance(fit: GroupFit, pixels: Pixels, psf: np.ndarray, exact: ExactModel | None = None) -> GroupFit:
+def _with_covariance(
+    fit: GroupFit, pixels: Pixels, psf: np.ndarray, exact: ExactModel | None = None, *, sky_is_held: bool = False
+) -> GroupFit:
     """Return the fit with covariance and errors; replaced members are fixed, as in the fit.
 
-    The derivatives are those of the exact model if it is given, else IMFIT's.
+    The derivatives are those of the exact model if it is given, else IMFIT's. A held sky keeps its measured error.
     """
     sky = flat_sky(fit.sky)
     blocks: list[Block] = []
@@ -352,9 +373,13 @@ def _with_covariance(fit: GroupFit, pixels: Pixels, psf: np.ndarray, exact: Exac
         blocks += all_fixed(member.blocks) if member.flags & Flag.FIT_REPLACED else member.blocks
     sigmas, crowd = prior_sigmas(fit.members), is_crowd(len(fit.members))
     # the sky is the last parameter; its limits are a uniform prior
-    sigmas[len(parameters_of([*blocks, sky])) - 1] = _sky_prior(fit)
+    last = len(parameters_of([*blocks, sky])) - 1
+    sigmas[last] = _sky_prior(fit)
     linearise = None if exact is None else exact.linearise
-    matrix = parameter_covariance([*blocks, sky], pixels, psf, sigmas, block_by_block=crowd, exact=linearise)
+    matrix = parameter_covariance(
+        [*blocks, sky], pixels, psf, sigmas, block_by_block=crowd, exact=linearise,
+        held=[last] if sky_is_held else [],
+    )  # fmt: skip
     members, names, first = [], [], 0
     for member in fit.members:
         own = slice(first, first + len(parameters_of(member.blocks)))
@@ -435,8 +460,7 @@ def _with_chi2_and_flags(
         if member.id in off_segment:
             flags |= Flag.CENTRE_ASTRAY
         light = evaluate_members(fit, psf, pixels.box, [member.id])
-        total = sum(function_flux(function) or math.nan for block in member.blocks for function in block.functions)
-        if is_beyond_growth_curve(member.id, data, plain, model - fit.sky.value - light, light, total):
+        if is_beyond_growth_curve(member.id, data, plain, model - fit.sky.value - light, light, member.flux):
             flags |= Flag.BEYOND_GROWTH_CURVE
         members.append(replace(member, chi2_segment=chi2, flags=int(flags)))
     return replace(fit, members=tuple(members))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
@@ -58,6 +59,12 @@ class MemberFit:
     def sersic(self) -> Sersic | None:
         """The profile if the model is a single Sersic function, else None."""
         return block_sersic(self.blocks[0]) if len(self.blocks) == 1 else None
+
+    @property
+    def flux(self) -> float:
+        """Total flux in the units of the image; NaN if one of the functions has no known integral."""
+        fluxes = [function_flux(function) for block in self.blocks for function in block.functions]
+        return sum(math.nan if flux is None else flux for flux in fluxes)
 
 
 @dataclass(frozen=True)

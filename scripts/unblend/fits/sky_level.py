@@ -8,19 +8,18 @@ wider window, far from all sources, is combined with that of the cutout.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from ..core.statistics import median
 from ..core.types import Box
-from .imfit import Pixels, sky_block
+from .imfit import Pixels, flat_sky, sky_block
 from .imfit_config import Block
 from .smoothed_noise import autocorrelation_sum
 
 SKY_SIGMAS = 2.0
-"""Limits of the sky in errors of its measured value. A uniform distribution with these limits has a standard deviation
-of 1.15 errors."""
+"""Limits of the sky in errors of its measured value. Between them the fit has that value and error as a prior."""
 MEDIAN_ERROR = 1.2533
 """Error of a median in units of that of a mean, √(π / 2), for Gaussian noise."""
 MIN_SKY_PIXELS = 50
@@ -152,6 +151,12 @@ def measured_sky(
     if around is not None:
         sky = sky.combined_with(around)
     return sky_block(sky.value, SKY_SIGMAS * sky.error)
+
+
+def held_sky(level: SkyLevel) -> Block:
+    """Return a flat sky fixed at a level. Its limits give the covariance its error, as those of `measured_sky` do."""
+    sky = sky_block(level.value, SKY_SIGMAS * level.error)
+    return flat_sky(replace(sky.functions[0]["I_sky"], fixed=True))
 
 
 def _far_from_sources(empty: np.ndarray, segments: np.ndarray) -> np.ndarray:

@@ -10,7 +10,7 @@ noise, and the covariance contains the misfit.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import numpy as np
 
@@ -21,7 +21,13 @@ MAX_FRACTION = 0.5
 """Largest structure as a fraction of the brightness."""
 
 
-def structure_noise(segments: np.ndarray, pixels: Pixels, models: Mapping[int, np.ndarray], sky: float) -> np.ndarray:
+def structure_noise(
+    segments: np.ndarray,
+    pixels: Pixels,
+    models: Mapping[int, np.ndarray],
+    sky: float,
+    only: Collection[int] = (),
+) -> np.ndarray:
     """Return the noise per pixel that stands for structure, shape (ny, nx); 0 where the models describe the sources.
 
     In the segment of a source it is a fraction of the brightness of all models there. Outside the segments it is the
@@ -34,27 +40,36 @@ def structure_noise(segments: np.ndarray, pixels: Pixels, models: Mapping[int, n
     pixels : Pixels
         Image, error and mask.
     models : mapping of int to array (ny, nx)
-        Convolved image of each source after the first pass.
+        Convolved image of each source after an earlier fit.
     sky : float
-        Sky of the first pass.
+        Sky of that fit.
+    only : collection of int
+        The sources whose structure is returned, also one that could be chance: something else shows that their models
+        are wrong. Without, that of all sources whose chi2 is larger than by chance.
     """
     total = sum(models.values(), np.zeros(segments.shape))
     residual = pixels.image - total - sky
     variance = np.zeros(segments.shape)
     for source, model in models.items():
         segment = segments == source
-        fraction = _structure_fraction(segment & ~pixels.mask, residual, pixels.error, total)
+        own = segment & ~pixels.mask
+        if source not in only and (only or not _is_misfit(own, residual, pixels.error)):
+            continue
+        fraction = _structure_fraction(own, residual, pixels.error, total)
         variance += fraction**2 * np.where(segment, total, np.where(segments == 0, model, 0.0)) ** 2
     return np.sqrt(variance)
 
 
+def _is_misfit(own: np.ndarray, residual: np.ndarray, error: np.ndarray) -> bool:
+    """Return whether chi2 in the pixels `own` is larger than by chance."""
+    count = int(np.count_nonzero(own))
+    return count > 0 and float(np.mean((residual[own] / error[own]) ** 2)) >= largest_chance_chi2(count)
+
+
 def _structure_fraction(own: np.ndarray, residual: np.ndarray, error: np.ndarray, brightness: np.ndarray) -> float:
     """Return the standard deviation of the structure in the pixels `own` as a fraction of their brightness."""
-    count, light = int(np.count_nonzero(own)), float(np.sum(brightness[own] ** 2))
-    if count == 0 or light == 0:
-        return 0.0
-    chi2 = float(np.mean((residual[own] / error[own]) ** 2))
-    if chi2 < largest_chance_chi2(count):
+    light = float(np.sum(brightness[own] ** 2))
+    if not light > 0:
         return 0.0
     excess = float(np.sum(residual[own] ** 2) - np.sum(error[own] ** 2))
     return min(math.sqrt(max(excess, 0.0) / light), MAX_FRACTION)

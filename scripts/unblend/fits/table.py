@@ -10,7 +10,7 @@ import numpy as np
 
 from ..core.coordinates import pixel_scale, pixel_to_sky
 from ..core.flags import Flag
-from .result import GroupFit, MemberFit, function_flux
+from .result import GroupFit, MemberFit
 
 if TYPE_CHECKING:
     from astropy.wcs import WCS
@@ -96,8 +96,7 @@ def _fill(row: np.ndarray, fit: GroupFit, member: MemberFit) -> None:
         row["y"], row["x"] = first.y0.value + 1.0, first.x0.value + 1.0
     profile = member.sersic
     if profile is None:
-        fluxes = [function_flux(function) for block in member.blocks for function in block.functions]
-        row["flux"] = sum(flux for flux in fluxes if flux is not None) if None not in fluxes else np.nan
+        row["flux"] = member.flux
         return
     values = {p.name.lower(): p for p in (first.x0, first.y0, *first.functions[0].parameters) if p is not None}
     row["flux"] = profile.total_flux

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from galaxy_stamps import BOX, fitting_psf, galaxy, group, star
@@ -8,6 +10,7 @@ from unblend.fits.covariance import derivatives, linearise, parameter_covariance
 from unblend.fits.group_data import group_pixels
 from unblend.fits.imfit import Pixels, evaluate_blocks, minimise, parameters_of, sky_block
 from unblend.fits.imfit_config import Block, Function, Parameter
+from unblend.fits.sky_level import SkyLevel, held_sky
 
 NAMES = ("PA", "ell", "n", "I_e", "r_e")
 
@@ -36,6 +39,28 @@ def test_the_covariance_of_a_flux_and_a_sky_agrees_with_the_textbook():
     assert np.allclose(matrix[np.ix_([2, 5], [2, 5])], truth, rtol=1e-6)
     # fixed parameters have no variance
     assert not matrix[[0, 1, 3, 4]].any()
+
+
+def test_a_held_sky_keeps_the_error_of_its_prior_and_passes_it_on():
+    data = group([star(25.0, 26.0, 500.0)], rms=2.0)
+    point = Block(
+        Parameter("Y0", 125.0, fixed=True),
+        Parameter("X0", 226.0, fixed=True),
+        (Function("PointSource", (Parameter("I_tot", 500.0, 0.0, 1e6),)),),
+    )
+    blocks = [point, held_sky(SkyLevel(0.0, 0.7))]
+    profile = (evaluate_blocks([point], BOX, fitting_psf()) / 500.0).ravel()
+    # a sky that is 1 higher lowers the flux by Σ p / Σ p²
+    slope = -profile.sum() / (profile @ profile)
+    pixels = group_pixels(data)
+    matrix = parameter_covariance(blocks, pixels, fitting_psf(), {5: 0.7}, held=[5])
+    expected = [[4.0 / (profile @ profile) + (0.7 * slope) ** 2, 0.49 * slope], [0.49 * slope, 0.49]]
+    np.testing.assert_allclose(matrix[np.ix_([2, 5], [2, 5])], expected, rtol=1e-6)
+    # otherwise 2700 pixels know the sky better than the prior
+    assert parameter_covariance(blocks, pixels, fitting_psf(), {5: 0.7})[5, 5] < 0.01
+    # correlated noise adds to the error of the flux, not to that of the sky
+    smooth = parameter_covariance(blocks, replace(pixels, smoothing=0.7), fitting_psf(), {5: 0.7}, held=[5])
+    assert smooth[5, 5] == pytest.approx(0.49) and smooth[2, 2] > matrix[2, 2]
 
 
 def test_errors_agree_with_those_of_imfit():

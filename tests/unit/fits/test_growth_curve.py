@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pytest
 from galaxy_stamps import BOX, fitting_psf, galaxy, group
 from unblend.core.flags import Flag
 from unblend.fits.group_data import group_pixels
-from unblend.fits.growth_curve import is_beyond_growth_curve
+from unblend.fits.growth_curve import held_to_growth_curve, is_beyond_growth_curve
+from unblend.fits.imfit import parameters_of, with_parameters
 from unblend.fits.passes import evaluate_members, fit_first_pass, fit_second_pass
 from unblend.fits.sky_level import SkyLevel
 
@@ -65,3 +67,61 @@ def test_a_fit_is_flagged_if_its_wings_and_its_sky_have_traded():
     assert halo.members[0].sersic.total_flux > 1.3 * fit.members[0].sersic.total_flux
     model = evaluate_members(halo, fitting_psf(), BOX)
     assert is_beyond_growth_curve(1, data, group_pixels(data), NOTHING, model, halo.members[0].sersic.total_flux)
+
+
+@pytest.fixture(scope="module")
+def halo():
+    """Return the fit of a galaxy of flux 3000 with a sky that is 1.5 too low, flagged, and that of the true sky."""
+    data, psf = group([LIGHT], sky_around=SKY), fitting_psf()
+    low = replace(data, sky_around=SkyLevel(-1.5, 0.001))
+    found = fit_second_pass(low, psf, fit_first_pass(low, psf))
+    flagged = replace(found.members[0], flags=int(found.members[0].flags | Flag.BEYOND_GROWTH_CURVE))
+    return replace(found, members=(flagged,)), fit_second_pass(data, psf, fit_first_pass(data, psf))
+
+
+def test_a_model_beyond_its_growth_curve_is_fitted_again_with_the_sky_around_it(halo):
+    wrong, right = halo
+    assert wrong.members[0].flux > 1.3 * 3000.0
+    asked = []
+
+    def refit(earlier, beyond, sky):
+        asked.append((earlier, beyond, sky.functions[0]["I_sky"]))
+        return right
+
+    held = held_to_growth_curve(wrong, SKY, refit)
+    assert held_to_growth_curve(wrong, SKY, lambda *_: fainter(wrong, 0.98)).members[0].flags & Flag.SKY_HELD
+    assert held.members[0].flux == right.members[0].flux == pytest.approx(3000.0, rel=0.05)
+    assert held.members[0].flags == right.members[0].flags | Flag.SKY_HELD
+    # the structure of the second fit is that of the first
+    assert [earlier is each for (earlier, _, _), each in zip(asked, (wrong, right), strict=True)] == [True, True]
+    for _, beyond, level in asked:
+        assert beyond == {1} and level.fixed
+        assert (level.value, level.lower, level.upper) == pytest.approx((0.0, -0.04, 0.04))
+
+
+def fainter(fit, factor):
+    (member,) = fit.members
+    values = [replace(p, value=factor * p.value) if p.name == "I_e" else p for p in parameters_of(member.blocks)]
+    return replace(fit, members=(replace(member, blocks=with_parameters(member.blocks, values)),))
+
+
+@pytest.mark.parametrize("case", ["not beyond", "no sky around", "failed", "hardly fainter"])
+def test_other_fits_stay_as_they_are(halo, case):
+    wrong, right = halo
+    fit = right if case == "not beyond" else wrong
+    again = {"failed": replace(right, converged=False), "hardly fainter": fainter(wrong, 0.995)}.get(case, right)
+    around = None if case == "no sky around" else SKY
+    assert held_to_growth_curve(fit, around, lambda *_: again) is fit
+
+
+def test_a_held_sky_is_not_fitted_and_its_error_is_in_that_of_the_flux():
+    """The background around the galaxy is too low: a free sky follows it, and the galaxy gets a halo."""
+    y, x = np.mgrid[: BOX.shape[0], : BOX.shape[1]]
+    bowl = -1.2 * (np.hypot(y - 25.0, x - 25.0) > 14.0)
+    data, psf = group([LIGHT], sky_around=SkyLevel(0.0, 0.3)), fitting_psf()
+    data = replace(data, image=data.image + bowl)
+    fit = fit_second_pass(data, psf, fit_first_pass(data, psf))
+    (member,) = fit.members
+    assert member.flags & Flag.SKY_HELD and fit.sky.value == 0.0 and fit.sky.fixed
+    assert member.flux == pytest.approx(3000.0, rel=0.1)
+    assert fit.sky.error == pytest.approx(0.3)

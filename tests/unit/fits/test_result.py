@@ -66,6 +66,13 @@ def test_the_profile_of_a_member():
     assert two_blocks.sersic is None
 
 
+def test_the_flux_of_a_member_is_the_sum_of_its_functions():
+    member = MemberFit(7, (AUTOMATIC, point_block()), (), ())
+    assert member.flux == pytest.approx(PROFILE.total_flux + 50.0)
+    unknown = Block(P("Y0", 110.0), P("X0", 210.0), (POINT, Function("Exponential", (P("h", 3.0),))))
+    assert math.isnan(replace(member, blocks=(unknown,)).flux)
+
+
 def test_a_fit_is_restored_exactly_from_json():
     fit = two_members()
     text = json.dumps(fit.to_dict())

@@ -35,6 +35,17 @@ def test_noise_alone_has_no_structure(smooth):
         assert not structure_noise(segments, pixels, {1: smooth}, 5.0).any()
 
 
+def test_structure_within_the_noise_is_that_of_a_source_whose_model_is_known_to_be_wrong(smooth):
+    rng, segments = np.random.default_rng(1), (smooth > 1.5).astype(int)
+    # an excess of chi2 of 2.5 times its scatter
+    fraction = np.sqrt(2.5 * np.sqrt(2.0 * segments.sum()) / (smooth[segments > 0] ** 2).sum())
+    pixels = pixels_of((1.0 + fraction) * smooth + rng.normal(0.0, 1.0, smooth.shape))
+    assert not structure_noise(segments, pixels, {1: smooth}, 0.0).any()
+    noise = structure_noise(segments, pixels, {1: smooth}, 0.0, only=[1])
+    assert noise == pytest.approx(fraction * smooth, rel=0.4)
+    assert not structure_noise(segments, pixels, {1: smooth}, 0.0, only=[2]).any()
+
+
 def test_structure_is_a_fraction_of_the_brightness(smooth):
     rng, segments = np.random.default_rng(2), (smooth > 1.5).astype(int)
     image = smooth * (1.0 + 0.2 * rng.normal(size=smooth.shape)) + rng.normal(0.0, 1.0, smooth.shape)
@@ -102,3 +113,10 @@ def test_a_failed_first_pass_has_no_structure(spiral):
     first = fit_first_pass(spiral, fitting_psf())
     assert with_structure(spiral, fitting_psf(), replace(first, converged=False)) is spiral
     assert group_pixels(spiral).error.max() == 1.0
+
+
+def test_the_larger_of_two_structures_counts(spiral):
+    first = fit_first_pass(spiral, fitting_psf())
+    found = with_structure(spiral, fitting_psf(), first).structure
+    half = with_structure(replace(spiral, structure=np.full(found.shape, 0.5)), fitting_psf(), first).structure
+    np.testing.assert_array_equal(half, np.maximum(found, 0.5))
