@@ -243,6 +243,7 @@ class _Crowd:
         sky = replace(self.problem.sky.functions[0]["I_sky"], value=self.sky)
         sides.append(limit_side(inside_limit(sky)))
         blocked = (np.array(sides) * gradient > 0) | (np.diag(matrix) == 0)
+        blocked[-1] |= sky.fixed
         matrix[np.diag_indices_from(matrix)] += np.where(np.diag(matrix) > 0, 0.0, 1.0)
         return NormalEquations(matrix, gradient, blocked)
 
@@ -286,7 +287,7 @@ class _Crowd:
             sky_start=start,
             chi2=self.chi2(),
             n_pixels=problem.pixels.count,
-            n_free=n_free + 1,
+            n_free=n_free + (not start.fixed),
             converged=self.converged,
             solver="LM source by source",
             evaluations=self.evaluations,

@@ -50,7 +50,7 @@ class NormalEquations:
         return np.asarray(step / scale)
 
 
-def _is_logarithmic(p: Parameter) -> bool:
+def is_logarithmic(p: Parameter) -> bool:
     """Return whether to step in the logarithm, in which the degeneracy of I_e, r_e and n is linear."""
     return p.name in LOGARITHMIC_PARAMETERS and p.value > 0.0
 
@@ -78,12 +78,12 @@ def _never_reaches_lower_limit(p: Parameter) -> bool:
 
     Their upper limit is a million times the start value, so that a value close to 0 in units of the range may be good.
     """
-    return _is_logarithmic(p) and p.lower is not None and p.lower <= 0.0
+    return is_logarithmic(p) and p.lower is not None and p.lower <= 0.0
 
 
 def step_unit(p: Parameter) -> float:
     """Return the change of a parameter in a step of 1."""
-    return p.value if _is_logarithmic(p) else 1.0
+    return p.value if is_logarithmic(p) else 1.0
 
 
 def step_units(blocks: Sequence[Block]) -> np.ndarray:
@@ -93,7 +93,7 @@ def step_units(blocks: Sequence[Block]) -> np.ndarray:
 
 def parameter_after_step(p: Parameter, step: float) -> Parameter:
     """Return a parameter after a step, inside its limits; sizes and brightnesses change by at most a factor of two."""
-    if _is_logarithmic(p):
+    if is_logarithmic(p):
         step = min(max(step, -MAX_LOGARITHMIC_STEP), MAX_LOGARITHMIC_STEP)
         return replace(p, value=p.value * math.exp(step)).clipped()
     return replace(p, value=p.value + step).clipped()

@@ -46,7 +46,7 @@ from .point_sources import is_unresolved, with_point_sources
 from .refinement import exact_image, refined
 from .result import GroupFit, MemberFit, as_matrix
 from .single_source import single_source_problem, summed_image
-from .sky_level import measured_sky
+from .sky_level import SKY_SIGMAS, measured_sky
 from .structure_noise import structure_noise
 
 
@@ -187,6 +187,8 @@ def _final_fit(data: GroupData, psf: np.ndarray, first: GroupFit, sky: Block, se
         fit = refined(fit, exact, data) if fit.converged and exact is not None else fit
     else:
         fit = fit_group(_from_minimum(problem, minimum, settings))
+        # the sky is a parameter of the exact model, also where IMFIT is given its value
+        fit = replace(fit, n_free=fit.n_free + (not sky.functions[0]["I_sky"].fixed))
         fit = _of_exact_model(minimum, fit) if exact is not None else fit
     if fit.converged:
         fit = _with_covariance(fit, pixels, psf, exact, sky_is_held=sky.functions[0]["I_sky"].fixed)
@@ -216,7 +218,7 @@ def _from_minimum(problem: Problem, minimum: GroupFit, settings: FitSettings) ->
     problem : Problem
         The problem of pass 2.
     minimum : GroupFit
-        The fit of the exact model. IMFIT has no priors: indices that have one are fixed.
+        The fit of the exact model. IMFIT has no priors: the sky, and indices that have one, are fixed.
     settings : FitSettings
         If IMFIT's result is only kept beside the exact one, its tolerance is that of the first pass.
     """
@@ -226,7 +228,8 @@ def _from_minimum(problem: Problem, minimum: GroupFit, settings: FitSettings) ->
             member = with_fixed_index(member, member.blocks[0].functions[0]["n"].value)
         members.append(replace(member, start=as_start_values(member.blocks, member.automatic)))
     ftol = settings.ftol_first if settings.refine == "exact" else settings.ftol
-    return replace(problem, members=tuple(members), ftol=ftol)
+    sky = flat_sky(replace(problem.sky.functions[0]["I_sky"], value=minimum.sky.value, fixed=True))
+    return replace(problem, members=tuple(members), sky=sky, ftol=ftol)
 
 
 def _of_exact_model(minimum: GroupFit, by_imfit: GroupFit) -> GroupFit:
@@ -372,7 +375,7 @@ def _with_covariance(
     for member in fit.members:
         blocks += all_fixed(member.blocks) if member.flags & Flag.FIT_REPLACED else member.blocks
     sigmas, crowd = prior_sigmas(fit.members), is_crowd(len(fit.members))
-    # the sky is the last parameter; its limits are a uniform prior
+    # the sky is the last parameter
     last = len(parameters_of([*blocks, sky])) - 1
     sigmas[last] = _sky_prior(fit)
     linearise = None if exact is None else exact.linearise
@@ -395,9 +398,9 @@ def _with_covariance(
 
 
 def _sky_prior(fit: GroupFit) -> float:
-    """Return the standard deviation of the uniform distribution between the limits of the sky."""
+    """Return the error of the measured sky, of which its limits are multiples."""
     lower, upper = fit.sky_start.lower or 0.0, fit.sky_start.upper or 0.0
-    return max(upper - lower, 1e-300) / math.sqrt(12.0)
+    return max(upper - lower, 1e-300) / (2.0 * SKY_SIGMAS)
 
 
 def _parameter_names(member: MemberFit) -> list[str]:

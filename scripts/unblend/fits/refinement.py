@@ -2,8 +2,8 @@
 
 IMFIT finds the minimum of its own model, which is wrong in steep cores: without noise the flux is 3 % too low for n = 4
 and r_e = 1 pixel, and 8 % for n = 6. From there a few steps reach the minimum of the exact model (`exact_model`),
-inside the same limits and with the same prior for the index of faint sources. Sersic profiles, point sources and the
-sky are refined; other functions of the user stay as IMFIT fitted them.
+inside the same limits, with the priors of the sky and of the index of faint sources. Sersic profiles, point sources and
+the sky are refined; other functions of the user stay as IMFIT fitted them.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from ..core.flags import Flag
 from ..models.sersic import intensity_from_flux, total_flux
 from .centre_check import members_off_segment
 from .damped_steps import limit_side
-from .exact_fit import NEGLIGIBLE_DECREASE, Blocks, Objective, Point, lowest_point, on_limit
+from .exact_fit import NEGLIGIBLE_DECREASE, Blocks, Objective, Point, Prior, lowest_point, on_limit, sky_priors
 from .exact_model import ExactModel, is_exact
 from .group_data import GroupData
 from .imfit import flat_sky, in_half_turn, parameters_of, with_parameters
@@ -50,8 +50,8 @@ def refined(fit: GroupFit, model: ExactModel, data: GroupData) -> GroupFit:
     free = [_free_blocks(member) for member in fit.members]
     blocks = (*(block for own in free for block in own), flat_sky(fit.sky))
     parameters = members_and_parameters(fit.members)
-    prior = (TYPICAL_N, SIGMA_LN_N)
-    objective = Objective(model, {k: prior for k, (member, p) in enumerate(parameters) if has_prior(member, p)})
+    priors = {k: Prior(TYPICAL_N, SIGMA_LN_N) for k, (member, p) in enumerate(parameters) if has_prior(member, p)}
+    objective = Objective(model, {**priors, **sky_priors(blocks)})
     found = _best_minimum(objective, blocks)
     if found is None:
         log.warning("The exact model has no lower chi2 than IMFIT's parameters give it; IMFIT's result is kept.")
