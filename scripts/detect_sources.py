@@ -11,6 +11,7 @@ from unblend.core.coordinates import pixel_scale
 from unblend.detection.sky import subtract_sky
 from unblend.detection.sources import detect, hidden_regions
 from unblend.detection.stack import relative_noise_map, stack_images
+from unblend.field.close_pairs import find_close_pairs
 from unblend.field.detection_mask import no_data
 from unblend.field.own_sources import detect_own
 from unblend.field.region_warnings import warning_off_image
@@ -55,7 +56,8 @@ def main(spec_path: str, stack_path: str, error_path: str, background_path: str,
         log.warning("%s", warning)
     names = ("min_area", "min_snr", "deblend_levels", "deblend_contrast", "second_pass")
     limits = {name: settings[name] for name in names}
-    automatic = partial(detect, **limits)
+    pairs = partial(find_close_pairs, psf=spec["psf"], min_snr=limits["min_snr"], min_area=limits["min_area"])
+    automatic = partial(detect, **limits, find_pairs=pairs if spec["psf"] else None)
     find = partial(detect_own, spec["own"], image_name=first) if spec["own"] else automatic
     found = find(
         stack,

@@ -48,7 +48,7 @@ def write_spec(folder, **content):
 def test_detection_and_edits_use_the_map(folder, caplog):
     image, none = {"file": str(folder / "a.fits")}, {"file": str(folder / "none.reg")}
     weight = {"file": str(folder / "a-rms.fits"), "kind": "rms"}
-    spec = {"detection": SETTINGS, "own": {}, "images": {"a": image}, "weights": {"a": weight}}
+    spec = {"detection": SETTINGS, "own": {}, "psf": {}, "images": {"a": image}, "weights": {"a": weight}}
     spec |= {"bad_regions": {"a": none}, "saturation": {"a": None}}
     detect_sources.main(write_spec(folder, **spec), *(str(folder / name) for name in PRODUCTS.values()))
     scale = re.search(r"image a scatter by (\S+) times", caplog.text)
@@ -80,7 +80,14 @@ def test_the_edits_see_the_background_of_the_detection(folder):
     with fits.open(folder / "a.fits", mode="update") as hdus:
         hdus[0].data[:] = hdus[0].data / RMS + ramp
     image, none = {"file": str(folder / "a.fits")}, {"file": str(folder / "none.reg")}
-    spec = {"detection": SETTINGS, "own": {}, "images": {"a": image}, "weights": {}, "bad_regions": {"a": none}}
+    spec = {
+        "detection": SETTINGS,
+        "own": {},
+        "psf": {},
+        "images": {"a": image},
+        "weights": {},
+        "bad_regions": {"a": none},
+    }
     spec["saturation"] = {"a": None}
     detect_sources.main(write_spec(folder, **spec), *(str(folder / name) for name in PRODUCTS.values()))
     background = read_array(str(folder / "det_background.fits"))
@@ -102,7 +109,14 @@ def test_a_segmentation_of_the_user_takes_the_place_of_the_detection(folder):
     labels[95:106, 45:56], labels[20:22, 20:22] = 3000, 17
     fits.writeto(folder / "own.fits", labels)
     own = {"segmentation": {"file": str(folder / "own.fits")}}
-    spec = {"detection": SETTINGS, "own": own, "images": {"a": image}, "weights": {}, "bad_regions": {"a": none}}
+    spec = {
+        "detection": SETTINGS,
+        "own": own,
+        "psf": {},
+        "images": {"a": image},
+        "weights": {},
+        "bad_regions": {"a": none},
+    }
     spec["saturation"] = {"a": None}
     detect_sources.main(write_spec(folder, **spec), *(str(folder / name) for name in PRODUCTS.values()))
     found = read_sources(folder / "det_auto_cat.fits")
@@ -121,7 +135,14 @@ def test_a_source_hidden_in_the_segment_of_a_bright_one(folder, caplog, mode):
     noise = np.random.default_rng(1).normal(size=SHAPE)
     fits.writeto(folder / "hidden.fits", (light + noise).astype(np.float32), make_wcs().to_header())
     settings = SETTINGS | {"second_pass": mode, "deblend_contrast": 0.05}
-    spec = {"detection": settings, "own": {}, "images": {"a": image}, "weights": {}, "bad_regions": {"a": none}}
+    spec = {
+        "detection": settings,
+        "own": {},
+        "psf": {},
+        "images": {"a": image},
+        "weights": {},
+        "bad_regions": {"a": none},
+    }
     spec["saturation"] = {"a": None}
     with caplog.at_level("INFO"):
         detect_sources.main(write_spec(folder, **spec), *(str(folder / name) for name in PRODUCTS.values()))
@@ -151,12 +172,42 @@ def test_a_source_hidden_in_the_segment_of_a_bright_one(folder, caplog, mode):
     assert after["flag"][after["id"] != 3].tolist() == found["flag"].tolist()
 
 
+@pytest.mark.parametrize("mode", ["auto", "propose", "off"])
+def test_an_unresolved_pair_is_two_sources(folder, mode):
+    """Two Gaussians 4 pixels apart, 2.4 of their sigma, in one segment; the PSF has a sigma of 1.3 pixels."""
+    light = gaussian(100, 50, 3000.0, 1.7) + gaussian(100, 54, 2000.0, 1.6) + gaussian(150, 165, 3000.0, 1.8, q=0.6)
+    noise = np.random.default_rng(1).normal(size=SHAPE)
+    fits.writeto(folder / "pair.fits", (light + noise).astype(np.float32), make_wcs().to_header())
+    y, x = np.indices((31, 31)) - 15
+    fits.writeto(folder / "psf.fits", np.exp(-(y**2 + x**2) / 2 / 1.3**2).astype(np.float32))
+    image, none = {"file": str(folder / "pair.fits")}, {"file": str(folder / "none.reg")}
+    psf = {"name": "a", "psf": {"file": str(folder / "psf.fits")}, "oversampling": 1.0, "kind": "effective"}
+    psf |= {"sum": "unit", "centre": "centroid", "image": image}
+    spec = {"detection": SETTINGS | {"second_pass": mode, "deblend_contrast": 0.5}, "own": {}, "weights": {}}
+    spec |= {"images": {"a": image}, "bad_regions": {"a": none}, "saturation": {"a": None}}
+    found, segments = detected(folder, spec | {"psf": {} if mode == "off" else psf})
+    drawn = read_regions(folder / "det_hidden.reg")
+    assert [region.text for region in drawn] == ([] if mode == "off" else ["hidden 1 in 1"])
+    assert found["id"].tolist() == [1, 2, *([10_000_001] if mode == "auto" else [])]
+    flags = {"auto": [0, 0, int(Flag.SECOND_DETECTION)], "propose": [int(Flag.HIDDEN_NEIGHBOUR), 0], "off": [0, 0]}
+    assert found["flag"].tolist() == flags[mode]
+    assert segments[100, 50] == 1 and segments[100, 55] == (10_000_001 if mode == "auto" else 1)
+    if mode == "auto":
+        assert found["x"][[0, 2]] == pytest.approx([50, 54], abs=1.5)  # of the light in each part
+
+
 def star_with_a_saturated_core(folder, value):
     """Write an image with a bright star whose core has the given value, and return it with its spec."""
     image = np.random.default_rng(2).normal(size=SHAPE) + gaussian(100, 50, 5e5, 4.0) + gaussian(150, 165, 3000.0, 2.5)
     image[image > 500.0] = value
     fits.writeto(folder / "a.fits", image.astype(np.float32), make_wcs().to_header(), overwrite=True)
-    spec = {"detection": SETTINGS, "own": {}, "images": {"a": {"file": str(folder / "a.fits")}}, "weights": {}}
+    spec = {
+        "detection": SETTINGS,
+        "own": {},
+        "psf": {},
+        "images": {"a": {"file": str(folder / "a.fits")}},
+        "weights": {},
+    }
     return spec | {"bad_regions": {"a": {"file": str(folder / "none.reg")}}, "saturation": {"a": None}}
 
 

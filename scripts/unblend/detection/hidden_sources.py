@@ -21,6 +21,7 @@ import numpy as np
 from ..core.statistics import robust_sigma
 from ..core.types import Box
 from ..core.units import FWHM_PER_SIGMA
+from ..images.matched_filter import matched_filter
 from .stack import Stack
 
 ID_STEP = 10_000_000
@@ -97,7 +98,7 @@ def find_hidden(
     fwhm = max(fwhm_pixels, MIN_FWHM_PIXELS)
     usable = np.isfinite(stack.data) & np.isfinite(stack.error) & (stack.error > 0)
     data, error = np.where(usable, stack.data, 0.0), np.where(usable, stack.error, np.inf)
-    factor = _noise_factor(data, error, segments, fwhm)
+    factor = noise_factor(data, error, segments, fwhm)
     margin = math.ceil(SEGMENT_RADIUS_FWHM * fwhm)
     whole, found = Box.of_shape(segments.shape), []
     windows = find_objects(segments)
@@ -139,28 +140,18 @@ def add_hidden(segments: np.ndarray, found: Sequence[HiddenSource]) -> np.ndarra
     return result
 
 
-def matched_filter(data: np.ndarray, error: np.ndarray, fwhm_pixels: float) -> np.ndarray:
-    """Return the signal-to-noise ratio of a Gaussian source at each pixel, Σ P d/σ² / √(Σ P²/σ²), shape (ny, nx).
+def noise_factor(data: np.ndarray, error: np.ndarray, segments: np.ndarray, fwhm_pixels: float) -> float:
+    """Return the scatter of the matched filter on empty sky, above 1 for correlated noise.
 
     Parameters
     ----------
     data, error : array (ny, nx)
-        Image and noise; pixels with an infinite noise are ignored.
+        The stack and its noise, infinite where a pixel is ignored.
+    segments : int array (ny, nx)
+        0 = sky.
     fwhm_pixels : float
-        FWHM of the source.
+        FWHM of the filter.
     """
-    from scipy.ndimage import gaussian_filter
-
-    sigma, weight = fwhm_pixels / FWHM_PER_SIGMA, error**-2.0
-    signal = gaussian_filter(data * weight, sigma, mode="constant")
-    # The square of a Gaussian of unit sum is one that is narrower by √2, with the sum 1 / (4 π σ²).
-    variance = gaussian_filter(weight, sigma / math.sqrt(2.0), mode="constant") / (4.0 * math.pi * sigma**2)
-    known = variance > 1e-6 * float(variance.max(initial=0.0))
-    return np.where(known, signal, 0.0) / np.sqrt(np.where(known, variance, 1.0))
-
-
-def _noise_factor(data: np.ndarray, error: np.ndarray, segments: np.ndarray, fwhm_pixels: float) -> float:
-    """Return the scatter of the matched filter on empty sky, above 1 for correlated noise."""
     from scipy.ndimage import distance_transform_edt
 
     sky = np.isfinite(error) & (segments == 0)

@@ -8,7 +8,7 @@ their errors: they change only if the image changes considerably.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -33,6 +33,8 @@ CATALOGUE_DTYPE = np.dtype([("id", "i4"), ("area", "i4"), ("flag", "i4"), *((nam
 are the rms lengths in pixels along the major and minor axis; theta in degrees counter-clockwise from x; flag as in
 `Flag`."""
 
+PairFinder = Callable[[Stack, np.ndarray, np.ndarray], list[HiddenSource]]
+"""Search for unresolved pairs: stack, segments and catalogue in, the fainter galaxies out."""
 _MIN_SNR_CENTROID = 3.0
 """S/N of a segment in the stack below which its geometric centre is used instead of the centroid of its light."""
 _MAX_SUB_OBJECTS = 32000
@@ -290,6 +292,7 @@ def detect(
     deblend_levels: int = 32,
     deblend_contrast: float = 0.005,
     second_pass: str = "off",
+    find_pairs: PairFinder | None = None,
     never_filled: np.ndarray | None = None,
 ) -> DetectedSources:
     """Run the automatic detection on a stack.
@@ -312,6 +315,8 @@ def detect(
         Sources with a lower S/N in flux_band are rejected; so are hidden ones with a lower peak.
     second_pass : {"auto", "propose", "off"}
         Sources hidden in the segments of brighter ones are added, or only returned, or not looked for.
+    find_pairs : callable, optional
+        Returns the fainter galaxies of unresolved pairs for (stack, segments with hidden sources, catalogue).
     never_filled : bool array (ny, nx), optional
         True where the user has masked the detection images. Other holes inside a source, which saturation leaves, are
         filled for the detection; the pixels stay unknown to all measurements.
@@ -350,6 +355,8 @@ def detect(
     hidden: list[HiddenSource] = []
     if second_pass != "off":
         hidden = find_hidden(stack, segments, catalogue, fwhm_pixels=fwhm_pixels, min_snr=min_snr, min_area=min_area)
+        if find_pairs is not None:
+            hidden += find_pairs(stack, add_hidden(segments, hidden), catalogue)
     if hidden:
         flags = dict.fromkeys((source.parent for source in hidden), int(Flag.HIDDEN_NEIGHBOUR))
         if second_pass == "auto":

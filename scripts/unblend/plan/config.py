@@ -127,9 +127,9 @@ class DetectionSettings(Section):
     min_snr: Number = _key(10.0, "Smallest signal-to-noise ratio of a source on flux_band.")
     second_pass: Literal["auto", "propose", "off"] = _key(
         "auto",
-        "Sources hidden in the segment of a brighter one. auto: they become sources, with IDs above 10 000 000; "
-        "propose: they are only drawn in det_hidden.reg, which you may use as manual_regions; off: none are looked "
-        "for. Your own segmentation or catalogue is used as it is.",
+        "Sources hidden in the segment of a brighter one, unresolved pairs included. auto: they become sources, with "
+        "IDs above 10 000 000; propose: they are only drawn in det_hidden.reg, which you may use as manual_regions; "
+        "off: none are looked for. Your own segmentation or catalogue is used as it is.",
     )
     segmentation: FileName | None = _key(
         None,

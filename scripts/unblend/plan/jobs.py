@@ -72,6 +72,7 @@ def detect_sources(jobs: Jobs) -> Spec:
     """Return the images, weight maps and bad regions of the detection bands, and the detection section.
 
     `own` has the user's own detection; with positions alone also the PSF, whose width sets the smallest segments.
+    `psf` is that of the search for unresolved pairs.
     """
     inputs, detection = jobs.inputs, jobs.config.detection.model_dump()
     for file in ("merge_regions", "manual_regions", "segmentation", "catalogue"):
@@ -83,6 +84,7 @@ def detect_sources(jobs: Jobs) -> Spec:
     return {
         "detection": detection,
         "own": own,
+        "psf": {} if own or detection["second_pass"] == "off" else prepare_fit_psf(jobs),
         "images": {b.name: inputs.image_record(b) for b in bands},
         "weights": {b.name: inputs.weight_record(b) for b in bands if b.weight},
         "bad_regions": {b.name: inputs.regions_record(inputs.bad_regions(b)) for b in bands},

@@ -71,7 +71,13 @@ def test_a_new_psf(field):
     write_fits(field / "data" / "kpsf.fits", 3.5)
     assert changed() == of_band("k", "prepare_psf")
     write_fits(field / "data" / "psf.fits", 4.5)
-    assert changed() == of_band("f125w", "prepare_psf") | of_band("f160w", "prepare_psf") | {"prepare_fit_psf"}
+    fitted = {"prepare_fit_psf", "detect_sources"}  # the detection looks for unresolved pairs
+    assert changed() == of_band("f125w", "prepare_psf") | of_band("f160w", "prepare_psf") | fitted
+    raw = copy.deepcopy(RAW)
+    raw["detection"]["second_pass"] = "off"
+    specs(raw)
+    write_fits(field / "data" / "psf.fits", 5.5)
+    assert "detect_sources" not in changed(raw)
 
 
 def test_polygons_of_a_psf(field):
@@ -214,8 +220,8 @@ SOLUTION = ("measure_shift", "extract_fluxes", "run_monte_carlo")
         ("bands/k/saturation", 900.0, {"mask_band/k"}),
         ("bands/f160w/saturation", 900.0, {"mask_band/f160w", "detect_sources", "edit_segments"}),
         ("bands/f160w/psf_sum", "given", {"prepare_psf/f160w"}),
-        ("bands/f160w/psf_centre", "given", {"prepare_psf/f160w", "prepare_fit_psf"}),
-        ("bands/f160w/psf_kind", "optical", {"prepare_psf/f160w", "prepare_fit_psf"}),
+        ("bands/f160w/psf_centre", "given", {"prepare_psf/f160w", "prepare_fit_psf", "detect_sources"}),
+        ("bands/f160w/psf_kind", "optical", {"prepare_psf/f160w", "prepare_fit_psf", "detect_sources"}),
         ("detection/threshold", 2.0, {"detect_sources"}),
         ("detection/manual_regions", "mine.reg", {"edit_segments"}),
         ("models/refine", "none", {"fit_second_pass/1", "fit_second_pass/2", "fit_second_pass/5", "collect_models"}),

@@ -1,0 +1,103 @@
+"""Unresolved pairs among the sources of the automatic detection, as sources hidden in their segments."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from ..core.types import Box
+from ..detection.hidden_sources import ID_STEP, HiddenSource, noise_factor
+from ..detection.stack import Stack
+from ..fits.close_pairs import find_pair
+from ..fits.fit_psf import fit_psf_at, fit_psfs
+from ..fits.imfit import Pixels
+from ..images.psf import fwhm
+from .prepared_psf import psf_of
+
+log = logging.getLogger(__name__)
+
+MARGIN_PIXELS = 8
+"""Width of the sky around a segment that is fitted with it."""
+MAX_AREA_FWHM2 = 400.0
+"""Largest area of a segment in units of FWHM²: in a larger galaxy there is more than a pair of profiles."""
+BRIGHTER_NEIGHBOUR = 2.0
+"""A segment that touches that of a source brighter by this factor may be a piece of it, or contain its wings: it is not
+divided further."""
+
+
+def find_close_pairs(
+    stack: Stack, segments: np.ndarray, catalogue: np.ndarray, *, psf: Mapping[str, Any], min_snr: float, min_area: int
+) -> list[HiddenSource]:
+    """Return the fainter galaxy of each unresolved pair, in order of the catalogue.
+
+    Parameters
+    ----------
+    stack : Stack
+    segments : int array (ny, nx)
+        0 = sky. Sources hidden in the segments of others have IDs above `ID_STEP` and are not examined.
+    catalogue : structured array
+        Columns id, y, x, flux, snr of the sources in `segments`, in order of ID from 1.
+    psf : mapping
+        Of the job spec, as for `prepared_psf`.
+    min_snr : float
+        Sources below twice this signal-to-noise ratio are not examined, and it is the least of a pair.
+    min_area : int
+        Smallest area of either segment, in pixels.
+    """
+    from scipy.ndimage import find_objects
+
+    psfs = fit_psfs(psf_of(psf))
+    usable = np.isfinite(stack.data) & np.isfinite(stack.error) & (stack.error > 0)
+    data, error = np.where(usable, stack.data, 0.0), np.where(usable, stack.error, np.inf)
+    width = float(np.median([fwhm(one) for one in psfs.psfs]))
+    factor = noise_factor(data, error, segments, width)
+    windows, whole, found = find_objects(np.where(segments < ID_STEP, segments, 0)), Box.of_shape(segments.shape), []
+    flux = np.concatenate([[0.0], catalogue["flux"]])
+    for row in catalogue:
+        window = windows[int(row["id"]) - 1] if row["id"] <= len(windows) else None
+        if window is None or row["snr"] < 2.0 * min_snr:
+            continue
+        rows, columns = window
+        box = whole & Box(
+            rows.start - MARGIN_PIXELS, columns.start - MARGIN_PIXELS,
+            rows.stop + MARGIN_PIXELS, columns.stop + MARGIN_PIXELS,
+        )  # fmt: skip
+        own = segments[box.slices] == row["id"]
+        if not min_area * 2 <= np.count_nonzero(own) <= MAX_AREA_FWHM2 * width**2 or not usable[box.slices][own].all():
+            continue
+        if _touches_brighter(segments[box.slices], own, flux, int(row["id"])):
+            continue
+        ignored = ~usable[box.slices] | (~own & (segments[box.slices] > 0))
+        pixels = Pixels(box, data[box.slices], np.where(ignored, 1.0, error[box.slices]), ignored)
+        at = fit_psf_at(psfs, float(row["y"]), float(row["x"]))
+        pair = find_pair(pixels, own, at, min_snr=min_snr, noise_factor=factor)
+        if pair is None:
+            continue
+        peak = (round(pair.y), round(pair.x))
+        taken = _connected(pair.nearer & own, peak[0] - box.y0, peak[1] - box.x0)
+        if min(np.count_nonzero(taken), np.count_nonzero(own & ~taken)) < min_area:
+            continue
+        log.info("Source %d is a pair: the fainter one has %.0f %% of the light", row["id"], 100.0 * pair.fraction)
+        found.append(HiddenSource(int(row["id"]), *peak, pair.snr, box, taken))
+    return found
+
+
+def _touches_brighter(segments: np.ndarray, own: np.ndarray, flux: np.ndarray, number: int) -> bool:
+    """Return whether a segment touches that of a much brighter source; `flux` is that of each ID, 0 for the sky."""
+    from scipy.ndimage import binary_dilation
+
+    around = segments[binary_dilation(own, np.ones((3, 3))) & ~own]
+    # a source hidden in a segment has the number of that source in its ID
+    touched = np.unique(around % ID_STEP)
+    return bool(np.any(flux[touched[touched != number]] > BRIGHTER_NEIGHBOUR * flux[number]))
+
+
+def _connected(pixels: np.ndarray, y: int, x: int) -> np.ndarray:
+    """Return the pixels that are connected with the pixel (y, x)."""
+    from scipy.ndimage import label
+
+    labels, _ = label(pixels)
+    return np.asarray((labels == labels[y, x]) & pixels)
