@@ -1,4 +1,4 @@
-"""A merging pair and a clumpy galaxy in HST F814W and two bands of HSC. Skipped where the data are absent.
+"""A merging pair and a clumpy galaxy in HST F814W and in HSC g. Skipped where the data are absent.
 
 Apertures measured with photutils are a second opinion on the fluxes: they need no model but for the light of the other
 sources and for the few per cent of light beyond the aperture.
@@ -25,7 +25,8 @@ from unblend.photometry.linear_system import model_image
 
 pytestmark = [pytest.mark.integration]
 DATA = Path(os.environ.get("UNBLEND_TEST_DATA", ROOT.parent / "shared/data")) / "cosmos-hst-hsc"
-IMAGES = {"f814w": "hst-f814w.fits", "hsc-g": "hsc-g.fits", "hsc-i": "hsc-i.fits"}
+IMAGES = {"f814w": "hst-f814w.fits", "hsc-g": "hsc-g.fits"}
+"""One band of HSC for the sake of time: the one whose colours differ most from F814W within the galaxies."""
 SPIRAL, RED = (150.330022, 2.070345), (150.330217, 2.070840)
 CLUMPY = ((150.331051, 2.070291), (150.331041, 2.070134))
 BETWEEN = (150.330103, 2.070508)
@@ -98,7 +99,7 @@ def test_fluxes_agree_with_growth_curves(results):
         ratios[band, "pair"] = aperture_over_catalogue(results, band, [spiral, red], BETWEEN, 2.4)
         ratios[band, "clumpy"] = aperture_over_catalogue(results, band, clumpy, CLUMPY_CENTRE, 1.5, 0.6)
     away = np.abs(np.array(list(ratios.values())) - 1.0)
-    assert len(away) == 8 and np.median(away) < 0.03 and away.max() < 0.10
+    assert len(away) == 6 and np.median(away) < 0.03 and away.max() < 0.10
 
 
 def test_the_sky_of_no_bright_fit_is_at_its_limit(results):
