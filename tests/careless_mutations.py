@@ -128,9 +128,9 @@ def own_list(rows: Callable[[np.ndarray], list[str]]) -> Mutation:
     """Return a mutation that gives the sources of the clean field as the user's own list."""
 
     def apply(field: Field) -> None:
-        lines = ["# id ra dec", *rows(field.table("det_cat.fits"))]
-        (field / "own.cat").write_text("\n".join(lines) + "\n")
-        field.edit_config(lambda c: c["detection"].update(catalogue="own.cat"))
+        lines = ["id ra dec", *rows(field.table("det_cat.fits"))]
+        (field / "own.csv").write_text("\n".join(lines).replace(" ", ",") + "\n")
+        field.edit_config(lambda c: c["detection"].update(catalogue="own.csv"))
 
     return apply
 

@@ -146,9 +146,8 @@ def judge_run(field: Field, clean: Field, name: str) -> tuple[str, str]:
     if "Traceback" in done.stdout or "traceback in" in done.stdout:
         return TRACEBACK, done.stdout[-1500:]
     if done.returncode:
-        said = [
-            line.strip() for line in done.stdout.splitlines() if "unblend:" in line or "bands." in line or ": " in line
-        ]
+        marks = ("unblend:", "bands.", ": ", "Config file is not valid")  # the last is Snakemake's own
+        said = [line.strip() for line in done.stdout.splitlines() if any(mark in line for mark in marks)]
         return (SENTENCE, " ".join(said)[:300]) if said else (TRACEBACK, f"no sentence: {done.stdout[-500:]}")
     growth = TRUE_GROWTH.get(name, GROWTH)
     wrong, excused = compare(field.table("catalogue.fits"), expected(field, clean, name), growth)
