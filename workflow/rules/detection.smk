@@ -57,7 +57,7 @@ rule detect_sources:
     threads: 1
     resources:
         mem_mb=4000,
-        runtime=30,
+        runtime=120,
     shell:
         'python "$UNBLEND_SCRIPTS"/detect_sources.py --log {log:q}'
         " --spec {input.spec:q} --stack {output.stack:q} --error {output.error:q}"
