@@ -29,7 +29,8 @@ SCALE = 0.1 / 3600.0
 def write_image(path, shape=(20, 20), scale=SCALE, **cards):
     header = fits.Header({"CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN", "CRVAL1": 53.0, "CRVAL2": -27.8, "CRPIX1": 10.0})
     header.update({"CRPIX2": 10.0, "CD1_1": -scale, "CD2_2": scale, "CD1_2": 0.0, "CD2_1": 0.0, **cards})
-    fits.PrimaryHDU(np.ones(shape), header).writeto(path, overwrite=True)
+    # the second image is no copy of the first
+    fits.PrimaryHDU(np.full(shape, 2.0 if path.stem == "b" else 1.0), header).writeto(path, overwrite=True)
 
 
 @pytest.fixture
