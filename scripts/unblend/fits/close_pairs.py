@@ -33,7 +33,7 @@ START_FRACTION = 0.3
 """Fraction of the flux from which the fainter galaxy starts at the highest residual."""
 DISTANT_FWHM = 1.5
 """Distance of the highest residual from the centre, in FWHM, beyond which one profile describes the brighter galaxy."""
-FIRST_STEPS, ALL_STEPS = 10, 40
+FIRST_STEPS, ALL_STEPS = 10, 120
 """Steps of a fit of two profiles after which it must have half of what a pair needs, and largest number of steps."""
 MIN_EXPLAINED = 0.8
 """Least fraction of the excess of chi2 that the second profile explains: more than 0.9 in pairs of smooth galaxies, and

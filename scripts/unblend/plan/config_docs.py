@@ -37,6 +37,7 @@ SECTIONS = {
     "bands.{band}": "Band",
     "bands.{band}.weight": "Weight",
     "bands.{band}.psf": "PsfFiles",
+    "bands.{band}.shift": "VaryingShift",
     "bands.{band}.background": "Background",
     "bands.{band}.astrometry": "ShiftSearch",
     "catalogue": "CatalogueSettings",
