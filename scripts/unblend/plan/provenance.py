@@ -38,6 +38,7 @@ class Provenance:
             self._kept = {}
         self._changed = False
         self._codes: dict[tuple[str, ...], str] = {}
+        self._imports: dict[Path, tuple[Path, ...]] = {}
 
     def code(self, script: str, *without: str) -> str:
         """Return the digest of `script` and of every module of the library that it imports, directly or not.
@@ -47,7 +48,7 @@ class Provenance:
         """
         if (script, *without) not in self._codes:
             left_out = frozenset(self.scripts / f"{name}.py" for name in without)
-            files = sorted(self._closure(self.scripts / f"{script}.py", left_out) - left_out)
+            files = sorted(self._closure(self.scripts / f"{script}.py", left_out))
             content = [[str(path.relative_to(self.scripts)), self._module(path)[1]] for path in files]
             self._codes[script, *without] = digest_of(content)
         return self._codes[script, *without]
@@ -56,13 +57,21 @@ class Provenance:
         """Return what a module may import (parts of names), and the digest of what it says."""
         return self._digest(str(path), "code", lambda _: _understood(self.scripts, path))
 
-    def _closure(self, path: Path, seen: frozenset[Path]) -> frozenset[Path]:
-        seen = seen | {path}
-        candidates = (self.scripts.joinpath(*parts).with_suffix(".py") for parts in self._module(path)[0])
-        for imported in candidates:
-            if imported not in seen and imported.is_file():
-                seen = self._closure(imported, seen)
-        return seen
+    def _closure(self, path: Path, left_out: frozenset[Path]) -> set[Path]:
+        """Return a module and all that it imports, directly or not, except through those that are left out."""
+        found, new = {path}, [path]
+        while new:
+            imported = set(self._imported(new.pop())) - found - left_out
+            found |= imported
+            new += imported
+        return found
+
+    def _imported(self, path: Path) -> tuple[Path, ...]:
+        """Return the modules of the library and the scripts that a module imports itself."""
+        if path not in self._imports:
+            candidates = (self.scripts.joinpath(*parts).with_suffix(".py") for parts in self._module(path)[0])
+            self._imports[path] = tuple(candidate for candidate in candidates if candidate.is_file())
+        return self._imports[path]
 
     def content(self, name: str) -> str | None:
         """Return the digest of a file's bytes, None where there is none; of a URL, that of the address."""
