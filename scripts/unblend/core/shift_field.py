@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from .polynomials import degrees
+
 
 @dataclass(frozen=True)
 class ShiftField:
@@ -84,11 +86,6 @@ class ShiftField:
         return cls(
             int(content["order"]), (y0, x0, y1, x1), np.array(content["coefficients"]), np.array(content["covariance"])
         )
-
-
-def degrees(order: int) -> tuple[tuple[int, int], ...]:
-    """Return the degrees (i, j) along y and x of the terms of a polynomial, the constant first."""
-    return tuple((total - j, j) for total in range(order + 1) for j in range(total + 1))
 
 
 def polynomial_terms(order: int, area: tuple[float, float, float, float], y: np.ndarray, x: np.ndarray) -> np.ndarray:

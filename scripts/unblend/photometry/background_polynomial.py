@@ -11,6 +11,7 @@ from functools import cached_property
 
 import numpy as np
 
+from ..core.polynomials import degrees
 from ..core.types import Box
 
 
@@ -32,7 +33,7 @@ class BackgroundPolynomial:
     @cached_property
     def terms(self) -> tuple[tuple[int, int], ...]:
         """The degrees (i, j) along y and x of every term, the constant first."""
-        return tuple((total - j, j) for total in range(self.order + 1) for j in range(total + 1))
+        return degrees(self.order)
 
     @cached_property
     def _degrees(self) -> tuple[np.ndarray, np.ndarray]:

@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ..core.errors import ShiftError
-from ..core.shift_field import ShiftField, degrees, polynomial_terms
+from ..core.polynomials import degrees
+from ..core.shift_field import ShiftField, polynomial_terms
 from ..core.statistics import robust_sigma
 from .band_shift import Registration
 from .offsets import OUTLIER_SIGMA, Offsets

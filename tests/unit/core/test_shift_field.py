@@ -6,7 +6,8 @@ import json
 
 import numpy as np
 import pytest
-from unblend.core.shift_field import ShiftField, degrees
+from unblend.core.polynomials import degrees
+from unblend.core.shift_field import ShiftField
 
 AREA = (10.0, 20.0, 110.0, 220.0)
 
