@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+AREAS_OF_A_MASK = 3
+"""Least number of separate areas per ID of a mask. In a map of IDs a source has one, and touching sources share one."""
+
 
 def detect_own(
     own: Mapping[str, Any],
@@ -125,7 +128,7 @@ def read_own_labels(name: str, image_name: str) -> np.ndarray:
     Raises
     ------
     InputError
-        As in `read_segmentation`, or the grids differ.
+        As in `read_segmentation`; the grids differ; or the map is a mask.
     """
     (ny, nx), expected = read_shape(name), read_shape(image_name)
     todo = "Give a segmentation map made on a detection image, or reproject it without interpolation."
@@ -142,7 +145,21 @@ def read_own_labels(name: str, image_name: str) -> np.ndarray:
             f"{name} has other world coordinates than the detection image {image_name}: they differ by up to {off:.2f} "
             f"pixels; expected the same grid. {todo}"
         )
-    return read_segmentation(name)
+    segments = read_segmentation(name)
+    _refuse_mask(name, segments)
+    return segments
+
+
+def _refuse_mask(name: str, segments: np.ndarray) -> None:
+    """Refuse a mask of sources, in which one ID, or one for stars and one for galaxies, stands for all of them."""
+    from scipy.ndimage import label
+
+    ids, areas = np.unique(segments[segments > 0]).size, int(label(segments > 0)[1])
+    if areas >= AREAS_OF_A_MASK * ids:
+        raise InputError(
+            f"{name} has {areas} separate areas and {ids} ID{'s' if ids > 1 else ''}: a mask of sources; expected a "
+            "map in which every source has its own ID. Number the areas, for example with scipy.ndimage.label."
+        )
 
 
 def read_own_positions(

@@ -68,6 +68,13 @@ def test_a_map_of_another_shape(tmp_path, image):
     )
 
 
+@pytest.mark.parametrize("value", [1, 7])
+def test_a_mask_is_no_map_of_ids(tmp_path, image, value):
+    mask = value * (SEGMENTS > 0).astype(np.int32)
+    with pytest.raises(InputError, match=r"3 separate areas and 1 ID: a mask .* scipy.ndimage.label"):
+        read_own_labels(write_labels(tmp_path, mask), image)
+
+
 @pytest.mark.parametrize("shift", [0.3, 200.0])
 def test_a_map_with_other_world_coordinates(tmp_path, image, shift):
     header = WCS.to_header()
