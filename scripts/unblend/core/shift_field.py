@@ -64,12 +64,6 @@ class ShiftField:
         terms = self.terms(y, x)
         return np.sqrt(np.einsum("nt,atu,nu->an", terms, self.covariance, terms))
 
-    def shifted(self, dy: float, dx: float) -> ShiftField:
-        """Return the field with a constant shift added."""
-        coefficients = self.coefficients.copy()
-        coefficients[:, 0] += dy, dx
-        return ShiftField(self.order, self.area, coefficients, self.covariance)
-
     def as_json(self) -> dict[str, Any]:
         """Return the field as lists of numbers for a JSON file."""
         return {

@@ -175,15 +175,18 @@ def adopted_shift(spec: Mapping[str, Any], results: Path) -> tuple[float, float]
 
 def adopted_field(spec: Mapping[str, Any], results: Path) -> ShiftField | None:
     """Return the field of shifts in addition to `adopted_shift`; None where the shift is the same everywhere."""
-    if not has_varying_shift(spec):
-        return None
-    found = read_json(results / "bands" / spec["band"] / "astrometry.json").get("field")
+    found = _measured_field(spec, results)
     return None if found is None else ShiftField.from_json(found)
 
 
 def outliers_of_field(spec: Mapping[str, Any], results: Path) -> frozenset[int]:
     """Return the sources whose measured offsets disagree with the field of shifts; none where there is no field."""
-    if not has_varying_shift(spec):
-        return frozenset()
-    found = read_json(results / "bands" / spec["band"] / "astrometry.json").get("field")
+    found = _measured_field(spec, results)
     return frozenset() if found is None else frozenset(found["outliers"])
+
+
+def _measured_field(spec: Mapping[str, Any], results: Path) -> dict[str, Any] | None:
+    """Return what astrometry.json says of the field of shifts; None where there is none."""
+    if not has_varying_shift(spec):
+        return None
+    return read_json(results / "bands" / spec["band"] / "astrometry.json").get("field")

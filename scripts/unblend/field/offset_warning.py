@@ -14,7 +14,7 @@ from ..photometry.linear_system import LinearSolution
 from ..registration.band_shift import Registration
 from ..registration.large_offsets import MIN_SOURCES, find_large_offset
 from ..registration.offsets import CommonShift, Offsets, common_shift
-from .band_data import load_band_data
+from .band_data import is_shift_measured, load_band_data
 from .shift_measurement import MeasuredShift
 
 REACH_ARCSEC, REACH_FWHM = 2.0, 3.0
@@ -44,7 +44,7 @@ def offset_warning(spec: Mapping[str, Any], results: Path, found: MeasuredShift,
     data = load_band_data(spec, results)
     # the final weights leave out light beside the models, and here that may be the light of the sources
     found = replace(found, band=replace(found.band, weight=data.weight))
-    return describe_offset(spec["band"], found, offsets, data.fwhm, searched=spec["shift"] == "auto")
+    return describe_offset(spec["band"], found, offsets, data.fwhm, searched=is_shift_measured(spec))
 
 
 def describe_offset(
@@ -63,7 +63,7 @@ def describe_offset(
     fwhm : float
         Of the PSF, pixels.
     searched : bool
-        Whether the adopted shift is the result of shift: auto.
+        Whether the adopted shift is the result of a search.
     """
     band, common = found.band, common_of(offsets)
     total = large_offset(band, found, fwhm)
@@ -92,8 +92,7 @@ def common_of(offsets: Offsets | None) -> CommonShift | None:
 
 def is_notable(common: CommonShift, fwhm: float) -> bool:
     """Return whether a common shift is significant and at least `NOTABLE_FWHM` of the FWHM of the PSF (pixels)."""
-    significant = max(abs(d) / e if e > 0 else 0.0 for d, e in zip(common.shift, common.error, strict=True))
-    return bool(significant > 5.0 and np.hypot(*common.shift) > NOTABLE_FWHM * fwhm)
+    return bool(common.significance > 5.0 and np.hypot(*common.shift) > NOTABLE_FWHM * fwhm)
 
 
 def large_offset(band: Registration, found: MeasuredShift, fwhm: float) -> tuple[float, float] | None:

@@ -59,6 +59,11 @@ class CommonShift:
     used: int
     outliers: frozenset[int] = frozenset()
 
+    @property
+    def significance(self) -> float:
+        """The shift over its error along the axis where this is larger; 0 along an axis without an error."""
+        return max(abs(d) / e if e > 0 else 0.0 for d, e in zip(self.shift, self.error, strict=True))
+
 
 def template_gradients(
     make_templates: TemplateMaker, ids: Sequence[int], shift: tuple[float, float] = (0.0, 0.0), step_pixels: float = 0.1
@@ -195,8 +200,7 @@ def recommend(
     present_arcsec : (x, y)
         Shift that the models already have, along image X, Y as in the configuration.
     """
-    significant = max(abs(d) / e if e > 0 else 0.0 for d, e in zip(common.shift, common.error, strict=True))
-    if significant <= MIN_SIGNIFICANCE or np.hypot(*common.shift) <= MIN_SHIFT_PIXELS:
+    if common.significance <= MIN_SIGNIFICANCE or np.hypot(*common.shift) <= MIN_SHIFT_PIXELS:
         return None
     (dy, dx), (ey, ex), (py, px) = common.shift, common.error, pixel_arcsec
     total = (present_arcsec[0] + dx * px, present_arcsec[1] + dy * py)
