@@ -226,7 +226,7 @@ def _weighted_fit(
 
 def _predicts_better(fit: _Fit, best: _Fit) -> bool:
     """Whether left-out sources are predicted better by more than the statistical error of the gain."""
-    common = fit.used & best.used
-    gain = np.square(best.left_out / best.sigma) - np.square(fit.left_out / best.sigma)
-    gains = gain[:, common].sum(axis=0)
+    # also those that only the higher order takes for outliers: otherwise it chooses the sources by which it is judged
+    before, after = (np.minimum(np.abs(f.left_out / best.sigma), OUTLIER_SIGMA)[:, best.used] for f in (best, fit))
+    gains = (before**2 - after**2).sum(axis=0)
     return bool(gains.sum() > np.sqrt(np.sum(np.square(gains - gains.mean())) + 1e-12) + 2.0)

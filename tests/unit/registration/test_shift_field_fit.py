@@ -57,6 +57,17 @@ def test_the_true_order_is_chosen_and_the_field_is_within_its_errors(order, outl
     assert 0.5 < np.sqrt(np.mean(np.square(pulls))) < 1.5
 
 
+def test_a_constant_shift_with_a_large_scatter_stays_constant():
+    """45 sources scatter by more than their errors; an order must not be judged without the sources it rejects."""
+    random = np.random.default_rng(1)
+    for _ in range(200):
+        y, x = random.uniform(0.0, 200.0, (2, 45))
+        error = 10.0 ** random.uniform(-2.5, -0.7, 45)
+        dy, dx = 0.05 * random.normal(size=(2, 45)) + error * random.normal(size=(2, 45))
+        found = fit_shift_field(Offsets(np.arange(45), dy, dx, error, error, np.full(45, 50.0)), y, x)
+        assert found.field.order == 0
+
+
 def test_few_sources_have_a_low_order():
     offsets, y, x, _ = measured(2, 1, number=8)
     assert fit_shift_field(offsets, y, x).field.order == 0
