@@ -97,9 +97,9 @@ def grow_segments(
     from scipy.ndimage import find_objects, label
 
     # The pixel of a position is always part of its core, even if the PSF is narrower than a pixel.
-    core = _nearest_position(y, x, CORE_FWHM * fwhm_pixels, snr.shape)
+    core = nearest_position(y, x, CORE_FWHM * fwhm_pixels, snr.shape)
     core[pixel_of(y), pixel_of(x)] = np.arange(1, ids.size + 1)
-    halo = _nearest_position(y, x, HALO_FWHM * fwhm_pixels, snr.shape)
+    halo = nearest_position(y, x, HALO_FWHM * fwhm_pixels, snr.shape)
     allowed = usable & ((snr > threshold) | (halo > 0) | (core > 0))
     markers = np.where(allowed, core, 0)
     height = snr if noise is None else np.where(allowed, snr * noise, 0.0)
@@ -167,17 +167,16 @@ def pixel_of(coordinate: np.ndarray) -> np.ndarray:
     return np.floor(coordinate + 0.5).astype(int)
 
 
-def _pairs(rank: np.ndarray, dy: int, dx: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the ranks of all allowed pixels and of their neighbours a step (dy, dx) away, where these are allowed."""
-    ny, nx = rank.shape
-    first = rank[: ny - dy, max(-dx, 0) : nx - max(dx, 0)]
-    second = rank[dy:, max(dx, 0) : nx - max(-dx, 0)]
-    both = (first > 0) & (second > 0)
-    return first[both], second[both]
+def nearest_position(y: np.ndarray, x: np.ndarray, radius_pixels: float, shape: tuple[int, ...]) -> np.ndarray:
+    """Return for each pixel the number (from 1) of the nearest position within a radius, 0 if there is none.
 
-
-def _nearest_position(y: np.ndarray, x: np.ndarray, radius_pixels: float, shape: tuple[int, ...]) -> np.ndarray:
-    """Return for each pixel the number (from 1) of the nearest position within a radius, 0 if there is none."""
+    Parameters
+    ----------
+    y, x : arrays (n,)
+        0-based positions.
+    radius_pixels : float
+    shape : (ny, nx)
+    """
     half = int(np.ceil(radius_pixels)) + 1
     steps = np.mgrid[-half : half + 1, -half : half + 1].reshape(2, -1)
     rows, columns = (pixel_of(at)[:, None] + step for at, step in zip((y, x), steps, strict=True))
@@ -189,3 +188,12 @@ def _nearest_position(y: np.ndarray, x: np.ndarray, radius_pixels: float, shape:
     # The last of several values for a pixel remains: that of the nearest position.
     result[rows[near][order], columns[near][order]] = number[order]
     return result
+
+
+def _pairs(rank: np.ndarray, dy: int, dx: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the ranks of all allowed pixels and of their neighbours a step (dy, dx) away, where these are allowed."""
+    ny, nx = rank.shape
+    first = rank[: ny - dy, max(-dx, 0) : nx - max(dx, 0)]
+    second = rank[dy:, max(dx, 0) : nx - max(-dx, 0)]
+    both = (first > 0) & (second > 0)
+    return first[both], second[both]

@@ -12,7 +12,8 @@ from ..core.coordinates import DETECTION_GRID_TOLERANCE_PIXELS, largest_offset, 
 from ..core.errors import InputError
 from ..detection.detection_image import detection_image
 from ..detection.holes import fill_holes, holes_of_segments
-from ..detection.own_sources import grow_segments, measure_own, pixel_of
+from ..detection.misplaced import MIN_SOURCES, compare_with_light, misplaced_warning
+from ..detection.own_sources import grow_segments, measure_own, nearest_position, pixel_of
 from ..detection.sources import DetectedSources
 from ..detection.stack import Stack
 from ..images.psf import fwhm
@@ -68,6 +69,7 @@ def detect_own(
     if "segmentation" in names:
         segments = _read_labels(names, image_name, wcs)
         given = np.unique(segments[segments > 0])
+        covered = segments > 0
         filled = holes_of_segments(segments, holes)
         segments = np.where(usable | filled, segments, 0)
         if filled.any():
@@ -80,10 +82,16 @@ def detect_own(
                         listed(outside))  # fmt: skip
         snr, noise, filled = fill_holes(snr, holes, threshold, noise)
         fwhm_of_psf = _psf_fwhm(own["psf"])
+        covered = nearest_position(y, x, fwhm_of_psf, snr.shape) > 0
         segments = grow_segments(
             given, y, x, snr, usable | filled, threshold=threshold, fwhm_pixels=fwhm_of_psf, noise=noise
         )
-    _warn_of_unobserved(" and ".join(names.values()), given, segments)
+    described = " and ".join(names.values())
+    if given.size >= MIN_SOURCES and (
+        warning := misplaced_warning(compare_with_light(covered, snr, fwhm_pixels), described)
+    ):
+        log.warning("%s", warning)
+    _warn_of_unobserved(described, given, segments)
     return measure_own(segments, snr, stack, image, mask, wcs, relative_noise=relative_noise)
 
 

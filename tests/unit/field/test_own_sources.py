@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 
 import numpy as np
 import pytest
@@ -192,6 +193,27 @@ def test_a_segmentation_is_measured_as_it_is(tmp_path, image):
     assert found.catalogue["snr"][2] < 5.0  # far below min_snr
     both = detect(image, segmentation=write_labels(tmp_path), catalogue=write_table(tmp_path, {40: PLACES[40]}))
     assert both.catalogue["id"].tolist() == [40]
+
+
+@pytest.mark.parametrize("kind", ["segmentation", "catalogue"])
+def test_sources_beside_the_light_are_warned_of(tmp_path, kind, caplog):
+    places = {
+        k + 1: (float(y), float(x)) for k, (y, x) in enumerate([(40, 50), (150, 60), (90, 200), (30, 150), (120, 120)])
+    }
+    data = np.random.default_rng(1).normal(size=SHAPE) + sum(gaussian(y, x, 900.0, 2.5) for y, x in places.values())
+    fits.writeto(tmp_path / "image.fits", data, WCS.to_header())
+    fits.writeto(tmp_path / "psf.fits", gaussian(100, 110, 1.0, 1.5)[85:116, 95:126])
+    for step in (0, 9):
+        moved = {i: (y, x + step) for i, (y, x) in places.items()}
+        labels = np.zeros(SHAPE, dtype=np.int32)
+        for i, (y, x) in moved.items():
+            labels[int(y) - 3 : int(y) + 4, int(x) - 3 : int(x) + 4] = i
+        name = write_labels(tmp_path, labels) if kind == "segmentation" else write_table(tmp_path, moved)
+        caplog.clear()
+        detect(str(tmp_path / "image.fits"), **{kind: name})
+        warned = [r.getMessage() for r in caplog.records if "beside the light" in r.getMessage()]
+        assert len(warned) == (step > 0)
+        assert not warned or re.search(r"-(8|9|10) pixels along X and [+-][01] pixels along Y", warned[0])
 
 
 def test_positions_grow_segments_as_wide_as_the_psf_at_least(tmp_path, image):
