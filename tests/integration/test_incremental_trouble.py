@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -71,9 +72,10 @@ def fit_processes(field: Field) -> tuple[set[int], set[int]]:
     found, parents = {}, {}
     for folder in Path("/proc").glob("[0-9]*"):
         with suppress(OSError, IndexError):
-            words = (folder / "cmdline").read_bytes().split(b"\0")
-            if str(field.folder).encode() in words[1] and b"/fit_" in words[1]:
-                found[int(folder.name)] = words
+            # of a job that the job server has started it is one word
+            command = (folder / "cmdline").read_bytes().replace(b"\0", b" ")
+            if re.search(re.escape(str(field.folder).encode()) + rb"\S*/fit_\w+_pass\.py ", command):
+                found[int(folder.name)] = command
                 parents[int(folder.name)] = int((folder / "stat").read_text().rsplit(")", 1)[1].split()[1])
     workers = {pid for pid in found if found.get(parents[pid]) == found[pid]}
     return set(found) - workers, workers

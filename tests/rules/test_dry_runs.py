@@ -133,10 +133,10 @@ def test_every_rule_is_complete(name: str, text: str) -> None:
     assert f"threads: {'FIT_THREADS' if name.startswith('fit_') else 1}\n" in text
     assert section(text, "conda") == ["ENVIRONMENT"]
     assert {entry.split("=")[0] for entry in section(text, "resources")} == {"mem_mb", "runtime"}
-    for kind in ("log", "benchmark"):
-        assert f"{kind}s/{name}" in section(text, kind)[0], f"the {kind} bears the rule's name"
+    # the job writes its benchmark file to the same place in the folder benchmarks
+    assert f"logs/{name}" in section(text, "log")[0], "the log bears the rule's name"
     command = " ".join(section(text, "shell"))
-    assert f'"$UNBLEND_SCRIPTS"/{name}.py' in command
+    assert f'python -IS "$UNBLEND_SCRIPTS"/start_job.py {name} --log {{log:q}}' in command
     # a space or a quote in a folder's name must not break a command, nor run another
     unquoted = set(re.findall(r"\{[^{}]*\}", command)) - {"{threads}"}
     assert all(field.endswith(":q}") for field in unquoted), f"not quoted: {unquoted}"

@@ -33,8 +33,6 @@ rule mask_band:
         regions=R / "bands/{band}/mask.reg",
     log:
         R / "logs/mask_band/{band}.log",
-    benchmark:
-        R / "benchmarks/mask_band/{band}.tsv"
     conda:
         ENVIRONMENT
     threads: 1
@@ -42,7 +40,7 @@ rule mask_band:
         mem_mb=1000,
         runtime=10,
     shell:
-        'python "$UNBLEND_SCRIPTS"/mask_band.py --log {log:q}'
+        'python -IS "$UNBLEND_SCRIPTS"/start_job.py mask_band --log {log:q}'
         " --spec {input.spec:q} --mask {output.mask:q} --regions {output.regions:q}"
 
 
@@ -55,8 +53,6 @@ rule prepare_psf:
         psf=R / "bands/{band}/psf.fits",
     log:
         R / "logs/prepare_psf/{band}.log",
-    benchmark:
-        R / "benchmarks/prepare_psf/{band}.tsv"
     conda:
         ENVIRONMENT
     threads: 1
@@ -64,7 +60,8 @@ rule prepare_psf:
         mem_mb=1000,
         runtime=10,
     shell:
-        'python "$UNBLEND_SCRIPTS"/prepare_psf.py --log {log:q} --spec {input.spec:q} --psf {output.psf:q}'
+        'python -IS "$UNBLEND_SCRIPTS"/start_job.py prepare_psf --log {log:q}'
+        " --spec {input.spec:q} --psf {output.psf:q}"
 
 
 rule subtract_background:
@@ -79,8 +76,6 @@ rule subtract_background:
         background=R / "bands/{band}/background.fits",
     log:
         R / "logs/subtract_background/{band}.log",
-    benchmark:
-        R / "benchmarks/subtract_background/{band}.tsv"
     conda:
         ENVIRONMENT
     threads: 1
@@ -88,7 +83,7 @@ rule subtract_background:
         mem_mb=2000,
         runtime=30,
     shell:
-        'python "$UNBLEND_SCRIPTS"/subtract_background.py --log {log:q}'
+        'python -IS "$UNBLEND_SCRIPTS"/start_job.py subtract_background --log {log:q}'
         " --spec {input.spec:q} --background {output.background:q}"
         " --mask {input.mask:q} --psf {input.psf:q} --segments {input.segments:q}"
 
@@ -111,8 +106,6 @@ rule measure_shift:
         residual=R / "bands/{band}/shift-sub.fits",
     log:
         R / "logs/measure_shift/{band}.log",
-    benchmark:
-        R / "benchmarks/measure_shift/{band}.tsv"
     conda:
         ENVIRONMENT
     threads: 1
@@ -122,7 +115,8 @@ rule measure_shift:
     params:
         results=str(R),
     shell:
-        'python "$UNBLEND_SCRIPTS"/measure_shift.py --log {log:q} --spec {input.spec:q} --results {params.results:q}'
+        'python -IS "$UNBLEND_SCRIPTS"/start_job.py measure_shift --log {log:q}'
+        " --spec {input.spec:q} --results {params.results:q}"
         " --shift {output.shift:q} --residual {output.residual:q}"
 
 
@@ -139,8 +133,6 @@ rule make_templates:
         templates=R / "bands/{band}/templates.npz",
     log:
         R / "logs/make_templates/{band}.log",
-    benchmark:
-        R / "benchmarks/make_templates/{band}.tsv"
     conda:
         ENVIRONMENT
     threads: 1
@@ -150,5 +142,5 @@ rule make_templates:
     params:
         results=str(R),
     shell:
-        'python "$UNBLEND_SCRIPTS"/make_templates.py --log {log:q}'
+        'python -IS "$UNBLEND_SCRIPTS"/start_job.py make_templates --log {log:q}'
         " --spec {input.spec:q} --results {params.results:q} --templates {output.templates:q}"

@@ -40,8 +40,6 @@ rule write_catalogue:
         ),
     log:
         R / "logs/write_catalogue.log",
-    benchmark:
-        R / "benchmarks/write_catalogue.tsv"
     conda:
         ENVIRONMENT
     threads: 1
@@ -51,5 +49,6 @@ rule write_catalogue:
     params:
         results=str(R),
     shell:
-        'python "$UNBLEND_SCRIPTS"/write_catalogue.py --log {log:q} --spec {input.spec:q} --results {params.results:q}'
+        'python -IS "$UNBLEND_SCRIPTS"/start_job.py write_catalogue --log {log:q}'
+        " --spec {input.spec:q} --results {params.results:q}"
         " --fits {output.fits:q} --ecsv {output.ecsv:q} --votable {output.votable:q} --fast {output.fast:q} --eazy {output.eazy:q}"

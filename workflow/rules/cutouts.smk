@@ -14,8 +14,6 @@ rule cut_mosaic:
         weight=R / "bands/{band}/cutout-weight.fits",
     log:
         R / "logs/cut_mosaic/{band}.log",
-    benchmark:
-        R / "benchmarks/cut_mosaic/{band}.tsv"
     conda:
         ENVIRONMENT
     threads: 1
@@ -23,5 +21,5 @@ rule cut_mosaic:
         mem_mb=2000,
         runtime=30,
     shell:
-        'python "$UNBLEND_SCRIPTS"/cut_mosaic.py --log {log:q}'
+        'python -IS "$UNBLEND_SCRIPTS"/start_job.py cut_mosaic --log {log:q}'
         " --spec {input.spec:q} --image {output.image:q} --weight {output.weight:q}"

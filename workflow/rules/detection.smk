@@ -50,8 +50,6 @@ rule detect_sources:
         hidden=R / "det_hidden.reg",
     log:
         R / "logs/detect_sources.log",
-    benchmark:
-        R / "benchmarks/detect_sources.tsv"
     conda:
         ENVIRONMENT
     threads: 1
@@ -59,7 +57,7 @@ rule detect_sources:
         mem_mb=4000,
         runtime=120,
     shell:
-        'python "$UNBLEND_SCRIPTS"/detect_sources.py --log {log:q}'
+        'python -IS "$UNBLEND_SCRIPTS"/start_job.py detect_sources --log {log:q}'
         " --spec {input.spec:q} --stack {output.stack:q} --error {output.error:q}"
         " --background {output.background:q}"
         " --snr {output.snr:q} --segments {output.segments:q} --catalogue {output.catalogue:q}"
@@ -81,8 +79,6 @@ rule edit_segments:
         regions=R / "det_cat.reg",
     log:
         R / "logs/edit_segments.log",
-    benchmark:
-        R / "benchmarks/edit_segments.tsv"
     conda:
         ENVIRONMENT
     threads: 1
@@ -90,7 +86,7 @@ rule edit_segments:
         mem_mb=2000,
         runtime=10,
     shell:
-        'python "$UNBLEND_SCRIPTS"/edit_segments.py --log {log:q} --spec {input.spec:q}'
+        'python -IS "$UNBLEND_SCRIPTS"/start_job.py edit_segments --log {log:q} --spec {input.spec:q}'
         " --automatic-segments {input.segments:q} --automatic-catalogue {input.catalogue:q}"
         " --segments {output.segments:q} --catalogue {output.catalogue:q} --regions {output.regions:q}"
 
@@ -104,8 +100,6 @@ rule prepare_fit_psf:
         psf=R / "imfit/psf.fits",
     log:
         R / "logs/prepare_fit_psf.log",
-    benchmark:
-        R / "benchmarks/prepare_fit_psf.tsv"
     conda:
         ENVIRONMENT
     threads: 1
@@ -113,7 +107,7 @@ rule prepare_fit_psf:
         mem_mb=1000,
         runtime=10,
     shell:
-        'python "$UNBLEND_SCRIPTS"/prepare_fit_psf.py --log {log:q}'
+        'python -IS "$UNBLEND_SCRIPTS"/start_job.py prepare_fit_psf --log {log:q}'
         " --spec {input.spec:q} --psf {output.psf:q}"
 
 
@@ -133,8 +127,6 @@ checkpoint group_sources:
         regions=R / "imfit/groups.reg",
     log:
         R / "logs/group_sources.log",
-    benchmark:
-        R / "benchmarks/group_sources.tsv"
     conda:
         ENVIRONMENT
     threads: 1
@@ -142,7 +134,7 @@ checkpoint group_sources:
         mem_mb=2000,
         runtime=10,
     shell:
-        'python "$UNBLEND_SCRIPTS"/group_sources.py --log {log:q}'
+        'python -IS "$UNBLEND_SCRIPTS"/start_job.py group_sources --log {log:q}'
         " --spec {input.spec:q} --stack {input.stack:q} --error {input.error:q}"
         " --segments {input.segments:q} --automatic-segments {input.automatic_segments:q}"
         " --catalogue {input.catalogue:q} --psf {input.psf:q}"

@@ -6,8 +6,6 @@ if EXAMPLE_IS_MISSING:
             truth=Path(CONFIG.data_dir) / "truth.fits",
         log:
             R / "logs/make_example_field.log",
-        benchmark:
-            R / "benchmarks/make_example_field.tsv"
         conda:
             ENVIRONMENT
         threads: 1
@@ -18,5 +16,5 @@ if EXAMPLE_IS_MISSING:
             folder=CONFIG.data_dir,
             seed=CONFIG.example_seed,
         shell:
-            'python "$UNBLEND_SCRIPTS"/make_example_field.py --log {log:q}'
+            'python -IS "$UNBLEND_SCRIPTS"/start_job.py make_example_field --log {log:q}'
             " --out {params.folder:q} --seed {params.seed:q} --truth {output.truth:q}"

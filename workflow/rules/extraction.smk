@@ -16,8 +16,6 @@ rule extract_fluxes:
         residual=R / "bands/{band}/residual.fits",
     log:
         R / "logs/extract_fluxes/{band}.log",
-    benchmark:
-        R / "benchmarks/extract_fluxes/{band}.tsv"
     conda:
         ENVIRONMENT
     threads: 1
@@ -27,7 +25,8 @@ rule extract_fluxes:
     params:
         results=str(R),
     shell:
-        'python "$UNBLEND_SCRIPTS"/extract_fluxes.py --log {log:q} --spec {input.spec:q} --results {params.results:q}'
+        'python -IS "$UNBLEND_SCRIPTS"/start_job.py extract_fluxes --log {log:q}'
+        " --spec {input.spec:q} --results {params.results:q}"
         " --fluxes {output.fluxes:q} --weight {output.weight:q} --residual {output.residual:q}"
 
 
@@ -50,8 +49,6 @@ rule run_monte_carlo:
         regions=R / "bands/{band}/monte_carlo.reg",
     log:
         R / "logs/run_monte_carlo/{band}.log",
-    benchmark:
-        R / "benchmarks/run_monte_carlo/{band}.tsv"
     conda:
         ENVIRONMENT
     threads: 1
@@ -61,7 +58,8 @@ rule run_monte_carlo:
     params:
         results=str(R),
     shell:
-        'python "$UNBLEND_SCRIPTS"/run_monte_carlo.py --log {log:q} --spec {input.spec:q} --results {params.results:q}'
+        'python -IS "$UNBLEND_SCRIPTS"/start_job.py run_monte_carlo --log {log:q}'
+        " --spec {input.spec:q} --results {params.results:q}"
         " --realizations {output.realizations:q} --regions {output.regions:q}"
 
 
@@ -86,8 +84,6 @@ rule inspect_band:
         bad=R / "bands/{band}/proposed-bad.reg",
     log:
         R / "logs/inspect_band/{band}.log",
-    benchmark:
-        R / "benchmarks/inspect_band/{band}.tsv"
     conda:
         ENVIRONMENT
     threads: 1
@@ -97,6 +93,6 @@ rule inspect_band:
     params:
         results=str(R),
     shell:
-        'python "$UNBLEND_SCRIPTS"/inspect_band.py --log {log:q}'
+        'python -IS "$UNBLEND_SCRIPTS"/start_job.py inspect_band --log {log:q}'
         " --spec {input.spec:q} --results {params.results:q} --removed {output.removed:q}"
         " --sim {output.sim:q} --border {output.border:q} --bad {output.bad:q}"

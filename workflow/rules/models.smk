@@ -39,8 +39,6 @@ rule fit_first_pass:
         done=R / "imfit/batches/first-{batch}.json",
     log:
         R / "logs/fit_first_pass/{batch}.log",
-    benchmark:
-        R / "benchmarks/fit_first_pass/{batch}.tsv"
     conda:
         ENVIRONMENT
     threads: FIT_THREADS
@@ -51,7 +49,7 @@ rule fit_first_pass:
         results=str(R),
     shell:
         "OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1"
-        ' python "$UNBLEND_SCRIPTS"/fit_first_pass.py --log {log:q}'
+        ' python -IS "$UNBLEND_SCRIPTS"/start_job.py fit_first_pass --log {log:q}'
         " --spec {input.spec:q} --results {params.results:q} --done {output.done:q} --workers {threads}"
 
 
@@ -65,8 +63,6 @@ rule fit_second_pass:
         done=R / "imfit/batches/second-{batch}.json",
     log:
         R / "logs/fit_second_pass/{batch}.log",
-    benchmark:
-        R / "benchmarks/fit_second_pass/{batch}.tsv"
     conda:
         ENVIRONMENT
     threads: FIT_THREADS
@@ -77,7 +73,7 @@ rule fit_second_pass:
         results=str(R),
     shell:
         "OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1"
-        ' python "$UNBLEND_SCRIPTS"/fit_second_pass.py --log {log:q}'
+        ' python -IS "$UNBLEND_SCRIPTS"/start_job.py fit_second_pass --log {log:q}'
         " --spec {input.spec:q} --results {params.results:q} --done {output.done:q} --workers {threads}"
 
 
@@ -93,8 +89,6 @@ checkpoint collect_models:
         table=R / "imfit/sersic.fits",
     log:
         R / "logs/collect_models.log",
-    benchmark:
-        R / "benchmarks/collect_models.tsv"
     conda:
         ENVIRONMENT
     threads: 1
@@ -104,7 +98,7 @@ checkpoint collect_models:
     params:
         results=str(R),
     shell:
-        'python "$UNBLEND_SCRIPTS"/collect_models.py --log {log:q}'
+        'python -IS "$UNBLEND_SCRIPTS"/start_job.py collect_models --log {log:q}'
         " --spec {input.spec:q} --results {params.results:q} --models {output.models:q} --table {output.table:q}"
 
 
@@ -132,8 +126,6 @@ rule subtract_models:
         model=R / "imfit/det_stack-model.fits",
     log:
         R / "logs/subtract_models.log",
-    benchmark:
-        R / "benchmarks/subtract_models.tsv"
     conda:
         ENVIRONMENT
     threads: 1
@@ -143,7 +135,7 @@ rule subtract_models:
     params:
         results=str(R),
     shell:
-        'python "$UNBLEND_SCRIPTS"/subtract_models.py --log {log:q}'
+        'python -IS "$UNBLEND_SCRIPTS"/start_job.py subtract_models --log {log:q}'
         " --spec {input.spec:q} --models {input.models[0]:q} --stack {input.stack:q} --error {input.error:q}"
         " --segments {input.segments:q} --mask {input.mask:q} --psf {input.psf:q} --results {params.results:q}"
         " --residual {output.residual:q} --model {output.model:q}"
@@ -162,8 +154,6 @@ rule draw_fits:
         sheet=R / "imfit/sheet.html",
     log:
         R / "logs/draw_fits.log",
-    benchmark:
-        R / "benchmarks/draw_fits.tsv"
     conda:
         ENVIRONMENT
     threads: 1
@@ -173,5 +163,5 @@ rule draw_fits:
     params:
         results=str(R),
     shell:
-        'python "$UNBLEND_SCRIPTS"/draw_fits.py --log {log:q}'
+        'python -IS "$UNBLEND_SCRIPTS"/start_job.py draw_fits --log {log:q}'
         " --spec {input.spec:q} --results {params.results:q} --sheet {output.sheet:q}"

@@ -2,20 +2,26 @@
 
 import logging
 
+from unblend.run.job_server import start_server, stop_server
 from unblend.run.watch import RunWatch
 
 WATCH = RunWatch(JOBS)
+SERVERS = []
 if workflow.is_main_process:
     WATCH.attach(logging.getLogger("snakemake.logging"))
 
 
 onstart:
     WATCH.begin()
+    if workflow.local_exec:
+        SERVERS.append(start_server(SCRIPTS))
 
 
 onsuccess:
+    stop_server(SERVERS.pop() if SERVERS else None)
     WATCH.end()
 
 
 onerror:
+    stop_server(SERVERS.pop() if SERVERS else None)
     WATCH.end(failed=True)

@@ -34,8 +34,6 @@ rule write_report:
         bands=[band_picture(band) for band in BANDS],
     log:
         R / "logs/write_report.log",
-    benchmark:
-        R / "benchmarks/write_report.tsv"
     conda:
         ENVIRONMENT
     threads: 1
@@ -45,5 +43,5 @@ rule write_report:
     params:
         results=str(R),
     shell:
-        'python "$UNBLEND_SCRIPTS"/write_report.py --log {log:q}'
+        'python -IS "$UNBLEND_SCRIPTS"/start_job.py write_report --log {log:q}'
         " --spec {input.spec:q} --results {params.results:q} --page {output.page:q}"

@@ -264,8 +264,8 @@ def colour_scales(catalogue: np.ndarray, bands: Sequence[str]) -> list[float]:
 def time_list(results: Path, bands: Sequence[str]) -> list[dict[str, Any]]:
     """Return the number of jobs, wall-clock and CPU time in seconds and peak memory in MB of each rule, longest first.
 
-    They are read from the benchmark files of Snakemake, which describe the last run of each job. Those of bands that no
-    longer exist are ignored.
+    They are read from the benchmark files, which describe the last run of each job. Those of bands that no longer exist
+    are ignored.
     """
     found: dict[str, list[list[float]]] = {}
     folder = results / "benchmarks"

@@ -10,12 +10,14 @@ import logging
 import os
 import signal
 import sys
+import time
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from ..core.errors import UnblendError
+from .benchmark import write_benchmark
 
 LONG_KEYWORD = "Keyword name .* is greater than 8 characters"
 """Warning of astropy about headers of images that is no fault of the data."""
@@ -39,9 +41,10 @@ def run(main: Callable[..., None]) -> None:
 
     A mistake of the user (UnblendError) ends in one sentence on the terminal and exit status 1; anything else leaves
     its traceback in the log and a sentence that says so; Ctrl-C, SIGTERM and SIGHUP leave a line in the log and the
-    status 130, 143 or 129. The process ends with `main`: Python does not clean up its modules first, which costs a job
-    a quarter of a second.
+    status 130, 143 or 129. A job that ends well writes its benchmark file. The process ends with `main`: Python does
+    not clean up its modules first, which costs a job a quarter of a second.
     """
+    started = time.monotonic()
     gc.set_threshold(COLLECT_AFTER)
     words = sys.argv[1:]
     log_file = None
@@ -78,6 +81,8 @@ def run(main: Callable[..., None]) -> None:
         if log_file and not _damage_is_the_cause(log_file, words):
             print(f"\nunblend: {type(error).__name__}: {error} (traceback in {log_file})\n", file=sys.stderr)
         sys.exit(1)
+    if log_file:
+        write_benchmark(log_file, started)
     logging.shutdown()
     sys.stdout.flush()
     sys.stderr.flush()

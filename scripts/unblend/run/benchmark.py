@@ -1,0 +1,54 @@
+"""The time and memory of a job, measured by the kernel for all of its processes."""
+
+from __future__ import annotations
+
+import resource
+import time
+from pathlib import Path
+
+from ..io.files import write_text
+
+KB_PER_MB = 1024.0
+
+
+def benchmark_path(log_file: str | Path) -> Path | None:
+    """Return the benchmark file of the job whose log is `logs/RULE/BAND.log`; None where no folder is named logs."""
+    path = Path(log_file)
+    logs = next((folder for folder in path.parents if folder.name == "logs"), None)
+    return None if logs is None else (logs.parent / "benchmarks" / path.relative_to(logs)).with_suffix(".tsv")
+
+
+def write_benchmark(log_file: str | Path, started: float) -> None:
+    """Write the benchmark file of this job, with those columns of Snakemake's that the kernel measures.
+
+    Snakemake looks at the processes that descend from the command of a job, twice a second. It misses what a process
+    did after the last look, whole jobs that are shorter, and jobs of the job server, which descend from that.
+
+    Parameters
+    ----------
+    log_file : path
+        Log of the job, below a folder `logs`; nothing is written for another.
+    started : float
+        `time.monotonic()` when the job began.
+
+    Notes
+    -----
+    Columns: `s` and `h:m:s`, the time by the clock; `max_rss`, the peak memory in MB of the largest of its processes;
+    `mean_load`, processor time over clock in per cent; `cpu_time`, processor time of all processes in seconds.
+    """
+    path = benchmark_path(log_file)
+    if path is None:
+        return
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    clock = max(time.monotonic() - started, 1e-3)
+    processor = sum(part.ru_utime + part.ru_stime for part in used)
+    memory = max(part.ru_maxrss for part in used) / KB_PER_MB
+    minutes, seconds = divmod(int(clock), 60)
+    values = {
+        "s": f"{clock:.4f}",
+        "h:m:s": f"{minutes // 60}:{minutes % 60:02d}:{seconds:02d}",
+        "max_rss": f"{memory:.2f}",
+        "mean_load": f"{100.0 * processor / clock:.2f}",
+        "cpu_time": f"{processor:.2f}",
+    }
+    write_text(path, "\t".join(values) + "\n" + "\t".join(values.values()) + "\n")
