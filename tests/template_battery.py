@@ -8,6 +8,7 @@ docs/accuracy-templates.md.
 
 from __future__ import annotations
 
+import itertools
 import sys
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,7 +19,7 @@ import numpy as np
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scripts"))
 
-from unblend.core.types import Model, Psf
+from unblend.core.types import Model, Psf, SersicShape
 from unblend.images.psf import prepare_psf
 from unblend.models.rendering import draw_sersic, stamp_half_size
 from unblend.models.templates import TemplateEngine
@@ -260,8 +261,8 @@ def _moffat_array(blur: Blur, side: int, centre: tuple[float, ...]) -> np.ndarra
     return image.array.astype(float)
 
 
-def model_of(source: Source) -> Model:
-    """Return the source as an un-convolved image on the pixels that it asks for."""
+def model_of(source: Source, *, profile: bool = False) -> Model:
+    """Return the source as an un-convolved image on the pixels that it asks for, on request with its profile."""
     turn = np.deg2rad(source.rotation)
     # columns (y, x): at zero rotation +y is north and +x is west
     to_sky = source.pixel * np.array([[np.sin(turn), -np.cos(turn)], [np.cos(turn), np.sin(turn)]])
@@ -280,7 +281,8 @@ def model_of(source: Source) -> Model:
         ell=1 - source.q,
         pa=source.pa - source.rotation,
     )
-    return Model(3.0 * data, centre, SKY, to_sky, 3.0)
+    shape_of = SersicShape(source.n, r_e, 1 - source.q, source.pa - source.rotation) if profile else None
+    return Model(3.0 * data, centre, SKY, to_sky, 3.0, shape=shape_of)
 
 
 def template_image(setup: Setup, psf: Psf, model: Model | None = None) -> np.ndarray:
@@ -305,10 +307,15 @@ def measure(setup: Setup, *, moffat: bool = False, model: Model | None = None) -
 def check_template(
     setup: Setup, *, moffat: bool = False, model: Model | None = None, pixel: float = 1e-3, flux: float = 1e-3
 ) -> None:
-    """Assert that the setup's template is right to `pixel` of its peak and `flux` of its total."""
-    errors = measure(setup, moffat=moffat, model=model)
-    assert errors.pixel < pixel, f"{setup}: pixels off by {errors.pixel:.1e} of the peak"
-    assert abs(errors.flux) < flux, f"{setup}: flux off by {errors.flux:+.1e}"
+    """Assert that the setup's template is right to `pixel` of its peak and `flux` of its total.
+
+    Without a given model that of its pixels and that of its Sersic profile are checked.
+    """
+    models = [model] if model else [model_of(setup.source, profile=profile) for profile in (False, True)]
+    for one in models if setup.source.r_e > 0 else models[:1]:
+        errors = measure(setup, moffat=moffat, model=one)
+        assert errors.pixel < pixel, f"{setup}, {one.shape}: pixels off by {errors.pixel:.1e} of the peak"
+        assert abs(errors.flux) < flux, f"{setup}, {one.shape}: flux off by {errors.flux:+.1e}"
 
 
 BANDS = {
@@ -324,13 +331,13 @@ SHAPES = ((0.05, 0.6), (0.2, 0.2), (0.3, 1.0), (1.0, 0.5))
 PHASES = ((0.37, -0.21), (0.5, 0.5))
 
 
-def worst(grid: Grid, blur: Blur, n: float, *, moffat: bool) -> Errors:
-    """Return the worst errors over shapes and phases."""
-    errors = [
-        measure(Setup(replace(grid, phase=phase), blur, own_pixels(grid, Source(n=n, r_e=r_e, q=q))), moffat=moffat)
-        for r_e, q in (SHAPES[:2] if moffat else SHAPES)
-        for phase in PHASES
-    ]
+def worst(grid: Grid, blur: Blur, n: float, *, moffat: bool, profile: bool) -> Errors:
+    """Return the worst errors over shapes and phases, of models with their profile or of their pixels alone."""
+    errors = []
+    for r_e, q in SHAPES[:2] if moffat else SHAPES:
+        source = own_pixels(grid, Source(n=n, r_e=r_e, q=q))
+        model = model_of(source, profile=profile)
+        errors += [measure(Setup(replace(grid, phase=p), blur, source), moffat=moffat, model=model) for p in PHASES]
     return Errors(*(max((getattr(e, name) for e in errors), key=abs) for name in ("pixel", "flux", "light")))
 
 
@@ -342,14 +349,16 @@ def own_pixels(grid: Grid, source: Source) -> Source:
 def main() -> None:
     """Print the tables of docs/accuracy-templates.md."""
     say = sys.stdout.write
-    for title, moffat in (("Brute force, PSF of two Gaussians", False), ("GalSim, Moffat PSF", True)):
+    titles = {False: "Brute force, PSF of two Gaussians", True: "GalSim, Moffat PSF"}
+    for moffat, profile in itertools.product((False, True), (True, False)):
+        title = f"{titles[moffat]}, {'Sersic profiles' if profile else 'pixels of models'}"
         indices = [n for n in INDICES if n <= 4 or not moffat]
         say(f"\n### {title}\n\n| pixel, FWHM | " + " | ".join(f"n = {n}" for n in indices) + " |\n")
         say("|---" * (len(indices) + 1) + "|\n")
         for name, (grid, blur) in BANDS.items():
             say(f"| {name} |")
             for n in indices:
-                found = worst(grid, blur, n, moffat=moffat)
+                found = worst(grid, blur, n, moffat=moffat, profile=profile)
                 say(f" {found.pixel:.0e}, {found.flux:+.0e}, {found.light:+.0e} |")
                 sys.stdout.flush()
             say("\n")

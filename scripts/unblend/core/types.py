@@ -131,6 +131,23 @@ class Psf:
 
 
 @dataclass(frozen=True)
+class SersicShape:
+    """The shape of a Sersic profile on the pixels of a model, centred at the model's `centre`.
+
+    Parameters
+    ----------
+    n, r_e, ell, pa : float
+        Sersic index, half-light radius along the major axis in model pixels, ellipticity, position angle in degrees
+        from +y towards −x.
+    """
+
+    n: float
+    r_e: float
+    ell: float
+    pa: float
+
+
+@dataclass(frozen=True)
 class Model:
     """A model image of one source before convolution with a PSF, on fine pixels.
 
@@ -152,6 +169,8 @@ class Model:
         What this model leaves of the source, to be added to it: an image that may be negative, with any sum.
     noise : float
         Standard deviation of the sum of a detail, in the units of `data`.
+    shape : SersicShape or None
+        The profile of which `data` is an image; None for any other model.
     """
 
     data: np.ndarray
@@ -162,6 +181,7 @@ class Model:
     pixel_integrated: bool = True
     detail: Model | None = None
     noise: float = 0.0
+    shape: SersicShape | None = None
 
     @property
     def flux(self) -> float:

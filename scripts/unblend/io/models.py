@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -10,14 +11,26 @@ import numpy as np
 
 from ..core import coordinates
 from ..core.errors import InputError
-from ..core.types import Model, ModelOutline
+from ..core.types import Model, ModelOutline, SersicShape
 from .images import read_header, read_image, write_image
 from .world_coordinates import wcs_from_header
 
+SHAPE_CARDS = {"SHAPE_N": "n", "SHAPE_RE": "r_e", "SHAPE_EL": "ell", "SHAPE_PA": "pa"}
+"""Cards of the shape of a Sersic profile, in pixels of the model."""
+PIXELS_CARD = "PIXCRC"
+"""Card with the CRC-32 of the pixels to which the shape belongs: edited pixels are no longer those of the profile."""
+
 
 def model_header(model: Model) -> dict[str, object]:
-    """Return the header cards of a model: a tangent-plane WCS, its total flux (TOTAL), the fraction inside (HELD)."""
+    """Return the header cards of a model: a tangent-plane WCS, its total flux (TOTAL), the fraction inside (HELD).
+
+    A Sersic profile has those of its shape, too.
+    """
     jacobian = model.pixel_to_sky / 3600.0
+    shape: dict[str, object] = {}
+    if model.shape is not None:
+        shape = {card: getattr(model.shape, name) for card, name in SHAPE_CARDS.items()}
+        shape[PIXELS_CARD] = _checksum(model.data)
     return {
         "CTYPE1": "RA---TAN",
         "CTYPE2": "DEC--TAN",
@@ -35,6 +48,7 @@ def model_header(model: Model) -> dict[str, object]:
         "TOTAL": model.total,
         "HELD": float(model.data.sum()) / model.total if model.total else 1.0,
         "PIXINT": model.pixel_integrated,
+        **shape,
     }
 
 
@@ -131,4 +145,17 @@ def _written_model(data: np.ndarray, header: Mapping[str, object]) -> Model:
         total=cards["TOTAL"],
         pixel_integrated=bool(header["PIXINT"]),
         noise=cards.get("NOISE", 0.0),
+        shape=_written_shape(data, header, cards),
     )
+
+
+def _written_shape(data: np.ndarray, header: Mapping[str, object], cards: Mapping[str, float]) -> SersicShape | None:
+    """Return the shape of the profile in a file whose pixels are as they were written, otherwise None."""
+    if PIXELS_CARD not in header or header[PIXELS_CARD] != _checksum(data):
+        return None
+    return SersicShape(**{name: cards[card] for card, name in SHAPE_CARDS.items()})
+
+
+def _checksum(data: np.ndarray) -> int:
+    """Return the CRC-32 of an image as float32."""
+    return zlib.crc32(np.asarray(data, dtype=">f4").tobytes())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..core.types import Model
+from ..core.types import Model, SersicShape
 from .sersic import b_n, k_n
 
 FLUX_FRACTION = 0.999
@@ -71,8 +71,7 @@ def draw_sersic(
     array (ny, nx)
         Its sum is the fraction of the flux inside the stamp. Pixels are accurate to 3e-4 of their value for n = 0.3–8.
     """
-    r_e = max(r_e, _MIN_SEMI_AXIS)
-    ell = min(ell, 1.0 - _MIN_SEMI_AXIS / r_e)
+    r_e, ell = _drawn_axes(r_e, ell)
     total = k_n(n) * (1.0 - ell) * r_e**2
     y = np.arange(shape[0], dtype=float) - centre[0]
     x = np.arange(shape[1], dtype=float) - centre[1]
@@ -84,6 +83,12 @@ def draw_sersic(
         image[strip] = _integrated(y[strip], x, 1.0, profile, 0)
     image /= total
     return image
+
+
+def _drawn_axes(r_e: float, ell: float) -> tuple[float, float]:
+    """Return the half-light radius in model pixels and the ellipticity with which a profile is drawn."""
+    r_e = max(r_e, _MIN_SEMI_AXIS)
+    return r_e, min(ell, 1.0 - _MIN_SEMI_AXIS / r_e)
 
 
 def _radius(y: np.ndarray, x: np.ndarray, r_e: float, ell: float, pa: float) -> np.ndarray:
@@ -188,7 +193,9 @@ def sersic_model(
     shape = (2 * half_y + 1, 2 * half_x + 1)
     centre = (float(half_y), float(half_x))
     data = flux * draw_sersic(shape, centre, n=n, r_e=fine_r_e, ell=ell, pa=pa)
-    return Model(data, centre, sky, pixel_to_sky / oversampling, flux)
+    drawn_r_e, drawn_ell = _drawn_axes(fine_r_e, ell)
+    profile = SersicShape(n, drawn_r_e, drawn_ell, pa)
+    return Model(data, centre, sky, pixel_to_sky / oversampling, flux, shape=profile)
 
 
 def point_model(flux: float, sky: tuple[float, float], pixel_to_sky: np.ndarray, oversampling: int) -> Model:

@@ -11,6 +11,8 @@ import functools
 
 import numpy as np
 
+from ..core.types import SersicShape
+
 _POINTS = 1024
 """Number of points of the transform in radius and in frequency."""
 _LN_RADIUS = (-16.0, 14.0)
@@ -78,6 +80,27 @@ def sersic_transform(rho: np.ndarray, n: float) -> tuple[np.ndarray, np.ndarray,
     low, high = tables[:, index], tables[:, index + 1]
     s, slope, by_n = low + fraction * (high - low)
     return s, slope, by_n
+
+
+def sersic_image_transform(ky: np.ndarray, kx: np.ndarray, jacobian: np.ndarray, shape: SersicShape) -> np.ndarray:
+    """Return the transform of a Sersic profile of unit total flux at the origin, a real array (my, mx).
+
+    Parameters
+    ----------
+    ky, kx : arrays (my,), (mx,)
+        Frequencies in cycles per band pixel.
+    jacobian : array (2, 2)
+        Derivative of (y, x) in the band by (y, x) in the model.
+    shape : SersicShape
+    """
+    along = [ky[:, None] * jacobian[0, axis] + kx[None, :] * jacobian[1, axis] for axis in (0, 1)]
+    sine, cosine = np.sin(np.deg2rad(shape.pa)), np.cos(np.deg2rad(shape.pa))
+    major, minor = along[0] * cosine - along[1] * sine, along[0] * sine + along[1] * cosine
+    square = major**2 + ((1.0 - shape.ell) * minor) ** 2
+    first, step, tables = _tables(shape.n)
+    # half the logarithm of the square: neither a root nor another pass over the array
+    ln_rho = 0.5 * np.log(np.maximum(square * (2.0 * np.pi * shape.r_e) ** 2, _MIN_RHO**2))
+    return np.interp(ln_rho, first + step * np.arange(tables.shape[1]), tables[0])
 
 
 def sersic_derivatives(

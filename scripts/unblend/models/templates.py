@@ -1,9 +1,10 @@
 """Templates: models convolved with the PSF of a band, on the pixels of the band and at their exact sky positions.
 
-The pixels of a model are taken as point masses at their positions in the band, from the local Jacobians of both WCS
-(any rotation, shear, parity and scale). A non-uniform FFT (FINUFFT) gives their transform at the frequencies of the
-stamp. It is divided by the transform of the square model pixel and multiplied by that of the PSF. An ordinary inverse
-FFT then samples the result at the centres of the pixels. There is no interpolation.
+The transform of a Sersic profile at the frequencies of a stamp is known (`sersic_transform`). Of any other model the
+pixels are taken as point masses at their positions in the band, and a non-uniform FFT (FINUFFT) gives their transform,
+which is divided by that of the square model pixel. Both use the local Jacobians of both WCS (any rotation, shear,
+parity and scale). The transform is multiplied by that of the PSF, and an ordinary inverse FFT samples the result at the
+centres of the pixels. There is no interpolation.
 """
 
 from __future__ import annotations
@@ -19,9 +20,10 @@ import numpy as np
 from ..core.coordinates import shift_to_pixels, sky_jacobian, sky_to_pixel
 from ..core.field_psf import FieldPsf, Weights
 from ..core.shift_field import ShiftField
-from ..core.types import Box, Model, ModelOutline, Psf, Template
+from ..core.types import Box, Model, ModelOutline, Psf, SersicShape, Template
 from ..images.psf import band_limit
 from ..images.psf_transforms import PsfTransforms
+from .sersic_transform import sersic_image_transform
 
 if TYPE_CHECKING:
     from astropy.wcs import WCS
@@ -125,6 +127,32 @@ class _PlacedModel:
         if not self.pixel_integrated:
             return values
         return np.asarray(values / _pixel_transform(*stamp.frequencies, self.jacobian))
+
+
+@dataclass(frozen=True)
+class _PlacedProfile(_PlacedModel):
+    """A Sersic profile in the band, of which `data` is an image; its total flux is `total`.
+
+    Its transform needs no pixels. The wings beyond the stamp fold into it; their mean is taken off, so that the stamp
+    has the same sum as the image.
+    """
+
+    shape: SersicShape
+    total: float
+
+    def transform(self, stamp: Spectrum) -> np.ndarray:
+        """Return the transform of the un-convolved profile at the frequencies of a stamp, about its origin."""
+        ky, kx = stamp.frequencies
+        middle = (ky.size // 2, kx.size // 2)
+        # a symmetric profile has a real, symmetric transform
+        half = self.total * sersic_image_transform(ky, kx[middle[1] :], self.jacobian, self.shape)
+        values = np.hstack([half[::-1, :0:-1], half])
+        values[middle] = self.data.sum()
+        phases = [
+            np.exp(-2j * np.pi * k * (place - start))
+            for k, place, start in zip((ky, kx), self.position, stamp.origin, strict=True)
+        ]
+        return np.asarray(values * phases[0][:, None] * phases[1])
 
 
 class TemplateEngine:
@@ -231,6 +259,10 @@ class TemplateEngine:
     def _placed(self, model: Model) -> _PlacedModel:
         """Return a model at its position in the band."""
         jacobian = np.linalg.solve(self.jacobian(model), model.pixel_to_sky)
+        if model.shape is not None:
+            return _PlacedProfile(
+                model.data, model.centre, jacobian, self.position(model), True, model.shape, model.total
+            )
         data, centre, jacobian = _rebinned(model, jacobian)
         return _PlacedModel(data, centre, jacobian, self.position(model), model.pixel_integrated)
 
@@ -245,7 +277,7 @@ class TemplateEngine:
         if parts is None:
             return Template(source_id, Box(0, 0, 0, 0), np.zeros((0, 0)), 0.0)
         coarse = np.sqrt(abs(np.linalg.det(np.linalg.solve(self.jacobian(model), model.pixel_to_sky))))
-        if model.pixel_integrated and coarse > COARSE_MODEL_PIXEL:
+        if model.pixel_integrated and model.shape is None and coarse > COARSE_MODEL_PIXEL:
             log.warning("source %d: the pixels of its model are %.2f of those of the band, too coarse for an accurate "
                         "template. Give a model with finer pixels (0.4 or less).", source_id, coarse)  # fmt: skip
         stamps, box = [part.stamp() for part in parts], parts[0].box

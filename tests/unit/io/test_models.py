@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from astropy.io import fits
@@ -9,6 +11,7 @@ from unblend.core.errors import InputError
 from unblend.core.types import Model
 from unblend.io.images import read_header, read_wcs
 from unblend.io.models import read_model, read_model_outline, write_model
+from unblend.models.rendering import sersic_model
 
 DATA = np.arange(12.0).reshape(3, 4)
 
@@ -120,3 +123,19 @@ def test_the_outline_of_a_users_model_has_the_sum_of_its_pixels(tmp_path):
     fits.writeto(tmp_path / "3.fits", -DATA, tan_header())
     with pytest.raises(InputError, match="must be positive"):
         read_model_outline(tmp_path / "3.fits")
+
+
+def test_the_shape_of_a_profile_belongs_to_its_pixels(tmp_path):
+    """A model that a user has edited is no longer the profile that its header describes."""
+    model = sersic_model(
+        n=2.5, r_e=1.3, ell=0.3, pa=40.0, flux=7.0, sky=(150.0, 2.0), pixel_to_sky=0.06 * np.eye(2), oversampling=3
+    )
+    path = tmp_path / "1.fits"
+    write_model(path, model)
+    shape = read_model(path).shape
+    assert shape is not None and [*vars(shape).values()] == pytest.approx([2.5, 3.9, 0.3, 40.0], rel=1e-12)
+    with fits.open(path, mode="update") as file:
+        file[0].data[3, 3] *= 1.5
+    assert read_model(path).shape is None
+    write_model(path, replace(model, shape=None))
+    assert read_model(path).shape is None

@@ -169,6 +169,20 @@ def test_the_reference_pixel_of_a_model_may_lie_anywhere():
     np.testing.assert_allclose(far, near, atol=1e-6 * near.max())
 
 
+@pytest.mark.parametrize(
+    ("grid", "source"),
+    [
+        (Grid(scale=0.03, side=41), Source(n=6.0, r_e=0.05, pixel=0.012)),
+        (IRAC, Source(n=6.0, r_e=0.2, q=0.2)),
+        (Grid(scale=1.2, side=25), Source(n=6.0, r_e=0.05, q=0.6)),
+    ],
+)
+def test_the_limits_of_pixels_do_not_concern_profiles(grid, source):
+    """Cusps that alias on the pixels of a model, and light beyond its stamp: below for models that are only pixels."""
+    errors = measure(Setup(grid, Blur(1.7 / 0.6), source), model=model_of(source, profile=True))
+    assert errors.pixel < 5e-4 and abs(errors.flux) < 5e-4
+
+
 # Known limits -------------------------------------------------------------------------------------------------------
 
 
