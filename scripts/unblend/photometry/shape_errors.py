@@ -23,9 +23,9 @@ from ..images.psf import fwhm
 from ..images.psf_transforms import PsfTransforms
 from ..models.sersic_transform import sersic_derivatives
 from ..models.templates import TemplateEngine
-from .box_index import BoxIndex, edges
-from .linear_system import LinearSolution, box_array
-from .stamps import single_thread, stacked
+from .linear_system import LinearSolution
+from .stamps import single_thread
+from .template_products import TemplateProducts
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
@@ -129,7 +129,6 @@ def all_shape_errors(
         a neighbour with unknown covariance is taken as exact.
     """
     rows = {int(row["id"]): row for row in shapes if np.isfinite(row["covariance"]).all()}
-    weight = np.where(np.isfinite(weight) & (weight > 0) & np.isfinite(solution.residual), weight, 0.0)
     with single_thread():
         known, responses = _responses(engine, models, rows, solution, templates, weight)
         variance = np.zeros(solution.inverse.size) if responses is None else solution.inverse.summed_squares(responses)
@@ -150,11 +149,9 @@ def _responses(
 
     A response is the change of Tᵀ W · residual; shape (axes, amplitudes), None without any known shape.
     """
-    active = [templates[k] for k in solution.active]
-    index, derivatives_of = BoxIndex(box_array(active)), ShapeDerivatives(engine)
-    stamps, terms = [template.data for template in active], len(active) + np.arange(len(solution.coefficients))
-    known, found = np.zeros(len(active), dtype=bool), []
-    for position, template in enumerate(active):
+    products, derivatives_of = TemplateProducts(solution, templates, weight), ShapeDerivatives(engine)
+    known, found = np.zeros(len(products.templates), dtype=bool), []
+    for position, template in enumerate(products.templates):
         row = rows.get(int(template.id))
         derivatives = None if row is None else derivatives_of(models[int(template.id)], **_shape_of(row))
         if row is None or derivatives is None:
@@ -162,13 +159,8 @@ def _responses(
         known[position] = True
         box, images = derivatives
         model = models[int(template.id)]
-        light = solution.flux[solution.active[position]] * model.total / model.flux * weight[box.slices]
-        images = np.einsum("pyx,pd->dyx", images, _independent(row["covariance"])) * light
-        met = index.meeting(edges(box))
-        stack = stacked(edges(box), met, index.boxes, stamps)
-        products = np.tensordot(images, stack, ((1, 2), (1, 2)))
-        background = solution.polynomial.products(images, box)
-        found.append((np.append(met, terms), np.hstack([products, background])))
+        light = solution.flux[solution.active[position]] * model.total / model.flux
+        found.append(products(np.einsum("pyx,pd->dyx", images, _independent(row["covariance"])) * light, box))
     return known, _matrix(found, solution.inverse.size) if found else None
 
 
