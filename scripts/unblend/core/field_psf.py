@@ -6,7 +6,7 @@ that add up to 1. Both the PSF and its Fourier transform at a place are the weig
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Protocol
 
@@ -204,6 +204,11 @@ class FieldPsf:
     def at(self, y: float, x: float) -> Psf:
         """Return the PSF at a pixel position (y, x), 0-based."""
         return self.mean(self.places.weights(y, x))
+
+    def broadened(self, fraction: float) -> FieldPsf:
+        """Return the PSFs with a FWHM larger by a fraction: on pixels larger by as much, with the same sum."""
+        broader = (replace(psf, oversampling=psf.oversampling / (1.0 + fraction)) for psf in self.psfs)
+        return replace(self, psfs=tuple(broader))
 
     def mean(self, weights: Weights) -> Psf:
         """Return the mean of PSFs with weights that add up to 1."""

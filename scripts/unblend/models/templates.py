@@ -181,13 +181,18 @@ class TemplateEngine:
         shift_field: ShiftField | None = None,
     ):
         self.wcs, self.shape, self.psf = wcs, shape, FieldPsf.of(psf)
+        self._shift_arcsec = float(shift_arcsec[0]), float(shift_arcsec[1])
         middle = ((shape[0] - 1) / 2.0, (shape[1] - 1) / 2.0)
-        self.shift = shift_to_pixels(wcs, (float(shift_arcsec[0]), float(shift_arcsec[1])), *middle)
+        self.shift = shift_to_pixels(wcs, self._shift_arcsec, *middle)
         self.shift_field = shift_field
         self.fold = band_limit(self.psf.sharpest)
         if self.fold % 2 == 0:
             self.fold += 1  # an even number of samples per pixel would have none at the centre of the pixel
         self._transforms = PsfTransforms(self.psf)
+
+    def with_psf(self, psf: Psf | FieldPsf) -> TemplateEngine:
+        """Return an engine for the same image and shift with another PSF."""
+        return TemplateEngine(self.wcs, self.shape, psf, self._shift_arcsec, self.shift_field)
 
     def position(self, model: Model | ModelOutline) -> tuple[float, float]:
         """Return the pixel position (y, x) of the model in the band, including the shift."""
@@ -286,6 +291,27 @@ class TemplateEngine:
             return template
         detail = stamps[1][template.box.within(box)]
         return replace(template, detail=detail, detail_share=model.detail.total / model.flux)
+
+    def gradients(self, source_id: int, model: Model) -> tuple[Template, Template]:
+        """Return the derivatives of a template with respect to y and x of the source, per pixel of the band.
+
+        Both are on the box of the template and include the derivatives of its detail; `coverage` has no meaning.
+        """
+        parts = self._spectra(model)
+        if parts is None:
+            empty = Template(source_id, Box(0, 0, 0, 0), np.zeros((0, 0)), 0.0)
+            return empty, empty
+        box = parts[0].box
+        inside, share = box & Box.of_shape(self.shape), 0.0 if model.detail is None else model.detail.total / model.flux
+        ky, kx = parts[0].frequencies
+
+        def derivative(factor: np.ndarray) -> Template:
+            """Return the template with its transform multiplied by `factor`."""
+            stamps = [part.stamp(factor=factor)[inside.within(box)] for part in parts]
+            data = sum(stamps[1:], stamps[0])
+            return Template(source_id, inside, data, 1.0, None if model.detail is None else stamps[1], share)
+
+        return derivative(-2j * np.pi * ky[:, None]), derivative(-2j * np.pi * kx[None, :])
 
     def clipped(self, source_id: int, stamp: np.ndarray, box: Box) -> Template:
         """Return the part of a stamp inside the image as a template, with the fraction of the flux there.

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from unblend.core.field_psf import Everywhere, FieldPsf, NearestPoint, PixelGrid, Polygons
 from unblend.core.types import Psf
+from unblend.images.psf import fwhm, transform
 
 
 def psf(level, centre=(1.0, 1.0), **keys):
@@ -103,3 +104,16 @@ def test_the_sharpest_and_the_broadest():
     sharp[1, 1] = 0.6
     field = FieldPsf((Psf(broad, (1.0, 1.0)), Psf(sharp, (1.0, 1.0))), NearestPoint(np.eye(2)))
     assert field.sharpest is field.psfs[1] and field.broadest is field.psfs[0]
+
+
+@pytest.mark.parametrize("fraction", [0.02, -0.1])
+def test_a_broadened_psf_has_a_larger_fwhm_and_the_same_sum(fraction):
+    rows, columns = np.indices((61, 61)) - 30.0
+    data = np.exp(-(rows**2 + columns**2) / (2 * 4.0**2))
+    field = FieldPsf((Psf(0.9 * data / data.sum(), (30.0, 30.0), oversampling=3.0),))
+    broader = field.broadened(fraction)
+    widths = [fwhm(one.psfs[0]) / one.oversampling for one in (broader, field)]
+    assert widths[0] / widths[1] == pytest.approx(1.0 + fraction)
+    zero = np.zeros(1)
+    assert transform(broader.psfs[0], zero, zero).real[0, 0] == pytest.approx(0.9)
+    assert broader.reach == pytest.approx(np.array(field.reach) * (1.0 + fraction))

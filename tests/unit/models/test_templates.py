@@ -20,6 +20,7 @@ from template_battery import (
     template_image,
     wcs_of,
 )
+from unblend.core.shift_field import ShiftField
 from unblend.core.types import Box, Model
 from unblend.models.templates import TemplateEngine, fft_side
 
@@ -342,6 +343,44 @@ def test_folded_spectra_sample_pixel_centres():
     assert spectrum.fold == 3
     assert spectrum.values.shape == tuple(3 * side for side in spectrum.sides)
     assert spectrum.stamp().shape == spectrum.sides
+
+
+@pytest.mark.parametrize("blur", [Blur(), Blur(1.2, 3.0)], ids=["sampled", "undersampled"])
+@pytest.mark.parametrize("phase", [(0.37, -0.21), (17.3, 4.0)], ids=["inside", "on the edge"])
+def test_gradients_are_those_of_central_differences(blur, phase):
+    grid, step = replace(K_BAND, phase=phase), 0.02
+    smooth, knot = model_of(Source(r_e=0.2)), np.zeros((9, 9))
+    knot[1, 6] = 0.2
+    detail = Model(knot, (4.0, 4.0), smooth.sky, 0.05 * NORTH_UP, 0.2)
+    model = replace(smooth, data=smooth.data / smooth.total, total=1.0, detail=detail)
+    gradients = engine_of(grid, blur).gradients(7, model)
+    for axis, gradient in enumerate(gradients):
+        ends = []
+        for sign in (1.0, -1.0):
+            shift = [0.0, 0.0]
+            shift[1 - axis] = sign * step * grid.scale
+            ends.append(engine_of(grid, blur, shift).template(7, model))
+        assert gradient.id == 7 and gradient.box == ends[0].box == ends[1].box
+        assert gradient.detail_share == pytest.approx(ends[0].detail_share)
+        for name in ("data", "detail"):
+            expected = (getattr(ends[0], name) - getattr(ends[1], name)) / (2.0 * step)
+            # third order of 0.02 pixels at a FWHM of 1.2
+            np.testing.assert_allclose(getattr(gradient, name), expected, atol=3e-3 * np.abs(expected).max())
+
+
+def test_gradients_of_a_source_off_the_image_are_empty():
+    gradients = engine_of(replace(K_BAND, phase=(500.0, 0.0))).gradients(3, model_of(Source()))
+    assert [gradient.box.is_empty for gradient in gradients] == [True, True]
+
+
+def test_an_engine_with_another_psf_keeps_the_shift():
+    engine = engine_of(shift=(0.3, -0.15))
+    field = ShiftField.constant((0.5, 0.0))
+    engine = TemplateEngine(engine.wcs, engine.shape, engine.psf, (0.3, -0.15), field)
+    broad = engine.with_psf(psf_of(Blur(5.0)))
+    model = model_of(Source())
+    assert broad.position(model) == engine.position(model)
+    assert broad.template(1, model).data.max() < engine.template(1, model).data.max()
 
 
 @pytest.mark.parametrize(("least", "side"), [(1, 15), (15, 15), (16, 21), (22, 25), (101, 105)])
