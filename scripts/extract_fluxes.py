@@ -15,6 +15,7 @@ from unblend.field.band_data import (
     StoredModels,
     adopted_field,
     adopted_shift,
+    error_of_shift,
     has_failed_shift,
     load_band_data,
     outliers_of_field,
@@ -30,6 +31,7 @@ from unblend.io.tables import columns, read_table, write_table
 from unblend.io.template_store import read_templates
 from unblend.models.templates import TemplateEngine
 from unblend.photometry.background_variation import measure_variation, variation_warning
+from unblend.photometry.common_errors import psf_errors, shift_errors
 from unblend.photometry.correlated_noise import Noise, measure_noise
 from unblend.photometry.detail_amplitude import DetailAmplitudes, amplitude_errors, fit_amplitudes
 from unblend.photometry.linear_system import visible_light
@@ -89,6 +91,7 @@ def measure(spec: dict, results: Path, paths: dict[str, str]) -> None:
         "flux_err_white": solution.err,
         "flux_err_isolated": solution.err_isolated,
         "flux_err_shape": shape,
+        **common_errors(spec, results, engine, fit, detail),
         "flux_err_misfit": misfit.err,
         "chi2": misfit.chi2,
         "fracflux": misfit.fracflux,
@@ -183,6 +186,17 @@ def shapes(
     errors = all_shape_errors(engine, models, table, fit.solution, detail.templates, fit.weight)
     errors = np.hypot(errors, detail_errors(models, fit.solution))
     return np.hypot(errors, amplitude_errors(detail, fit.solution.flux, fit.weight))
+
+
+def common_errors(
+    spec: dict, results: Path, engine: TemplateEngine, fit: RescaledSolution, detail: DetailAmplitudes
+) -> dict[str, np.ndarray]:
+    """Return the errors of the fluxes from what all templates have in common, by column: the shift and the PSF."""
+    models, shift = StoredModels(results), error_of_shift(spec, results, engine.wcs, engine.shape)
+    return {
+        "flux_err_shift": shift_errors(engine, models, shift, fit.solution, detail, fit.weight),
+        "flux_err_psf": psf_errors(engine, models, spec["psf_error"], fit.solution, detail, fit.weight),
+    }
 
 
 if __name__ == "__main__":

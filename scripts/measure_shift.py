@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from unblend.core.errors import UnusableBandError
+from unblend.field.band_data import is_shift_measured
 from unblend.field.offset_warning import offset_warning
 from unblend.field.shift_measurement import measured_shift
 from unblend.field.unmeasured_band import write_no_shift
 from unblend.io.files import read_json, write_json
 from unblend.io.images import write_image
-from unblend.registration.summary import describe_field, describe_offsets
+from unblend.registration.summary import describe_field, describe_offsets, shift_error
 from unblend.run.job_log import record_work, run
 
 log = logging.getLogger("unblend.shift")
@@ -37,6 +38,8 @@ def main(spec_path: str, results_dir: str, shift_path: str, residual_path: str) 
         log.info("%s: best shift: %.4f %.4f", spec["band"], *found.best)
     offsets = found.band.offsets(found.shift, found.templates, found.solution)
     content |= describe_offsets(found.band, offsets, found.shift)
+    measured = is_shift_measured(spec) and not found.failed
+    content["shift_error_arcsec"] = shift_error(content) if measured else None
     warning = offset_warning(spec, Path(results_dir), found, offsets)
     if warning:
         content["recommendation"] = warning

@@ -13,12 +13,12 @@ from unblend.io.catalogue_columns import columns_of
 from unblend.io.catalogues import write_catalogue, write_sed
 from unblend.io.files import read_json
 from unblend.io.tables import read_table, read_table_header
-from unblend.photometry.catalogue import band_columns, sed_columns
+from unblend.photometry.catalogue import KINDS, band_columns, sed_columns
 from unblend.run.job_log import record_work, run
 
 log = logging.getLogger(__name__)
 
-FLUXES = ("flux", "flux_err", "flux_err_shape", "flux_err_misfit", "chi2", "fracflux", "flag")
+FLUXES = ("flux", "flux_err", *(f"flux_err_{kind}" for kind in KINDS), "chi2", "fracflux", "flag")
 SHAPE = ("n", "r_e_arcsec", "ell", "pa", "chi2_red")
 
 

@@ -10,6 +10,7 @@ rule extract_fluxes:
         background=rules.subtract_background.output.background,
         psf=rules.prepare_psf.output.psf,
         templates=rules.make_templates.output.templates,
+        shift=measured_shift,
     output:
         fluxes=R / "bands/{band}/fluxes.fits",
         weight=R / "bands/{band}/weight.fits",

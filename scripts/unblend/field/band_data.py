@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..core.coordinates import shift_to_pixels
 from ..core.errors import UnusableBandError
 from ..core.field_psf import FieldPsf
 from ..core.shift_field import ShiftField
@@ -177,6 +178,37 @@ def adopted_field(spec: Mapping[str, Any], results: Path) -> ShiftField | None:
     """Return the field of shifts in addition to `adopted_shift`; None where the shift is the same everywhere."""
     found = _measured_field(spec, results)
     return None if found is None else ShiftField.from_json(found)
+
+
+def error_of_shift(spec: Mapping[str, Any], results: Path, wcs: WCS, shape: tuple[int, ...]) -> ShiftField | None:
+    """Return the covariance of the adopted shift, in pixels, as that of a field; None where the user gives the shift.
+
+    Parameters
+    ----------
+    spec : mapping
+        The job spec: `band`, `shift`.
+    results : Path
+        Folder of the products.
+    wcs : WCS
+        Of the band.
+    shape : (ny, nx)
+        Of its image.
+
+    Returns
+    -------
+    ShiftField or None
+        Its covariance is NaN where the search has failed or its error is not known.
+    """
+    if not is_shift_measured(spec):
+        return None
+    field = adopted_field(spec, results)
+    if field is not None:
+        return field
+    found = read_json(results / "bands" / spec["band"] / "astrometry.json")["shift_error_arcsec"]
+    if found is None:
+        return ShiftField.constant((0.0, 0.0), (np.nan, np.nan))
+    middle = ((shape[0] - 1) / 2.0, (shape[1] - 1) / 2.0)
+    return ShiftField.constant((0.0, 0.0), shift_to_pixels(wcs, (found[0], found[1]), *middle))
 
 
 def outliers_of_field(spec: Mapping[str, Any], results: Path) -> frozenset[int]:

@@ -20,7 +20,8 @@ from .band_data import is_shift_measured
 log = logging.getLogger(__name__)
 
 UNKNOWN = (
-    *("flux", "flux_err", "flux_err_white", "flux_err_isolated", "flux_err_shape", "flux_err_misfit"),
+    *("flux", "flux_err", "flux_err_white", "flux_err_isolated"),
+    *("flux_err_shape", "flux_err_shift", "flux_err_psf", "flux_err_misfit"),
     *("chi2", "fracflux", "detail_amplitude", "detail_amplitude_err"),
 )
 """Columns of fluxes.fits that are NaN."""
@@ -72,7 +73,7 @@ def write_no_shift(spec: Mapping[str, Any], shift: str, residual: str, error: Un
     given = [0.0, 0.0] if automatic else [float(value) for value in spec["shift"]]
     wcs, shape = _grid(spec)
     write_image(residual, np.full(shape, np.nan), wcs=wcs)
-    unknown = dict.fromkeys(("grid", "offsets", "common", "recommendation"))
+    unknown = dict.fromkeys(("grid", "offsets", "common", "recommendation", "shift_error_arcsec"))
     content = {"band": spec["band"], "shift_arcsec": given, "message": str(error), "failed": automatic}
     write_json(shift, content | unknown)
 

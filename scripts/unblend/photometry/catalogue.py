@@ -14,17 +14,24 @@ MAG_PER_RELATIVE_ERROR = 2.5 / np.log(10.0)
 """Error of a magnitude for a relative flux error of one."""
 
 
+KINDS = ("shape", "shift", "psf", "misfit")
+"""The errors of a flux besides its formal one, each a column `flux_err_{kind}` of fluxes.fits."""
+
+
 def adopted_error(
-    flux: np.ndarray, formal: np.ndarray, shape: np.ndarray, misfit: np.ndarray, *, scale: float, error_floor: float
+    flux: np.ndarray, formal: np.ndarray, others: Mapping[str, np.ndarray], *, scale: float, error_floor: float
 ) -> np.ndarray:
     """Return the flux errors of the catalogue: all contributions added in quadrature.
 
     Parameters
     ----------
-    flux, formal, shape, misfit : arrays (n,)
-        Image units. `formal` includes correlated noise; `shape` is the error from the uncertain shape in the detection
-        image, `misfit` that from the misfit in the band, NaN where they are not known (then taken as zero). Both come
-        from the same structure of a galaxy, so that the larger one counts.
+    flux, formal : arrays (n,)
+        Image units. `formal` includes correlated noise.
+    others : mapping of str to array (n,)
+        For each of `KINDS`, image units: the errors from the uncertain shape in the detection image, from the uncertain
+        shift of the band and from the uncertain width of its PSF, and that from the misfit in the band; NaN where they
+        are not known (then taken as zero). The misfit is what a wrong shape, shift or PSF leaves in the residual, so
+        that either it counts or the sum of these three in quadrature, whichever is larger.
     scale : float
         Factor on the formal errors: the Monte Carlo over the formal error of the band where this ratio is
         significantly above 1, else 1.
@@ -36,8 +43,9 @@ def adopted_error(
     array (n,)
         Image units; NaN where there is no flux.
     """
-    model = np.maximum(np.nan_to_num(shape), np.nan_to_num(misfit))
-    variance = (scale * formal) ** 2 + model**2 + (error_floor * np.nan_to_num(flux)) ** 2
+    known = {kind: np.nan_to_num(others[kind]) ** 2 for kind in KINDS}
+    model = np.maximum(known["shape"] + known["shift"] + known["psf"], known["misfit"])
+    variance = (scale * formal) ** 2 + model + (error_floor * np.nan_to_num(flux)) ** 2
     return np.where(np.isfinite(flux), np.sqrt(variance), np.nan)
 
 
@@ -51,20 +59,19 @@ def band_columns(
     name : str
         Name of the band: part of each column's name.
     fluxes : mapping of name to array (n,)
-        The columns flux, flux_err, flux_err_shape, flux_err_misfit, flux_err_sim, chi2, fracflux and flag.
+        The columns flux, flux_err, flux_err_sim, those of `KINDS`, chi2, fracflux and flag.
     scale, error_floor : float
         As for `adopted_error`.
     zero_point_ab : float or None
         AB magnitude of one image unit; without it all magnitudes are NaN.
     """
     flux = fluxes["flux"]
-    contributions = (fluxes[f"flux_err{kind}"] for kind in ("", "_shape", "_misfit"))
-    error = adopted_error(flux, *contributions, scale=scale, error_floor=error_floor)
+    others = {kind: fluxes[f"flux_err_{kind}"] for kind in KINDS}
+    error = adopted_error(flux, fluxes["flux_err"], others, scale=scale, error_floor=error_floor)
     columns = {f"flux_{name}": flux, f"err_{name}": error, f"flag_{name}": fluxes["flag"]}
     columns[f"err_formal_{name}"] = fluxes["flux_err"]
     columns[f"err_sim_{name}"] = fluxes["flux_err_sim"]
-    columns[f"err_shape_{name}"] = fluxes["flux_err_shape"]
-    columns[f"err_misfit_{name}"] = fluxes["flux_err_misfit"]
+    columns |= {f"err_{kind}_{name}": others[kind] for kind in KINDS}
     columns[f"chi2_{name}"], columns[f"fracflux_{name}"] = fluxes["chi2"], fluxes["fracflux"]
     magnitude = np.full(len(flux), np.nan)
     if zero_point_ab is not None:

@@ -288,6 +288,13 @@ class Band(Section):
         "What lies at the position of a source: the centroid of the PSF, in a Gaussian window 3 times as wide as the "
         "PSF; or given: the middle of the array, between the two central pixels where a side is even.",
     )
+    psf_error: Number = _key(
+        0.0,
+        "Uncertainty of the FWHM of the PSF (1 sigma) as a fraction of it: what it does to the fluxes is part of their "
+        "errors; 0: the PSF is exact.",
+        ge=0,
+        le=0.5,
+    )
     saturation: Number | None = _key(
         None,
         "Level at and above which a pixel is saturated: it is masked, and its sources are flagged; null: none is.",

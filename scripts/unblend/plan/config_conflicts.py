@@ -8,8 +8,8 @@ from typing import Any
 from .config_errors import nearest
 
 BAND_COLUMNS = (
-    "flux_{}", "err_{}", "flag_{}", "err_formal_{}", "err_sim_{}", "err_shape_{}", "err_misfit_{}", "chi2_{}",
-    "fracflux_{}", "flux_{}_ujy", "err_{}_ujy", "mag_{}", "mag_err_{}",
+    "flux_{}", "err_{}", "flag_{}", "err_formal_{}", "err_sim_{}", "err_shape_{}", "err_shift_{}",
+    "err_psf_{}", "err_misfit_{}", "chi2_{}", "fracflux_{}", "flux_{}_ujy", "err_{}_ujy", "mag_{}", "mag_err_{}",
 )  # fmt: skip
 """The columns of a band in the catalogue; a test compares them with those that photometry.catalogue makes."""
 YTE_KEY = "__use_yte__"

@@ -245,8 +245,9 @@ def make_templates(jobs: Jobs, band: str) -> Spec:
 
 
 def extract_fluxes(jobs: Jobs, band: str) -> Spec:
-    """Return the band's image, weight and rms."""
-    return {**_band_data(jobs, jobs.config.bands[band]), "band": band}
+    """Return the band's image, weight and rms, and the error of its PSF."""
+    b = jobs.config.bands[band]
+    return {**_band_data(jobs, b), "band": band, "psf_error": b.psf_error}
 
 
 def run_monte_carlo(jobs: Jobs, band: str) -> Spec:

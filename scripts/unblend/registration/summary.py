@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -53,7 +54,8 @@ def describe_offsets(band: Registration, offsets: Offsets | None, present: tuple
     Returns
     -------
     dict
-        With None for everything that could not be measured.
+        With None for everything that could not be measured. Where the band has a field of shifts, the offsets are those
+        that are left with it, and its shift at every source is beside them.
     """
     if offsets is None:
         return {"offsets": None, "common": None, "recommendation": None}
@@ -61,6 +63,10 @@ def describe_offsets(band: Registration, offsets: Offsets | None, present: tuple
     for name, scale in (("dy", band.scale_y), ("dx", band.scale_x)):
         listed[f"{name}_arcsec"] = (getattr(offsets, name) * scale).tolist()
         listed[f"err_{name}_arcsec"] = (getattr(offsets, f"err_{name}") * scale).tolist()
+    if band.shift_field is not None:
+        whole = with_field(band, offsets)[0]
+        listed["field_dy_arcsec"] = ((whole.dy - offsets.dy) * band.scale_y).tolist()
+        listed["field_dx_arcsec"] = ((whole.dx - offsets.dx) * band.scale_x).tolist()
     try:
         common = common_shift(offsets)
     except ShiftError:
@@ -74,6 +80,24 @@ def describe_offsets(band: Registration, offsets: Offsets | None, present: tuple
         },
         "recommendation": _recommend_field(band, offsets) or recommend(common, (band.scale_y, band.scale_x), present),
     }
+
+
+def shift_error(described: Mapping[str, Any]) -> list[float] | None:
+    """Return the error of a measured shift along X, Y in arcsec; None where it is not known.
+
+    It is that of the mean offset of the bright sources, which includes their scatter, and the offset itself: it is
+    zero unless the shift of the grid search was kept in place of that of the sources. Without bright sources it is the
+    error of the grid search.
+
+    Parameters
+    ----------
+    described : mapping
+        `common` and `grid`, as in astrometry.json.
+    """
+    common, grid = described["common"], described["grid"]
+    if common is not None:
+        return [float(value) for value in np.hypot(common["error_arcsec"], common["offset_arcsec"])]
+    return None if grid is None else list(grid["error_arcsec"])
 
 
 def describe_field(band: Registration, found: FittedField | None) -> dict[str, Any] | None:

@@ -6,10 +6,13 @@ import numpy as np
 import pytest
 from astropy.io import fits
 from gaussians import gaussian_field
+from template_battery import Grid, wcs_of
 from unblend.core.errors import InputError
+from unblend.core.shift_field import ShiftField
 from unblend.core.types import Model
-from unblend.field.band_data import StoredModels, load_band_data
+from unblend.field.band_data import StoredModels, error_of_shift, load_band_data
 from unblend.field.weight_maps import read_weight
+from unblend.io.files import write_json
 from unblend.io.models import write_model
 from unblend.photometry.linear_system import model_image
 from unblend.photometry.weight_rescaling import rescale_weights
@@ -108,3 +111,35 @@ def test_models_are_read_when_they_are_needed(tmp_path):
     assert {i: outline.total for i, outline in models.outlines().items()} == {3: 30.0, 12: 120.0}
     with pytest.raises(KeyError, match="4"):
         models[4]
+
+
+def found_shift(tmp_path, **content):
+    write_json(tmp_path / "bands/k/astrometry.json", content)
+    grid = Grid(scale=0.2, side=11)
+    return wcs_of(grid), (11, 11)
+
+
+def test_a_given_shift_has_no_error(tmp_path):
+    assert error_of_shift({"band": "k", "shift": [0.1, 0.0]}, tmp_path, wcs_of(Grid()), (51, 51)) is None
+
+
+def test_the_error_of_one_shift_in_pixels(tmp_path):
+    place = found_shift(tmp_path, shift_error_arcsec=[0.02, 0.004])
+    found = error_of_shift({"band": "k", "shift": "auto"}, tmp_path, *place)
+    # 0.2 arcsec per pixel; dy comes first
+    assert found.covariance.ravel() == pytest.approx([0.02**2, 0.1**2], rel=1e-4)
+    assert not found.coefficients.any()
+
+
+def test_the_error_of_a_field_of_shifts_is_its_own(tmp_path):
+    field = ShiftField(1, (0.0, 0.0, 10.0, 10.0), np.zeros((2, 3)), np.stack([np.eye(3), 2.0 * np.eye(3)]))
+    spec, place = {"band": "k", "shift": {"field": "auto"}}, found_shift(tmp_path, field=field.as_json())
+    np.testing.assert_array_equal(error_of_shift(spec, tmp_path, *place).covariance, field.covariance)
+    # too few sources for a field: the error of the one shift
+    place = found_shift(tmp_path, field=None, shift_error_arcsec=[0.2, 0.2])
+    assert error_of_shift(spec, tmp_path, *place).covariance.ravel() == pytest.approx([1.0, 1.0], rel=1e-4)
+
+
+def test_the_error_of_a_shift_that_was_not_found_is_not_known(tmp_path):
+    place = found_shift(tmp_path, shift_error_arcsec=None)
+    assert np.isnan(error_of_shift({"band": "k", "shift": "auto"}, tmp_path, *place).covariance).all()

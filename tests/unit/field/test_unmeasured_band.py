@@ -43,4 +43,5 @@ def test_shift(spec, tmp_path, given, shift, failed):
     write_no_shift(spec | {"shift": given}, *map(str, paths), UnusableBandError("bands.k: no pixel."))
     found = read_json(paths[0])
     assert (found["shift_arcsec"], found["failed"], found["message"]) == (shift, failed, "bands.k: no pixel.")
+    assert found["shift_error_arcsec"] is None
     assert np.isnan(read_array(str(paths[1]))).all()

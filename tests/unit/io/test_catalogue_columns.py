@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from astropy.io.votable.ucd import check_ucd
 from unblend.io.catalogue_columns import catalogue_columns, columns_of, markdown
-from unblend.photometry.catalogue import band_columns
+from unblend.photometry.catalogue import KINDS, band_columns
 from write_catalogue import SHAPE
 
 ROOT = Path(__file__).resolve().parents[3]
-NAMES = ("flux", "flux_err", "flux_err_shape", "flux_err_misfit", "flux_err_sim", "chi2", "fracflux", "flag")
+NAMES = ("flux", "flux_err", *(f"flux_err_{kind}" for kind in (*KINDS, "sim")), "chi2", "fracflux", "flag")
 
 
 @pytest.mark.parametrize("column", catalogue_columns(), ids=lambda column: column.name)

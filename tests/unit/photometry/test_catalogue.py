@@ -2,13 +2,15 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from unblend.photometry.catalogue import adopted_error, band_columns, sed_columns
+from unblend.photometry.catalogue import KINDS, adopted_error, band_columns, sed_columns
 
 NAN = np.nan
 FLUXES = {
     "flux": np.array([100.0, -4.0, NAN]),
     "flux_err": np.array([3.0, 3.0, NAN]),
     "flux_err_shape": np.array([4.0, NAN, NAN]),
+    "flux_err_shift": np.array([0.0, NAN, NAN]),
+    "flux_err_psf": np.array([0.0, 0.0, NAN]),
     "flux_err_misfit": np.array([1.0, 0.0, NAN]),
     "chi2": np.array([1.5, 1.0, NAN]),
     "fracflux": np.array([0.1, NAN, NAN]),
@@ -17,36 +19,43 @@ FLUXES = {
 }
 
 
-def adopted(*values: float, scale: float = 1.0, error_floor: float = 0.0) -> np.ndarray:
-    """Return the error of one source, given its flux and the formal, shape and misfit errors."""
-    return adopted_error(*(np.array([value]) for value in values), scale=scale, error_floor=error_floor)
+def adopted(flux: float, formal: float, *, scale: float = 1.0, error_floor: float = 0.0, **others: float) -> np.ndarray:
+    """Return the error of one source, given its flux, formal error, and other errors by kind, 0 unless given."""
+    known = {kind: np.array([others.get(kind, 0.0)]) for kind in KINDS}
+    return adopted_error(np.array([flux]), np.array([formal]), known, scale=scale, error_floor=error_floor)
 
 
 def test_errors_add_in_quadrature():
     # 3² + 4² = 5²; the floor of 12 % of 100 makes it 13
-    assert adopted(100.0, 3.0, 4.0, 1.0) == pytest.approx([5.0])
-    assert adopted(100.0, 3.0, 4.0, 1.0, error_floor=0.12) == pytest.approx([13.0])
+    assert adopted(100.0, 3.0, shape=4.0, misfit=1.0) == pytest.approx([5.0])
+    assert adopted(100.0, 3.0, shape=4.0, misfit=1.0, error_floor=0.12) == pytest.approx([13.0])
+    # 2² + 4² + 4² = 6²; 6² + 8² = 10²
+    assert adopted(1.0, 8.0, shape=2.0, shift=4.0, psf=4.0) == pytest.approx([10.0])
 
 
 def test_the_monte_carlo_scales_only_the_formal_error():
-    assert adopted(1.0, 3.0, 8.0, 0.0, scale=2.0) == pytest.approx([10.0])
+    assert adopted(1.0, 3.0, shape=8.0, scale=2.0) == pytest.approx([10.0])
+    assert adopted(1.0, 3.0, shift=8.0, scale=2.0) == pytest.approx([10.0])
 
 
-def test_of_shape_and_misfit_the_larger_one_counts():
-    assert adopted(1.0, 3.0, 2.0, 4.0) == pytest.approx([5.0])
+def test_what_the_misfit_has_seen_does_not_count_twice():
+    assert adopted(1.0, 3.0, shape=2.0, misfit=4.0) == pytest.approx([5.0])
+    # a wrong shape, shift and PSF leave one residual together
+    assert adopted(1.0, 8.0, shape=2.0, shift=4.0, psf=4.0, misfit=5.0) == pytest.approx([10.0])
+    assert adopted(1.0, 8.0, shape=2.0, shift=4.0, psf=4.0, misfit=15.0) == pytest.approx([17.0])
 
 
-def test_an_unknown_shape_error_counts_as_zero():
-    contributions = (FLUXES[name] for name in ("flux", "flux_err", "flux_err_shape", "flux_err_misfit"))
-    found = adopted_error(*contributions, scale=1.0, error_floor=0.5)
+def test_an_unknown_error_counts_as_zero():
+    others = {kind: FLUXES[f"flux_err_{kind}"] for kind in KINDS}
+    found = adopted_error(FLUXES["flux"], FLUXES["flux_err"], others, scale=1.0, error_floor=0.5)
     assert found[1] == pytest.approx(np.hypot(3.0, 2.0)) and np.isnan(found[2])
 
 
 def test_columns_without_zero_point():
     columns = band_columns("k", FLUXES, scale=1.0, error_floor=0.0, zero_point_ab=None)
     assert set(columns) == {
-        "flux_k", "err_k", "flag_k", "err_formal_k", "err_sim_k", "err_shape_k", "err_misfit_k", "chi2_k",
-        "fracflux_k", "mag_k", "mag_err_k",
+        "flux_k", "err_k", "flag_k", "err_formal_k", "err_sim_k", "err_shape_k", "err_shift_k", "err_psf_k",
+        "err_misfit_k", "chi2_k", "fracflux_k", "mag_k", "mag_err_k",
     }  # fmt: skip
     assert columns["err_k"][:2] == pytest.approx([5.0, 3.0])
     assert np.isnan(columns["mag_k"]).all() and np.isnan(columns["mag_err_k"]).all()

@@ -47,7 +47,7 @@ def test_defaults_are_the_public_ones():
     assert (m.gain, m.oversampling, m.timeout, m.batch_size) == (None, 5, 600, "auto")
     assert m.refine == "exact"
     assert (b.psf_oversampling, b.psf_kind, b.rms, b.shift) == (1.0, "effective", "auto", [0.0, 0.0])
-    assert b.saturation is None
+    assert b.saturation is None and b.psf_error == 0.0
     assert (b.psf_sum, b.psf_centre, m.psf_centre) == ("unit", "centroid", "centroid")
     assert (b.background, b.mask_all_regions, b.sim_regions) == (None, "mask_all.reg", "auto")
     assert (b.astrometry, b.filter, b.weight) == (None, None, None)

@@ -5,12 +5,12 @@ import pytest
 from small_config import MINIMAL, load
 from unblend.core.errors import ConfigError
 from unblend.io.tables import read_table, write_table
-from unblend.photometry.catalogue import band_columns
+from unblend.photometry.catalogue import KINDS, band_columns
 from unblend.plan.config_conflicts import BAND_COLUMNS, conflicts
 from unblend.plan.config_values import MAX_BAND_NAME
 
 CATALOGUE_INPUTS = (
-    "flux", "flux_err", "flux_err_shape", "flux_err_misfit", "flux_err_sim", "chi2", "fracflux", "flag",
+    "flux", "flux_err", "flux_err_sim", *(f"flux_err_{kind}" for kind in KINDS), "chi2", "fracflux", "flag",
 )  # fmt: skip
 BAND = {"image": "a.fits", "psf": "p.fits"}
 

@@ -220,6 +220,7 @@ SOLUTION = ("measure_shift", "extract_fluxes", "run_monte_carlo")
         ("bands/k/saturation", 900.0, {"mask_band/k"}),
         ("bands/f160w/saturation", 900.0, {"mask_band/f160w", "detect_sources", "edit_segments"}),
         ("bands/f160w/psf_sum", "given", {"prepare_psf/f160w"}),
+        ("bands/k/psf_error", 0.02, {"extract_fluxes/k"}),
         ("bands/f160w/psf_centre", "given", {"prepare_psf/f160w", "prepare_fit_psf", "detect_sources"}),
         ("bands/f160w/psf_kind", "optical", {"prepare_psf/f160w", "prepare_fit_psf", "detect_sources"}),
         ("detection/threshold", 2.0, {"detect_sources"}),

@@ -1,13 +1,16 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from template_battery import SKY, Blur, Grid, psf_of, wcs_of
+from unblend.core.shift_field import ShiftField
 from unblend.core.types import ModelOutline
 from unblend.registration.band_shift import Registration
 from unblend.registration.offsets import Offsets
 from unblend.registration.shift_search import ShiftSearch
-from unblend.registration.summary import describe_offsets, describe_search
+from unblend.registration.summary import describe_offsets, describe_search, shift_error
 
 SCALE = 0.2
 """Pixel scale in arcsec."""
@@ -62,3 +65,25 @@ def test_faint_sources_have_no_common_shift(band):
 
 def test_without_bright_sources_everything_is_none(band):
     assert describe_offsets(band, None, (0.0, 0.0)) == {"offsets": None, "common": None, "recommendation": None}
+
+
+def test_the_error_of_the_shift_is_that_of_the_mean_offset_and_what_is_left_of_it():
+    common = {"offset_arcsec": [0.0, 0.03], "error_arcsec": [0.01, 0.04]}
+    assert shift_error({"common": common, "grid": {"error_arcsec": [1.0, 1.0]}}) == pytest.approx([0.01, 0.05])
+
+
+def test_without_bright_sources_the_error_of_the_shift_is_that_of_the_grid():
+    assert shift_error({"common": None, "grid": {"error_arcsec": [0.02, 0.03]}}) == [0.02, 0.03]
+    assert shift_error({"common": None, "grid": None}) is None
+
+
+def test_offsets_with_a_field_are_what_it_leaves_and_its_own_shifts_beside(band):
+    plane = ShiftField(1, (0.0, 0.0, 10.0, 10.0), np.array([[0.5, 0.0, 0.0], [0.0, 0.0, 0.3]]), np.zeros((2, 3, 3)))
+    assert "field_dx_arcsec" not in describe_offsets(band, offsets(50.0), (0.0, 0.0))["offsets"]
+    shifted = replace(band, shift_field=plane)
+    listed = describe_offsets(shifted, offsets(50.0), (0.0, 0.0))["offsets"]
+    assert listed["dy_arcsec"] == pytest.approx([0.1, 0.1], rel=1e-5)
+    # 0.2 arcsec per pixel; both sources are at SKY
+    x = band.engine((0.0, 0.0)).position_without_shift(band.placed[4])[1]
+    assert listed["field_dy_arcsec"] == pytest.approx([0.1, 0.1], rel=1e-5)
+    assert listed["field_dx_arcsec"] == pytest.approx([0.2 * 0.3 * (x / 5.0 - 1.0)] * 2, rel=1e-4)
