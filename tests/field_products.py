@@ -15,6 +15,7 @@ from astropy.wcs import WCS
 from gaussians import gaussian
 from unblend.core.coordinates import pixel_to_sky, sky_to_pixel
 from unblend.core.flags import Flag
+from unblend.core.shift_field import ShiftField
 from unblend.core.types import Region, Template
 from unblend.fits.table import TABLE_DTYPE
 from unblend.io import catalogue_columns
@@ -24,7 +25,7 @@ from unblend.io.images import write_image
 from unblend.io.regions import write_regions
 from unblend.io.tables import columns, write_sources, write_table
 from unblend.io.template_store import write_templates
-from unblend.photometry.catalogue import band_columns
+from unblend.photometry.catalogue import KINDS, band_columns
 
 SCALE, SPACING, SIGMA = 0.06, 40, 2.5
 """arcsec per pixel of the sharp bands; pixels between sources; width of a source in pixels of either grid."""
@@ -187,9 +188,9 @@ def write_band(
     circle = Region("circle", "image", ((shape[0] / 2, shape[1] / 2),), outer=((4.0, "pixel"), (4.0, "pixel")))
     write_regions(at / "monte_carlo.reg", [circle])
     write_json(at / "astrometry.json", shift_found(ids, searched=band == COARSE))
-    fluxes = {"flux": measured, "flux_err": error, "flux_err_shape": np.zeros(len(ids)),
-              "flux_err_misfit": np.zeros(len(ids)), "chi2": np.ones(len(ids)), "fracflux": np.zeros(len(ids)),
-              "flux_err_sim": error * 1.1, "flag": flag}  # fmt: skip
+    fluxes = {"flux": measured, "flux_err": error, **{f"flux_err_{kind}": np.zeros(len(ids)) for kind in KINDS},
+              "chi2": np.ones(len(ids)), "fracflux": np.zeros(len(ids)), "flux_err_sim": error * 1.1,
+              "flag": flag}  # fmt: skip
     return band_columns(band, fluxes, scale=1.0, error_floor=0.0, zero_point_ab=ZERO_POINT)
 
 
@@ -202,8 +203,13 @@ def shift_found(ids: np.ndarray, *, searched: bool) -> dict[str, Any]:
     }  # fmt: skip
     listed = {"id": ids.tolist(), **{name: [0.01] * len(ids) for name in ("dx_arcsec", "dy_arcsec")},
               **{name: [0.005] * len(ids) for name in ("err_dx_arcsec", "err_dy_arcsec")}}  # fmt: skip
+    # a hundredth of a pixel: positions stay where the tests expect them
+    field = ShiftField(1, (0.0, 0.0, 30.0, 30.0), 0.005 * np.eye(2, 3, 1), np.zeros((2, 3, 3)))
+    if searched:
+        listed |= {name: [0.02] * len(ids) for name in ("field_dx_arcsec", "field_dy_arcsec")}
     return {
         "shift_arcsec": [0.0, 0.0],
+        "field": field.as_json() if searched else None,
         "message": None,
         "recommendation": "shift: [0.010, 0.010] fits better." if searched else None,
         "grid": grid if searched else None,

@@ -261,8 +261,21 @@ def test_bands_are_drawn_with_one_stretch_when_they_are_visible(page):
     assert grey(page, canvas.format(2), 12, 12) > before  # fainter, since the black level is higher
     assert len(page.find_elements("css selector", "#band-coarse .rings circle")) == 1
     assert "fits better" in texts(page, "#band-coarse .warn")[0]
-    # chi2 map, arrows, Monte Carlo, formal against Monte Carlo errors
-    assert len(page.find_elements("css selector", "#band-coarse .plot")) == 4
+    # chi2 map, arrows, the field of shifts, Monte Carlo, formal against Monte Carlo errors
+    assert len(page.find_elements("css selector", "#band-coarse .plot")) == 5
+
+
+def test_the_field_of_shifts_is_drawn_with_the_offsets_from_which_it_was_fitted(page):
+    titles = texts(page, "#band-coarse .plot text")
+    assert "offsets of bright sources" in titles and "field of shifts" in titles
+    field = "[...document.querySelectorAll('#band-coarse .plot')].find(plot => plot.textContent.includes('field of'))"
+    # eight by eight grey arrows; 0.01 arcsec that are left and 0.02 of the field at each of six sources
+    assert page.execute_script(f"return {field}.querySelectorAll('g > path').length") == 64
+    found = page.execute_script(f"return [...{field}.querySelectorAll('a title')].map(title => title.textContent)")
+    assert len(found) == 6 and found[0] == "1: 0.030 ± 0.005, 0.030 ± 0.005 arcsec"
+    # all other bands have one shift
+    assert sum("field of order 1" in text for text in texts(page, "#bands td")) == 1
+    assert "field of shifts" not in texts(page, "#band-green .plot text")
 
 
 def test_fits_with_the_worst_first_and_run_times(page):

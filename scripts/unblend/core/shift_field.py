@@ -59,6 +59,10 @@ class ShiftField:
         dy, dx = self.coefficients @ self.terms(np.array([y]), np.array([x]))[0]
         return float(dy), float(dx)
 
+    def values(self, y: np.ndarray, x: np.ndarray) -> np.ndarray:
+        """Return the shifts dy and dx at n un-shifted positions, shape (2, n), pixels."""
+        return np.asarray(self.coefficients @ self.terms(y, x).T)
+
     def errors_at(self, y: np.ndarray, x: np.ndarray) -> np.ndarray:
         """Return the errors of dy and dx at n positions, shape (2, n), pixels."""
         terms = self.terms(y, x)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..core.coordinates import shift_to_pixels, sky_jacobian, sky_to_pixel, to_grid
+from ..core.shift_field import ShiftField
 from ..core.statistics import robust_sigma
 from ..core.types import Template
 from ..field.adopted_templates import adopted_templates
@@ -62,6 +63,8 @@ class PageImage:
         PNG files of "image" and "residual".
     record : dict
         Content of the page's JSON.
+    shift_field : ShiftField or None
+        A shift that varies over the image, in addition to `shift`.
     """
 
     wcs: WCS
@@ -74,6 +77,7 @@ class PageImage:
     scale: float
     pngs: Mapping[str, bytes]
     record: dict[str, Any]
+    shift_field: ShiftField | None = None
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -83,12 +87,18 @@ class PageImage:
     def positions(self, ra: np.ndarray, dec: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the positions (y, x) of sources in page pixels, including the band's shift."""
         y, x = sky_to_pixel(self.wcs, ra, dec)
-        return self.to_page(y + self.shift[0], x + self.shift[1])
+        dy, dx = (0.0, 0.0) if self.shift_field is None else self.shift_field.values(y, x)
+        return self.to_page(y + dy + self.shift[0], x + dx + self.shift[1])
 
     def to_page(self, y: Any, x: Any) -> tuple[Any, Any]:
         """Convert a position (y, x) from image pixels to page pixels."""
         y0, x0 = self.corner
         return (y - y0 + 0.5) / self.factor - 0.5, (x - x0 + 0.5) / self.factor - 0.5
+
+    def from_page(self, y: Any, x: Any) -> tuple[Any, Any]:
+        """Convert a position (y, x) from page pixels to image pixels."""
+        y0, x0 = self.corner
+        return (y + 0.5) * self.factor - 0.5 + y0, (x + 0.5) * self.factor - 0.5 + x0
 
     def page_circles(self, circles: list[tuple[float, float, float]]) -> list[tuple[float, float, float]]:
         """Convert circles (y, x, radius) from image pixels to page pixels."""
@@ -220,9 +230,11 @@ def read_band_image(results: Path, band: str, image_path: str, images: int) -> P
     data = read_array(image_path) - read_array(str(folder / "background.fits"))
     data -= np.nan_to_num(fitted_background(folder, data.shape))
     residual = str(folder / "residual.fits")
-    dx, dy = read_json(folder / "astrometry.json")["shift_arcsec"]
+    found = read_json(folder / "astrometry.json")
+    dx, dy = found["shift_arcsec"]
     # The header of the residual is short; that of the user's image may have thousands of cards.
-    return page_image(data, read_array(residual), read_wcs(residual), (dx, dy), images)
+    image = page_image(data, read_array(residual), read_wcs(residual), (dx, dy), images)
+    return replace(image, shift_field=ShiftField.from_json(found["field"])) if found.get("field") else image
 
 
 def add_sources(

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ..core.coordinates import axis_scales
 from ..core.flags import SENTENCES, Flag, names
 from ..field.fitted_background import background_terms
 from ..images.masks import circles
@@ -15,6 +16,7 @@ from ..io.files import read_json
 from ..io.images import read_header
 from ..io.regions import read_regions
 from ..io.tables import read_table, read_table_header
+from ..photometry.catalogue import KINDS
 from .band_images import PageImage
 from .page import decimals, numbers
 
@@ -23,6 +25,8 @@ BIN_SIGMA, HISTOGRAM_SIGMA = 0.25, 5.0
 """Bin width and limit of the Monte Carlo histogram in formal errors; the outer bins include everything beyond."""
 MIN_SIDE_ARCSEC, MAX_SIDE_ARCSEC = 5.0, 40.0
 """Smallest and largest side of a source's stamps in arcsec, unless the broadest PSF needs more."""
+FIELD_ARROWS = 8
+"""Number of places along the longer side of an image at which its field of shifts is drawn."""
 COLOUR_SNR = 10.0
 """Smallest signal-to-noise ratio of the sources whose median colour is white in the colour image."""
 
@@ -127,7 +131,7 @@ def band_numbers(
         "mag_err": decimals(catalogue[f"mag_err_{band}"], 3),
         "formal": numbers(catalogue[f"err_formal_{band}"], 4),
         "sim": numbers(catalogue[f"err_sim_{band}"], 4),
-        "shape": numbers(catalogue[f"err_shape_{band}"], 4),
+        **{kind: numbers(catalogue[f"err_{kind}_{band}"], 4) for kind in KINDS},
         "flag": numbers(catalogue[f"flag_{band}"]),
         "worst": numbers(fluxes["worst_neighbour"][rows]),
         "correlation": decimals(fluxes["correlation"][rows], 2),
@@ -151,7 +155,7 @@ def band_numbers(
         "noise": noise,
         "psf": psf_numbers(psf),
         "circles": [decimals(circle, 2) for circle in drawn],
-        "shift": shift_numbers(read_json(folder / "astrometry.json")),
+        "shift": {**shift_numbers(read_json(folder / "astrometry.json")), "field": field_numbers(image)},
         "simulated": monte_carlo_numbers(folder, fluxes, target),
     }
 
@@ -197,13 +201,37 @@ def shift_numbers(found: Mapping[str, Any]) -> dict[str, Any]:
         }
     if found["offsets"]:
         listed = found["offsets"]
-        keys = {"dx": "dx_arcsec", "dy": "dy_arcsec", "err_dx": "err_dx_arcsec", "err_dy": "err_dy_arcsec"}
-        shift["offsets"] = {"id": listed["id"], **{key: numbers(listed[name], 4) for key, name in keys.items()}}
+        keys = [name for name in listed if name.endswith("_arcsec")]
+        shift["offsets"] = {"id": listed["id"], **{key[: -len("_arcsec")]: numbers(listed[key], 4) for key in keys}}
     if found.get("common"):
         common = found["common"]
         shift["common"] = {"offset": numbers(common["offset_arcsec"], 3), "error": numbers(common["error_arcsec"], 3),
                           "used": common["used"]}  # fmt: skip
     return shift
+
+
+def field_numbers(image: PageImage) -> dict[str, Any] | None:
+    """Return the field of shifts of a band on a grid of places: x, y in page pixels, dx, dy in arcsec.
+
+    None where the shift is the same everywhere.
+
+    Parameters
+    ----------
+    image : PageImage
+    """
+    field = image.shift_field
+    if field is None or field.order == 0:
+        return None
+    ny, nx = image.shape
+    step = max(ny, nx) / FIELD_ARROWS
+    y, x = (
+        axis.ravel()
+        for axis in np.meshgrid(*(np.arange(step / 2.0, side, step) - 0.5 for side in (ny, nx)), indexing="ij")
+    )
+    scale_y, scale_x = axis_scales(image.wcs, *image.from_page((ny - 1) / 2.0, (nx - 1) / 2.0))
+    dy, dx = field.values(*image.from_page(y, x))
+    columns = {"y": decimals(y, 1), "x": decimals(x, 1), "dy": numbers(dy * scale_y, 4), "dx": numbers(dx * scale_x, 4)}
+    return {"order": field.order, **columns}
 
 
 def monte_carlo_numbers(folder: Path, fluxes: np.ndarray, target: int | None) -> dict[str, Any]:

@@ -29,6 +29,12 @@ def test_values_are_those_of_the_chebyshev_series_of_numpy():
         assert value == pytest.approx(np.polynomial.chebyshev.chebval2d(v, u, matrix))
 
 
+def test_values_at_many_positions_are_those_at_each():
+    field, y, x = field_of(3), np.array([12.0, 60.0, 500.0]), np.array([25.0, 130.0, -7.0])
+    expected = np.transpose([field.at(*place) for place in zip(y, x, strict=True)])
+    np.testing.assert_allclose(field.values(y, x), expected)
+
+
 def test_beyond_the_measured_area_the_shift_is_that_of_its_border():
     field = field_of(3)
     assert field.at(-500.0, 100.0) == pytest.approx(field.at(10.0, 100.0))

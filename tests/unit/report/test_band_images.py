@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from field_products import COARSE, SCALE
 from unblend.core.coordinates import pixel_to_sky
+from unblend.core.shift_field import ShiftField
 from unblend.report.band_images import page_image, read_band_image, same_grid, used_part
 
 
@@ -16,6 +17,10 @@ def test_positions_include_the_shift_of_the_band(made):
     ra, dec = pixel_to_sky(green.wcs, np.array([20.0]), np.array([30.0]))
     y, x = shifted.positions(ra, dec)
     assert (y[0], x[0]) == pytest.approx((20.0 - 1.0, 30.0 + 2.0), abs=1e-6)
+    # a plane: 2 pixels times the coordinate, which is 0.5 at three quarters of 40 pixels
+    plane = ShiftField(1, (0.0, 0.0, 40.0, 40.0), np.array([[0.0, 0.0, 2.0], [0.25, 0.0, 0.0]]), np.zeros((2, 3, 3)))
+    y, x = replace(shifted, shift_field=plane).positions(ra, dec)
+    assert (y[0], x[0]) == pytest.approx((20.0 - 1.0 + 1.0, 30.0 + 2.0 + 0.25), abs=1e-6)
 
 
 def test_a_page_image_is_in_units_of_the_noise(made):
@@ -57,4 +62,5 @@ def test_positions_and_circles_in_a_cropped_and_binned_image(made):
     binned = replace(green, corner=(10, 20), factor=2)
     # pixels 10 and 11 are the first page pixel: the edge between them is its centre
     assert binned.to_page(10.5, 20.5) == (0.0, 0.0) and binned.to_page(12.5, 20.5) == (1.0, 0.0)
+    assert binned.from_page(0.0, 1.0) == (10.5, 22.5)
     assert binned.page_circles([(10.5, 24.5, 3.0)]) == [(0.0, 2.0, 1.5)]

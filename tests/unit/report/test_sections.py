@@ -1,14 +1,19 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
-from field_products import SCALE, TARGET
+from field_products import COARSE, SCALE, TARGET
 from unblend.core.flags import Flag
+from unblend.core.shift_field import ShiftField
 from unblend.io.tables import read_table
+from unblend.report.band_images import read_band_image
 from unblend.report.sections import (
     card_sides,
     colour_choice,
     colour_scales,
+    field_numbers,
     flag_list,
     in_order,
     psf_numbers,
@@ -92,3 +97,24 @@ def test_zero_points_of_the_catalogue():
     assert zero_point_of(header, "k") == {"value": 25.0, "source": "BUNIT = 'nJy'"}
     assert zero_point_of(header, "j") == {"value": None, "source": ""}
     assert zero_point_of({}, "k") == {"value": None, "source": ""}
+
+
+def test_the_field_of_shifts_on_the_places_of_the_page(made):
+    _, _, content, _, _ = made
+    assert content["bands"][1]["shift"]["field"] is None
+    drawn = content["bands"][3]["shift"]["field"]
+    # 24 x 24 pixels of 0.3 arcsec, eight places along each side
+    assert drawn["order"] == 1 and len(drawn["x"]) == 64
+    assert drawn["x"][:2] == [1.0, 4.0] and drawn["y"][:2] == [1.0, 1.0] and drawn["y"][-1] == 22.0
+    # 0.005 pixels times the coordinate from -1 at 0 to 1 at 30
+    assert drawn["dy"][-1] == pytest.approx(0.3 * 0.005 * (22.0 / 15.0 - 1.0), rel=1e-3)
+    assert drawn["dx"][0] == pytest.approx(0.3 * 0.005 * (1.0 / 15.0 - 1.0), rel=1e-3)
+    offsets = content["bands"][3]["shift"]["offsets"]
+    assert offsets["field_dx"] == [0.02] * 6 and "field_dx" not in content["bands"][1]["shift"]["offsets"]
+
+
+def test_one_shift_for_the_whole_image_is_no_field(made):
+    folder, field, _, _, _ = made
+    image = read_band_image(folder / "results", COARSE, field.spec["bands"][COARSE]["image"], 8)
+    assert field_numbers(image)["order"] == 1
+    assert field_numbers(replace(image, shift_field=ShiftField.constant((0.1, 0.2)))) is None

@@ -53,7 +53,7 @@ function bandSummary() {
       html("td", { title: zero.source }, known(zero.value) ? fixed(zero.value, 3) : "none"),
       html("td", {}, digits(noise.rms)), html("td", {}, fixed(noise.lag, 2)),
       html("td", {}, withError(simulated.ratio, simulated.ratio_err, 2)), html("td", {}, fixed(simulated.scale, 2)),
-      html("td", {}, `${fixed(shift.adopted[0], 3)}, ${fixed(shift.adopted[1], 3)}`), backgroundCell(noise),
+      html("td", {}, `${fixed(shift.adopted[0], 3)}, ${fixed(shift.adopted[1], 3)}${shift.field ? ` + field of order ${shift.field.order}` : ""}`), backgroundCell(noise),
       html("td", {}, noise.masked_fraction === null ? "" : fixed(100 * noise.masked_fraction, 1)),
       html("td", {}, `${bright} of ${DATA.sources.id.length}`));
   });
@@ -91,6 +91,7 @@ function buildBands(section) {
     const found = band.shift, { ratio, ratio_err: error, circles } = band.simulated;
     section.append(html("div", { class: "band", id: `band-${band.name}` }, html("h3", {}, band.name, html("span", { class: "soft" }, ` black at ${digits(band.high, 2)} σ of the noise${band.binned > 1 ? `, ${band.binned} × ${band.binned} pixels averaged` : ""}`)), panels(band, band.circles), shiftResults(found),
       html("div", { class: "row" }, found.grid ? chi2Plot(found.grid) : null, found.offsets ? html("figure", {}, offsetsPlot(band), html("figcaption", {}, "Offsets from a linear fit to each source. Red arrow: scale. Pale arrows: offsets with errors larger than the red arrow.")) : null,
+        found.offsets && found.field ? html("figure", {}, offsetsPlot(band, found.field), html("figcaption", {}, "Grey arrows: the adopted field of shifts, beside the constant shift. Blue arrows: the offsets of the bright sources from which it was fitted.")) : null,
         html("figure", {}, monteCarloPlot(band.simulated), html("figcaption", {}, known(ratio)
           ? `${circles} circles. Ratio of Monte Carlo to formal errors: ${fixed(ratio, 2)} ± ${fixed(error, 2)}. Blue: all sources; red: the target; dashed: a Gaussian of unit width.`
           : `${circles} circles, which are too few for a ratio.`)), errorsPlot(band))));

@@ -113,14 +113,16 @@ function shapeTable(row) {
 
 function fluxTable(row) {
   const microjansky = DATA.bands.some((band) => band.columns.ujy);
-  const head = ["band", "S/N", "flux", "error", microjansky ? "flux [µJy]" : null, "AB mag", "Monte Carlo error", "shape error", "worst neighbour", "correlation"];
+  const some = (kind) => DATA.bands.some((band) => band.columns[kind].some((value) => value > 0));
+  const kinds = [["shape", "shape error"], ["shift", "shift error"], ["psf", "PSF error"], ["misfit", "misfit error"]].filter(([kind]) => kind === "shape" || some(kind));
+  const head = ["band", "S/N", "flux", "error", microjansky ? "flux [µJy]" : null, "AB mag", "Monte Carlo error", ...kinds.map(([, name]) => name), "worst neighbour", "correlation"];
   const rows = DATA.bands.map((band) => {
     const c = band.columns, worst = c.worst[row];
     const own = flagNames(c.flag[row] & ~DATA.sources.flag[row]);
     return html("tr", {}, html("th", {}, band.name), html("td", {}, digits(c.snr[row])), html("td", {}, digits(c.flux[row], 4)),
       html("td", {}, digits(c.err[row])),
       microjansky ? html("td", {}, c.ujy ? `${digits(c.ujy[row], 4)} ± ${digits(c.err_ujy[row])}` : "–") : null,
-      html("td", {}, withError(c.mag[row], c.mag_err[row], 2)), html("td", {}, digits(c.sim[row])), html("td", {}, digits(c.shape[row])),
+      html("td", {}, withError(c.mag[row], c.mag_err[row], 2)), html("td", {}, digits(c.sim[row])), kinds.map(([kind]) => html("td", {}, digits(c[kind][row]))),
       html("td", {}, ROW_OF.has(worst) ? sourceLink(worst) : "–"), html("td", {}, ROW_OF.has(worst) ? fixed(c.correlation[row], 2) : "–"),
       html("td", { class: "words" }, own.join(", ")));
   });

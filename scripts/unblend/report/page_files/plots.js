@@ -86,9 +86,17 @@ function chi2Plot(grid) {
   return plot.node;
 }
 
-// Return the offsets of bright sources as arrows on the pixels of the band.
-function offsetsPlot(band) {
-  const found = band.shift.offsets, width = 250, height = 250, margin = 24;
+// Return measured offsets with the shift of the field at each source added; as they are without a field.
+function withField(found, field) {
+  if (!field) return found;
+  const sum = (left, own) => left.map((value, k) => (known(value) && known(own[k]) ? value + own[k] : null));
+  return { ...found, dx: sum(found.dx, found.field_dx), dy: sum(found.dy, found.field_dy) };
+}
+
+// Return the offsets of bright sources as arrows on the pixels of the band: those that are left at the adopted shift, or,
+// with its field of shifts, those that the field describes, on the arrows of the field itself.
+function offsetsPlot(band, field = null) {
+  const found = withField(band.shift.offsets, field), width = 250, height = 250, margin = 24;
   const scale = Math.min((width - 8) / band.width, (height - margin - 8) / band.height);
   const measured = found.id.map((_, k) => k).filter((k) => known(found.dx[k]) && known(found.dy[k])
     && Math.hypot(found.err_dx[k], found.err_dy[k]) < 0.2 && ROW_OF.has(found.id[k]));
@@ -97,7 +105,7 @@ function offsetsPlot(band) {
   const unit = [0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1].find((u) => u >= typical) || 1;
   const pixels = 0.14 * width / unit;
   const node = svg("svg", { width, height, viewBox: `0 0 ${width} ${height}`, class: "plot", role: "img" });
-  node.append(svg("text", { x: 4, y: 15, fill: INK, "font-weight": 600 }, "offsets of bright sources"),
+  node.append(svg("text", { x: 4, y: 15, fill: INK, "font-weight": 600 }, field ? "field of shifts" : "offsets of bright sources"),
     svg("rect", { x: 4, y: margin, width: band.width * scale, height: band.height * scale, fill: "none", stroke: SOFT, "stroke-width": 0.8 }));
   const arrow = (x, y, dx, dy, colour, thick) => {
     const length = Math.hypot(dx, dy), head = Math.min(5, 0.5 * length), turn = Math.atan2(dy, dx);
@@ -106,8 +114,12 @@ function offsetsPlot(band) {
       stroke: colour, "stroke-width": thick, fill: "none" });
   };
   const place = (x, y) => [4 + (x + 0.5) * scale, margin + band.height * scale - (y + 0.5) * scale];
-  const frame = `offsets-${band.name}`, inside = svg("g", { "clip-path": `url(#${frame})` });
+  const frame = `${field ? "field" : "offsets"}-${band.name}`, inside = svg("g", { "clip-path": `url(#${frame})` });
   node.append(svg("clipPath", { id: frame }, svg("rect", { x: 4, y: margin, width: band.width * scale, height: band.height * scale })), inside);
+  if (field) field.x.forEach((_, k) => {
+    const [x, y] = place(field.x[k], field.y[k]);
+    inside.append(arrow(x, y, field.dx[k] * pixels, -field.dy[k] * pixels, SOFT, 0.8));
+  });
   for (const k of measured) {
     const row = ROW_OF.get(found.id[k]), [x, y] = place(band.x[row], band.y[row]);
     const group = svg("a", { href: `#source-${found.id[k]}` }, svg("title", {},
