@@ -22,7 +22,9 @@ def test_a_band_whose_shift_cannot_be_measured_is_not_shifted(field):
     assert "The band is not shifted, and its fluxes have the flag shift_failed" in found.messages
     assert (band(field, BLURRED, "flag") & int(Flag.SHIFT_FAILED) > 0).all()
     assert not (band(field, SHARP, "flag") & int(Flag.SHIFT_FAILED)).any()
-    assert np.isfinite(band(field, BLURRED, "flux")).all()
+    assert np.isfinite(band(field, BLURRED, "flux")).all() and np.isfinite(band(field, BLURRED, "err")).all()
+    # nothing is known of the error of a shift that was not found; that of the other band is given
+    assert np.isnan(band(field, BLURRED, "err_shift")).all() and not band(field, SHARP, "err_shift").any()
 
 
 def test_a_band_without_an_empty_circle_keeps_its_formal_errors(field):

@@ -28,6 +28,7 @@ Values = dict[str, Any]
 # key of one band touches has that band's name in it, so that a key of the other band can change in the same run.
 KEYS: list[tuple[Values, Values, Work]] = [
     ({"zero_point": 24.0}, {"filter": "F160W"}, CATALOGUE),
+    ({"psf_error": 0.02}, {}, solved(BLURRED)),
     ({"astrometry": {"references": [7], "step": 0.05, "max_shift": 0.1}}, {}, {f"astrometry {BLURRED}", "report all"}),
     ({"rms": RMS[BLURRED]}, {"shift": [0.01, 0.0]}, stages(SHARP, "templates") | solved(BLURRED) | solved(SHARP)),
     ({"background": {"box": 6.0, "statistic": "median"}}, {}, stages(BLURRED, "background") | solved(BLURRED)),

@@ -40,7 +40,8 @@ def shift_errors(
     engine : TemplateEngine
         Template engine of the band, with its shift.
     models : mapping
-        Models of all sources by ID. They are read only where the shift is uncertain.
+        Models by ID, which are read only where the shift is uncertain. A source without one does not move with the
+        others: its template is where the band shows it.
     shift : ShiftField or None
         The covariance of the adopted shift, in pixels; NaN where it is not known. None: the shift is exact.
     solution : LinearSolution
@@ -92,7 +93,7 @@ def psf_errors(
     engine : TemplateEngine
         Template engine of the band.
     models : mapping
-        Models of all sources by ID. They are read only where the width is uncertain.
+        Models by ID, which are read only where the width is uncertain. The template of a source without one is exact.
     fraction : float
         Error of the FWHM of the PSF over the FWHM.
     solution : LinearSolution
@@ -125,12 +126,16 @@ def psf_errors(
 def _in_order(
     engine: TemplateEngine, models: Mapping[int, Model], products: TemplateProducts
 ) -> Iterator[tuple[int, Model]]:
-    """Yield the amplitude and the model of every fitted source; sources that share PSFs of a map follow each other."""
+    """Yield the amplitude and the model of every fitted source that has a model.
+
+    Sources that share PSFs of a map follow each other.
+    """
     boxes = [template.box for template in products.templates]
     places = [((box.y0 + box.y1 - 1) / 2.0, (box.x0 + box.x1 - 1) / 2.0) for box in boxes]
     first = [min(index for index, _ in engine.psf.places.weights(*place)) for place in places]
     for position in np.argsort(first, kind="stable").tolist():
-        yield position, models[products.templates[position].id]
+        if products.templates[position].id in models:
+            yield position, models[products.templates[position].id]
 
 
 def _square_root(covariance: np.ndarray) -> np.ndarray:

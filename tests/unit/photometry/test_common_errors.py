@@ -135,6 +135,20 @@ def test_an_exact_psf_reads_no_model(fitted):
     np.testing.assert_array_equal(psf_errors(engine, {}, 0.0, solution, detail, WEIGHT), 0.0)
 
 
+def test_a_source_without_a_model_stays_where_it_is(fitted):
+    engine, models, solution, detail = fitted
+    first, second = (int(solution.ids[k]) for k in (5, 6))  # a pair
+    shift = ShiftField.constant((0.0, 0.0), (0.03, 0.0))
+    error = shift_errors(engine, {first: models[first]}, shift, solution, detail, WEIGHT)
+    moved = engine.with_psf(engine.psf)
+    moved.shift_field = ShiftField.constant((0.03, 0.0))
+    templates = [moved.template(t.id, models[t.id]) if t.id == first else t for t in detail.templates]
+    change = np.abs(solve_fluxes(drawn(PLACES), WEIGHT, templates).flux - solution.flux)
+    assert second == first - 1 and change[6] > 1.0
+    # second order: 0.03² / 4 sigma² of a flux of 1000
+    assert error == pytest.approx(change, abs=0.3)
+
+
 def test_sources_without_a_flux_have_no_error(fitted):
     engine, models, _, detail = fitted
     weight = WEIGHT.copy()
