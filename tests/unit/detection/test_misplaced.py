@@ -4,30 +4,28 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.ndimage import gaussian_filter
 from unblend.detection.misplaced import MIN_AGREEMENT, compare_with_light, misplaced_warning
 
-SHAPE = 300, 260
+SHAPE = 200, 180
 
 
-def drawn(seed, number=40, depth=1.0):
+def drawn(seed, number=40):
     """Return the S/N image of galaxies of many sizes and fluxes, smooth and clumpy, and the pixels above 2.5 sigma."""
-    from scipy.ndimage import gaussian_filter
-
     random = np.random.default_rng(seed)
-    light = np.zeros(SHAPE)
+    light, (rows, columns) = np.zeros(SHAPE), np.ogrid[: SHAPE[0], : SHAPE[1]]
     for _ in range(number):
         y, x = random.uniform(10, SHAPE[0] - 10), random.uniform(10, SHAPE[1] - 10)
         for _ in range(int(random.integers(1, 5))):
-            clump = np.zeros(SHAPE)
             dy, dx = random.normal(0.0, 3.0, 2)
-            clump[int(np.clip(y + dy, 0, SHAPE[0] - 1)), int(np.clip(x + dx, 0, SHAPE[1] - 1))] = 1.0
-            light += depth * 10.0 ** random.uniform(1.5, 3.5) * gaussian_filter(clump, random.uniform(1.5, 5.0))
+            sigma, flux = random.uniform(1.9, 5.1), 10.0 ** random.uniform(1.5, 3.5)
+            profiles = (np.exp(-0.5 * ((at - c) / sigma) ** 2) for at, c in ((rows, y + dy), (columns, x + dx)))
+            light += flux / (2.0 * np.pi * sigma**2) * next(profiles) * next(profiles)
     noise = gaussian_filter(random.normal(size=SHAPE), 1.2)
-    snr = gaussian_filter(light, 1.2) + noise / noise.std()
-    return snr, gaussian_filter(light, 1.2) > 2.5
+    return light + noise / noise.std(), light > 2.5
 
 
-@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize("number", [8, 40, 150])
 def test_a_right_map_is_not_warned_of(seed, number):
     snr, covered = drawn(seed, number)
@@ -52,7 +50,7 @@ def test_positions_of_sources_too_faint_to_be_seen_are_not_warned_of():
         random = np.random.default_rng(seed)
         snr, _ = drawn(seed, number=0)
         covered = np.zeros(SHAPE, dtype=bool)
-        for y, x in zip(random.integers(5, 290, 5), random.integers(5, 250, 5), strict=True):
+        for y, x in zip(random.integers(5, 190, 5), random.integers(5, 170, 5), strict=True):
             covered[y - 2 : y + 3, x - 2 : x + 3] = True
         agreement = compare_with_light(covered, snr, 2.8)
         assert agreement.best < MIN_AGREEMENT
