@@ -36,6 +36,7 @@ class Flag(IntFlag):
     PSF_FROM_AFAR = 1 << 27
     SKY_HELD = 1 << 28
     LOCAL_OFFSET = 1 << 29
+    BAND_ONLY_NEIGHBOUR = 1 << 30
 
 
 SENTENCES: dict[Flag, str] = {
@@ -75,6 +76,9 @@ SENTENCES: dict[Flag, str] = {
         "The model was brighter than the pixels within twice the segment's radius: refitted with the sky around it."
     ),
     Flag.LOCAL_OFFSET: "Its offset from its model in this band disagrees with the band's field of shifts.",
+    Flag.BAND_ONLY_NEIGHBOUR: (
+        "A source that only this band shows adds more than the flux's error; fitted as a point, it is subtracted."
+    ),
 }
 
 
