@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from unblend.field.band_data import (
     load_band_data,
     outliers_of_field,
 )
+from unblend.field.band_only_sources import write_band_only
 from unblend.field.fitted_background import background_cards
 from unblend.field.psf_flags import psf_flags
 from unblend.field.unmeasured_band import write_no_fluxes
@@ -27,10 +29,11 @@ from unblend.images.saturation import SATURATED
 from unblend.io.files import read_json
 from unblend.io.images import read_labels, write_image
 from unblend.io.psfs import read_psf_widths
-from unblend.io.tables import columns, read_table, write_table
+from unblend.io.tables import columns, read_sources, read_table, write_table
 from unblend.io.template_store import read_templates
 from unblend.models.templates import TemplateEngine
 from unblend.photometry.background_variation import measure_variation, variation_warning
+from unblend.photometry.band_only_sources import BandOnlySources, blended_flags, find_band_only
 from unblend.photometry.common_errors import psf_errors, shift_errors
 from unblend.photometry.correlated_noise import Noise, measure_noise
 from unblend.photometry.detail_amplitude import DetailAmplitudes, amplitude_errors, fit_amplitudes
@@ -49,7 +52,7 @@ MAX_SATURATED_LIGHT = 0.01
 
 
 def main(spec_path: str, results_dir: str, fluxes_path: str, weight_path: str, residual_path: str) -> None:
-    """Write fluxes.fits, weight.fits and residual.fits."""
+    """Write fluxes.fits, weight.fits and residual.fits; beside them own_sources.fits, .reg and .npz."""
     spec, results = read_json(spec_path), Path(results_dir)
     paths = {"fluxes": fluxes_path, "weight": weight_path, "residual": residual_path}
     try:
@@ -67,54 +70,75 @@ def measure(spec: dict, results: Path, paths: dict[str, str]) -> None:
     UnusableBandError
         The band has no usable pixels, or their noise cannot be measured.
     """
+    folder = results / "bands" / spec["band"]
     data = load_band_data(spec, results)
-    templates, _ = read_templates(results / "bands" / spec["band"] / "templates.npz")
+    templates, _ = read_templates(folder / "templates.npz")
     detail = fit_amplitudes(data.image, data.weight, templates, order=data.background_order)
-    templates = detail.templates
+    shift, field = adopted_shift(spec, results), adopted_field(spec, results)
+    engine = TemplateEngine(data.wcs, data.image.shape, data.psf, shift, field)
+    own = band_only(spec, data, detail.templates, engine)
+    # the detected sources first, in the order of their templates, then those that only this band shows
+    fitted, count = detail.followed_by(own.templates), len(detail.templates)
+    templates = fitted.templates
     fit = rescale_weights(
         data.image, data.weight, templates, fwhm=data.fwhm, noise_origin=data.noise_origin, name=spec["band"],
         order=data.background_order,
     )  # fmt: skip
     solution = fit.solution
     noise = measure_noise(fit, templates, name=spec["band"])
-    warn_of_mistakes(spec["band"], data, fit, templates, noise)
+    warn_of_mistakes(spec["band"], data, fit, templates[:count], noise)
     models = StoredModels(results).outlines()
     # also where pixels were masked as unmodelled flux: it may be that of the source
     area = float(np.median([noise_area(psf) for psf in data.psf.psfs]))
     misfit = measure_misfit(solution, templates, data.weight / fit.scale**2, area)
-    shift, field = adopted_shift(spec, results), adopted_field(spec, results)
-    engine = TemplateEngine(data.wcs, data.image.shape, data.psf, shift, field)
-    shape = shapes(results, engine, fit, detail, models)
     measured = {
         "flux": solution.flux,
         "flux_err": noise.err,
         "flux_err_white": solution.err,
         "flux_err_isolated": solution.err_isolated,
-        "flux_err_shape": shape,
-        **common_errors(spec, results, engine, fit, detail),
+        "flux_err_shape": shapes(results, engine, fit, fitted, models),
+        **common_errors(spec, results, engine, fit, fitted),
         "flux_err_misfit": misfit.err,
         "chi2": misfit.chi2,
         "fracflux": misfit.fracflux,
     }
     # some sources are fitted only for the sake of their neighbours
     unseen = (solution.flags & Flag.NO_PIXELS) != 0
+    measured = {name: np.where(unseen, np.nan, values)[:count] for name, values in measured.items()}
+    flags = (solution.flags | misfit.flags)[:count] | band_flags(spec, results, engine, models, detail.templates)
+    flags |= blended_flags(detail.templates, own, solution.flux[count:], fit.weight, noise.err[:count])
     table = columns(
-        id=solution.ids,
-        **{name: np.where(unseen, np.nan, values) for name, values in measured.items()},
+        id=solution.ids[:count],
+        **measured,
         detail_amplitude=detail.value,
         detail_amplitude_err=detail.error,
-        worst_neighbour=solution.worst_neighbour,
-        correlation=solution.correlation,
-        flag=solution.flags | misfit.flags | band_flags(spec, results, engine, models, templates),
+        worst_neighbour=solution.worst_neighbour[:count],
+        correlation=solution.correlation[:count],
+        flag=flags,
     )
-    write_table(paths["fluxes"], table, header=header_cards(spec["band"], fit, noise), name="FLUXES")
+    write_table(paths["fluxes"], table, header=header_cards(spec["band"], fit, noise, own), name="FLUXES")
     write_image(paths["weight"], fit.weight, wcs=data.wcs, header={"BAND": spec["band"]})
     left = np.where(data.mask, np.nan, solution.residual)
     write_image(paths["residual"], left, wcs=data.wcs, header={"BAND": spec["band"]})
+    light = {"flux": solution.flux[count:], "flux_err": noise.err[count:], "flag": solution.flags[count:]}
+    detected = read_sources(str(results / "det_cat.fits"))
+    write_band_only(folder, own, engine, light, detected, fwhm=data.fwhm, band=spec["band"])
 
 
-def header_cards(band: str, fit: RescaledSolution, noise: Noise) -> dict[str, object]:
-    """Return the cards of fluxes.fits: the background, the noise, and the scale of the weights."""
+def band_only(spec: dict, data: BandData, templates: list[Template], engine: TemplateEngine) -> BandOnlySources:
+    """Return the sources that only this band shows, none where they are not looked for."""
+    if not spec["own_sources"]:
+        return BandOnlySources.of(engine, [])
+    found = find_band_only(
+        data.image, data.weight, templates, engine, fwhm=data.fwhm, name=spec["band"], order=data.background_order
+    )
+    if len(found):
+        log.info("%s: %d sources that only this band shows are fitted as points", spec["band"], len(found))
+    return found
+
+
+def header_cards(band: str, fit: RescaledSolution, noise: Noise, own: BandOnlySources) -> dict[str, object]:
+    """Return the cards of fluxes.fits: background, noise, scale of the weights, number of the band's own sources."""
     solution = fit.solution
     return {
         "BAND": band,
@@ -122,6 +146,7 @@ def header_cards(band: str, fit: RescaledSolution, noise: Noise) -> dict[str, ob
         "BACKGERR": noise.background_err,
         "WSCALE": fit.scale,
         "LEFTOUT": fit.masked_fraction,
+        "NOWN": len(own),
         "RMS": fit.rms,
         "LAG1": noise.lag_one,
         **background_cards(solution.polynomial, solution.coefficients, noise.coefficient_err),
@@ -129,17 +154,22 @@ def header_cards(band: str, fit: RescaledSolution, noise: Noise) -> dict[str, ob
 
 
 def warn_of_mistakes(band: str, data: BandData, fit: RescaledSolution, templates: list[Template], noise: Noise) -> None:
-    """Warn of what the fit says about the inputs: a wrong PSF, a varying background, a sign, light without a source."""
-    widths = compare_widths(data.image, data.weight / fit.scale**2, templates, fit.solution, data.fwhm)
+    """Warn of what the fit says about the inputs: a wrong PSF, a varying background, a sign, light without a source.
+
+    The templates are those of the detected sources, which come first in the fit.
+    """
+    fitted, count = fit.solution, len(templates)
+    solution = replace(fitted, ids=fitted.ids[:count], flux=fitted.flux[:count], err=fitted.err[:count])
+    widths = compare_widths(data.image, data.weight / fit.scale**2, templates, solution, data.fwhm)
     log.info("%s: widths of %d bright sources compared with those of their templates", band, widths.ids.size)
     scale = pixel_scale(data.wcs, data.image.shape)
     variation = measure_variation(fit.solution.residual, (data.weight > 0) & ~fit.near_source)
-    peaks = find_peaks(data.image, data.weight, templates, fit.solution, data.fwhm)
+    peaks = find_peaks(data.image, data.weight, templates, solution, data.fwhm)
     log.info("%s: %d of %d bright peaks between the sources have no source", band, peaks.missed, peaks.compared)
     for warning in (
         width_warning(widths, band, data.psf.oversampling, scale),
         variation_warning(variation, band),
-        negative_warning(fit.solution, noise.err, band),
+        negative_warning(solution, noise.err[:count], band),
         peaks_warning(peaks, band),
     ):
         if warning:

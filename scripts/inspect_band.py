@@ -14,6 +14,7 @@ import numpy as np
 from unblend.core.coordinates import nearest
 from unblend.core.types import Template
 from unblend.field.adopted_templates import adopted_templates
+from unblend.field.band_only_sources import band_only_light
 from unblend.field.fitted_background import fitted_background
 from unblend.field.weight_maps import read_weight
 from unblend.images.masks import circles, sample_mask
@@ -42,7 +43,9 @@ def main(spec_path: str, results_dir: str, removed_path: str, sim_path: str, bor
     templates = adopted_templates(folder)
 
     target = nearest_source(fluxes["id"], results, spec["target"])
-    removed = neighbours_removed(image, templates, fluxes["flux"], target)
+    # not for the proposals, which a mask that the user saves must not change
+    own = band_only_light(folder, image.shape)
+    removed = neighbours_removed(image - own, templates, fluxes["flux"], target)
     write_image(removed_path, removed, wcs=wcs, header={"BAND": spec["band"], "TARGET": target})
 
     model = significant_model(templates, fluxes, image.shape)

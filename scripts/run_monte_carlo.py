@@ -11,6 +11,7 @@ from unblend.core.flags import Flag
 from unblend.core.types import Region
 from unblend.field.adopted_templates import adopted_templates
 from unblend.field.band_data import BandData, load_band_data
+from unblend.field.band_only_sources import read_band_only
 from unblend.field.unmeasured_band import write_no_realizations
 from unblend.images.masks import circles, project_mask
 from unblend.io.files import read_json
@@ -46,7 +47,8 @@ def main(spec_path: str, results_dir: str, realizations_path: str, regions_path:
         write_no_realizations(spec, results, realizations_path, regions_path)
         record_work("monte_carlo", spec["band"])
         return
-    templates = adopted_templates(folder)
+    detected, (own, _) = adopted_templates(folder), read_band_only(folder)
+    templates, count = [*detected, *own], len(detected)
     solution = solve_fluxes(data.image, data.weight, templates, order=data.background_order)
     if spec["sim_regions"]:
         given = circles(read_regions(spec["sim_regions"]["file"]), data.wcs)
@@ -63,7 +65,8 @@ def main(spec_path: str, results_dir: str, realizations_path: str, regions_path:
         realizations = monte_carlo(solution.residual, data.mask, templates, solution, data.weight, patches)
     else:
         realizations = np.full((len(solution.ids), 1), np.nan)
-    sigma = np.where((solution.flags & Flag.NO_PIXELS) != 0, np.nan, realization_scatter(realizations))
+    ids, realizations = solution.ids[:count], realizations[:count]
+    sigma = np.where((solution.flags[:count] & Flag.NO_PIXELS) != 0, np.nan, realization_scatter(realizations))
     ratio, ratio_err = pooled_ratio(realizations, read_table(folder / "fluxes.fits")["flux_err"])
     scale = adopted_scale(ratio, ratio_err)
     if not patches:
@@ -74,7 +77,7 @@ def main(spec_path: str, results_dir: str, realizations_path: str, regions_path:
     log.info("%s: %d circles, Monte Carlo / formal errors %.2f +- %.2f", spec["band"], len(patches), ratio, ratio_err)
     header = {"BAND": spec["band"], "NCIRCLES": len(patches), "SCALE": scale}
     header |= {k: float(v) for k, v in {"RATIO": ratio, "RATIOERR": ratio_err}.items() if np.isfinite(v)}
-    table = columns(id=solution.ids, flux_err_sim=sigma, realizations=realizations.reshape(len(sigma), -1))
+    table = columns(id=ids, flux_err_sim=sigma, realizations=realizations.reshape(len(sigma), -1))
     write_table(realizations_path, table, header=header, name="MONTE_CARLO")
     drawn = [Region("circle", "image", ((y, x),), outer=((r, "pixel"), (r, "pixel"))) for y, x, r in patches]
     write_regions(regions_path, drawn, color="yellow")

@@ -1,5 +1,5 @@
 rule extract_fluxes:
-    """Fit all templates of a band and a background level at once; the errors account for correlated noise."""
+    """Fit all templates, sources that only this band shows and a background at once, with errors for correlated noise."""
     input:
         spec=spec("extract_fluxes", "band"),
         models=BARRIER,
@@ -15,6 +15,9 @@ rule extract_fluxes:
         fluxes=R / "bands/{band}/fluxes.fits",
         weight=R / "bands/{band}/weight.fits",
         residual=R / "bands/{band}/residual.fits",
+        own=R / "bands/{band}/own_sources.fits",
+        own_regions=R / "bands/{band}/own_sources.reg",
+        own_templates=R / "bands/{band}/own_sources.npz",
     log:
         R / "logs/extract_fluxes/{band}.log",
     conda:
@@ -44,6 +47,8 @@ rule run_monte_carlo:
         psf=rules.prepare_psf.output.psf,
         templates=rules.make_templates.output.templates,
         fluxes=rules.extract_fluxes.output.fluxes,
+        own=rules.extract_fluxes.output.own,
+        own_templates=rules.extract_fluxes.output.own_templates,
         weight=rules.extract_fluxes.output.weight,
     output:
         realizations=R / "bands/{band}/monte_carlo.fits",
@@ -77,6 +82,8 @@ rule inspect_band:
         psf=rules.prepare_psf.output.psf,
         templates=rules.make_templates.output.templates,
         fluxes=rules.extract_fluxes.output.fluxes,
+        own=rules.extract_fluxes.output.own,
+        own_templates=rules.extract_fluxes.output.own_templates,
         monte_carlo=rules.run_monte_carlo.output.regions,
     output:
         removed=R / "bands/{band}/neighbours-removed.fits",

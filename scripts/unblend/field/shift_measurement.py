@@ -22,6 +22,7 @@ from ..registration.band_shift import R_E_MIN, Registration
 from ..registration.shift_field_fit import FittedField, measure_field
 from ..registration.summary import describe_search
 from .band_data import BandData, StoredModels, has_varying_shift, is_shift_measured, load_band_data
+from .band_only_sources import band_only_light
 
 NO_SHAPE = Flag.POINT_SOURCE | Flag.FIT_REPLACED | Flag.SHAPE_UNCERTAIN
 """Flags of sources that cannot be references: their half-light radius is not known."""
@@ -86,9 +87,11 @@ def _with_field(found: MeasuredShift) -> MeasuredShift:
 def _given(spec: Mapping[str, Any], results: Path) -> MeasuredShift:
     """Return the given shift; the grid search, where the user asks for it, shows how good it is."""
     shift = float(spec["shift"][0]), float(spec["shift"][1])
+    folder = results / "bands" / spec["band"]
     data = load_band_data(spec, results, final_weights=True)
+    data = replace(data, image=data.image - band_only_light(folder, data.image.shape))
     band = _registration(data, results)
-    templates, _ = read_templates(results / "bands" / spec["band"] / "templates.npz")
+    templates, _ = read_templates(folder / "templates.npz")
     fit = adopt_weights(data.image, data.weight, data.mask, templates, order=data.background_order)
     fit = _with_noise(band, fit, templates)
     if not spec["astrometry"]:

@@ -16,6 +16,7 @@ from ..io.images import read_shape, read_wcs, write_image
 from ..io.regions import write_regions
 from ..io.tables import columns, write_table
 from .band_data import is_shift_measured
+from .band_only_sources import write_no_band_only
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +31,10 @@ UNKNOWN = (
 def write_no_fluxes(
     spec: Mapping[str, Any], results: Path, paths: Mapping[str, str], error: UnusableBandError, flags: int
 ) -> None:
-    """Write fluxes.fits with NaN and the flag NO_PIXELS for every source, no weight, and an unknown residual.
+    """Write fluxes.fits with NaN and the flag NO_PIXELS for every source, no weight, an unknown residual.
+
+    The band has no sources of its own.
+
 
     Parameters
     ----------
@@ -51,11 +55,12 @@ def write_no_fluxes(
     zero = np.zeros(ids.size, dtype=int)
     flag = np.full(ids.size, int(Flag.NO_PIXELS) | flags)
     table = columns(id=ids, **unknown, worst_neighbour=zero, correlation=0.0 * zero, flag=flag)
-    header = {"BAND": spec["band"], "BACKGR": 0.0, "WSCALE": 1.0, "LEFTOUT": 1.0}
+    header = {"BAND": spec["band"], "BACKGR": 0.0, "WSCALE": 1.0, "LEFTOUT": 1.0, "NOWN": 0}
     write_table(paths["fluxes"], table, header=header, name="FLUXES")
     wcs, shape = _grid(spec)
     write_image(paths["weight"], np.zeros(shape), wcs=wcs, header={"BAND": spec["band"]})
     write_image(paths["residual"], np.full(shape, np.nan), wcs=wcs, header={"BAND": spec["band"]})
+    write_no_band_only(results / "bands" / spec["band"], spec["band"])
 
 
 def write_no_realizations(spec: Mapping[str, Any], results: Path, realizations: str, regions: str) -> None:

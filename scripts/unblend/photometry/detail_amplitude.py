@@ -40,6 +40,13 @@ class DetailAmplitudes:
     value: np.ndarray
     error: np.ndarray
 
+    def followed_by(self, templates: Sequence[Template]) -> DetailAmplitudes:
+        """Return these, followed by further templates, which have no detail."""
+        more = np.ones(len(templates))
+        return DetailAmplitudes(
+            [*self.templates, *templates], np.append(self.value, more), np.append(self.error, 0.0 * more)
+        )
+
 
 def with_amplitude(template: Template, amplitude: float) -> Template:
     """Return a template with its detail `amplitude` times as strong, at the same flux."""
