@@ -39,7 +39,7 @@ def main(*words: str) -> None:
 
 
 def band_frames(config: Config, name: str, proposal: str | None = None) -> list[Ds9Frame]:
-    """Return image, residual and segments of a band, with sources, mask and Monte Carlo circles, or with a proposal.
+    """Return image, residual and segments of a band, with sources, mask, circles, or with a proposal.
 
     Raises
     ------
@@ -51,7 +51,9 @@ def band_frames(config: Config, name: str, proposal: str | None = None) -> list[
     results = Path(config.results_dir)
     folder, band = results / "bands" / name, config.bands[name]
     image = jobs_of(config, Path(__file__).parent).inputs.image(band)
-    drawn = existing(results / "det_cat.reg", folder / "mask.reg", folder / "monte_carlo.reg")
+    drawn = existing(
+        results / "det_cat.reg", folder / "mask.reg", folder / "monte_carlo.reg", folder / "own_sources.reg"
+    )
     if proposal:  # alone: what DS9 saves is then the user's file
         drawn = (product(folder / f"proposed-{proposal}.reg"),)
     return [

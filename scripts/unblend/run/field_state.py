@@ -127,6 +127,7 @@ def list_results(results: Path, bands: Collection[str] | None = None) -> dict[st
         rows["flags"] = common_flags([reduce(or_, (int(row[name]) for name in columns), 0) for row in table])
         measured = [name.removeprefix("flag_") for name in columns if name != "flag"]
         rows["no flux"] = ", ".join(band for band in measured if not _has_flux(table, band))
+        rows["own"] = _own_sources(results, measured)
         rows["shifts"] = "\n    ".join(_shifts(results, measured))
     if report.exists():
         rows["report"] = str(report)
@@ -166,6 +167,18 @@ def _has_flux(table: np.ndarray, band: str) -> bool:
     """Return whether any source of the catalogue has a flux in a band."""
     name = f"flux_{band}"
     return name not in (table.dtype.names or ()) or bool((table[name] == table[name]).any())
+
+
+def _own_sources(results: Path, bands: Iterable[str]) -> str:
+    """Return how many sources only one band shows, for each band that has any; empty without any."""
+    found = {}
+    for band in bands:
+        try:
+            found[band] = int(read_table_header(results / "bands" / band / "fluxes.fits").get("NOWN") or 0)  # type: ignore[call-overload]
+        except (OSError, ValueError):
+            continue
+    listed = ", ".join(f"{count(number, 'source')} only in {band}" for band, number in found.items() if number)
+    return f"{listed}, fitted as points (own_sources.fits)" if listed else ""
 
 
 def _shifts(results: Path, bands: Iterable[str]) -> list[str]:

@@ -67,6 +67,8 @@ def test_monte_carlo_and_shift(made):
     assert found["psf"] == {"fwhm": pytest.approx(2.355 * 1.25, abs=0.001), "sum": 0.94}
     assert sum(found["simulated"]["pooled"]) == 6 * 20 and sum(found["simulated"]["target"]) == 20
     assert found["circles"] == [[pytest.approx(found["height"] / 2), pytest.approx(found["width"] / 2), 4.0]]
+    # one source at (6, 8), with the FWHM of the coarse band as its radius
+    assert found["own"] == [[6.0, 8.0, pytest.approx(2.355 * 1.25, abs=0.01)]]
     assert found["shift"]["grid"]["best"] == [0.01, -0.02] and "fits better" in found["shift"]["recommendation"]
     assert content["bands"][0]["shift"]["grid"] is None
 

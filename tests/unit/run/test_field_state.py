@@ -76,3 +76,11 @@ def test_nothing_is_said_of_what_is_in_order(tmp_path):
     quiet = {"grid": None, "shift_arcsec": [0.0, 0.0], "recommendation": None, "message": None}
     write_json(tmp_path / "bands/k/astrometry.json", quiet)
     assert set(list_results(tmp_path)) == {"catalogue"}
+
+
+def test_the_last_lines_count_the_sources_that_only_one_band_shows(tmp_path):
+    columns = [("id", "i4"), ("flag", "i4"), *((f"{name}_{band}", "f8") for band in "jkz" for name in ("flux", "flag"))]
+    write_table(tmp_path / "catalogue.fits", np.zeros(1, dtype=columns))
+    for band, number in (("j", 0), ("k", 1)):
+        write_table(tmp_path / f"bands/{band}/fluxes.fits", np.zeros(1, dtype=[("id", "i4")]), header={"NOWN": number})
+    assert list_results(tmp_path)["own"] == "1 source only in k, fitted as points (own_sources.fits)"

@@ -59,6 +59,11 @@ def test_a_band(field: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert words[words.index("-pan") :][:6] == ["-pan", "to", "53.0000000", "-27.8000000", "wcs", "icrs"]
 
 
+def test_the_sources_of_a_band_alone_are_drawn(field: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    make("bands/f160w/residual.fits", "bands/f160w/own_sources.reg", "det_seg.fits")
+    assert loaded(printed(capsys, "f160w")) == ["own_sources.reg", "own_sources.reg"]
+
+
 def test_a_proposal_is_loaded_alone_over_image_and_residual(field: Path, capsys: pytest.CaptureFixture[str]) -> None:
     make("bands/f160w/residual.fits", "bands/f160w/mask.reg", "bands/f160w/proposed-bad.reg", "det_seg.fits")
     assert loaded(printed(capsys, "f160w", "--propose", "bad")) == ["proposed-bad.reg", "proposed-bad.reg"]

@@ -2,10 +2,10 @@
 "use strict";
 const DRAWN = []; // functions that draw the panels again when the stretch changes
 
-function panels(panel, circles) {
+function panels(panel, circles, own) {
   const canvases = ["image", "model", "image − model"].map(() => html("canvas"));
-  const circleMarks = svg("svg", { viewBox: `0 0 ${panel.width} ${panel.height}`, class: "marks rings" },
-    circles.map(([y, x, r]) => svg("circle", { cx: x + 0.5, cy: panel.height - y - 0.5, r })));
+  const marks = (listed, name) => svg("svg", { viewBox: `0 0 ${panel.width} ${panel.height}`, class: `marks rings ${name}` },
+    listed.map(([y, x, r]) => svg("circle", { cx: x + 0.5, cy: panel.height - y - 0.5, r })));
   const openNearest = (event) => {
     const box = event.currentTarget.getBoundingClientRect();
     const x = (event.clientX - box.left) / box.width * panel.width, y = panel.height * (1 - (event.clientY - box.top) / box.height);
@@ -17,7 +17,7 @@ function panels(panel, circles) {
     if (least * panel.scale < 3) location.hash = `source-${nearest}`;
   };
   const shown = ["image", "model", "image − model"].map((name, k) => html("figure", {}, html("figcaption", {}, name),
-    html("div", { class: "field", style: `aspect-ratio: ${panel.width} / ${panel.height}`, onclick: openNearest }, canvases[k], k === 2 ? circleMarks : null)));
+    html("div", { class: "field", style: `aspect-ratio: ${panel.width} / ${panel.height}`, onclick: openNearest }, canvases[k], k === 2 ? marks(circles, "empty") : null, own.length && k !== 1 ? marks(own, "own") : null)));
   const row = html("div", { class: "panels" }, shown);
   const draw = async () => {
     const { image, residual } = await panelLevels(panel), factor = Math.max(1, Math.ceil(panel.width / WIDEST));
@@ -45,7 +45,7 @@ function backgroundCell({ background, terms }) {
 }
 
 function bandSummary() {
-  const head = ["band", "pixel [″]", "PSF FWHM [″]", "PSF sum", "zero point [AB mag]", "noise", "correlation", "Monte Carlo / formal", "adopted factor", "shift X, Y [″]", "background level", "masked as unmodelled flux [%]", "above 5 σ"];
+  const head = ["band", "pixel [″]", "PSF FWHM [″]", "PSF sum", "zero point [AB mag]", "noise", "correlation", "Monte Carlo / formal", "adopted factor", "shift X, Y [″]", "background level", "masked as unmodelled flux [%]", "only in this band", "above 5 σ"];
   const rows = DATA.bands.map((band) => {
     const { simulated, noise, shift, psf, zero_point: zero } = band, bright = band.columns.snr.filter((s) => s > 5).length;
     return html("tr", {}, html("th", {}, html("a", { href: `#band-${band.name}` }, band.name)), html("td", {}, digits(band.scale / band.binned)),
@@ -55,6 +55,7 @@ function bandSummary() {
       html("td", {}, withError(simulated.ratio, simulated.ratio_err, 2)), html("td", {}, fixed(simulated.scale, 2)),
       html("td", {}, `${fixed(shift.adopted[0], 3)}, ${fixed(shift.adopted[1], 3)}${shift.field ? ` + field of order ${shift.field.order}` : ""}`), backgroundCell(noise),
       html("td", {}, noise.masked_fraction === null ? "" : fixed(100 * noise.masked_fraction, 1)),
+      html("td", {}, String(band.own.length)),
       html("td", {}, `${bright} of ${DATA.sources.id.length}`));
   });
   return html("div", { class: "wide" }, html("table", { class: "numbers" }, html("thead", {}, html("tr", {}, head.map((name) => html("th", {}, name)))), html("tbody", {}, rows)));
@@ -86,10 +87,10 @@ function buildBands(section) {
   const large = html("input", { type: "checkbox", onchange: (event) => document.body.classList.toggle("large", event.target.checked) });
   document.querySelector("nav").append(html("label", { class: "stretch" }, "black at ", choice), html("label", {}, large, " large panels"));
   section.append(bandSummary(),
-    html("p", { class: "soft" }, "Noise and background level are in image units. The PSF sum is that of the file, before any normalisation. The correlation is that of neighbouring pixels. The adopted factor multiplies the formal errors. Pixels that may contain flux of sources without a model are masked as unmodelled flux. All images of a band have the same stretch: bright pixels are black, masked pixels brown. Yellow circles show where the Monte Carlo takes its noise. Click on a source to open its card."));
+    html("p", { class: "soft" }, "Noise and background level are in image units. The PSF sum is that of the file, before any normalisation. The correlation is that of neighbouring pixels. The adopted factor multiplies the formal errors. Pixels that may contain flux of sources without a model are masked as unmodelled flux. Sources that only a band shows are fitted as points together with all others (magenta circles; own_sources.fits). All images of a band have the same stretch: bright pixels are black, masked pixels brown. Yellow circles show where the Monte Carlo takes its noise. Click on a source to open its card."));
   for (const band of DATA.bands) {
     const found = band.shift, { ratio, ratio_err: error, circles } = band.simulated;
-    section.append(html("div", { class: "band", id: `band-${band.name}` }, html("h3", {}, band.name, html("span", { class: "soft" }, ` black at ${digits(band.high, 2)} σ of the noise${band.binned > 1 ? `, ${band.binned} × ${band.binned} pixels averaged` : ""}`)), panels(band, band.circles), shiftResults(found),
+    section.append(html("div", { class: "band", id: `band-${band.name}` }, html("h3", {}, band.name, html("span", { class: "soft" }, ` black at ${digits(band.high, 2)} σ of the noise${band.binned > 1 ? `, ${band.binned} × ${band.binned} pixels averaged` : ""}`)), panels(band, band.circles, band.own), shiftResults(found),
       html("div", { class: "row" }, found.grid ? chi2Plot(found.grid) : null, found.offsets ? html("figure", {}, offsetsPlot(band), html("figcaption", {}, "Offsets from a linear fit to each source. Red arrow: scale. Pale arrows: offsets with errors larger than the red arrow.")) : null,
         found.offsets && found.field ? html("figure", {}, offsetsPlot(band, found.field), html("figcaption", {}, "Grey arrows: the adopted field of shifts, beside the constant shift. Blue arrows: the offsets of the bright sources from which it was fitted.")) : null,
         html("figure", {}, monteCarloPlot(band.simulated), html("figcaption", {}, known(ratio)
@@ -109,7 +110,7 @@ function buildFits(section) {
   const flagged = s.id.filter((_, row) => s.flag[row] & DATA.fit_problems).length;
   section.append(html("p", {}, `${flagged} of ${s.id.length} fits are flagged as retried, replaced, on a bound, poor or timed out. `,
     "All fits with their residuals: ", html("a", { href: "../imfit/sheet.html" }, "imfit/sheet.html"), "."),
-    panels(DATA.stack, []), html("p", { class: "soft" }, "The stack of the detection images, the fitted models, and the residual. The table lists the fits with the worst χ² of a source's own segment first. Groups are the folders in imfit."),
+    panels(DATA.stack, [], []), html("p", { class: "soft" }, "The stack of the detection images, the fitted models, and the residual. The table lists the fits with the worst χ² of a source's own segment first. Groups are the folders in imfit."),
     html("div", { class: "scroll" }, html("table", { class: "numbers", id: "worst" }, html("thead", {}, html("tr", {},
       ["ID", "group", "χ²", "n", "r_e [″]", "ell"].map((name) => html("th", {}, name)), html("th", { class: "words" }, "flags"))), html("tbody", {}, rows))));
 }
