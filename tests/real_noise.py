@@ -8,12 +8,13 @@ data check.
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from unblend.core.types import Box, Template
 from unblend.field.band_data import BandData, load_band_data
+from unblend.field.band_only_sources import band_only_light
 from unblend.images.masks import project_mask
 from unblend.io.files import read_json
 from unblend.io.images import read_array, read_labels, read_wcs
@@ -55,6 +56,7 @@ def measured(results: Path, band: str) -> Measured:
     """Read a band of a finished run; paths in its job specs are relative to where it ran."""
     folder = results / "bands" / band
     data = load_band_data(read_json(results / f"specs/extract_fluxes/{band}/spec.json"), results)
+    data = replace(data, image=data.image - band_only_light(folder, data.image.shape))
     templates, _ = read_templates(folder / "templates.npz")
     weight = read_array(str(folder / "weight.fits"))
     path = str(results / "det_seg.fits")
