@@ -259,7 +259,9 @@ def test_bands_are_drawn_with_one_stretch_when_they_are_visible(page):
     until(page, "return STRETCH.high === 1000")
     time.sleep(0.2)
     assert grey(page, canvas.format(2), 12, 12) > before  # fainter, since the black level is higher
-    assert len(page.find_elements("css selector", "#band-coarse .rings circle")) == 1
+    assert len(page.find_elements("css selector", "#band-coarse .rings.empty circle")) == 1
+    # the source that only this band shows, on the image and on the residual
+    assert len(page.find_elements("css selector", "#band-coarse .rings.own circle")) == 2
     assert "fits better" in texts(page, "#band-coarse .warn")[0]
     # chi2 map, arrows, the field of shifts, Monte Carlo, formal against Monte Carlo errors
     assert len(page.find_elements("css selector", "#band-coarse .plot")) == 5
