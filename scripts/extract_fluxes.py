@@ -52,7 +52,7 @@ MAX_SATURATED_LIGHT = 0.01
 
 
 def main(spec_path: str, results_dir: str, fluxes_path: str, weight_path: str, residual_path: str) -> None:
-    """Write fluxes.fits, weight.fits and residual.fits; beside them own_sources.fits, .reg and .npz."""
+    """Write fluxes.fits, weight.fits and residual.fits; beside them band_only.fits, .reg and .npz."""
     spec, results = read_json(spec_path), Path(results_dir)
     paths = {"fluxes": fluxes_path, "weight": weight_path, "residual": residual_path}
     try:
@@ -127,7 +127,7 @@ def measure(spec: dict, results: Path, paths: dict[str, str]) -> None:
 
 def band_only(spec: dict, data: BandData, templates: list[Template], engine: TemplateEngine) -> BandOnlySources:
     """Return the sources that only this band shows, none where they are not looked for."""
-    if not spec["own_sources"]:
+    if not spec["band_only_sources"]:
         return BandOnlySources.of(engine, [])
     found = find_band_only(
         data.image, data.weight, templates, engine, fwhm=data.fwhm, name=spec["band"], order=data.background_order

@@ -51,9 +51,7 @@ def band_frames(config: Config, name: str, proposal: str | None = None) -> list[
     results = Path(config.results_dir)
     folder, band = results / "bands" / name, config.bands[name]
     image = jobs_of(config, Path(__file__).parent).inputs.image(band)
-    drawn = existing(
-        results / "det_cat.reg", folder / "mask.reg", folder / "monte_carlo.reg", folder / "own_sources.reg"
-    )
+    drawn = existing(results / "det_cat.reg", folder / "mask.reg", folder / "monte_carlo.reg", folder / "band_only.reg")
     if proposal:  # alone: what DS9 saves is then the user's file
         drawn = (product(folder / f"proposed-{proposal}.reg"),)
     return [

@@ -189,7 +189,7 @@ def write_band(
     write_regions(at / "monte_carlo.reg", [circle])
     # one source that only the coarse band shows, in pixels that count from 1
     place = {"y": np.array([7.0]), "x": np.array([9.0])} if band == COARSE else {"y": np.zeros(0), "x": np.zeros(0)}
-    write_table(at / "own_sources.fits", columns(**place), name="OWN_SOURCES")
+    write_table(at / "band_only.fits", columns(**place), name="BAND_ONLY")
     write_json(at / "astrometry.json", shift_found(ids, searched=band == COARSE))
     fluxes = {"flux": measured, "flux_err": error, **{f"flux_err_{kind}": np.zeros(len(ids)) for kind in KINDS},
               "chi2": np.ones(len(ids)), "fracflux": np.zeros(len(ids)), "flux_err_sim": error * 1.1,

@@ -33,8 +33,8 @@ def draw_lost_source(field: Field) -> None:
         image[0].data += FLUX * np.outer(smallfield.in_pixels(ny, y, sigma), smallfield.in_pixels(nx, x, sigma))
 
 
-def own_sources(field: Field, band: str = BLURRED) -> np.ndarray:
-    return field.table(f"bands/{band}/own_sources.fits")
+def found_in(field: Field, band: str = BLURRED) -> np.ndarray:
+    return field.table(f"bands/{band}/band_only.fits")
 
 
 def pulls(field: Field, error: str = "err") -> np.ndarray:
@@ -45,14 +45,14 @@ def pulls(field: Field, error: str = "err") -> np.ndarray:
 
 def test_a_field_in_which_every_source_is_detected_has_none(warm_field):
     for band in (SHARP, BLURRED):
-        assert len(own_sources(warm_field, band)) == 0
-        assert "circle" not in (warm_field / f"results/bands/{band}/own_sources.reg").read_text()
+        assert len(found_in(warm_field, band)) == 0
+        assert "circle" not in (warm_field / f"results/bands/{band}/band_only.reg").read_text()
 
 
 def test_the_galaxy_beside_it_has_its_own_flux(field, warm_field):
     draw_lost_source(field)
     messages = field.run().messages
-    own, (y, x) = own_sources(field), place()
+    own, (y, x) = found_in(field), place()
     assert len(own) == 1 and own["nearest_id"][0] == NEIGHBOUR
     # pixels count from 1; the error of the position is the FWHM over the S/N, 0.04 pixels
     assert (own["y"][0] - 1.0, own["x"][0] - 1.0) == pytest.approx((y, x), abs=0.3)
@@ -72,10 +72,10 @@ def test_the_galaxy_beside_it_has_its_own_flux(field, warm_field):
     assert abs(residual[round(y), round(x)]) < 4.0 * smallfield.RMS[BLURRED]
     found = json.loads((field / f"results/bands/{BLURRED}/astrometry.json").read_text())
     assert found["recommendation"] is None
-    assert "own 1" in (field / f"results/bands/{BLURRED}/own_sources.reg").read_text()
+    assert "own 1" in (field / f"results/bands/{BLURRED}/band_only.reg").read_text()
 
-    field.edit_config(lambda c: c["bands"][BLURRED].update(own_sources="off"))
+    field.edit_config(lambda c: c["bands"][BLURRED].update(band_only_sources="off"))
     field.redo(stages(BLURRED, "extract", "astrometry", "monte_carlo", "inspect") | CATALOGUE)
-    assert len(own_sources(field)) == 0
+    assert len(found_in(field)) == 0
     # the error of the misfit makes up for it; the noise alone does not
     assert pulls(field, "err_formal")[row] > 8.0 and pulls(field)[row] > right[row] + 1.5

@@ -117,7 +117,7 @@ def test_the_products_of_the_contract_are_there(field):
            "catalogue.ecsv", "catalogue.vot", "catalogue.fast.cat", "catalogue.eazy.cat"]  # fmt: skip
     band = ["mask.fits", "background.fits", "psf.fits", "templates.npz", "astrometry.json", "shift-sub.fits",
             "fluxes.fits", "weight.fits", "residual.fits", "neighbours-removed.fits", "monte_carlo.fits",
-            "monte_carlo.reg", "mask.reg", "own_sources.fits", "own_sources.reg", "own_sources.npz",
+            "monte_carlo.reg", "mask.reg", "band_only.fits", "band_only.reg", "band_only.npz",
             "proposed-sim.reg", "proposed-border.reg", "proposed-bad.reg"]  # fmt: skip
     names = top + [f"bands/{name}/{product}" for name in SHARP + BLURRED for product in band]
     assert [name for name in names if not (results / name).exists()] == []

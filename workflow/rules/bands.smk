@@ -101,8 +101,8 @@ rule measure_shift:
         psf=rules.prepare_psf.output.psf,
         templates=given_shift("templates.npz"),
         weight=given_shift("weight.fits"),
-        own=given_shift("own_sources.fits"),
-        own_templates=given_shift("own_sources.npz"),
+        own=given_shift("band_only.fits"),
+        own_templates=given_shift("band_only.npz"),
     output:
         shift=R / "bands/{band}/astrometry.json",
         residual=R / "bands/{band}/shift-sub.fits",

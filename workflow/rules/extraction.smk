@@ -15,9 +15,9 @@ rule extract_fluxes:
         fluxes=R / "bands/{band}/fluxes.fits",
         weight=R / "bands/{band}/weight.fits",
         residual=R / "bands/{band}/residual.fits",
-        own=R / "bands/{band}/own_sources.fits",
-        own_regions=R / "bands/{band}/own_sources.reg",
-        own_templates=R / "bands/{band}/own_sources.npz",
+        own=R / "bands/{band}/band_only.fits",
+        own_regions=R / "bands/{band}/band_only.reg",
+        own_templates=R / "bands/{band}/band_only.npz",
     log:
         R / "logs/extract_fluxes/{band}.log",
     conda:

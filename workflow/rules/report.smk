@@ -20,7 +20,7 @@ rule write_report:
         stack_residual=rules.subtract_models.output.residual,
         residual=expand(R / "bands/{band}/residual.fits", band=BANDS),
         removed=expand(R / "bands/{band}/neighbours-removed.fits", band=BANDS),
-        own=expand(R / "bands/{band}/own_sources.fits", band=BANDS),
+        own=expand(R / "bands/{band}/band_only.fits", band=BANDS),
         templates=expand(R / "bands/{band}/templates.npz", band=BANDS),
         background=expand(R / "bands/{band}/background.fits", band=BANDS),
         shift=expand(R / "bands/{band}/astrometry.json", band=BANDS),

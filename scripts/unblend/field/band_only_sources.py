@@ -21,7 +21,7 @@ from ..photometry.linear_system import model_image
 if TYPE_CHECKING:
     from ..photometry.band_only_sources import BandOnlySources
 
-TABLE, REGIONS, TEMPLATES = "own_sources.fits", "own_sources.reg", "own_sources.npz"
+TABLE, REGIONS, TEMPLATES = "band_only.fits", "band_only.reg", "band_only.npz"
 """Files in the folder of a band."""
 UNITS = {"ra": "deg", "dec": "deg", "x": "pix", "y": "pix", "nearest_arcsec": "arcsec"}
 
@@ -61,7 +61,7 @@ def write_band_only(
         flux=measured["flux"], flux_err=measured["flux_err"], snr=sources.snr, nearest_id=nearest,
         nearest_arcsec=distance, flag=measured["flag"],
     )  # fmt: skip
-    write_table(folder / TABLE, table, units=UNITS, header={"BAND": band}, name="OWN_SOURCES")
+    write_table(folder / TABLE, table, units=UNITS, header={"BAND": band}, name="BAND_ONLY")
     drawn = [
         sky_circle(engine.wcs, float(y), float(x), fwhm, f"own {k}")
         for k, (y, x) in enumerate(zip(sources.y, sources.x, strict=True), start=1)
@@ -89,7 +89,7 @@ def write_no_band_only(folder: Path, band: str) -> None:
     names = ("ra", "dec", "x", "y", "flux", "flux_err", "snr", "nearest_id", "nearest_arcsec", "flag")
     empty = {name: np.zeros(0, dtype=int if name in ("nearest_id", "flag") else float) for name in names}
     table = columns(id=np.zeros(0, dtype=int), **empty)
-    write_table(folder / TABLE, table, units=UNITS, header={"BAND": band}, name="OWN_SOURCES")
+    write_table(folder / TABLE, table, units=UNITS, header={"BAND": band}, name="BAND_ONLY")
     write_regions(folder / REGIONS, [], color="magenta")
     write_templates(folder / TEMPLATES, [], {})
 

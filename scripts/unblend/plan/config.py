@@ -329,11 +329,11 @@ class Band(Section):
         "DS9 circles of empty sky for the Monte Carlo errors; auto: {band}-sim.reg or {stem of image}-sim.reg if one "
         "exists, else placed by the workflow.",
     )
-    own_sources: Literal["auto", "off"] = _key(
+    band_only_sources: Literal["auto", "off"] = _key(
         "auto",
         "Sources that only this band shows. auto: peaks of its residual that are sources are fitted as points together "
-        "with all others (own_sources.fits; docs/own-sources.md), in bands that the detection does not use; off: none "
-        "are looked for, and their light is masked.",
+        "with all others (band_only.fits; docs/band-only-sources.md), in bands that the detection does not use; off: "
+        "none are looked for, and their light is masked.",
     )
     astrometry: ShiftSearch | None = _key(
         None, "Search for the shift, {references, radius, step, max_shift}; null: only if shift is auto."

@@ -247,8 +247,8 @@ def make_templates(jobs: Jobs, band: str) -> Spec:
 def extract_fluxes(jobs: Jobs, band: str) -> Spec:
     """Return the band's image, weight and rms, the error of its PSF, and whether sources only it shows are searched."""
     b = jobs.config.bands[band]
-    searched = b.own_sources == "auto" and band not in jobs.config.detection.bands
-    return {**_band_data(jobs, b), "band": band, "psf_error": b.psf_error, "own_sources": searched}
+    searched = b.band_only_sources == "auto" and band not in jobs.config.detection.bands
+    return {**_band_data(jobs, b), "band": band, "psf_error": b.psf_error, "band_only_sources": searched}
 
 
 def run_monte_carlo(jobs: Jobs, band: str) -> Spec:
@@ -351,7 +351,7 @@ PRODUCTS = {
     "measure_shift": "bands/{band}/astrometry.json bands/{band}/shift-sub.fits",
     "make_templates": "bands/{band}/templates.npz",
     "extract_fluxes": "bands/{band}/fluxes.fits bands/{band}/weight.fits bands/{band}/residual.fits "
-    "bands/{band}/own_sources.fits bands/{band}/own_sources.reg bands/{band}/own_sources.npz",
+    "bands/{band}/band_only.fits bands/{band}/band_only.reg bands/{band}/band_only.npz",
     "run_monte_carlo": "bands/{band}/monte_carlo.fits bands/{band}/monte_carlo.reg",
     "inspect_band": "bands/{band}/neighbours-removed.fits bands/{band}/proposed-sim.reg "
     "bands/{band}/proposed-border.reg bands/{band}/proposed-bad.reg",

@@ -156,12 +156,12 @@ def band_numbers(
         "psf": psf_numbers(psf),
         "circles": [decimals(circle, 2) for circle in drawn],
         "shift": {**shift_numbers(read_json(folder / "astrometry.json")), "field": field_numbers(image)},
-        "own": own_sources(folder, image, float(psf["FWHM"])),  # type: ignore[arg-type]
+        "own": band_only_circles(folder, image, float(psf["FWHM"])),  # type: ignore[arg-type]
         "simulated": monte_carlo_numbers(folder, fluxes, target),
     }
 
 
-def own_sources(folder: Path, image: PageImage, fwhm: float) -> list[list[float | None]]:
+def band_only_circles(folder: Path, image: PageImage, fwhm: float) -> list[list[float | None]]:
     """Return the sources that only a band shows as circles (y, x, radius) in page pixels.
 
     Parameters
@@ -173,7 +173,7 @@ def own_sources(folder: Path, image: PageImage, fwhm: float) -> list[list[float 
     fwhm : float
         Of the PSF in pixels: the radius of the circles.
     """
-    table = read_table(folder / "own_sources.fits")
+    table = read_table(folder / "band_only.fits")
     # the table counts pixels from 1, as FITS does
     found = [(float(row["y"]) - 1.0, float(row["x"]) - 1.0, fwhm) for row in table]
     return [decimals(circle, 2) for circle in image.page_circles(found)]

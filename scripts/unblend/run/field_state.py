@@ -127,7 +127,7 @@ def list_results(results: Path, bands: Collection[str] | None = None) -> dict[st
         rows["flags"] = common_flags([reduce(or_, (int(row[name]) for name in columns), 0) for row in table])
         measured = [name.removeprefix("flag_") for name in columns if name != "flag"]
         rows["no flux"] = ", ".join(band for band in measured if not _has_flux(table, band))
-        rows["own"] = _own_sources(results, measured)
+        rows["own"] = _band_only_sources(results, measured)
         rows["shifts"] = "\n    ".join(_shifts(results, measured))
     if report.exists():
         rows["report"] = str(report)
@@ -169,7 +169,7 @@ def _has_flux(table: np.ndarray, band: str) -> bool:
     return name not in (table.dtype.names or ()) or bool((table[name] == table[name]).any())
 
 
-def _own_sources(results: Path, bands: Iterable[str]) -> str:
+def _band_only_sources(results: Path, bands: Iterable[str]) -> str:
     """Return how many sources only one band shows, for each band that has any; empty without any."""
     found = {}
     for band in bands:
@@ -178,7 +178,7 @@ def _own_sources(results: Path, bands: Iterable[str]) -> str:
         except (OSError, ValueError):
             continue
     listed = ", ".join(f"{count(number, 'source')} only in {band}" for band, number in found.items() if number)
-    return f"{listed}, fitted as points (own_sources.fits)" if listed else ""
+    return f"{listed}, fitted as points (band_only.fits)" if listed else ""
 
 
 def _shifts(results: Path, bands: Iterable[str]) -> list[str]:

@@ -33,7 +33,7 @@ def write(folder, sources, catalogue):
 
 def test_the_table_has_positions_fluxes_and_the_nearest_source(tmp_path, sources):
     write(tmp_path, sources, detected([42.37, 20.0], [49.61, 36.0]))
-    table = read_table(tmp_path / "own_sources.fits")
+    table = read_table(tmp_path / "band_only.fits")
     assert table["id"].tolist() == [-1, -2] and table["flag"].tolist() == [0, 8]
     assert table["flux"].tolist() == [500.0, 90.0] and table["snr"].tolist() == [30.0, 6.0]
     # pixels count from 1, as in FITS
@@ -41,12 +41,12 @@ def test_the_table_has_positions_fluxes_and_the_nearest_source(tmp_path, sources
     np.testing.assert_allclose(table["x"], X + 1.0)
     assert table["nearest_id"].tolist() == [1, 2]
     assert table["nearest_arcsec"] == pytest.approx([1.2, 3.6], abs=1e-3)
-    assert read_table_header(tmp_path / "own_sources.fits")["BAND"] == "irac"
+    assert read_table_header(tmp_path / "band_only.fits")["BAND"] == "irac"
 
 
 def test_regions_are_drawn_on_the_source(tmp_path, sources):
     write(tmp_path, sources, detected([40.0], [50.0]))
-    first, second = read_regions(tmp_path / "own_sources.reg")
+    first, second = read_regions(tmp_path / "band_only.reg")
     assert (first.text, second.text) == ("own 1", "own 2")
     ra, dec = pixel_to_sky(band.wcs(), Y, X)
     assert first.points[0] == pytest.approx((ra[0], dec[0]), abs=1e-7)
@@ -64,32 +64,32 @@ def test_light_and_templates_come_back(tmp_path, sources):
 
 def test_without_detected_sources_there_is_no_nearest_one(tmp_path, sources):
     write(tmp_path, sources, detected([], []))
-    table = read_table(tmp_path / "own_sources.fits")
+    table = read_table(tmp_path / "band_only.fits")
     assert table["nearest_id"].tolist() == [0, 0] and np.isnan(table["nearest_arcsec"]).all()
 
 
 def test_a_band_without_sources_of_its_own(tmp_path, sources):
     write_no_band_only(tmp_path, "irac")
-    assert not band_only_light(tmp_path, band.SHAPE).any() and read_regions(tmp_path / "own_sources.reg") == []
-    empty = read_table(tmp_path / "own_sources.fits")
+    assert not band_only_light(tmp_path, band.SHAPE).any() and read_regions(tmp_path / "band_only.reg") == []
+    empty = read_table(tmp_path / "band_only.fits")
     assert len(empty) == 0
     write(tmp_path, sources, detected([40.0], [50.0]))
-    assert empty.dtype.names == read_table(tmp_path / "own_sources.fits").dtype.names
+    assert empty.dtype.names == read_table(tmp_path / "band_only.fits").dtype.names
 
 
 def test_a_search_that_finds_nothing_writes_the_same(tmp_path):
     nothing = {name: np.zeros(0) for name in ("flux", "flux_err")} | {"flag": np.zeros(0, dtype=int)}
     none = BandOnlySources.of(band.engine(), [])
     write_band_only(tmp_path, none, band.engine(), nothing, detected([40.0], [50.0]), fwhm=3.0, band="irac")
-    found = read_table(tmp_path / "own_sources.fits")
+    found = read_table(tmp_path / "band_only.fits")
     write_no_band_only(tmp_path, "irac")
-    assert found.dtype == read_table(tmp_path / "own_sources.fits").dtype and len(found) == 0
+    assert found.dtype == read_table(tmp_path / "band_only.fits").dtype and len(found) == 0
 
 
 def test_missing_products_are_named(tmp_path):
-    with pytest.raises(OSError, match=r"own_sources\.npz"):
+    with pytest.raises(OSError, match=r"band_only\.npz"):
         read_band_only(tmp_path)
     write_no_band_only(tmp_path, "irac")
-    (tmp_path / "own_sources.fits").unlink()
-    with pytest.raises(InputError, match=r"own_sources\.fits"):
+    (tmp_path / "band_only.fits").unlink()
+    with pytest.raises(InputError, match=r"band_only\.fits"):
         read_band_only(tmp_path)

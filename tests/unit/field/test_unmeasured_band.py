@@ -27,7 +27,7 @@ def test_fluxes(spec, tmp_path, caplog):
     assert table["id"].tolist() == [9, 10] and np.isnan(table["flux"]).all() and np.isnan(table["chi2"]).all()
     assert table["flag"].tolist() == [int(Flag.NO_PIXELS | Flag.SHIFT_FAILED)] * 2
     assert not read_array(paths["weight"]).any() and np.isnan(read_array(paths["residual"])).all()
-    assert len(read_table(tmp_path / "bands/k/own_sources.fits")) == 0
+    assert len(read_table(tmp_path / "bands/k/band_only.fits")) == 0
     assert "bands.k: no pixel. All fluxes of this band are NaN." in caplog.text
 
 

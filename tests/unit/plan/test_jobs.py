@@ -212,9 +212,9 @@ SOLUTION = ("measure_shift", "extract_fluxes", "run_monte_carlo")
         ("catalogue/error_floor", 0.05, {"write_catalogue"}),
         ("bands/k/rms", 0.5, of_band("k", *SOLUTION)),
         ("bands/k/shift", [0.1, 0.0], of_band("k", *SOLUTION, "make_templates")),
-        ("bands/k/own_sources", "off", {"extract_fluxes/k"}),
-        ("bands/k/own_sources", "auto", set()),
-        ("bands/f160w/own_sources", "off", set()),  # the detection uses it
+        ("bands/k/band_only_sources", "off", {"extract_fluxes/k"}),
+        ("bands/k/band_only_sources", "auto", set()),
+        ("bands/f160w/band_only_sources", "off", set()),  # the detection uses it
         ("bands/k/astrometry", {"radius": 2.0}, {"measure_shift/k"}),
         ("bands/k/background", {"box": 5.0}, {"subtract_background/k"}),
         ("bands/k/background", {"order": 2}, of_band("k", *SOLUTION)),

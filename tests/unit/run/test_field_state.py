@@ -83,4 +83,4 @@ def test_the_last_lines_count_the_sources_that_only_one_band_shows(tmp_path):
     write_table(tmp_path / "catalogue.fits", np.zeros(1, dtype=columns))
     for band, number in (("j", 0), ("k", 1)):
         write_table(tmp_path / f"bands/{band}/fluxes.fits", np.zeros(1, dtype=[("id", "i4")]), header={"NOWN": number})
-    assert list_results(tmp_path)["own"] == "1 source only in k, fitted as points (own_sources.fits)"
+    assert list_results(tmp_path)["own"] == "1 source only in k, fitted as points (band_only.fits)"

@@ -60,8 +60,8 @@ def test_a_band(field: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_the_sources_of_a_band_alone_are_drawn(field: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    make("bands/f160w/residual.fits", "bands/f160w/own_sources.reg", "det_seg.fits")
-    assert loaded(printed(capsys, "f160w")) == ["own_sources.reg", "own_sources.reg"]
+    make("bands/f160w/residual.fits", "bands/f160w/band_only.reg", "det_seg.fits")
+    assert loaded(printed(capsys, "f160w")) == ["band_only.reg", "band_only.reg"]
 
 
 def test_a_proposal_is_loaded_alone_over_image_and_residual(field: Path, capsys: pytest.CaptureFixture[str]) -> None:
