@@ -35,7 +35,6 @@ def write_no_fluxes(
 
     The band has no sources of its own.
 
-
     Parameters
     ----------
     spec : mapping

@@ -1,7 +1,9 @@
-"""Lists of sources made by other programs: ID and position, in FITS tables, ECSV and CSV."""
+"""Lists of sources made by other programs: ID and position, in FITS tables, VOTables and text of several kinds."""
 
 from __future__ import annotations
 
+import itertools
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,20 @@ COLUMN_NAMES = {"id": ("id", "number"), "ra": ("ra", "alpha_j2000"), "dec": ("de
 """Names of the columns that are read, in lower case; the first one in a table is used."""
 _DEGREES = ("", "deg", "degree", "degrees")
 _GZIP, _FITS = b"\x1f\x8b", b"SIMPLE"
+_SEXTRACTOR_LINE = re.compile(r"#\s*\d+\s+[A-Za-z]\w*")
+"""A line of the head of a SExtractor catalogue: the number and the name of a column."""
+_FORMATS = {
+    "ascii.ecsv": "ECSV",
+    "votable": "a VOTable",
+    "ascii.sextractor": "a SExtractor catalogue",
+    "ascii.commented_header": "columns below a line of their names",
+    "ascii.tab": "columns separated by tabs",
+    "ascii.basic": "columns separated by blanks",
+    "ascii.csv": "CSV",
+}
+"""Formats of text, and how messages call them."""
+_HEAD_LINES = 1000
+"""Lines from which the format is recognised; SExtractor has one for each column."""
 _LISTED = 5
 """Number of IDs in a message."""
 
@@ -29,9 +45,10 @@ def read_source_list(name: str) -> np.ndarray:
     Parameters
     ----------
     name : str
-        A FITS table, `file.fits` or `file.fits[EXT]` (by default the first table with the columns), ECSV or CSV. The
-        columns are id or number, ra or alpha_j2000, dec or delta_j2000, in upper or lower case. Positions are in
-        degrees; text with colons or units is sexagesimal, the right ascension in hours.
+        A FITS table, `file.fits` or `file.fits[EXT]` (by default the first table with the columns), a VOTable, ECSV,
+        CSV, a catalogue of SExtractor (ASCII_HEAD), or columns separated by blanks or tabs below a line of their names,
+        which may begin with `#`. The columns are id or number, ra or alpha_j2000, dec or delta_j2000, in upper or lower
+        case. Positions are in degrees; text with colons or units is sexagesimal, the right ascension in hours.
 
     Returns
     -------
@@ -74,7 +91,7 @@ def _columns(name: str) -> dict[str, np.ndarray]:
         start = stream.read(len(_FITS))
     if start == _FITS or start.startswith(_GZIP):
         return _fits_columns(path, extension)
-    return _text_columns(path, "ascii.ecsv" if start.startswith(b"# %EC") else "ascii.csv")
+    return _text_columns(path, *_text_format(path))
 
 
 def _fits_columns(path: str, extension: str | None) -> dict[str, np.ndarray]:
@@ -101,15 +118,35 @@ def _fits_columns(path: str, extension: str | None) -> dict[str, np.ndarray]:
     return found
 
 
-def _text_columns(path: str, format_: str) -> dict[str, np.ndarray]:
+def _text_format(path: str) -> tuple[str, dict[str, Any]]:
+    """Return the format of a table that is text, by its first lines, and further arguments of the reader."""
+    with Path(path).open(encoding="utf-8", errors="replace") as stream:
+        lines = [line.strip() for line in itertools.islice(stream, _HEAD_LINES) if line.strip()]
+    first = lines[0] if lines else ""
+    comments = list(itertools.takewhile(lambda line: line.startswith("#"), lines))
+    if first.startswith("# %ECSV"):
+        return "ascii.ecsv", {}
+    if first.lower().startswith(("<?xml", "<votable")):
+        return "votable", {}
+    if _SEXTRACTOR_LINE.match(first):
+        return "ascii.sextractor", {}
+    names = [number for number, line in enumerate(comments) if len(_selected(line.strip("# ").split())) == 3]
+    if names:
+        return "ascii.commented_header", {"header_start": names[-1]}
+    if not comments and "," not in first and len(first.split()) > 1:
+        return ("ascii.tab" if "\t" in first else "ascii.basic"), {}
+    return "ascii.csv", {}
+
+
+def _text_columns(path: str, format_: str, options: dict[str, Any]) -> dict[str, np.ndarray]:
     from astropy.table import Table
 
     try:
-        table = Table.read(path, format=format_)
+        table = Table.read(path, format=format_, **options)
     except Exception as error:  # the readers raise errors of many kinds, those of YAML among them
         reason = str(error).strip().splitlines()[0].rstrip(".:") if str(error).strip() else type(error).__name__
         raise InputError(
-            f"{path} cannot be read as {format_.removeprefix('ascii.').upper()}: {reason}. Give a FITS table, ECSV, or "
+            f"{path} cannot be read as {_FORMATS[format_]}: {reason}. Give a FITS table, a VOTable, ECSV, or "
             "CSV with the names of the columns in its first line."
         ) from error
     selected = _complete(path, table.colnames)

@@ -138,8 +138,9 @@ class DetectionSettings(Section):
     )
     catalogue: FileName | None = _key(
         None,
-        "Your own sources in place of the automatic detection: a table (FITS, ECSV, CSV) with id, ra, dec (degrees). "
-        "IDs are kept, and all sources; their segments are grown down to threshold. With segmentation: the IDs to use.",
+        "Your own sources in place of the automatic detection: a table (FITS, VOTable, text) with id, ra, dec "
+        "(degrees). IDs are kept, and all sources; their segments are grown down to threshold. With segmentation: the "
+        "IDs to use.",
     )
     merge_regions: FileName = _key("merged_segments.reg", "DS9 regions: all segments that a region touches become one.")
     manual_regions: FileName = _key("det_manual.reg", "DS9 regions: each one is a source.")

@@ -43,6 +43,39 @@ def test_further_columns_and_a_name_that_says_nothing(tmp_path):
     check(tmp_path / "saved.txt")
 
 
+ROWS = "30 150.1 2.1\n7 150.2 -0.5\n12 150.3 2.3\n"
+SEXTRACTOR = """#   1 NUMBER          Running object number
+#   2 X_IMAGE         Object position along x                                    [pixel]
+#   3 ALPHA_J2000     Right ascension of barycenter (J2000)                      [deg]
+#   5 DELTA_J2000     Declination of barycenter (J2000)                          [deg]
+"""
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"# id ra dec\n{ROWS}",
+        f"#id ra dec\n{ROWS}",
+        f"# from a paper, table 3\n# ID   RA   DEC\n# deg deg\n{ROWS}",
+        f"id ra dec\n{ROWS}",
+        f"  ID   RA      Dec\n{ROWS}",
+        "id\tra\tdec\n" + ROWS.replace(" ", "\t"),
+        SEXTRACTOR + "30 5.0 150.1 9 2.1\n7 5.0 150.2 9 -0.5\n12 5.0 150.3 9 2.3\n",
+    ],
+)
+def test_text_as_programs_write_it(tmp_path, text):
+    (tmp_path / "t.cat").write_text(text)
+    check(tmp_path / "t.cat")
+
+
+def test_a_votable(tmp_path):
+    table().write(tmp_path / "t.vot", format="votable")
+    check(tmp_path / "t.vot")
+    (tmp_path / "t.vot").write_text("<?xml version='1.0'?>\n<VOTABLE>")
+    with pytest.raises(InputError, match=r"t.vot cannot be read as a VOTable: .* Give a FITS table"):
+        read_source_list(str(tmp_path / "t.vot"))
+
+
 def test_units_in_degrees(tmp_path):
     with_units = table()
     with_units["ra"].unit = with_units["dec"].unit = u.deg
@@ -126,7 +159,7 @@ def test_files_that_are_no_tables(tmp_path):
     with pytest.raises(InputError, match=r"broken.fits cannot be read as a FITS table: .* Check if the file is"):
         read_source_list(str(tmp_path / "broken.fits"))
     (tmp_path / "b.csv").write_bytes(bytes(range(256)) * 20)
-    with pytest.raises(InputError, match=r"b.csv cannot be read as CSV: .* Give a FITS table, ECSV, or CSV"):
+    with pytest.raises(InputError, match=r"b.csv cannot be read as CSV: .* Give a FITS table, a VOTable, ECSV, or CSV"):
         read_source_list(str(tmp_path / "b.csv"))
     (tmp_path / "b.ecsv").write_text("# %ECSV 1.0\n# ---\n# nothing\nid ra dec\n")
     with pytest.raises(InputError, match=r"b.ecsv cannot be read as ECSV: .* Give a FITS table"):
