@@ -112,14 +112,24 @@ def test_the_page_loads_from_disk_without_other_requests(page):
 
 
 def test_the_page_begins_with_the_warnings_of_the_run(page):
-    assert page.execute_script("return document.querySelector('main').firstElementChild.id") == "warnings"
-    items = texts(page, "#warnings > ul li")
+    assert page.execute_script("return document.querySelector('main').firstElementChild.id") == "summary"
+    items = texts(page, "#summary > ul li")
     assert items[0] == "3 sources <b>touch</b> the edge. (detect_sources)" and len(items) == 8
-    assert texts(page, "#warnings summary") == ["4 more"]
-    assert texts(page, "#warnings details li")[2] == f"{COMMON} (mask_band red, prepare_psf coarse; 3 times)"
-    links = page.find_elements("css selector", "#warnings details li:nth-child(3) a")
+    assert texts(page, "#summary summary") == ["4 more"]
+    assert texts(page, "#summary details li")[2] == f"{COMMON} (mask_band red, prepare_psf coarse; 3 times)"
+    links = page.find_elements("css selector", "#summary details li:nth-child(3) a")
     assert [link.get_attribute("href").rpartition("results/")[2] for link in links] == [
         "logs/mask_band/red.log", "logs/prepare_psf/coarse.log"]  # fmt: skip
+
+
+def test_the_summary_has_counts_and_depths(page):
+    assert texts(page, "#summary > p")[0].startswith("6 sources")
+    cells = "row => [...row.children].map(cell => cell.textContent)"
+    rows = page.execute_script(f"return [...document.querySelectorAll('#summary tbody tr')].map({cells})")
+    assert [row[0] for row in rows] == [band["name"] for band in page.execute_script("return DATA.bands")]
+    # noise 1 in a pixel and a PSF of 9 equal pixels: 5 × 3 image units
+    assert all(row[2:4] == ["–", "15.0"] for row in rows)
+    assert re.search(r"unblend \S+, \d{4}-\d\d-\d\d \d\d:\d\d UTC", texts(page, "#lead")[0])
 
 
 @pytest.mark.parametrize("width", [1300, 390])
@@ -127,7 +137,7 @@ def test_the_page_is_not_wider_than_the_window(page, browser, width):
     metrics = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
     try:
-        page.execute_script("document.querySelector('#warnings details').open = true")
+        page.execute_script("document.querySelector('#summary details').open = true")
         wide = page.execute_script(
             """const right = innerWidth + scrollX, hidden = (node) => node.closest('.wide, .scroll, .field, .panels');
             return [...document.querySelectorAll('body *')].filter((node) => !hidden(node)
@@ -246,7 +256,9 @@ def test_an_address_opens_a_card(browser, address):
 def test_bands_are_drawn_with_one_stretch_when_they_are_visible(page):
     canvas = "#band-coarse .panels figure:nth-child({}) canvas"
     assert page.execute_script("return document.querySelector(arguments[0]).width", canvas.format(1)) == 300  # not yet
-    page.execute_script("document.getElementById('band-coarse').scrollIntoView()")
+    assert not page.execute_script("return document.getElementById('band-coarse').open")  # bands are folded
+    page.execute_script("document.querySelector('#summary a[href=\"#band-coarse\"]').click()")
+    until(page, "return document.getElementById('band-coarse').open")
     until(page, f"return document.querySelector('{canvas.format(3)}').width === 24")
     # The target in the coarse band is at (x, y) = (11.5, 19.5) of 24 pixels, at 4 from the top.
     at = (12, 4)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 FOLDER = Path(__file__).resolve().parent / "page_files"
 STYLE = "style.css"
-PROGRAMS = ("base.js", "warnings.js", "plots.js", "overview.js", "cards.js", "table.js", "bands.js", "main.js")
+PROGRAMS = ("base.js", "summary.js", "plots.js", "overview.js", "cards.js", "table.js", "bands.js", "main.js")
 """JavaScript files in the order in which the page executes them."""
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 SECTIONS = (
-    ("warnings", "Warnings"),
+    ("summary", "Summary"),
     ("overview", "Field"),
     ("sources", "Sources"),
     ("bands", "Bands"),

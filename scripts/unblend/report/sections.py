@@ -19,6 +19,7 @@ from ..io.tables import read_table, read_table_header
 from ..photometry.catalogue import KINDS
 from .band_images import PageImage
 from .page import decimals, numbers
+from .summary import depth_of
 
 FITTED = ("n", "r_e_arcsec", "ell", "pa", "n_err", "r_e_err", "ell_err", "pa_err", "chi2_red", "chi2_red_group")
 BIN_SIGMA, HISTOGRAM_SIGMA = 0.25, 5.0
@@ -147,17 +148,22 @@ def band_numbers(
         for i, j, value, error in background_terms(header)
         if header["BGORDER"]
     ]
-    psf = read_header(str(folder / "psf.fits"))
+    psf, zero_point = (
+        read_header(str(folder / "psf.fits")),
+        zero_point_of(read_table_header(results / "catalogue.fits"), band),
+    )
+    simulated = monte_carlo_numbers(folder, fluxes, target)
     drawn = image.page_circles(circles(read_regions(folder / "monte_carlo.reg"), image.wcs))
     return {
         "columns": columns,
-        "zero_point": zero_point_of(read_table_header(results / "catalogue.fits"), band),
+        "zero_point": zero_point,
+        "depth": depth_of(folder, fluxes, noise, simulated["scale"], zero_point["value"]),
         "noise": noise,
         "psf": psf_numbers(psf),
         "circles": [decimals(circle, 2) for circle in drawn],
         "shift": {**shift_numbers(read_json(folder / "astrometry.json")), "field": field_numbers(image)},
         "own": band_only_circles(folder, image, float(psf["FWHM"])),  # type: ignore[arg-type]
-        "simulated": monte_carlo_numbers(folder, fluxes, target),
+        "simulated": simulated,
     }
 
 

@@ -86,3 +86,10 @@ def test_the_warnings_of_all_jobs_but_those_beside_the_report(made):
         {"sentence": COMMON, "logs": ("mask_band/red.log", "prepare_psf/coarse.log"), "number": 3},
         {"sentence": LONG, "logs": ("mask_band/red.log",), "number": 1},
     ]
+
+
+def test_the_summary_has_the_depth_of_every_band_and_the_numbers_of_sources(made):
+    _, _, content, _, _ = made
+    # noise 1 in a pixel and a PSF of 9 equal pixels: 5 × 3 image units; the catalogue has no zero points
+    assert [band["depth"] for band in content["bands"]] == [{"flux": 15.0, "mag": None}] * 4
+    assert {"points", "faint", "small", "made"} == set(content["summary"])

@@ -36,6 +36,8 @@ function psfWidth(psf, scale) {
   return `${fixed(psf.range[0] * scale, 3)}–${fixed(psf.range[1] * scale, 3)} (${psf.number} PSFs)`;
 }
 
+const shiftText = ({ adopted, field }) => `${fixed(adopted[0], 3)}, ${fixed(adopted[1], 3)}${field ? ` + field of order ${field.order}` : ""}`;
+
 // The mean level; where the background is a polynomial its order, and its terms with their errors when the mouse points at it.
 function backgroundCell({ background, terms }) {
   if (!terms.length) return html("td", {}, digits(background));
@@ -53,7 +55,7 @@ function bandSummary() {
       html("td", { title: zero.source }, known(zero.value) ? fixed(zero.value, 3) : "none"),
       html("td", {}, digits(noise.rms)), html("td", {}, fixed(noise.lag, 2)),
       html("td", {}, withError(simulated.ratio, simulated.ratio_err, 2)), html("td", {}, fixed(simulated.scale, 2)),
-      html("td", {}, `${fixed(shift.adopted[0], 3)}, ${fixed(shift.adopted[1], 3)}${shift.field ? ` + field of order ${shift.field.order}` : ""}`), backgroundCell(noise),
+      html("td", {}, shiftText(shift)), backgroundCell(noise),
       html("td", {}, noise.masked_fraction === null ? "" : fixed(100 * noise.masked_fraction, 1)),
       html("td", {}, String(band.own.length)),
       html("td", {}, `${bright} of ${DATA.sources.id.length}`));
@@ -90,7 +92,7 @@ function buildBands(section) {
     html("p", { class: "soft" }, "Noise and background level are in image units. The PSF sum is that of the file, before any normalisation. The correlation is that of neighbouring pixels. The adopted factor multiplies the formal errors. Pixels that may contain flux of sources without a model are masked as unmodelled flux. Sources that only a band shows are fitted as points together with all others (magenta circles; band_only.fits). All images of a band have the same stretch: bright pixels are black, masked pixels brown. Yellow circles show where the Monte Carlo takes its noise. Click on a source to open its card."));
   for (const band of DATA.bands) {
     const found = band.shift, { ratio, ratio_err: error, circles } = band.simulated;
-    section.append(html("div", { class: "band", id: `band-${band.name}` }, html("h3", {}, band.name, html("span", { class: "soft" }, ` black at ${digits(band.high, 2)} σ of the noise${band.binned > 1 ? `, ${band.binned} × ${band.binned} pixels averaged` : ""}`)), panels(band, band.circles, band.own), shiftResults(found),
+    section.append(html("details", { class: "band", id: `band-${band.name}` }, html("summary", {}, html("h3", {}, band.name, html("span", { class: "soft" }, ` black at ${digits(band.high, 2)} σ of the noise${band.binned > 1 ? `, ${band.binned} × ${band.binned} pixels averaged` : ""}`))), panels(band, band.circles, band.own), shiftResults(found),
       html("div", { class: "row" }, found.grid ? chi2Plot(found.grid) : null, found.offsets ? html("figure", {}, offsetsPlot(band), html("figcaption", {}, "Offsets from a linear fit to each source. Red arrow: scale. Pale arrows: offsets with errors larger than the red arrow.")) : null,
         found.offsets && found.field ? html("figure", {}, offsetsPlot(band, found.field), html("figcaption", {}, "Grey arrows: the adopted field of shifts, beside the constant shift. Blue arrows: the offsets of the bright sources from which it was fitted.")) : null,
         html("figure", {}, monteCarloPlot(band.simulated), html("figcaption", {}, known(ratio)

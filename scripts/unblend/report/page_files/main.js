@@ -2,8 +2,8 @@
 "use strict";
 function start() {
   const section = (name) => document.getElementById(name), [ra, dec] = [DATA.position.ra, DATA.position.dec];
-  document.getElementById("lead").textContent = `${DATA.sources.id.length} sources in ${DATA.bands.length} bands; target ${known(DATA.target) ? `${DATA.target} ` : ""}at ${sexagesimal(ra, dec)}. unblend ${DATA.version}`;
-  buildWarnings(section("warnings"));
+  document.getElementById("lead").textContent = `${DATA.sources.id.length} sources in ${DATA.bands.length} bands; target ${known(DATA.target) ? `${DATA.target} ` : ""}at ${sexagesimal(ra, dec)}. unblend ${DATA.version}, ${DATA.summary.made}`;
+  buildSummary(section("summary"));
   DRAWN.push(buildOverview(section("overview")));
   buildTable(section("sources"));
   buildBands(section("bands"));
@@ -13,10 +13,12 @@ function start() {
   const follow = () => {
     const asked = location.hash.match(/^#source-(\d+)$/);
     if (asked) openCard(Number(asked[1]));
+    const target = document.getElementById(decodeURIComponent(location.hash.slice(1)));
+    if (target && target.tagName === "DETAILS") target.open = true;
   };
   addEventListener("hashchange", follow);
   // A second click on the same source does not change the address, but must scroll to the card too.
-  addEventListener("click", (event) => { if (event.target.closest("a[href^='#source-']")) setTimeout(follow); });
+  addEventListener("click", (event) => { if (event.target.closest("a[href^='#source-'], a[href^='#band-']")) setTimeout(follow); });
   follow();
   document.body.dataset.ready = "yes";
 }

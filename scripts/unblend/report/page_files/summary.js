@@ -1,0 +1,38 @@
+// What the page begins with: the warnings of the run, the numbers of sources, and a line for every band.
+"use strict";
+const FIRST_WARNINGS = 8; // warnings that are always shown; a longer list can be opened
+
+function warningItem({ sentence, logs, number }) {
+  const links = logs.map((log, k) => [k ? ", " : "", html("a", { href: `../logs/${log}` }, log.replace(".log", "").replace("/", " "))]);
+  return html("li", {}, sentence, html("span", { class: "soft" }, " (", links, number > logs.length ? `; ${number} times` : null, ")"));
+}
+
+function warningList() {
+  const items = DATA.warnings.map(warningItem), rest = items.splice(FIRST_WARNINGS);
+  if (!items.length) return html("p", { class: "soft" }, "No job of this field has a warning in its log.");
+  const more = rest.length ? html("details", {}, html("summary", {}, `${rest.length} more`), html("ul", { class: "warnings" }, rest)) : null;
+  return [html("ul", { class: "warnings" }, items), more];
+}
+
+const counted = (number, word) => `${number} ${word}${number === 1 ? "" : "s"}`;
+
+function countsLine() {
+  const { points, faint, small } = DATA.summary, time = DATA.times.reduce((sum, { processor }) => sum + processor, 0);
+  const parts = [counted(DATA.sources.id.length, "source"), points ? `${points} of them fitted as points` : null,
+    faint || small ? `${faint} candidates below min_snr and ${small} below min_area dropped` : null,
+    time ? `${fixed(time, 0)} s of processor time` : null];
+  return html("p", {}, `${parts.filter(Boolean).join("; ")}.`);
+}
+
+function bandLines() {
+  const head = ["band", "PSF FWHM [″]", "5 σ depth [AB mag]", "5 σ depth [image units]", "sources above 5 σ", "shift X, Y [″]"];
+  const rows = DATA.bands.map((band) => html("tr", {}, html("th", {}, html("a", { href: `#band-${band.name}` }, band.name)),
+    html("td", {}, psfWidth(band.psf, band.scale / band.binned)), html("td", {}, fixed(band.depth.mag, 2)), html("td", {}, digits(band.depth.flux)),
+    html("td", {}, `${band.columns.snr.filter((s) => s > 5).length} of ${DATA.sources.id.length}`), html("td", {}, shiftText(band.shift))));
+  return html("div", { class: "wide" }, html("table", { class: "numbers" }, html("thead", {}, html("tr", {}, head.map((name) => html("th", {}, name)))), html("tbody", {}, rows)));
+}
+
+function buildSummary(section) {
+  section.append(...[warningList()].flat().filter(Boolean), countsLine(), bandLines(),
+    html("p", { class: "soft" }, "Depth: an isolated point source at five sigma, with the correlation of the noise and the adopted factor."));
+}

@@ -1,0 +1,75 @@
+"""What the page begins with: the depth of every band, how many sources there are, when the page was made."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..core.flags import Flag
+from ..io.images import read_image
+from ..io.tables import read_table_header
+
+DEPTH_SIGMA = 5.0
+"""Signal-to-noise ratio of the faintest point source."""
+MAG_PER_FACTOR = 2.5
+
+
+def depth_of(
+    folder: Path, fluxes: np.ndarray, noise: Mapping[str, Any], scale: float | None, zero_point: float | None
+) -> dict[str, float | None]:
+    """Return the depth of a band: flux and AB magnitude of an isolated point source of five sigma.
+
+    The error of a point source on white noise is the noise of a pixel times the square root of the PSF's area 1/Σp²
+    (King 1983, PASP 95, 163). It is multiplied by the median effect of correlated noise on the errors of the catalogue,
+    and by the adopted factor of the Monte Carlo.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the band's products.
+    fluxes : structured array (n,)
+        The band's fluxes.fits.
+    noise : mapping
+        `rms` of a pixel, image units; None where it is not known.
+    scale : float or None
+        The adopted factor.
+    zero_point : float or None
+        AB magnitude of one image unit.
+
+    Returns
+    -------
+    dict
+        `flux` in image units and `mag`; None where it is not known.
+    """
+    if noise["rms"] is None:
+        return {"flux": None, "mag": None}
+    data, header = read_image(str(folder / "psf.fits"))
+    share = data / data.sum()
+    area = max(1.0, 1.0 / (float(np.sum(share**2)) * float(header.get("OVERSAMP", 1.0)) ** 2))  # type: ignore[arg-type]
+    factor = scale or 1.0
+    if "flux_err_white" in (fluxes.dtype.names or ()):
+        good = np.isfinite(fluxes["flux_err"]) & (fluxes["flux_err_white"] > 0)
+        if good.any():
+            factor *= float(np.median(fluxes["flux_err"][good] / fluxes["flux_err_white"][good]))
+    flux = DEPTH_SIGMA * noise["rms"] * np.sqrt(area) * factor
+    mag = None if zero_point is None or not flux > 0 else round(zero_point - MAG_PER_FACTOR * float(np.log10(flux)), 2)
+    return {"flux": float(f"{flux:.3g}"), "mag": mag}
+
+
+def field_counts(results: Path, catalogue: np.ndarray) -> dict[str, Any]:
+    """Return when the page is made, and the numbers of sources: points, merged, and candidates that were dropped.
+
+    Parameters
+    ----------
+    results : Path
+        Folder of the products.
+    catalogue : structured array (n,)
+    """
+    header = read_table_header(results / "det_auto_cat.fits") if (results / "det_auto_cat.fits").exists() else {}
+    dropped = {name: int(header.get(card) or 0) for name, card in (("faint", "NFAINT"), ("small", "NSMALL"))}  # type: ignore[call-overload]
+    points = int(np.count_nonzero(catalogue["flag"] & int(Flag.POINT_SOURCE)))
+    return {"made": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"), "points": points, **dropped}
