@@ -19,6 +19,7 @@ from ..models.templates import Spectrum, TemplateEngine
 from ..photometry.linear_system import LinearSolution, solve_fluxes
 from .offsets import Offsets, common_shift, linear_offsets, template_gradients
 from .shift_search import ENOUGH_REFERENCES, ShiftSearch, choose_references, grid_search
+from .windowed_templates import WindowedTemplates
 
 log = logging.getLogger(__name__)
 
@@ -262,7 +263,7 @@ class Registration:
         return grid_search(
             image, self._weight_with_model_error(solution), maker, references, centres,
             radius_pixels=radius, step_pixels=settings["step"] / scale, max_pixels=settings["max_shift"] / scale,
-            neighbours=others,
+            neighbours=others, narrow=maker.within,
         )  # fmt: skip
 
     def _weight_with_model_error(self, solution: LinearSolution) -> np.ndarray:
@@ -358,6 +359,10 @@ class _ShiftedTemplates:
         ra, dec = np.array([self.placed[i].sky for i in ids], dtype=float).reshape(-1, 2).T
         made = {k: self._one(ids[k], shift) for k in self.engine.psf_order(ra, dec).tolist()}
         return [made[k] for k in range(len(ids))]
+
+    def within(self, fitted: np.ndarray) -> WindowedTemplates:
+        """Return a maker of these templates on the pixels of a bool array (ny, nx) only."""
+        return WindowedTemplates(self._spectrum, fitted)
 
     def _spectrum(self, i: int) -> Spectrum | None:
         if i in self._kept:

@@ -59,6 +59,7 @@ def grid_search(
     step_pixels: float,
     max_pixels: float,
     neighbours: Sequence[int] = (),
+    narrow: Callable[[np.ndarray], TemplateMaker] | None = None,
 ) -> ShiftSearch:
     """Find the shift of least chi2 on the grid |dy|, |dx| <= max_pixels, refined to a fraction of a step by a parabola.
 
@@ -79,6 +80,8 @@ def grid_search(
         Radius of the fitted areas, step of the grid, largest shift along each axis.
     neighbours : sequence of int
         IDs of other sources to be fitted.
+    narrow : callable, optional
+        Returns a faster maker of the same templates on the fitted pixels only, from these as a bool array (ny, nx).
 
     Raises
     ------
@@ -104,9 +107,10 @@ def grid_search(
     data = image[near] * root
     places = np.full(image.shape, -1)
     places[near] = np.arange(len(data))
+    make = make_templates if narrow is None else narrow(near)
     with single_thread():
         chi2 = np.array(
-            [[_chi2(data, root, places, make_templates(ids, (dy, dx)), references) for dx in offsets] for dy in offsets]
+            [[_chi2(data, root, places, make(ids, (dy, dx)), references) for dx in offsets] for dy in offsets]
         )
     return _minimum(chi2, offsets, int(near.sum()), references)
 
