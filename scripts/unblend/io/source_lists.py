@@ -61,7 +61,7 @@ def read_source_list(name: str) -> np.ndarray:
         The file is missing, unreadable or empty or has no such columns; IDs are not unique whole numbers from 1 to
         `MAX_ID`; or positions are NaN or no angles.
     """
-    found = _columns(name)
+    found = _columns(name, ("id", "ra", "dec"))
     if not found["id"].size:
         raise InputError(f"{name} has no rows; expected one row for each source. Give another file.")
     ids = _ids(name, found["id"])
@@ -76,25 +76,50 @@ def read_source_list(name: str) -> np.ndarray:
     return columns(id=ids[order], ra=ra[order] % 360.0, dec=dec[order])
 
 
+def read_positions(name: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return right ascension and declination (degrees) of every row of a table that `read_source_list` reads.
+
+    No IDs are needed.
+
+    Raises
+    ------
+    InputError
+        As for `read_source_list`, except for what is wrong with IDs.
+    """
+    found = _columns(name, ("ra", "dec"))
+    number = found["ra"].size
+    if not number:
+        raise InputError(f"{name} has no rows; expected one row for each source. Give another file.")
+    rows = np.arange(1, number + 1)
+    ra, dec = (_degrees(name, axis, found[axis], rows) for axis in ("ra", "dec"))
+    outside = (ra < -180.0) | (ra > 360.0) | (np.abs(dec) > 90.0)
+    if outside.any():
+        raise InputError(
+            f"{name} has positions outside the sky in the rows {listed(rows[outside])}; expected ra from 0 to 360 and "
+            "dec from -90 to 90 degrees. Correct the columns."
+        )
+    return ra % 360.0, dec
+
+
 def listed(ids: np.ndarray | Sequence[int]) -> str:
     """Return IDs as text: the first few, and how many there are if there are more."""
     text = ", ".join(str(i) for i in ids[:_LISTED])
     return text if len(ids) <= _LISTED else f"{text} … ({len(ids)} in all)"
 
 
-def _columns(name: str) -> dict[str, np.ndarray]:
-    """Return the three columns as the table has them, masked values filled with NaN or empty text."""
+def _columns(name: str, needed: Sequence[str]) -> dict[str, np.ndarray]:
+    """Return the needed columns as the table has them, masked values filled with NaN or empty text."""
     path, extension = split_extension(name)
     if not Path(path).is_file():
         raise InputError(f"{path} does not exist; expected a table of sources. Correct its name in config.yaml.")
     with Path(path).open("rb") as stream:
         start = stream.read(len(_FITS))
     if start == _FITS or start.startswith(_GZIP):
-        return _fits_columns(path, extension)
-    return _text_columns(path, *_text_format(path))
+        return _fits_columns(path, extension, needed)
+    return _text_columns(path, *_text_format(path), needed)
 
 
-def _fits_columns(path: str, extension: str | None) -> dict[str, np.ndarray]:
+def _fits_columns(path: str, extension: str | None, needed: Sequence[str]) -> dict[str, np.ndarray]:
     try:
         with open_fits(path) as fits:
             tables = [hdu for hdu in fits if hasattr(hdu, "get_rec_dtype")]
@@ -103,9 +128,9 @@ def _fits_columns(path: str, extension: str | None) -> dict[str, np.ndarray]:
             if not tables:
                 which = f"no table in extension {extension!r}" if extension else "no table"
                 raise InputError(f"{path} has {which}; expected a table of sources. Give another file or extension.")
-            names = [_selected(hdu.get_colnames()) for hdu in tables]
-            number = next((i for i, selected in enumerate(names) if len(selected) == len(COLUMN_NAMES)), 0)
-            hdu, selected = tables[number], _complete(path, tables[number].get_colnames())
+            names = [_selected(hdu.get_colnames(), needed) for hdu in tables]
+            number = next((i for i, selected in enumerate(names) if len(selected) == len(needed)), 0)
+            hdu, selected = tables[number], _complete(path, tables[number].get_colnames(), needed)
             header = hdu.read_header()
             units = {n: str(header.get(f"TUNIT{hdu.get_colnames().index(c) + 1}", "")) for n, c in selected.items()}
             found = {n: np.asarray(hdu.read_column(c)) for n, c in selected.items()} if hdu.get_nrows() else None
@@ -130,7 +155,8 @@ def _text_format(path: str) -> tuple[str, dict[str, Any]]:
         return "votable", {}
     if _SEXTRACTOR_LINE.match(first):
         return "ascii.sextractor", {}
-    names = [number for number, line in enumerate(comments) if len(_selected(line.strip("# ").split())) == 3]
+    places = ("ra", "dec")
+    names = [number for number, line in enumerate(comments) if len(_selected(line.strip("# ").split(), places)) == 2]
     if names:
         return "ascii.commented_header", {"header_start": names[-1]}
     if not comments and "," not in first and len(first.split()) > 1:
@@ -138,7 +164,7 @@ def _text_format(path: str) -> tuple[str, dict[str, Any]]:
     return "ascii.csv", {}
 
 
-def _text_columns(path: str, format_: str, options: dict[str, Any]) -> dict[str, np.ndarray]:
+def _text_columns(path: str, format_: str, options: dict[str, Any], needed: Sequence[str]) -> dict[str, np.ndarray]:
     from astropy.table import Table
 
     try:
@@ -149,7 +175,7 @@ def _text_columns(path: str, format_: str, options: dict[str, Any]) -> dict[str,
             f"{path} cannot be read as {_FORMATS[format_]}: {reason}. Give a FITS table, a VOTable, ECSV, or "
             "CSV with the names of the columns in its first line."
         ) from error
-    selected = _complete(path, table.colnames)
+    selected = _complete(path, table.colnames, needed)
     found = {n: _filled(table[c]) for n, c in selected.items()}
     _check_units(path, found, {n: str(table[c].unit or "") for n, c in selected.items()})
     return found
@@ -162,23 +188,23 @@ def _filled(column: Any) -> np.ndarray:
     return np.ma.filled(column, "") if column.dtype.kind in "US" else np.ma.filled(column.astype(float), np.nan)
 
 
-def _selected(names: Sequence[str]) -> dict[str, str]:
+def _selected(names: Sequence[str], needed: Sequence[str]) -> dict[str, str]:
     """Return the columns of a table that have ID and position, as far as there are any."""
     known = {name.strip("# ").lower(): name for name in reversed(names)}
     return {
         column: known[next(alias for alias in aliases if alias in known)]
         for column, aliases in COLUMN_NAMES.items()
-        if any(alias in known for alias in aliases)
+        if column in needed and any(alias in known for alias in aliases)
     }
 
 
-def _complete(path: str, names: Sequence[str]) -> dict[str, str]:
-    selected = _selected(names)
-    missing = [" or ".join(COLUMN_NAMES[column]) for column in COLUMN_NAMES if column not in selected]
+def _complete(path: str, names: Sequence[str], needed: Sequence[str]) -> dict[str, str]:
+    selected = _selected(names, needed)
+    missing = [" or ".join(COLUMN_NAMES[column]) for column in needed if column not in selected]
     if missing:
         raise InputError(
             f"{path} has no column {' and no column '.join(missing)}; its columns are {', '.join(names)[:200]}. "
-            "Rename the columns of ID and position."
+            f"Rename the columns of {'ID and ' if 'id' in needed else ''}position."
         )
     return selected
 
