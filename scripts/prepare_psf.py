@@ -3,26 +3,31 @@
 from __future__ import annotations
 
 import numpy as np
-from unblend.field.prepared_psf import prepared_psf
+from unblend.field.prepared_psf import prepared_psf, psf_of_stars
+from unblend.field.psf_stars import no_stars, star_psf
 from unblend.io.files import read_json
 from unblend.io.images import read_shape
 from unblend.io.psfs import write_psf
+from unblend.io.tables import write_table
 from unblend.run.job_log import record_work, run
 
 
-def main(spec_path: str, psf_path: str) -> None:
-    """Write the PSF described by the spec, its sampling, kind and FWHM (image pixels) in the header.
+def main(spec_path: str, psf_path: str, stars_path: str) -> None:
+    """Write the PSF described by the spec, its sampling, kind and FWHM (image pixels) in the header; the stars used.
 
     Of a map, the first image is the PSF in the middle of the band's image, and FWHM is the median.
     """
     spec = read_json(spec_path)
-    psf, widths = prepared_psf(spec)
+    built = star_psf(spec) if "stars" in spec else None
+    psf, widths = prepared_psf(spec, psf_of_stars(spec, built) if built else None)
     ny, nx = read_shape(spec["image"]["file"])
     middle, width = ((ny - 1) / 2.0, (nx - 1) / 2.0), float(np.median(widths))
     cards = {"FWHM": width / psf.oversampling, "FWHMPSF": width, "PSFSUM": psf.at(*middle).data.sum()}
     if len(psf.psfs) > 1:
         cards |= {"FWHMMIN": widths.min() / psf.oversampling, "FWHMMAX": widths.max() / psf.oversampling}
     write_psf(psf_path, psf, cards, middle=middle, widths=widths)
+    units = {"ra": "deg", "dec": "deg", "x": "pix", "y": "pix", "half_light_radius": "arcsec"}
+    write_table(stars_path, built.table if built else no_stars(), units=units, name="STARS")
     record_work("psf", spec["name"])
 
 

@@ -7,6 +7,11 @@ def for_background(product):
     return needed
 
 
+def star_psf_weight(wildcards):
+    """Return the weight map of a band whose PSF is built from its stars, otherwise nothing."""
+    return band_weight(wildcards) if CONFIG.bands[wildcards.band].has_star_psf else []
+
+
 def measured_shift(wildcards):
     """Return the result of the search for the shift if it is not given, otherwise nothing."""
     band = CONFIG.bands[wildcards.band]
@@ -45,12 +50,14 @@ rule mask_band:
 
 
 rule prepare_psf:
-    """Normalise and centre a band's PSF."""
+    """Normalise and centre a band's PSF; build it from the stars of the image where no PSF is given."""
     input:
         spec=spec("prepare_psf", "band"),
         image=band_image,
+        weight=star_psf_weight,
     output:
         psf=R / "bands/{band}/psf.fits",
+        stars=R / "bands/{band}/psf_stars.fits",
     log:
         R / "logs/prepare_psf/{band}.log",
     conda:
@@ -61,7 +68,7 @@ rule prepare_psf:
         runtime=10,
     shell:
         'python -IS "$UNBLEND_SCRIPTS"/start_job.py prepare_psf --log {log:q}'
-        " --spec {input.spec:q} --psf {output.psf:q}"
+        " --spec {input.spec:q} --psf {output.psf:q} --stars {output.stars:q}"
 
 
 rule subtract_background:

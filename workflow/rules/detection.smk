@@ -26,6 +26,16 @@ def flux_weight(wildcards):
     return band_weight(type(wildcards)(fromdict={"band": CONFIG.detection.flux_band}))
 
 
+def fit_psf_images(wildcards):
+    """Return image and weight map of the band from whose stars the PSF of the fits is built, otherwise nothing."""
+    band = CONFIG.models.psf
+    if band not in CONFIG.bands or not CONFIG.bands[band].has_star_psf:
+        return []
+    own = type(wildcards)(fromdict={"band": band})
+    weights = [band_weight(own)] if CONFIG.bands[band].weight else []
+    return [band_image(own), *weights]
+
+
 def own_detection(wildcards):
     """Return the segmentation map and the catalogue of the user, whose times Snakemake must ignore."""
     wait_for_example()
@@ -96,6 +106,7 @@ rule prepare_fit_psf:
     input:
         spec=spec("prepare_fit_psf"),
         image=flux_image,
+        stars=fit_psf_images,
     output:
         psf=R / "imfit/psf.fits",
     log:

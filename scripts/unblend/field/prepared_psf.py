@@ -11,7 +11,7 @@ import numpy as np
 
 from ..core.coordinates import pixel_scale
 from ..core.errors import InputError
-from ..core.field_psf import FieldPsf, Places
+from ..core.field_psf import Everywhere, FieldPsf, Places
 from ..images.psf import (
     WELL_SAMPLED_FWHM,
     PsfFindings,
@@ -24,6 +24,7 @@ from ..io.images import read_header, read_shape, read_wcs
 from ..io.psf_files import Points, PsfFile, read_placed_psfs, read_psf_images
 from ..io.psf_polygons import read_psf_polygons
 from .psf_places import placed_psfs, polygon_places
+from .psf_stars import StarPsf, star_psf
 
 log = logging.getLogger(__name__)
 
@@ -35,14 +36,17 @@ LISTED = 3
 """PSFs of a map that a message names."""
 
 
-def prepared_psf(spec: Mapping[str, Any]) -> tuple[FieldPsf, np.ndarray]:
+def prepared_psf(spec: Mapping[str, Any], psf: FieldPsf | None = None) -> tuple[FieldPsf, np.ndarray]:
     """Return the PSF of a job spec and the FWHM of each of its PSFs in PSF pixels, after a check of scale and sampling.
 
     Parameters
     ----------
     spec : mapping
         `name`; `psf` and, where there are any, `polygons` (`file` of each); `oversampling`, `kind`, `sum` and `centre`;
-        `image`, whose `file` has the pixel grid; `other_grid`, True where the PSF is that of another image.
+        `image`, whose `file` has the pixel grid; `other_grid`, True where the PSF is that of another image. Or, for a
+        PSF built from stars, what `psf_stars.star_psf` needs.
+    psf : FieldPsf, optional
+        The result of `psf_of` where it is already known.
 
     Raises
     ------
@@ -50,12 +54,12 @@ def prepared_psf(spec: Mapping[str, Any]) -> tuple[FieldPsf, np.ndarray]:
         A file is not usable, nothing says where the PSFs of a map hold, or the sampling in the header contradicts
         psf_oversampling.
     """
-    psf, widths = measured_psf(spec)
+    psf, widths = measured_psf(spec, psf)
     log.info("%s: %s", spec["name"], describe(spec, psf, widths))
     return psf, widths
 
 
-def measured_psf(spec: Mapping[str, Any]) -> tuple[FieldPsf, np.ndarray]:
+def measured_psf(spec: Mapping[str, Any], psf: FieldPsf | None = None) -> tuple[FieldPsf, np.ndarray]:
     """Return the result of `prepared_psf` without a line on it in the log; warnings are logged.
 
     Raises
@@ -63,7 +67,7 @@ def measured_psf(spec: Mapping[str, Any]) -> tuple[FieldPsf, np.ndarray]:
     InputError
         As for `prepared_psf`.
     """
-    psf = psf_of(spec)
+    psf = psf_of(spec) if psf is None else psf
     widths = np.array([fwhm(one) for one in psf.psfs])
     coarse = np.flatnonzero(widths < WELL_SAMPLED_FWHM)
     if coarse.size:
@@ -88,6 +92,11 @@ def describe(spec: Mapping[str, Any], psf: FieldPsf, widths: np.ndarray) -> str:
         FWHM of each PSF in PSF pixels.
     """
     scale = pixel_scale(read_wcs(spec["image"]["file"]), read_shape(spec["image"]["file"])) / psf.oversampling
+    if "stars" in spec:
+        return (
+            f"FWHM of the PSF built from stars {widths[0] * scale:.3f} arcsec ({widths[0]:.2f} PSF pixels, "
+            f"oversampling {psf.oversampling:g})"
+        )
     sums = [one.original_sum for one in psf.psfs]
     kept = "kept" if spec["sum"] == "given" else "set to 1"
     if len(psf.psfs) == 1:
@@ -110,6 +119,8 @@ def psf_of(spec: Mapping[str, Any]) -> FieldPsf:
     InputError
         As for `prepared_psf`.
     """
+    if "stars" in spec:
+        return psf_of_stars(spec, star_psf(spec))
     image = spec["image"]["file"]
     name, wcs, shape = spec["psf"]["file"], read_wcs(image), read_shape(image)
     places: Places
@@ -130,6 +141,14 @@ def psf_of(spec: Mapping[str, Any]) -> FieldPsf:
         images[0], oversampling=sampling, kind=spec["kind"], total=spec["sum"], position=spec["centre"], name=name
     )
     return FieldPsf((single,), places)
+
+
+def psf_of_stars(spec: Mapping[str, Any], found: StarPsf) -> FieldPsf:
+    """Return a PSF built from stars, centred as the job spec wants it."""
+    single = prepare_psf(
+        found.built.data, oversampling=found.built.oversampling, position=spec["centre"], name=f"PSF of {spec['name']}"
+    )
+    return FieldPsf((single,), Everywhere())
 
 
 def _check_grid(spec: Mapping[str, Any], file: PsfFile) -> None:

@@ -22,7 +22,7 @@ from .image_checks import same_images
 from .inputs import SOURCE_ID
 from .jobs import Jobs
 from .provenance import Provenance
-from .psf_checks import bad_psfs, psf_files
+from .psf_checks import bad_psfs, psf_files, star_files
 from .specs import Purpose, SpecStore
 from .unit_checks import unit_warnings
 
@@ -108,7 +108,8 @@ def _files(jobs: Jobs) -> Iterator[tuple[str, str]]:
     """Key in the configuration and path of every file that must exist."""
     for band in jobs.config.bands.values():
         named = {"image": band.image, "mosaic": band.mosaic}
-        named |= {"psf": band.psf.file, "psf.polygons": band.psf.polygons} if band.psf else {}
+        psf = band.psf.model_dump(include={"file", "polygons", "stars"}, exclude_none=True) if band.psf else {}
+        named |= {"psf" if key == "file" else f"psf.{key}": name for key, name in psf.items() if name != "auto"}
         named["weight"] = band.weight.file if band.weight else None
         named |= {key: getattr(band, key) for key in ("border_regions", "bad_regions")}
         named["sim_regions"] = band.sim_regions if band.sim_regions != "auto" else None
@@ -163,6 +164,7 @@ def _state(jobs: Jobs) -> str:
     psfs = [
         [key, *(path and known(provenance.content, path) for path in files)] for key, files in psf_files(jobs).items()
     ]
+    psfs += [[key, known(provenance.content, path)] for key, path in star_files(jobs).items()]
     regions = {path: known(provenance.regions, path) for path in _region_files(jobs)}
     overrides = {str(path): provenance.content(str(path)) for path in jobs.inputs.override_files()}
     own = jobs.inputs.own_detection()

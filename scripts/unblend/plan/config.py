@@ -10,7 +10,7 @@ import copy
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
+from pydantic import Field, PrivateAttr, ValidationError, model_validator
 
 from ..core.angles import position_from_text
 from ..core.errors import ConfigError
@@ -18,6 +18,7 @@ from ..core.shown import shortened
 from ..io.selections import split_extension
 from .config_conflicts import YTE_KEY, YTE_REFUSED, conflicts
 from .config_errors import describe_mistakes
+from .config_psf import BandPsf
 from .config_values import (
     AlsoAccepts,
     BandName,
@@ -31,7 +32,9 @@ from .config_values import (
     PositiveWholeNumber,
     ResultsFolder,
     RightAscension,
+    Section,
     WholeNumber,
+    key,
 )
 
 MAX_MISTAKES = 30
@@ -42,24 +45,13 @@ PsfKind = Literal["effective", "optical"]
 PsfCentre = Literal["centroid", "given"]
 
 
-def _key(default: Any, description: str, *, unit: str = "", **limits: Any) -> Any:
-    """Return the description of one key; a default of `...` means that the key has to be given."""
-    return Field(default, description=description, json_schema_extra={"unit": unit} if unit else None, **limits)
-
-
-class Section(BaseModel):
-    """A section of config.yaml: frozen, without unknown keys, without NaN or infinite numbers."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, defer_build=True)
-
-
 class Target(Section):
     """The source of interest: cutouts are centred on it, and its neighbours are removed in neighbours-removed.fits."""
 
-    ra: RightAscension = _key(
+    ra: RightAscension = key(
         ..., "Right ascension (ICRS), in degrees or as '03:32:20.9' (hours, in quotes).", unit="deg"
     )
-    dec: Declination = _key(..., "Declination (ICRS), in degrees or as '-27:50:24' (in quotes).", unit="deg")
+    dec: Declination = key(..., "Declination (ICRS), in degrees or as '-27:50:24' (in quotes).", unit="deg")
 
     @model_validator(mode="before")
     @classmethod
@@ -78,14 +70,14 @@ class Target(Section):
 class MovingBackground(Section):
     """The background level in a moving box, with sources masked."""
 
-    box: PositiveNumber = _key(15.0, "Side of the moving box.", unit="arcsec")
-    statistic: Literal["mean", "median"] = _key("median", "Statistic of the pixels in the box.")
+    box: PositiveNumber = key(15.0, "Side of the moving box.", unit="arcsec")
+    statistic: Literal["mean", "median"] = key("median", "Statistic of the pixels in the box.")
 
 
 class Background(MovingBackground):
     """A background that varies: in a moving box (box, statistic), or as a polynomial (order); docs/background.md."""
 
-    order: PolynomialOrder | None = _key(
+    order: PolynomialOrder | None = key(
         None,
         "Order of a polynomial in the pixel coordinates, fitted together with the fluxes, in place of the moving box; "
         "null: the moving box.",
@@ -105,45 +97,45 @@ class Background(MovingBackground):
 class DetectionSettings(Section):
     """Detection of the sources on the stack of the detection bands."""
 
-    bands: Annotated[list[str], Field(min_length=1, json_schema_extra={"uniqueItems": True})] = _key(
+    bands: Annotated[list[str], Field(min_length=1, json_schema_extra={"uniqueItems": True})] = key(
         ..., "Names of the bands to detect on; all on one pixel grid."
     )
-    flux_band: Annotated[str, AlsoAccepts("null")] = _key(
+    flux_band: Annotated[str, AlsoAccepts("null")] = key(
         None, "Band on which the detection fluxes and min_snr are measured; null: the last of bands."
     )
-    background: Literal["auto"] | MovingBackground | None = _key(
+    background: Literal["auto"] | MovingBackground | None = key(
         "auto",
         "Moving background to subtract from the detection images for the detection and the fits, {box, statistic}; "
         "auto: in a box of 15 arcsec, where it varies by more than 0.6 of the noise of a pixel and 6 of its own "
         "errors; null: none.",
     )
-    conv_fwhm: Number = _key(0.2, "FWHM of the Gaussian applied before detection.", unit="arcsec", ge=0)
-    threshold: Number = _key(1.5, "Detection threshold on the smoothed detection image.", unit="sigma", gt=0)
-    deblend_levels: WholeNumber = _key(32, "Number of deblending thresholds.", ge=1)
-    deblend_contrast: Number = _key(
+    conv_fwhm: Number = key(0.2, "FWHM of the Gaussian applied before detection.", unit="arcsec", ge=0)
+    threshold: Number = key(1.5, "Detection threshold on the smoothed detection image.", unit="sigma", gt=0)
+    deblend_levels: WholeNumber = key(32, "Number of deblending thresholds.", ge=1)
+    deblend_contrast: Number = key(
         0.005, "Smallest fraction of the flux of a blend that becomes a source of its own.", ge=0, le=1
     )
-    min_area: WholeNumber = _key(10, "Smallest area of a source.", unit="pixels", ge=1)
-    min_snr: Number = _key(10.0, "Smallest signal-to-noise ratio of a source on flux_band.")
-    second_pass: Literal["auto", "propose", "off"] = _key(
+    min_area: WholeNumber = key(10, "Smallest area of a source.", unit="pixels", ge=1)
+    min_snr: Number = key(10.0, "Smallest signal-to-noise ratio of a source on flux_band.")
+    second_pass: Literal["auto", "propose", "off"] = key(
         "auto",
         "Sources hidden in the segment of a brighter one, unresolved pairs included. auto: they become sources, with "
         "IDs above 10 000 000; propose: they are only drawn in det_hidden.reg, which you may use as manual_regions; "
         "off: none are looked for. Your own segmentation or catalogue is used as it is.",
     )
-    segmentation: FileName | None = _key(
+    segmentation: FileName | None = key(
         None,
         "Your own segmentation map in place of the automatic detection: a FITS image of IDs (0: sky) on the detection "
         "grid. IDs are kept, and all sources, whatever threshold, min_area and min_snr are.",
     )
-    catalogue: FileName | None = _key(
+    catalogue: FileName | None = key(
         None,
         "Your own sources in place of the automatic detection: a table (FITS, VOTable, text) with id, ra, dec "
         "(degrees). IDs are kept, and all sources; their segments are grown down to threshold. With segmentation: the "
         "IDs to use.",
     )
-    merge_regions: FileName = _key("merged_segments.reg", "DS9 regions: all segments that a region touches become one.")
-    manual_regions: FileName = _key("det_manual.reg", "DS9 regions: each one is a source.")
+    merge_regions: FileName = key("merged_segments.reg", "DS9 regions: all segments that a region touches become one.")
+    manual_regions: FileName = key("det_manual.reg", "DS9 regions: each one is a source.")
 
     @model_validator(mode="before")
     @classmethod
@@ -159,58 +151,38 @@ class DetectionSettings(Section):
 class ModelSettings(Section):
     """The fits of galaxy models to the detection stack."""
 
-    psf: FileName = _key(..., "PSF of the detection stack: the name of a band, or a file.")
-    psf_kind: PsfKind = _key("effective", "Kind of a PSF given as a file; that of a band is bands.*.psf_kind.")
-    psf_centre: PsfCentre = _key("centroid", "Centre of a PSF given as a file; that of a band is bands.*.psf_centre.")
-    bad_regions: FileName = _key("det_stack-bad.reg", "DS9 regions that the fits ignore.")
-    overrides_dir: FileName = _key(
+    psf: FileName = key(..., "PSF of the detection stack: the name of a band, or a file.")
+    psf_kind: PsfKind = key("effective", "Kind of a PSF given as a file; that of a band is bands.*.psf_kind.")
+    psf_centre: PsfCentre = key("centroid", "Centre of a PSF given as a file; that of a band is bands.*.psf_centre.")
+    bad_regions: FileName = key("det_stack-bad.reg", "DS9 regions that the fits ignore.")
+    overrides_dir: FileName = key(
         "overrides", "Folder of your {id}.dat files: start values and limits in IMFIT's syntax."
     )
-    custom_dir: FileName = _key(
+    custom_dir: FileName = key(
         "custom_models", "Folder of your own model images {id}.fits, which are used without a fit."
     )
-    gain: PositiveNumber | None = _key(
+    gain: PositiveNumber | None = key(
         None, "Gain of the detection image; null: no photon noise of the sources.", unit="electrons per image unit"
     )
-    refine: Literal["exact", "none"] = _key(
+    refine: Literal["exact", "none"] = key(
         "exact",
         "exact: the models are the minimum of chi2 with exact profiles, IMFIT's are beside them; none: IMFIT's fit.",
     )
-    detail: Literal["auto", "none"] = _key(
+    detail: Literal["auto", "none"] = key(
         "auto",
         "auto: the template of a bright source whose profile fits poorly also contains what the profile leaves in the "
         "detection image; none: profiles only.",
     )
-    oversampling: WholeNumber = _key(5, "Model pixels per detection pixel, along each axis.", ge=1, le=20)
-    timeout: Number = _key(600.0, "Processor time allowed for each pass of the fit of one group.", unit="s", gt=0)
-    batch_size: Literal["auto"] | PositiveWholeNumber = _key("auto", "Fit groups per job; 1: one job per group.")
+    oversampling: WholeNumber = key(5, "Model pixels per detection pixel, along each axis.", ge=1, le=20)
+    timeout: Number = key(600.0, "Processor time allowed for each pass of the fit of one group.", unit="s", gt=0)
+    batch_size: Literal["auto"] | PositiveWholeNumber = key("auto", "Fit groups per job; 1: one job per group.")
 
 
 class Weight(Section):
     """The weight map of a band; 0: no data. The name of a file alone means a map of inverse variance."""
 
-    file: FileName = _key(..., "FITS image on the pixel grid of the band.")
-    kind: Literal["rms", "variance", "weight"] = _key("weight", "What the map holds; weight is the inverse variance.")
-
-    @model_validator(mode="before")
-    @classmethod
-    def _file_alone(cls, data: Any) -> Any:
-        return {"file": data} if isinstance(data, str) else data
-
-
-class PsfFiles(Section):
-    """The PSF of a band. The name of a file alone means one without polygons."""
-
-    file: FileName = _key(
-        ...,
-        "FITS image of the PSF; or several PSFs with their places in one file: an STDPSF or STPSF grid, a PSFEx file, "
-        "the PSF extension of a SPHEREx image, a cube and a table of positions (ra, dec or x, y); docs/psfs.md.",
-    )
-    polygons: FileName | None = _key(
-        None,
-        "Where each plane of the cube (or image extension) in file holds: GeoJSON with the property psf_key (from 0), "
-        "or DS9 polygons whose text is the number of the plane (from 1) or the extension; null: file says it.",
-    )
+    file: FileName = key(..., "FITS image on the pixel grid of the band.")
+    kind: Literal["rms", "variance", "weight"] = key("weight", "What the map holds; weight is the inverse variance.")
 
     @model_validator(mode="before")
     @classmethod
@@ -221,12 +193,12 @@ class PsfFiles(Section):
 class ShiftSearch(Section):
     """The search for the shift between a band and the detection image."""
 
-    references: Literal["auto"] | Annotated[list[PositiveWholeNumber], Field(min_length=1)] = _key(
+    references: Literal["auto"] | Annotated[list[PositiveWholeNumber], Field(min_length=1)] = key(
         "auto", "IDs of the reference sources, the anchor first; auto: bright, compact, isolated sources, no stars."
     )
-    radius: PositiveNumber = _key(1.5, "Radius of the pixels used around the anchor.", unit="arcsec")
-    step: PositiveNumber = _key(0.03, "Step of the grid of shifts.", unit="arcsec")
-    max_shift: PositiveNumber = _key(0.3, "Largest shift along each axis.", unit="arcsec")
+    radius: PositiveNumber = key(1.5, "Radius of the pixels used around the anchor.", unit="arcsec")
+    step: PositiveNumber = key(0.03, "Step of the grid of shifts.", unit="arcsec")
+    max_shift: PositiveNumber = key(0.3, "Largest shift along each axis.", unit="arcsec")
 
     @model_validator(mode="after")
     def _grid_has_points(self) -> ShiftSearch:
@@ -243,7 +215,7 @@ class ShiftSearch(Section):
 class VaryingShift(Section):
     """A shift that varies over the image of a band."""
 
-    field: Literal["auto"] = _key(
+    field: Literal["auto"] = key(
         "auto", "auto: a polynomial in the position, from the offsets of bright sources, whose order they choose."
     )
 
@@ -253,102 +225,103 @@ class Band(Section):
 
     _name: str = PrivateAttr("")
 
-    image: FileName | None = _key(
+    image: FileName | None = key(
         None,
         "FITS image; image.fits[EXT] or image.fits[EXT,2] names an extension, cube.fits[EXT][*,*,3] a plane of a cube. "
         "Either image or mosaic is needed.",
     )
-    mosaic: FileName | None = _key(None, "In place of image: a large file or a URL, cut around the target.")
-    cutout_size: PositiveNumber | None = _key(None, "Side of the cutout from mosaic.", unit="arcsec")
-    weight: Annotated[Weight, AlsoAccepts("string")] | None = _key(
+    mosaic: FileName | None = key(None, "In place of image: a large file or a URL, cut around the target.")
+    cutout_size: PositiveNumber | None = key(None, "Side of the cutout from mosaic.", unit="arcsec")
+    weight: Annotated[Weight, AlsoAccepts("string")] | None = key(
         None,
         'Weight map: a file of inverse variance, or {file, kind}, also an extension as in {file: "image.fits[ERR]", '
         "kind: rms}; null: the noise of every pixel is rms. That of a "
         "detection band is also used in the detection and the fits.",
     )
-    psf: Annotated[PsfFiles, AlsoAccepts("string")] | None = _key(
+    psf: Annotated[BandPsf, AlsoAccepts("string")] | None = key(
         None,
-        "PSF: a file (or psf.fits[EXT]), or {file, polygons}: several PSFs and the polygons where they hold. Needed.",
+        "PSF: a file (or psf.fits[EXT]); {file, polygons}: several PSFs and the polygons where they hold; or "
+        "{stars: auto}: built from the stars of the image. Needed.",
     )
-    psf_oversampling: Number = _key(
+    psf_oversampling: Number = key(
         1.0,
         "PSF pixels per image pixel, along each axis. It has to agree with what the file of the PSF says, if it does.",
         gt=0,
         le=50,
     )
-    psf_kind: PsfKind = _key(
+    psf_kind: PsfKind = key(
         "effective", "effective: the PSF includes the pixel response (measured PSFs); optical: it does not."
     )
-    psf_sum: Literal["unit", "given"] = _key(
+    psf_sum: Literal["unit", "given"] = key(
         "unit",
         "unit: the PSF is divided by its sum; given: the sum of the file, at most 1.05, is kept as the fraction of the "
         "light that the stamp holds, and fluxes include the rest. (The fits use unit sum: it does not change shapes.)",
     )
-    psf_centre: PsfCentre = _key(
+    psf_centre: PsfCentre = key(
         "centroid",
         "What lies at the position of a source: the centroid of the PSF, in a Gaussian window 3 times as wide as the "
         "PSF; or given: the middle of the array, between the two central pixels where a side is even.",
     )
-    psf_error: Number = _key(
+    psf_error: Number = key(
         0.0,
         "Uncertainty of the FWHM of the PSF (1 sigma) as a fraction of it: what it does to the fluxes is part of their "
         "errors; 0: the PSF is exact.",
         ge=0,
         le=0.5,
     )
-    saturation: Number | None = _key(
+    saturation: Number | None = key(
         None,
         "Level at and above which a pixel is saturated: it is masked, and its sources are flagged; null: none is.",
         unit="image units",
     )
-    rms: Literal["auto"] | PositiveNumber = _key(
+    rms: Literal["auto"] | PositiveNumber = key(
         "auto",
         "Noise of a pixel; auto: robust scatter of source-free pixels. Not used with a weight map, which is scaled to "
         "that scatter.",
         unit="image units",
     )
-    shift: Literal["auto"] | VaryingShift | Annotated[list[Number], Field(min_length=2, max_length=2)] = _key(
+    shift: Literal["auto"] | VaryingShift | Annotated[list[Number], Field(min_length=2, max_length=2)] = key(
         [0.0, 0.0],
         "Shift along image X and Y, added to the positions of the models; auto: the result of the search; "
         "{field: auto}: the same, and a smooth field of shifts that is left after it.",
         unit="arcsec",
     )
-    background: Background | None = _key(
+    background: Background | None = key(
         None,
         "A background that varies: {box, statistic}, a moving box that is subtracted, or {order}, a polynomial that is "
         "fitted with the fluxes; null: a constant that is fitted.",
     )
-    mask_all_regions: FileName = _key("mask_all.reg", "DS9 regions that the background ignores, besides the segments.")
-    border_regions: FileName | None = _key(
+    mask_all_regions: FileName = key("mask_all.reg", "DS9 regions that the background ignores, besides the segments.")
+    border_regions: FileName | None = key(
         None, "DS9 regions to mask; null: {band}-mask-border.reg if it exists, else mask_border.reg."
     )
-    bad_regions: FileName | None = _key(
+    bad_regions: FileName | None = key(
         None, "DS9 regions to mask; null: {band}-bad.reg if it exists, else {stem of image}-bad.reg."
     )
-    sim_regions: FileName = _key(
+    sim_regions: FileName = key(
         "auto",
         "DS9 circles of empty sky for the Monte Carlo errors; auto: {band}-sim.reg or {stem of image}-sim.reg if one "
         "exists, else placed by the workflow.",
     )
-    band_only_sources: Literal["auto", "off"] = _key(
+    band_only_sources: Literal["auto", "off"] = key(
         "auto",
         "Sources that only this band shows. auto: peaks of its residual that are sources are fitted as points together "
         "with all others (band_only.fits; docs/band-only-sources.md), in bands that the detection does not use; off: "
         "none are looked for, and their light is masked.",
     )
-    astrometry: ShiftSearch | None = _key(
+    astrometry: ShiftSearch | None = key(
         None, "Search for the shift, {references, radius, step, max_shift}; null: only if shift is auto."
     )
-    zero_point: Literal["auto"] | Number | None = _key(
+    zero_point: Literal["auto"] | Number | None = key(
         None,
         "AB magnitude of one image unit; auto: from the header (BUNIT, PHOTFLAM with PHOTPLAM, MAGZERO …), which has "
         "to be clear; null: no magnitudes.",
         unit="mag",
     )
-    filter: FilterName | None = _key(
+    filter: FilterName | None = key(
         None, "Name of the filter in the FAST and EAZY files, without white space; null: the band's name."
     )
-    wavelength: PositiveNumber | None = _key(
+    wavelength: PositiveNumber | None = key(
         None,
         "Pivot wavelength, for the plots of the report, and for zero_point: auto where the image is in flux per "
         "wavelength; null: from the name of the filter or band (for plots only).",
@@ -367,6 +340,11 @@ class Band(Section):
     def name(self) -> str:
         """The band's name: its key in `bands`."""
         return self._name
+
+    @property
+    def has_star_psf(self) -> bool:
+        """Whether the PSF is built from the stars of the band's image."""
+        return self.psf is not None and self.psf.stars is not None
 
     @property
     def is_shift_measured(self) -> bool:
@@ -397,22 +375,22 @@ class Band(Section):
 class CatalogueSettings(Section):
     """The final catalogue."""
 
-    error_floor: Number = _key(0.0, "Fraction of the flux that is added to its error in quadrature.", ge=0)
+    error_floor: Number = key(0.0, "Fraction of the flux that is added to its error in quadrature.", ge=0)
 
 
 class Config(Section):
     """Every key of config.yaml. Relative paths are relative to data_dir; a missing optional file is an empty one."""
 
-    data_dir: FileName = _key(".", "Folder of the inputs, relative to where Snakemake runs.")
-    results_dir: ResultsFolder = _key("results", "Folder of all products, relative to where Snakemake runs.")
-    example_seed: NaturalNumber | None = _key(
+    data_dir: FileName = key(".", "Folder of the inputs, relative to where Snakemake runs.")
+    results_dir: ResultsFolder = key("results", "Folder of all products, relative to where Snakemake runs.")
+    example_seed: NaturalNumber | None = key(
         None, "Seed of the example field, which is then drawn into data_dir; null for your own images."
     )
-    target: Annotated[Target, AlsoAccepts("string")] = _key(
+    target: Annotated[Target, AlsoAccepts("string")] = key(
         ..., "The source of interest: {ra, dec}, or both in one text such as '03:32:20.9 -27:50:24'."
     )
-    detection: DetectionSettings = _key(..., "Detection of the sources.")
-    models: ModelSettings = _key(..., "Fits of galaxy models to the detection stack.")
+    detection: DetectionSettings = key(..., "Detection of the sources.")
+    models: ModelSettings = key(..., "Fits of galaxy models to the detection stack.")
     band_defaults: Band = Field(
         default_factory=Band, description="Any key of a band: its value for all bands that do not give their own."
     )
@@ -475,9 +453,9 @@ def _without_titles(schema: Any) -> Any:
 
 def _with_band_defaults(data: dict[str, Any]) -> dict[str, Any]:
     """Return the configuration with `band_defaults` in every band, and nothing (null) for an empty section."""
-    for key in ("band_defaults", "catalogue"):
-        if key in data and data[key] is None:
-            data[key] = {}
+    for section in ("band_defaults", "catalogue"):
+        if section in data and data[section] is None:
+            data[section] = {}
     defaults, bands = data.get("band_defaults", {}), data.get("bands")
     if isinstance(defaults, dict) and isinstance(bands, dict):
         data["bands"] = {

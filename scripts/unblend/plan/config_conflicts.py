@@ -31,6 +31,7 @@ def conflicts(data: Mapping[str, Any]) -> Iterator[str]:
     bands = {n: b for n, b in found.items() if isinstance(n, str)} if isinstance(found, dict) else {}
     if bands:
         yield from _names_of_no_band(data.get("detection"), list(bands))
+        yield from _star_psf_of_other_grid(data, bands)
     for name, band in bands.items():
         if isinstance(band, dict):
             yield from _incomplete(name, band)
@@ -62,6 +63,39 @@ def _incomplete(name: str, band: Mapping[str, Any]) -> Iterator[str]:
         yield f"bands.{name}.cutout_size is missing: a band with a mosaic needs the side of its cutout (arcsec)."
     if band.get("psf") is None:
         yield f"bands.{name}.psf is missing: expected a FITS image of the PSF."
+    if _has_star_psf(band):
+        yield from _keys_of_a_file(name, band)
+
+
+def _has_star_psf(band: Any) -> bool:
+    psf = band.get("psf") if isinstance(band, dict) else None
+    return isinstance(psf, dict) and psf.get("stars") is not None
+
+
+def _keys_of_a_file(name: str, band: Mapping[str, Any]) -> Iterator[str]:
+    """Yield a sentence for each key that only the file of a PSF can have."""
+    if band.get("psf_oversampling", 1) not in (1, None):
+        yield (
+            f"bands.{name}.psf_oversampling is that of the file of a PSF; for one built from stars give "
+            "psf: {stars: …, oversampling: …}, or leave it out."
+        )
+    for key, only in (("psf_kind", "effective"), ("psf_sum", "unit")):
+        if band.get(key, only) != only:
+            yield f"bands.{name}.{key}: a PSF built from stars can only be {only}; remove the key."
+
+
+def _star_psf_of_other_grid(data: Mapping[str, Any], bands: Mapping[str, Any]) -> Iterator[str]:
+    """Yield a sentence if the PSF of the fits is built from the stars of a band that is no detection band."""
+    models, detection = data.get("models"), data.get("detection")
+    name = models.get("psf") if isinstance(models, dict) else None
+    names = detection.get("bands") if isinstance(detection, dict) else None
+    if not isinstance(name, str) or not isinstance(names, list) or name in names:
+        return
+    if _has_star_psf(bands.get(name)):
+        yield (
+            f"models.psf: the PSF of {name} is built from the stars of its image, which is no detection image; name a "
+            "band of detection.bands, or a file."
+        )
 
 
 def _equal_columns(bands: list[str]) -> Iterator[str]:

@@ -36,7 +36,7 @@ SECTIONS = {
     "models": "ModelSettings",
     "bands.{band}": "Band",
     "bands.{band}.weight": "Weight",
-    "bands.{band}.psf": "PsfFiles",
+    "bands.{band}.psf": "BandPsf",
     "bands.{band}.shift": "VaryingShift",
     "bands.{band}.background": "Background",
     "bands.{band}.astrometry": "ShiftSearch",

@@ -1,4 +1,4 @@
-"""The kinds of values that config.yaml may hold, read strictly: true is no number, and 5 is no text."""
+"""Sections, keys and the kinds of values of config.yaml, read strictly: true is no number, and 5 is no text."""
 
 from __future__ import annotations
 
@@ -6,7 +6,15 @@ import re
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, GetJsonSchemaHandler, StringConstraints
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetJsonSchemaHandler,
+    StringConstraints,
+)
 
 from ..core.angles import degrees_from_text, number_from_text
 
@@ -116,3 +124,14 @@ FileName = Annotated[str, AfterValidator(_file_name)]
 ResultsFolder = Annotated[FileName, AfterValidator(_results_folder)]
 BandName = Annotated[str, StringConstraints(pattern=BAND_NAME, max_length=MAX_BAND_NAME)]
 FilterName = Annotated[str, StringConstraints(pattern=NO_SPACES), AfterValidator(_file_name)]
+
+
+def key(default: Any, description: str, *, unit: str = "", **limits: Any) -> Any:
+    """Return the description of one key; a default of `...` means that the key has to be given."""
+    return Field(default, description=description, json_schema_extra={"unit": unit} if unit else None, **limits)
+
+
+class Section(BaseModel):
+    """A section of config.yaml: frozen, without unknown keys, without NaN or infinite numbers."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, defer_build=True)

@@ -93,7 +93,7 @@ class FieldInputs:
 
     def psf_record(self, band: Band) -> dict[str, object]:
         """Return the files of a band's PSF, its sampling and kind, and the meaning of its sum and centre."""
-        assert band.psf is not None, "the check of the configuration demands it"
+        assert band.psf is not None and band.psf.file is not None, "the check of the configuration demands it"
         polygons = {} if band.psf.polygons is None else {"polygons": self.polygons_record(band.psf.polygons)}
         return {
             "name": band.name,
@@ -103,6 +103,23 @@ class FieldInputs:
             "kind": band.psf_kind,
             "sum": band.psf_sum,
             "centre": band.psf_centre,
+        }
+
+    def star_psf_record(self, band: Band) -> dict[str, object]:
+        """Return all that a PSF built from the stars of a band's image depends on."""
+        assert band.psf is not None and band.psf.stars is not None, "asked only for such bands"
+        places = None if band.psf.stars == "auto" else self.record(self.path(band.psf.stars))
+        return {
+            "name": band.name,
+            "stars": {"places": places, "oversampling": band.psf.oversampling, "size_arcsec": band.psf.size},
+            "kind": "effective",
+            "sum": "unit",
+            "centre": band.psf_centre,
+            "image": self.image_record(band),
+            "weight": self.weight_record(band),
+            "border_regions": self.regions_record(self.border_regions(band)),
+            "bad_regions": self.regions_record(self.bad_regions(band)),
+            "saturation": band.saturation,
         }
 
     def polygons_record(self, name: str) -> FileRecord:

@@ -111,6 +111,8 @@ def prepare_fit_psf(jobs: Jobs) -> Spec:
     inputs, models = jobs.inputs, jobs.config.models
     image = inputs.grid_record(jobs.config.bands[jobs.config.detection.flux_band])
     if models.psf in jobs.config.bands:
+        if jobs.config.bands[models.psf].has_star_psf:
+            return inputs.star_psf_record(jobs.config.bands[models.psf])
         other_grid = {} if models.psf in jobs.config.detection.bands else {"other_grid": True}
         return {**inputs.psf_record(jobs.config.bands[models.psf]), "sum": "unit", "image": image, **other_grid}
     psf = {"psf": inputs.record(inputs.path(models.psf)), "oversampling": 1.0, "kind": models.psf_kind}
@@ -226,8 +228,10 @@ def subtract_background(jobs: Jobs, band: str) -> Spec:
 
 
 def prepare_psf(jobs: Jobs, band: str) -> Spec:
-    """Return the band's PSF and how it is sampled."""
+    """Return the band's PSF and how it is sampled, or all that a PSF built from its stars depends on."""
     b = jobs.config.bands[band]
+    if b.has_star_psf:
+        return jobs.inputs.star_psf_record(b)
     return {**jobs.inputs.psf_record(b), "image": jobs.inputs.grid_record(b)}
 
 
@@ -346,7 +350,7 @@ PRODUCTS = {
     "collect_models": "imfit/models.json imfit/sersic.fits",
     "subtract_models": "imfit/det_stack-sub.fits imfit/det_stack-model.fits",
     "mask_band": "bands/{band}/mask.fits bands/{band}/mask.reg",
-    "prepare_psf": "bands/{band}/psf.fits",
+    "prepare_psf": "bands/{band}/psf.fits bands/{band}/psf_stars.fits",
     "subtract_background": "bands/{band}/background.fits",
     "measure_shift": "bands/{band}/astrometry.json bands/{band}/shift-sub.fits",
     "make_templates": "bands/{band}/templates.npz",

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from ..core.errors import InputError, UnblendError
 from ..io.psf_files import read_placed_psfs, read_psf_images
 from ..io.psf_polygons import read_psf_polygons
+from ..io.star_places import read_star_places
 from .jobs import Jobs, prepare_psf
 
 
@@ -15,15 +16,26 @@ def psf_files(jobs: Jobs) -> dict[str, tuple[str, str | None]]:
     path = jobs.inputs.path
     found: dict[str, tuple[str, str | None]] = {}
     for name, band in jobs.config.bands.items():
-        if band.psf is not None:
+        if band.psf is not None and band.psf.file is not None:
             found[f"bands.{name}.psf"] = path(band.psf.file), band.psf.polygons and path(band.psf.polygons)
     if jobs.config.models.psf not in jobs.config.bands:
         found["models.psf"] = path(jobs.config.models.psf), None
     return found
 
 
+def star_files(jobs: Jobs) -> dict[str, str]:
+    """Return the paths of the files of stars from which PSFs are built, by their key in the configuration."""
+    named = {name: band.psf.stars for name, band in jobs.config.bands.items() if band.psf and band.psf.stars}
+    return {f"bands.{n}.psf.stars": jobs.inputs.path(file) for n, file in named.items() if file != "auto"}
+
+
 def bad_psfs(jobs: Jobs) -> Iterator[str]:
-    """Yield what is wrong with the files of PSFs: unreadable, or without a place for each of several PSFs."""
+    """Yield what is wrong with the files of PSFs and of stars: unreadable, or PSFs without a place for each."""
+    for key, file in star_files(jobs).items():
+        try:
+            read_star_places(file)
+        except UnblendError as error:
+            yield f"{key}: {error}"
     for key, (file, polygons) in psf_files(jobs).items():
         try:
             if polygons is None:

@@ -97,6 +97,31 @@ def test_polygons_of_a_psf(field):
     assert changed(raw) == of_band("k", "prepare_psf")
 
 
+def test_a_psf_built_from_stars(field):
+    raw = copy.deepcopy(RAW)
+    raw["bands"]["k"]["psf"] = {"stars": "stars.csv"}
+    (field / "data" / "stars.csv").write_text("ra,dec\n53,-27.8\n")
+    specs(raw)
+    (field / "data" / "stars.csv").write_text("ra,dec\n53,-27.9\n")
+    assert changed(raw) == of_band("k", "prepare_psf")
+    write_fits(field / "data" / "k_im.fits", 77)
+    assert changed(raw) == of_band("k", *IMAGE_STAGES, "prepare_psf")
+    (field / "data" / "k-bad.reg").write_text("image\ncircle(3,3,1)\n")
+    assert "prepare_psf/k" in changed(raw)
+    raw["bands"]["k"]["saturation"] = 900.0
+    assert changed(raw) == of_band("k", "mask_band", "prepare_psf")
+    raw["bands"]["k"]["psf"]["size"] = 3.0
+    assert changed(raw) == of_band("k", "prepare_psf")
+
+
+def test_the_fits_depend_on_the_stars_of_their_psf(field):
+    raw = copy.deepcopy(RAW)
+    raw["bands"]["f160w"]["psf"] = {"stars": "auto"}
+    specs(raw)
+    raw["bands"]["f160w"]["psf"]["oversampling"] = 2
+    assert changed(raw) == {"prepare_psf/f160w", "prepare_fit_psf", "detect_sources"}
+
+
 def test_a_new_weight_map(field):
     specs()
     write_fits(field / "data" / "k_w.fits", 5.5)

@@ -102,3 +102,18 @@ def test_a_format_with_its_own_sampling(jobs, tmp_path):
     with pytest.raises(InputError, match=r"bands.k.psf: std.fits has 4 PSF pixels per image pixel by its format"):
         describe_psfs(jobs("std.fits"))
     assert "4 PSFs" in describe_psfs(jobs("std.fits", psf_oversampling=4))[1]
+
+
+def test_files_of_stars_are_checked(jobs, tmp_path):
+    stars = {"stars": "stars.csv"}
+    with pytest.raises(InputError, match=r"bands.k.psf.stars: .*stars.csv does not exist"):
+        check_inputs(jobs(stars, psf_oversampling=1))
+    (tmp_path / "stars.csv").write_text("ra,dec\n")
+    (mistake,) = bad_psfs(jobs(stars, psf_oversampling=1))
+    assert "bands.k.psf.stars: " in mistake and "has no rows" in mistake
+    (tmp_path / "stars.csv").write_text("ra,dec\n53.0,-27.8\n")
+    found = jobs(stars, psf_oversampling=1)
+    check_inputs(found)
+    # building it reads the image: an image without stars is found by ./unblend check, and not by every plan
+    with pytest.raises(InputError, match=r"bands.k.psf: 0 stars of .* can be used"):
+        describe_psfs(found)
