@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 from unblend.field.prepared_psf import prepared_psf, psf_of_stars
-from unblend.field.psf_stars import no_stars, star_psf
-from unblend.io.files import read_json
+from unblend.field.psf_stars import StarPsf, no_stars, star_psf
+from unblend.io.files import atomic_path, read_json
 from unblend.io.images import read_shape
 from unblend.io.psfs import write_psf
 from unblend.io.tables import write_table
@@ -14,6 +16,9 @@ from unblend.run.job_log import record_work, run
 
 def main(spec_path: str, psf_path: str, stars_path: str) -> None:
     """Write the PSF described by the spec, its sampling, kind and FWHM (image pixels) in the header; the stars used.
+
+    Where it is built from stars, they are drawn in `psf_stars.png` beside it.
+
 
     Of a map, the first image is the PSF in the middle of the band's image, and FWHM is the median.
     """
@@ -28,7 +33,19 @@ def main(spec_path: str, psf_path: str, stars_path: str) -> None:
     write_psf(psf_path, psf, cards, middle=middle, widths=widths)
     units = {"ra": "deg", "dec": "deg", "x": "pix", "y": "pix", "half_light_radius": "arcsec"}
     write_table(stars_path, built.table if built else no_stars(), units=units, name="STARS")
+    draw_stars(Path(stars_path).with_suffix(".png"), spec["name"], built)
     record_work("psf", spec["name"])
+
+
+def draw_stars(path: Path, band: str, built: StarPsf | None) -> None:
+    """Draw the stars of which a PSF is built; remove the picture of an earlier run where a PSF is given."""
+    if built is None:
+        path.unlink(missing_ok=True)
+        return
+    from unblend.report.star_figure import star_figure
+
+    with atomic_path(path) as temporary:
+        star_figure(band, built.built).savefig(temporary, dpi=110, metadata={"Software": None})
 
 
 if __name__ == "__main__":

@@ -46,6 +46,7 @@ def test_stars_give_a_psf_and_a_table_of_them(prepare, spec):
     truth = true_psf(moffat_psf(), psf.data.shape[0], 2)
     np.testing.assert_allclose(encircled(psf.data, radii, 2), encircled(truth, radii, 2), atol=0.005)
     assert read_header(str(psf_path))["FWHM"] == pytest.approx(3.1, abs=0.15)
+    assert stars_path.with_suffix(".png").read_bytes().startswith(b"\x89PNG")
     stars = read_table(stars_path)
     assert np.count_nonzero(np.char.strip(stars["state"].astype(str)) == "used") >= 8
     assert stars.dtype.names == ("ra", "dec", "x", "y", "snr", "half_light_radius", "weight", "residual", "state")
@@ -61,7 +62,9 @@ def test_the_fits_get_the_same_psf_without_the_pixel(prepare, spec, tmp_path):
 def test_the_psf_of_a_file_has_no_stars(prepare, spec, tmp_path):
     fits.writeto(tmp_path / "given.fits", true_psf(moffat_psf(), 41, 1))
     del spec["stars"]
+    (tmp_path / "psf_stars.png").write_text("of an earlier run")
     _, stars = prepare({**spec, "psf": {"file": str(tmp_path / "given.fits")}, "oversampling": 1.0})
+    assert not (tmp_path / "psf_stars.png").exists()
     assert read_table(stars).size == 0 and "state" in read_table(stars).dtype.names
 
 

@@ -228,10 +228,14 @@ def subtract_background(jobs: Jobs, band: str) -> Spec:
 
 
 def prepare_psf(jobs: Jobs, band: str) -> Spec:
-    """Return the band's PSF and how it is sampled, or all that a PSF built from its stars depends on."""
+    """Return the band's PSF and how it is sampled, or all that a PSF built from its stars depends on.
+
+    The figure of the stars is drawn again where it was deleted.
+    """
     b = jobs.config.bands[band]
     if b.has_star_psf:
-        return jobs.inputs.star_psf_record(b)
+        finished = (jobs.results / f"bands/{band}/psf_stars.fits").exists()
+        return {**jobs.inputs.star_psf_record(b), "makes": [f"bands/{band}/psf_stars.png"] if finished else []}
     return {**jobs.inputs.psf_record(b), "image": jobs.inputs.grid_record(b)}
 
 

@@ -112,6 +112,9 @@ def test_a_psf_built_from_stars(field):
     assert changed(raw) == of_band("k", "mask_band", "prepare_psf")
     raw["bands"]["k"]["psf"]["size"] = 3.0
     assert changed(raw) == of_band("k", "prepare_psf")
+    (field / "results/bands/k").mkdir(parents=True, exist_ok=True)
+    (field / "results/bands/k/psf_stars.fits").touch()
+    assert changed(raw) == of_band("k", "prepare_psf")  # its figure was deleted
 
 
 def test_the_fits_depend_on_the_stars_of_their_psf(field):
