@@ -21,7 +21,7 @@ PSF_SIGMA = 1e-4
 
 
 def star_figure(name: str, built: BuiltPsf) -> Figure:
-    """Return stamps (top) and residuals (bottom) of the stars, the PSF, and the light in circles of PSF and stars.
+    """Return stamps (top) and residuals (bottom) of the stars, the PSF, and the light in circles of PSF and residuals.
 
     Parameters
     ----------
@@ -46,7 +46,7 @@ def star_figure(name: str, built: BuiltPsf) -> Figure:
     axes = figure.add_subplot(grid[:, -2])
     _draw(axes, stretch(built.data / built.data.max(), PSF_SIGMA, bright=1.0 / PSF_SIGMA))
     axes.set_title(f"PSF of {name} from {len(built.stars)} stars", fontsize=8)
-    _draw_light(figure.add_subplot(grid[:, -1]), built)
+    _draw_light(figure.add_subplot(grid[0, -1]), figure.add_subplot(grid[1, -1]), built)
     return figure
 
 
@@ -72,16 +72,19 @@ def _draw(axes: Any, image: np.ndarray) -> None:
     axes.set(xticks=[], yticks=[])
 
 
-def _draw_light(axes: Any, built: BuiltPsf) -> None:
-    """Draw the light of PSF and stars in circles; that of a star is its PSF and its residual."""
+def _draw_light(axes: Any, below: Any, built: BuiltPsf) -> None:
+    """Draw the light of the PSF in circles, and `below` that of the residual of each star, in per cent of the star."""
     over, middle = built.oversampling, centroid(built.data)
     radii = np.arange(0.5, built.data.shape[0] / 2 / over, 0.5)
     light = light_in_circles(built.data, middle, radii * over)
     offset = [(c - built.data.shape[0] // 2) / over for c in middle]
     for star, residual in zip(built.stars, built.residuals, strict=True):
         place = star.y + offset[0], star.x + offset[1]
-        axes.plot(radii, light + light_in_circles(residual, place, radii), color="0.7", linewidth=0.6)
+        below.plot(radii, 100.0 * light_in_circles(residual, place, radii), color="0.5", linewidth=0.7)
     axes.plot(radii, light, color="black", linewidth=1.4)
-    axes.set(xlabel="radius (pixels)", ylim=(0.0, 1.1), xlim=(0.0, radii[-1]))
-    axes.set_title("light in circles: PSF, stars (grey)", fontsize=8)
-    axes.tick_params(labelsize=7)
+    axes.set(ylim=(0.0, 1.1), xlim=(0.0, radii[-1]), xticklabels=[])
+    axes.set_title("light in circles", fontsize=8)
+    below.set(xlim=(0.0, radii[-1]))
+    below.set_title("star − PSF (%) against radius (pixels)", fontsize=8)
+    for each in (axes, below):
+        each.tick_params(labelsize=7)
