@@ -40,7 +40,7 @@ TARGET_FAR = 0.01
 TARGET_SHIFT_PIXELS = 0.02
 
 ROW = np.dtype(
-    [("scenario", "U12"), ("seed", "i4"), ("mode", "U5"), ("band", "U8"), ("id", "i4"), ("true_id", "i4")]
+    [("scenario", "U16"), ("seed", "i4"), ("mode", "U5"), ("band", "U8"), ("id", "i4"), ("true_id", "i4")]
     + [(name, "f8") for name in ("true", "flux", "err", "formal", "shape", "sim", "white", "isolated", "correlation")]
     + [(name, "f8") for name in ("snr", "neighbour", "n", "r_e", "q", "fit_n", "fit_r_e", "chi2", "undetected")]
     + [("flag", "i8"), ("counted", "?")]
