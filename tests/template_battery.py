@@ -8,6 +8,7 @@ docs/accuracy-templates.md.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import sys
 from dataclasses import dataclass, field, replace
@@ -186,6 +187,7 @@ def _gaussian_pixel(distance: np.ndarray, sigma: float) -> np.ndarray:
     return 0.5 * (erf((distance + 0.5) / scale) - erf((distance - 0.5) / scale))
 
 
+@functools.lru_cache(maxsize=2)  # for both kinds of models
 def brute_force(setup: Setup) -> np.ndarray:
     """Return the setup's image, of unit total, by a sum over points of light; any map from sky to pixels."""
     grid, sigma = setup.grid, setup.blur.fwhm * SIGMA_PER_FWHM
@@ -201,6 +203,7 @@ def brute_force(setup: Setup) -> np.ndarray:
     return image
 
 
+@functools.lru_cache(maxsize=2)
 def galsim_truth(setup: Setup) -> np.ndarray:
     """Return the setup's image with a Moffat PSF, drawn by GalSim with the map from sky to pixels taken locally."""
     import galsim
