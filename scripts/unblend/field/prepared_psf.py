@@ -146,8 +146,9 @@ def psf_of(spec: Mapping[str, Any]) -> FieldPsf:
 def psf_of_stars(spec: Mapping[str, Any], found: StarPsf) -> FieldPsf:
     """Return a PSF built from stars, centred as the job spec wants it."""
     single = prepare_psf(
-        found.built.data, oversampling=found.built.oversampling, position=spec["centre"], name=f"PSF of {spec['name']}"
-    )
+        found.built.held * found.built.data, oversampling=found.built.oversampling, total=spec["sum"],
+        position=spec["centre"], name=f"PSF of {spec['name']}",
+    )  # fmt: skip
     return FieldPsf((single,), Everywhere())
 
 

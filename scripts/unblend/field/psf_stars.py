@@ -47,6 +47,10 @@ LARGEST_EXCESS = (0.03, 0.1)
 """Limits of this residual as a fraction of the star's light: a smaller one is good enough, a larger one never is."""
 
 
+LEAST_HELD = 0.99
+"""Least fraction of the light of the stars' profile in the stamp without a warning."""
+
+
 @dataclass(frozen=True)
 class StarPsf:
     """A PSF built from stars, and what became of each of them.
@@ -104,6 +108,12 @@ def star_psf(spec: Mapping[str, Any]) -> StarPsf:
     fwhm = 2.0 * float(np.median(sources.radius[list(stamps)]))
     sampling = wanted["oversampling"] or int(np.clip(np.ceil(LEAST_FWHM / fwhm), 1, MAX_OVERSAMPLING))
     built = _agreeing(spec, stamps, states, sampling, fwhm)
+    if built.held < LEAST_HELD and spec["sum"] == "unit":
+        log.warning(
+            "%s: the profile of the stars has %.1f %% of its light beyond the PSF's square of %.2f arcsec, by which "
+            "fluxes are too small: give a larger size (psf: {stars: …, size: …}), or psf_sum: given, which counts it.",
+            spec["name"], 100.0 * (1.0 - built.held), built.data.shape[0] * scale / sampling,
+        )  # fmt: skip
     return StarPsf(built, _described(built, stamps, states, sources, wcs, scale))
 
 

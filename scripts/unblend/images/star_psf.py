@@ -90,6 +90,8 @@ class BuiltPsf:
         Light per PSF pixel, of unit sum; n is odd and the star lies close to the middle pixel.
     oversampling : int
         PSF pixels per image pixel.
+    held : float
+        Fraction of a star's light inside the array, if the light beyond it is that of the profile.
     stars : tuple of StarStamp
         With the fitted positions, fluxes and background levels.
     residuals : tuple of array
@@ -102,6 +104,7 @@ class BuiltPsf:
 
     data: np.ndarray
     oversampling: int
+    held: float
     stars: tuple[StarStamp, ...]
     residuals: tuple[np.ndarray, ...]
     excess: np.ndarray
@@ -141,14 +144,16 @@ def build_psf(stamps: Sequence[StarStamp], *, oversampling: int, fwhm: float) ->
         stars = [_fitted_star(star, grid.with_correction(correction)) for star in stars]
         stars = [_with_background(star, profile) for star in stars]
     data = (grid.profile + correction) / (total * oversampling**2)
+    beyond = max(1.0 - float(grid.profile.sum()) / oversampling**2, 0.0)
     seen = [grid.seen(star, correction) for star in stars]
     pairs = list(zip(stars, seen, strict=True))
     differences = [_residual(star, light, profile.fwhm) for star, light in pairs]
     weights = np.array([_weight(star, light) for star, light in pairs])
     stars = [replace(star, flux=star.flux * total) for star in stars]
     found = tuple(residual / total for residual, _ in differences)
-    excess = np.array([beyond for _, beyond in differences])
-    return BuiltPsf(data, oversampling, tuple(stars), found, excess, weights / weights.sum())
+    excess = np.array([unlike for _, unlike in differences])
+    held = float(total / (total + beyond))
+    return BuiltPsf(data, oversampling, held, tuple(stars), found, excess, weights / weights.sum())
 
 
 def _offsets(star: StarStamp) -> tuple[np.ndarray, np.ndarray]:

@@ -79,9 +79,8 @@ def _keys_of_a_file(name: str, band: Mapping[str, Any]) -> Iterator[str]:
             f"bands.{name}.psf_oversampling is that of the file of a PSF; for one built from stars give "
             "psf: {stars: …, oversampling: …}, or leave it out."
         )
-    for key, only in (("psf_kind", "effective"), ("psf_sum", "unit")):
-        if band.get(key, only) != only:
-            yield f"bands.{name}.{key}: a PSF built from stars can only be {only}; remove the key."
+    if band.get("psf_kind", "effective") != "effective":
+        yield f"bands.{name}.psf_kind: a PSF built from stars can only be effective; remove the key."
 
 
 def _star_psf_of_other_grid(data: Mapping[str, Any], bands: Mapping[str, Any]) -> Iterator[str]:

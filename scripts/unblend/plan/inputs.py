@@ -113,7 +113,7 @@ class FieldInputs:
             "name": band.name,
             "stars": {"places": places, "oversampling": band.psf.oversampling, "size_arcsec": band.psf.size},
             "kind": "effective",
-            "sum": "unit",
+            "sum": band.psf_sum,
             "centre": band.psf_centre,
             "image": self.image_record(band),
             "weight": self.weight_record(band),

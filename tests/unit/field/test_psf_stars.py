@@ -43,6 +43,24 @@ def test_its_light_is_within_half_a_per_cent_at_every_radius(tmp_path, psf, numb
     assert np.abs(np.average(misplaced, axis=0, weights=used["snr"] ** 2)).max() < 0.01
 
 
+def test_light_beyond_a_small_stamp_is_warned_of_and_counts_on_request(tmp_path, caplog):
+    made, _ = drawn(moffat_psf, 16, seed=2, galaxies=0)
+    spec = made.write(tmp_path / "k.fits")
+    small = {**spec, "stars": {**spec["stars"], "size_arcsec": 13.0 * SCALE_ARCSEC}}
+    whole = true_psf(made.psf, 401, 2)
+    sums = {}
+    for total in ("unit", "given"):
+        caplog.clear()
+        psf = psf_of({**small, "sum": total}).psfs[0]
+        warned = [r.getMessage() for r in caplog.records if "beyond the PSF's square" in r.getMessage()]
+        assert len(warned) == (total == "unit")
+        sums[total] = psf.data.sum()
+    half = psf.data.shape[0] // 2
+    inside = whole[200 - half : 201 + half, 200 - half : 201 + half].sum()
+    assert sums["unit"] == pytest.approx(1.0) and inside < 0.988
+    assert sums["given"] == pytest.approx(inside, abs=0.006)
+
+
 def test_stars_that_cannot_be_used_are_listed_with_the_reason(tmp_path):
     made, stars = drawn(moffat_psf, 16, seed=5, galaxies=0)
     made.add(*(stars[2] + [7.0, 5.0]), flux_of(60.0))

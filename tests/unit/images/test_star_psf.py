@@ -65,6 +65,16 @@ def test_stars_without_noise_give_their_psf_and_positions(light, oversampling):
     np.testing.assert_allclose(in_circles(built.data, oversampling), in_circles(moved, oversampling), atol=0.002)
 
 
+def test_the_light_beyond_the_stamp_is_that_of_the_profile():
+    wide = Moffat(alpha=2.0, beta=1.9, e1=0.1)
+    _, stamps = drawn(wide, np.full(12, 1e5), noise=0.1)
+    built = build_psf(stamps, oversampling=2, fwhm=FWHM)
+    axis = np.arange(-HALF, HALF + 0.5, 0.5)
+    inside = wide(axis[:, None], axis[None, :]).sum() / 4.0
+    assert 0.96 < inside < 0.99
+    assert 1.0 - built.held == pytest.approx(1.0 - inside, rel=0.2)  # PROFILE_ERROR fits the wings, not the core
+
+
 def test_background_levels_and_fluxes_are_those_of_the_stars():
     fluxes = np.geomspace(2e3, 2e5, 12)
     _, stamps = drawn(PROFILE, fluxes, background=7.0)

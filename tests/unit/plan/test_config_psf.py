@@ -49,7 +49,6 @@ def test_what_cannot_be_meant_is_an_error(value, message):
     [
         ("psf_oversampling", 2.0, "psf_oversampling is that of the file of a PSF"),
         ("psf_kind", "optical", "psf_kind: a PSF built from stars can only be effective"),
-        ("psf_sum", "given", "psf_sum: a PSF built from stars can only be unit"),
     ],
 )
 def test_keys_of_a_file_contradict_stars(key, value, message):

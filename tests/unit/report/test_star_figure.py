@@ -20,7 +20,7 @@ def built_psf(number):
     )
     residuals = noise / 1000.0
     residuals[0, :3] = np.nan
-    return BuiltPsf(light, 1, stars, tuple(residuals), np.zeros(number), np.full(number, 1.0 / number))
+    return BuiltPsf(light, 1, 1.0, stars, tuple(residuals), np.zeros(number), np.full(number, 1.0 / number))
 
 
 @pytest.mark.parametrize("number", [3, SHOWN + 4])
