@@ -47,7 +47,7 @@ LARGEST_EXCESS = (0.03, 0.1)
 """Limits of this residual as a fraction of the star's light: a smaller one is good enough, a larger one never is."""
 
 
-LEAST_HELD = 0.99
+LEAST_HELD = 0.995
 """Least fraction of the light of the stars' profile in the stamp without a warning."""
 
 
