@@ -87,7 +87,8 @@ def measure(spec: dict, results: Path, paths: dict[str, str]) -> None:
     solution = fit.solution
     noise = measure_noise(fit, templates, name=spec["band"])
     warn_of_mistakes(spec["band"], data, fit, templates[:count], noise)
-    models = StoredModels(results).outlines()
+    stored = StoredModels(results)
+    models = stored.outlines()
     # also where pixels were masked as unmodelled flux: it may be that of the source
     area = float(np.median([noise_area(psf) for psf in data.psf.psfs]))
     misfit = measure_misfit(solution, templates, data.weight / fit.scale**2, area)
@@ -97,7 +98,7 @@ def measure(spec: dict, results: Path, paths: dict[str, str]) -> None:
         "flux_err_white": solution.err,
         "flux_err_isolated": solution.err_isolated,
         "flux_err_shape": shapes(results, engine, fit, fitted, models),
-        **common_errors(spec, results, engine, fit, fitted),
+        **common_errors(spec, results, stored, engine, fit, fitted),
         "flux_err_misfit": misfit.err,
         "chi2": misfit.chi2,
         "fracflux": misfit.fracflux,
@@ -219,10 +220,11 @@ def shapes(
 
 
 def common_errors(
-    spec: dict, results: Path, engine: TemplateEngine, fit: RescaledSolution, detail: DetailAmplitudes
-) -> dict[str, np.ndarray]:
+    spec: dict, results: Path, models: StoredModels, engine: TemplateEngine, fit: RescaledSolution,
+    detail: DetailAmplitudes,
+) -> dict[str, np.ndarray]:  # fmt: skip
     """Return the errors of the fluxes from what all templates have in common, by column: the shift and the PSF."""
-    models, shift = StoredModels(results), error_of_shift(spec, results, engine.wcs, engine.shape)
+    shift = error_of_shift(spec, results, engine.wcs, engine.shape)
     return {
         "flux_err_shift": shift_errors(engine, models, shift, fit.solution, detail, fit.weight),
         "flux_err_psf": psf_errors(engine, models, spec["psf_error"], fit.solution, detail, fit.weight),

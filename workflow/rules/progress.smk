@@ -11,6 +11,12 @@ if workflow.is_main_process:
     WATCH.attach(logging.getLogger("snakemake.logging"))
 
 
+def end_run(failed=False):
+    """End the job server, and write the last lines of the run."""
+    stop_server(SERVERS.pop() if SERVERS else None)
+    WATCH.end(failed=failed)
+
+
 onstart:
     WATCH.begin()
     if workflow.local_exec:
@@ -18,10 +24,8 @@ onstart:
 
 
 onsuccess:
-    stop_server(SERVERS.pop() if SERVERS else None)
-    WATCH.end()
+    end_run()
 
 
 onerror:
-    stop_server(SERVERS.pop() if SERVERS else None)
-    WATCH.end(failed=True)
+    end_run(failed=True)

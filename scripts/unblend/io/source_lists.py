@@ -65,15 +65,9 @@ def read_source_list(name: str) -> np.ndarray:
     if not found["id"].size:
         raise InputError(f"{name} has no rows; expected one row for each source. Give another file.")
     ids = _ids(name, found["id"])
-    ra, dec = (_degrees(name, axis, found[axis], ids) for axis in ("ra", "dec"))
-    outside = (ra < -180.0) | (ra > 360.0) | (np.abs(dec) > 90.0)
-    if outside.any():
-        raise InputError(
-            f"{name} has positions outside the sky for the sources {listed(ids[outside])}; expected ra from 0 to 360 "
-            "and dec from -90 to 90 degrees. Correct the columns."
-        )
+    ra, dec = _positions(name, found, ids, "for the sources")
     order = np.argsort(ids)
-    return columns(id=ids[order], ra=ra[order] % 360.0, dec=dec[order])
+    return columns(id=ids[order], ra=ra[order], dec=dec[order])
 
 
 def read_positions(name: str) -> tuple[np.ndarray, np.ndarray]:
@@ -90,13 +84,19 @@ def read_positions(name: str) -> tuple[np.ndarray, np.ndarray]:
     number = found["ra"].size
     if not number:
         raise InputError(f"{name} has no rows; expected one row for each source. Give another file.")
-    rows = np.arange(1, number + 1)
-    ra, dec = (_degrees(name, axis, found[axis], rows) for axis in ("ra", "dec"))
+    return _positions(name, found, np.arange(1, number + 1), "in the rows")
+
+
+def _positions(
+    name: str, found: Mapping[str, np.ndarray], numbers: np.ndarray, where: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the columns ra and dec in degrees; an error names the rows by `numbers`, `where` says what these are."""
+    ra, dec = (_degrees(name, axis, found[axis], numbers) for axis in ("ra", "dec"))
     outside = (ra < -180.0) | (ra > 360.0) | (np.abs(dec) > 90.0)
     if outside.any():
         raise InputError(
-            f"{name} has positions outside the sky in the rows {listed(rows[outside])}; expected ra from 0 to 360 and "
-            "dec from -90 to 90 degrees. Correct the columns."
+            f"{name} has positions outside the sky {where} {listed(numbers[outside])}; expected ra from 0 to 360 "
+            "and dec from -90 to 90 degrees. Correct the columns."
         )
     return ra % 360.0, dec
 

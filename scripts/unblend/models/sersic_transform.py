@@ -82,6 +82,15 @@ def sersic_transform(rho: np.ndarray, n: float) -> tuple[np.ndarray, np.ndarray,
     return s, slope, by_n
 
 
+def _along_axes(
+    ky: np.ndarray, kx: np.ndarray, jacobian: np.ndarray, pa: float
+) -> tuple[list[np.ndarray], np.ndarray, np.ndarray]:
+    """Return the frequencies along y and x of the model, and along the major and the minor axis of a profile."""
+    along = [ky[:, None] * jacobian[0, axis] + kx[None, :] * jacobian[1, axis] for axis in (0, 1)]
+    sine, cosine = np.sin(np.deg2rad(pa)), np.cos(np.deg2rad(pa))
+    return along, along[0] * cosine - along[1] * sine, along[0] * sine + along[1] * cosine
+
+
 def sersic_image_transform(ky: np.ndarray, kx: np.ndarray, jacobian: np.ndarray, shape: SersicShape) -> np.ndarray:
     """Return the transform of a Sersic profile of unit total flux at the origin, a real array (my, mx).
 
@@ -93,9 +102,7 @@ def sersic_image_transform(ky: np.ndarray, kx: np.ndarray, jacobian: np.ndarray,
         Derivative of (y, x) in the band by (y, x) in the model.
     shape : SersicShape
     """
-    along = [ky[:, None] * jacobian[0, axis] + kx[None, :] * jacobian[1, axis] for axis in (0, 1)]
-    sine, cosine = np.sin(np.deg2rad(shape.pa)), np.cos(np.deg2rad(shape.pa))
-    major, minor = along[0] * cosine - along[1] * sine, along[0] * sine + along[1] * cosine
+    _, major, minor = _along_axes(ky, kx, jacobian, shape.pa)
     square = major**2 + ((1.0 - shape.ell) * minor) ** 2
     first, step, tables = _tables(shape.n)
     # half the logarithm of the square: neither a root nor another pass over the array
@@ -123,9 +130,7 @@ def sersic_derivatives(
     derivatives : array (6, my, mx), complex
         With respect to y and x (in detection pixels), pa (in degrees), ell, n, and r_e (in detection pixels).
     """
-    along = [ky[:, None] * jacobian[0, axis] + kx[None, :] * jacobian[1, axis] for axis in (0, 1)]
-    sine, cosine = np.sin(np.deg2rad(pa)), np.cos(np.deg2rad(pa))
-    major, minor = along[0] * cosine - along[1] * sine, along[0] * sine + along[1] * cosine
+    along, major, minor = _along_axes(ky, kx, jacobian, pa)
     q = 1.0 - ell
     square = major**2 + (q * minor) ** 2
     s, slope, by_n = sersic_transform(2.0 * np.pi * r_e * np.sqrt(square), n)

@@ -2,7 +2,7 @@
 
 Where such a source lies in a neighbour's template, its light is taken for that of the neighbour. Peaks of the residual
 that are sources (`residual_peaks`, `point_fit`) are therefore fitted as points together with all others, and the search
-is repeated in the residual of that solution, in which the neighbours have lost the light that is not theirs.
+is repeated in the residual of that solution, where the flux of the neighbours no longer contains that light.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from ..models.point_templates import point_and_gradients, point_at, point_templa
 from ..models.templates import TemplateEngine
 from .linear_system import LinearSolution, model_image, scatter_ratio, solve_fluxes
 from .point_fit import PointFit, PointFitter
-from .residual_peaks import FILTER_RADIUS_FWHM, MisfitLight, PointFilter, find_peaks
+from .residual_peaks import FILTER_RADIUS_FWHM, MisfitLight, PointFilter, highest_pixels
 from .unmodelled_flux import mask_margins
 from .weight_rescaling import near_sources_rescaled
 
@@ -113,9 +113,9 @@ def find_band_only(
     for number in range(MAX_ROUNDS):
         again, moved = search.fitted_again(fits)
         new = search.new(again) if number < MAX_ROUNDS - 1 else []
-        settled = not new and not moved and len(again) == len(fits)
+        converged = not new and not moved and len(again) == len(fits)
         fits = [*again, *new]
-        if settled:
+        if converged:
             break
     beside = _misplaced(search, fits)
     if beside:
@@ -180,7 +180,7 @@ class _Search:
         required = FAINT_PEAK * np.maximum(self.structure, 0.0)
         allowed = self.filter.usable & self._occupied() & (self.flux * self.point.max() > required)
         found: list[PointFit] = []
-        for y, x in find_peaks(self.ratio, PEAK_SNR * self.scatter, 0.5 * self.fwhm, allowed):
+        for y, x in highest_pixels(self.ratio, PEAK_SNR * self.scatter, 0.5 * self.fwhm, allowed):
             if _is_near((y, x), [*known, *found], SEPARATION_FWHM * self.fwhm):
                 continue
             fit = self.fitter(y, x)

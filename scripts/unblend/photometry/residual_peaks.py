@@ -163,7 +163,7 @@ def _vertex(values: np.ndarray, top: int) -> float:
     return 0.5 * (below - above) / curvature if curvature < 0 else 0.0
 
 
-def find_peaks(ratio: np.ndarray, least: float, radius: float, allowed: np.ndarray) -> list[tuple[int, int]]:
+def highest_pixels(ratio: np.ndarray, least: float, radius: float, allowed: np.ndarray) -> list[tuple[int, int]]:
     """Return the pixels (y, x) of local maxima of at least `least` that are allowed, the highest first.
 
     Parameters

@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 
 from ..core.flags import Flag
+from ..core.types import Psf
 from ..io.images import read_image
 from ..io.tables import read_table_header
+from ..photometry.misfit import noise_area
 
 DEPTH_SIGMA = 5.0
 """Signal-to-noise ratio of the faintest point source."""
@@ -48,8 +50,7 @@ def depth_of(
     if noise["rms"] is None:
         return {"flux": None, "mag": None}
     data, header = read_image(str(folder / "psf.fits"))
-    share = data / data.sum()
-    area = max(1.0, 1.0 / (float(np.sum(share**2)) * float(header.get("OVERSAMP", 1.0)) ** 2))  # type: ignore[arg-type]
+    area = noise_area(Psf(data, (0.0, 0.0), float(header.get("OVERSAMP", 1.0))))  # type: ignore[arg-type]
     factor = scale or 1.0
     if "flux_err_white" in (fluxes.dtype.names or ()):
         good = np.isfinite(fluxes["flux_err"]) & (fluxes["flux_err_white"] > 0)
@@ -61,7 +62,7 @@ def depth_of(
 
 
 def field_counts(results: Path, catalogue: np.ndarray) -> dict[str, Any]:
-    """Return when the page is made, and the numbers of sources: points, merged, and candidates that were dropped.
+    """Return when the page is made, and the numbers of point sources and of dropped candidates.
 
     Parameters
     ----------

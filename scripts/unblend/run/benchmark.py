@@ -11,11 +11,15 @@ from ..io.files import write_text
 KB_PER_MB = 1024.0
 
 
+def logs_folder(log_file: str | Path) -> Path | None:
+    """Return the folder `logs` of a results folder in which the log of a job lies; None where no folder is named so."""
+    return next((folder for folder in Path(log_file).parents if folder.name == "logs"), None)
+
+
 def benchmark_path(log_file: str | Path) -> Path | None:
     """Return the benchmark file of the job whose log is `logs/RULE/BAND.log`; None where no folder is named logs."""
-    path = Path(log_file)
-    logs = next((folder for folder in path.parents if folder.name == "logs"), None)
-    return None if logs is None else (logs.parent / "benchmarks" / path.relative_to(logs)).with_suffix(".tsv")
+    logs = logs_folder(log_file)
+    return None if logs is None else (logs.parent / "benchmarks" / Path(log_file).relative_to(logs)).with_suffix(".tsv")
 
 
 def write_benchmark(log_file: str | Path, started: float) -> None:

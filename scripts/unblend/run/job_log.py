@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from ..core.errors import UnblendError
-from .benchmark import write_benchmark
+from .benchmark import logs_folder, write_benchmark
 
 LONG_KEYWORD = "Keyword name .* is greater than 8 characters"
 """Warning of astropy about headers of images that is no fault of the data."""
@@ -99,7 +99,7 @@ def _damage_is_the_cause(log_file: str, words: Sequence[str]) -> bool:
     words : sequence of str
         The words of the command line, with the files that the job has read.
     """
-    logs = next((folder for folder in Path(log_file).parents if folder.name == "logs"), None)
+    logs = logs_folder(log_file)
     if logs is None:
         return False
     from ..io.damage import set_damaged_aside

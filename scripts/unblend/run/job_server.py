@@ -12,7 +12,6 @@ Python: jobs on other machines, in containers and in conda environments start th
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import gc
 import importlib
 import json
@@ -34,6 +33,8 @@ from typing import Any, NoReturn
 
 from setproctitle import setproctitle
 
+from .workers import end_with
+
 SERVER_VARIABLE = "UNBLEND_JOB_SERVER"
 """Environment variable with the address of the server."""
 FRESH_VARIABLE = "UNBLEND_FRESH_JOBS"
@@ -50,7 +51,6 @@ LIBRARIES = (
 """Libraries that modules of unblend import only where they need them."""
 REQUEST_S = 10.0
 """Time for a request; it is written at once."""
-_PR_SET_PDEATHSIG = 1
 _BYTES = 8
 
 
@@ -212,7 +212,7 @@ class _Server:
             if job == 0:
                 return
             link = self.running.pop(job)
-            if link in (key.fileobj for key in self.selector.get_map().values()):
+            with contextlib.suppress(KeyError):  # of a job whose `start_job.py` is gone
                 self.selector.unregister(link)
             with contextlib.suppress(OSError):
                 link.sendall(status.to_bytes(_BYTES, "big"))
@@ -225,10 +225,9 @@ class _Server:
             self.selector.close()
             for source in (self.listening, self.woken, self.wakes, link, *self.running.values()):
                 source.close()
-            ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-            if os.getppid() == self.process:
-                _take_over(request, files)
-                status = _run(request["words"])
+            end_with(self.process)
+            _take_over(request, files)
+            status = _run(request["words"])
         except BaseException:
             traceback.print_exc()
         finally:

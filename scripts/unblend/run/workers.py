@@ -244,7 +244,7 @@ def _work(
             signal.signal(number, signal.SIG_DFL)
     signal.signal(signal.SIGPROF, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGPROF})
-    _end_with(parent)
+    end_with(parent)
     timer_s = 0.0 if timeout_s is None else min(max(timeout_s, SHORTEST_TIMER_S), LONGEST_TIMER_S)
     for end in parent_ends:
         end.close()
@@ -260,7 +260,7 @@ def _work(
             return
 
 
-def _end_with(parent: int) -> None:
+def end_with(parent: int) -> None:
     """Make Linux kill this process when its parent dies, even in the middle of a fit."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

@@ -4,7 +4,7 @@ import blurred_band as band
 import numpy as np
 import pytest
 from unblend.core.types import Box, Template
-from unblend.photometry.residual_peaks import MisfitLight, PointFilter, find_peaks, template_centre, value_at
+from unblend.photometry.residual_peaks import MisfitLight, PointFilter, highest_pixels, template_centre, value_at
 
 POINT = band.drawn(band.point(), 6.0, 6.0, shape=(13, 13))
 """A point source out to two FWHM."""
@@ -72,6 +72,6 @@ def test_peaks_are_local_maxima_in_order():
     ratio = np.zeros((20, 20))
     ratio[5, 5], ratio[5, 6], ratio[12, 15], ratio[18, 2] = 6.0, 5.5, 9.0, 4.9
     everywhere = np.ones(ratio.shape, dtype=bool)
-    assert find_peaks(ratio, 5.0, 1.5, everywhere) == [(12, 15), (5, 5)]
+    assert highest_pixels(ratio, 5.0, 1.5, everywhere) == [(12, 15), (5, 5)]
     everywhere[12] = False
-    assert find_peaks(ratio, 5.0, 1.5, everywhere) == [(5, 5)]
+    assert highest_pixels(ratio, 5.0, 1.5, everywhere) == [(5, 5)]
