@@ -88,6 +88,8 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/installed: $(VENV)/bin/python requirements.lock scripts/unblend/fits/one_core.cpp
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-compile -r requirements.lock
+	$(BIN)/python -m pip check --disable-pip-version-check
+	$(BIN)/python -m compileall -qq -j 0 $(VENV)/lib || true  # templates of packages are no Python
 	$(BIN)/python scripts/build_one_core.py
 	touch $@

@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 import json
 import os
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -132,14 +133,20 @@ def _grid_cards(name: str) -> dict[str, str]:
 
 
 def _understood(scripts: Path, path: Path) -> list[Any]:
-    """Return the names that a file imports, and the digest of its syntax tree.
+    """Return the names that a file imports, and the digest of its syntax tree."""
+    return _parsed(path.read_text(), path.relative_to(scripts).parent.parts)
+
+
+@lru_cache(maxsize=1000)
+def _parsed(text: str, package: tuple[str, ...]) -> list[Any]:
+    """Return the names that a module of `package` imports, and the digest of its syntax tree.
 
     Imports at its top or inside a function, of modules of the library, other scripts, and others. The tree is without
-    docstrings: comments, layout and documentation do not re-run a stage.
+    docstrings: comments, layout and documentation do not re-run a stage. Kept while the process lives: several fields
+    planned by one process parse the library once.
     """
-    tree = ast.parse(path.read_text())
+    tree = ast.parse(text)
     found: list[tuple[str, ...]] = []
-    package = path.relative_to(scripts).parent.parts
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom):
             base = package[: len(package) - node.level + 1] if node.level else ()
