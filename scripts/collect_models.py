@@ -49,10 +49,14 @@ def oversampling(field: FitField, headers: dict[int, dict[str, object]]) -> dict
 
 
 def details(field: FitField, headers: dict[int, dict[str, object]]) -> dict[int, tuple[float, float]]:
-    """Return the flux of every detail and its error."""
+    """Return the flux of every detail and its error; components of a model that are free in each band are none."""
     with_detail = [i for i, header in headers.items() if header.get("DETAIL")]
     own = {i: read_header(f"{field.model_path(i)}[DETAIL]") for i in with_detail}
-    return {i: (float(header["TOTAL"]), float(header["NOISE"])) for i, header in own.items()}  # type: ignore[arg-type]
+    return {
+        i: (float(header["TOTAL"]), float(header["NOISE"]))  # type: ignore[arg-type]
+        for i, header in own.items()
+        if not header.get("FREE")
+    }
 
 
 def field_scale(field: FitField) -> float:

@@ -36,7 +36,7 @@ from unblend.photometry.background_variation import measure_variation, variation
 from unblend.photometry.band_only_sources import BandOnlySources, blended_flags, find_band_only
 from unblend.photometry.common_errors import psf_errors, shift_errors
 from unblend.photometry.correlated_noise import Noise, measure_noise
-from unblend.photometry.detail_amplitude import DetailAmplitudes, amplitude_errors, fit_amplitudes
+from unblend.photometry.detail_amplitude import DetailAmplitudes, amplitude_errors, first_component, fit_amplitudes
 from unblend.photometry.linear_system import visible_light
 from unblend.photometry.misfit import measure_misfit, noise_area
 from unblend.photometry.plausibility import find_peaks, negative_warning, peaks_warning
@@ -108,11 +108,14 @@ def measure(spec: dict, results: Path, paths: dict[str, str]) -> None:
     measured = {name: np.where(unseen, np.nan, values)[:count] for name, values in measured.items()}
     flags = (solution.flags | misfit.flags)[:count] | band_flags(spec, results, engine, models, detail.templates)
     flags |= blended_flags(detail.templates, own, solution.flux[count:], fit.weight, noise.err[:count])
+    share, share_err = first_component(templates[:count], detail)
     table = columns(
         id=solution.ids[:count],
         **measured,
         detail_amplitude=detail.value,
         detail_amplitude_err=detail.error,
+        first_component=share,
+        first_component_err=share_err,
         worst_neighbour=solution.worst_neighbour[:count],
         correlation=solution.correlation[:count],
         flag=flags,

@@ -11,13 +11,16 @@ import numpy as np
 import pytest
 from astropy.io import fits
 from harness import IDS, Field, behind_models, circle, draws_of, fits_of, renders_of, second_fits_of
-from smallfield import PAIR_OFFSET, SMALL, empty_place
+from smallfield import BLURRED, PAIR_OFFSET, SHARP, SMALL, empty_place
+from unblend.core.flags import Flag
 
 pytestmark = pytest.mark.integration
 
 EDIT = {"edit all", "groups all"}
 ISOLATED, LARGER = ("image\n" + circle(*empty_place(), radius) for radius in (5, 6))
 """Manual source 13, in an empty place."""
+
+BULGE_AND_DISC = "COMPONENTS free\nFUNCTION Sersic\nn 4 fixed\nFUNCTION Sersic\nn 1 fixed\n"
 
 BESIDE_8 = circle(SMALL.galaxies[7].y, SMALL.galaxies[7].x + 15, 3)
 """Manual source 14, which is fitted together with 8."""
@@ -32,6 +35,17 @@ def own_model(field: Field, source: int) -> None:
     shutil.copyfile(field / f"results/imfit/models/{source}.fits", custom)
     with fits.open(custom, mode="update") as hdus:
         hdus[0].data *= np.linspace(0.9, 1.1, hdus[0].data.shape[1], dtype=hdus[0].data.dtype)
+
+
+def check_free_components(field: Field, source: int) -> None:
+    """The band has its own share of the bulge; in the detection image it agrees with the fit."""
+    for band in (SHARP, BLURRED):
+        row = field.table(f"bands/{band}/fluxes.fits")
+        share, error = row["first_component"], row["first_component_err"]
+        assert np.isfinite(share[source - 1]) and 0.0 <= share[source - 1] <= 1.0 and error[source - 1] > 0
+        assert np.isnan(np.delete(share, source - 1)).all()
+    fitted = field.table("imfit/sersic.fits")[source - 1]
+    assert fitted["functions"] == "Sersic+Sersic" and fitted["detail"] == 0 and not fitted["flag"] & Flag.WITH_DETAIL
 
 
 def test_edits_made_changed_and_taken_back(field: Field) -> None:
@@ -66,7 +80,7 @@ def test_edits_made_changed_and_taken_back(field: Field) -> None:
     override[2].write_text(best)
     override[3].unlink()
     override[4].write_text("GROUP with 3\n")
-    override[7].write_text("n 1.5 fixed\n")
+    override[7].write_text(BULGE_AND_DISC)
     (field / "custom_models/9.fits").unlink()
     groups = (1, 3, 7, 8, 9, 10, 13)
     field.redo(EDIT | fits_of(*groups) | renders_of(2, 4, *groups) | draws_of(*groups) | behind_models())
@@ -77,6 +91,7 @@ def test_edits_made_changed_and_taken_back(field: Field) -> None:
     assert (field / "results/imfit/models/9.fits").read_bytes() == ninth
     assert not (field / "results/imfit/models/14.fits").exists()
     assert field.digests()["13"] != made["13"]
+    check_free_components(field, 7)
 
     # Changed back, and 2 taken out of its group.
     manual.write_text(ISOLATED)

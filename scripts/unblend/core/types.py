@@ -169,6 +169,8 @@ class Model:
         What this model leaves of the source, to be added to it: an image that may be negative, with any sum.
     noise : float
         Standard deviation of the sum of a detail, in the units of `data`.
+    free : bool
+        Whether this detail consists of the further components of a model, whose share of the flux is free in each band.
     shape : SersicShape or None
         The profile of which `data` is an image; None for any other model.
     """
@@ -182,6 +184,7 @@ class Model:
     detail: Model | None = None
     noise: float = 0.0
     shape: SersicShape | None = None
+    free: bool = False
 
     @property
     def flux(self) -> float:
@@ -235,6 +238,8 @@ class Template:
         The part of `data` that is detail of the model; None without one.
     detail_share : float
         Its share of the flux, also outside the image.
+    detail_free : bool
+        Whether the detail consists of components whose share is free.
     """
 
     id: int
@@ -243,6 +248,7 @@ class Template:
     coverage: float = 1.0
     detail: np.ndarray | None = None
     detail_share: float = 0.0
+    detail_free: bool = False
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -26,7 +28,7 @@ MAX_HALF_SIZE = 1500
 """Maximum half side of such a stamp in model pixels."""
 
 
-def model_of(member: MemberFit, wcs: WCS, oversampling: int) -> Model:
+def model_of(member: MemberFit, wcs: WCS, oversampling: int, *, free_components: bool = False) -> Model:
     """Return the un-convolved model of a fitted source on pixels finer than those of the stack.
 
     Parameters
@@ -37,12 +39,21 @@ def model_of(member: MemberFit, wcs: WCS, oversampling: int) -> Model:
         World coordinates of the stack.
     oversampling : int
         Model pixels per detection pixel along each axis.
+    free_components : bool
+        The model is that of the first component, and the others are its detail; all together where the first or the
+        others have no flux.
 
     Raises
     ------
     ValueError
         The model has no position, or its total flux is not positive.
     """
+    parts = [replace(block, functions=(function,)) for block in member.blocks for function in block.functions]
+    if free_components and len(parts) > 1:
+        separate = [replace(member, blocks=tuple(blocks)) for blocks in (parts[:1], parts[1:])]
+        if all(part.flux > 0 or math.isnan(part.flux) for part in separate):
+            first, others = (model_of(part, wcs, oversampling) for part in separate)
+            return replace(first, detail=replace(others, free=True))
     y, x = centre_of(member)
     ra, dec = pixel_to_sky(wcs, np.array([y]), np.array([x]))
     sky, jacobian = (float(ra[0]), float(dec[0])), sky_jacobian(wcs, y, x)

@@ -1,8 +1,9 @@
-"""Read the lines of overrides/{id}.dat that are not IMFIT's: which sources are fitted together, and in which pixels.
+"""Read the lines of overrides/{id}.dat that are not IMFIT's: groups, pixels, and free components.
 
 `GROUP alone` takes the source out of its group: it is fitted by itself, and the remaining group masks its pixels and
 subtracts its model like that of any neighbour. `GROUP with 12 15` puts these sources into one group, whatever their
 positions. `PIXELS cutout` says that X0, Y0 are pixels of the cutout imfit/{main}/img.fits instead of det_stack.fits.
+`COMPONENTS free` gives the components of a source amplitudes of their own in every band.
 Files that IMFIT or this program has written into the folder of a group are recognised by their first lines.
 """
 
@@ -16,10 +17,11 @@ from dataclasses import dataclass
 from ..core.errors import OverrideError
 from ..core.shown import shortened
 
-KEYWORDS = ("GROUP", "PIXELS", "FUNCTION")
+KEYWORDS = ("GROUP", "PIXELS", "COMPONENTS", "FUNCTION")
 """First words of lines other than parameter lines, to suggest the right one for a misspelled word."""
 GROUP_FORM = "'GROUP alone' or 'GROUP with' and IDs"
 PIXELS_FORM = "'PIXELS stack' or 'PIXELS cutout'"
+COMPONENTS_FORM = "'COMPONENTS free' or 'COMPONENTS tied'"
 ORIGIN = "pixels of the cutout whose first pixel is X={x} Y={y} of det_stack.fits"
 """The first comment line of the IMFIT files that this program writes for a group."""
 
@@ -29,7 +31,7 @@ _IMFIT_HEADER = re.compile(r"^#.*\bmodel results for imfit\b", re.MULTILINE)
 
 @dataclass(frozen=True)
 class Directives:
-    """Grouping and pixel coordinates that a file requests.
+    """Grouping, pixel coordinates and components that a file requests.
 
     Parameters
     ----------
@@ -41,12 +43,15 @@ class Directives:
         Positions are pixels of a cutout.
     origin : (y, x) or None
         0-based position of the cutout's first pixel on the stack; None for the cutout of the source's present group.
+    free_components : bool
+        The share of the first component in the flux is free in every band.
     """
 
     alone: bool = False
     partners: tuple[int, ...] = ()
     in_cutout: bool = False
     origin: tuple[int, int] | None = None
+    free_components: bool = False
 
 
 def split_directives(text: str, source: str) -> tuple[Directives, str]:
@@ -57,7 +62,7 @@ def split_directives(text: str, source: str) -> tuple[Directives, str]:
     OverrideError
         A line is not valid. The message gives file, line, what was expected and what was found.
     """
-    alone, pixels = False, ""
+    alone, free, pixels = False, False, ""
     partners: set[int] = set()
     remaining_lines = []
     for number, raw in enumerate(text.splitlines(), start=1):
@@ -70,18 +75,22 @@ def split_directives(text: str, source: str) -> tuple[Directives, str]:
             if words[1:] not in (["stack"], ["cutout"]):
                 raise OverrideError(f"{place}: expected {PIXELS_FORM}, found '{shortened(raw.strip())}'.")
             pixels = words[1]
+        elif words and words[0] == "COMPONENTS":
+            if words[1:] not in (["free"], ["tied"]):
+                raise OverrideError(f"{place}: expected {COMPONENTS_FORM}, found '{shortened(raw.strip())}'.")
+            free = words[1] == "free"
         elif words and words[0] not in KEYWORDS and len(words[0]) > 3:
             close = difflib.get_close_matches(words[0].upper(), KEYWORDS, n=1, cutoff=0.75)
             if close:
                 raise OverrideError(f"{place}: found '{shortened(words[0])}'; did you mean {close[0]}?")
-        remaining_lines.append("" if words and words[0] in ("GROUP", "PIXELS") else raw)
+        remaining_lines.append("" if words and words[0] in ("GROUP", "PIXELS", "COMPONENTS") else raw)
         if alone and partners:
             raise OverrideError(f"{place}: found both GROUP alone and GROUP with; keep one of them.")
     origin_found = _ORIGIN_LINE.search(text)
     is_imfit_file = origin_found is not None or _IMFIT_HEADER.search(text) is not None
     in_cutout = pixels == "cutout" or (not pixels and is_imfit_file)
     origin = (int(origin_found.group(2)) - 1, int(origin_found.group(1)) - 1) if origin_found and in_cutout else None
-    return Directives(alone, tuple(sorted(partners)), in_cutout, origin), "\n".join(remaining_lines)
+    return Directives(alone, tuple(sorted(partners)), in_cutout, origin, free), "\n".join(remaining_lines)
 
 
 def _group_ids(words: list[str], place: str) -> set[int]:

@@ -61,6 +61,8 @@ class Override:
         Positions are pixels of the group's cutout.
     from_group_file : bool
         The blocks may belong to several sources, without labels: only their positions tell them apart.
+    free_components : bool
+        The share of the first component in the flux is free in every band.
     """
 
     source: str
@@ -68,6 +70,7 @@ class Override:
     blocks: tuple[Block, ...] = ()
     in_cutout: bool = False
     from_group_file: bool = False
+    free_components: bool = False
 
     def on_detection_image(self, box: Box) -> Override:
         """Return the override with positions in pixels of the detection image; `box` is the group's cutout."""
@@ -140,7 +143,9 @@ def parse_override(text: str, source: str) -> Override | None:
         blocks, labelled = _own_blocks(_read_blocks(lines, source), source)
         from_group_file = directives.in_cutout and not labelled and len(blocks) > 1
         override = Override(source, blocks=blocks, from_group_file=from_group_file)
-    override = replace(override, in_cutout=directives.in_cutout)
+    if directives.free_components and sum(len(block.functions) for block in override.blocks) < 2:
+        raise OverrideError(f"{source}: COMPONENTS free needs two or more lines FUNCTION for this source.")
+    override = replace(override, in_cutout=directives.in_cutout, free_components=directives.free_components)
     if directives.origin is None:
         return override
     return override.on_detection_image(Box(*directives.origin, *directives.origin))

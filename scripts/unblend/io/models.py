@@ -64,8 +64,8 @@ def write_model(path: str | Path, model: Model, header: Mapping[str, object] | N
     """
     cards, extensions = {**model_header(model), **(header or {})}, {}
     if model.detail is not None:
-        cards["DETAIL"] = True
-        extensions["DETAIL"] = (model.detail.data, {**model_header(model.detail), "NOISE": model.detail.noise})
+        own = {**model_header(model.detail), "NOISE": model.detail.noise, "FREE": model.detail.free}
+        cards["DETAIL"], extensions["DETAIL"] = True, (model.detail.data, own)
     write_image(path, model.data, header=cards, extensions=extensions)
 
 
@@ -146,6 +146,7 @@ def _written_model(data: np.ndarray, header: Mapping[str, object]) -> Model:
         pixel_integrated=bool(header["PIXINT"]),
         noise=cards.get("NOISE", 0.0),
         shape=_written_shape(data, header, cards),
+        free=bool(header.get("FREE", False)),
     )
 
 

@@ -35,6 +35,7 @@ def write_templates(path: str | Path, templates: Sequence[Template], keys: Mappi
             data=np.concatenate(data) if data else np.zeros(0, dtype=np.float32),
             has_detail=np.array([t.detail is not None for t in templates], dtype=bool),
             detail_shares=np.array([t.detail_share for t in templates], dtype=np.float64),
+            detail_free=np.array([t.detail_free for t in templates], dtype=bool),
             details=np.concatenate(details) if details else np.zeros(0, dtype=np.float32),
         )
 
@@ -51,6 +52,7 @@ def read_templates(path: str | Path) -> tuple[list[Template], dict[int, str]]:
         with Path(path).open("rb") as stream, np.load(stream) as store:
             ids, boxes, coverage, keys, data = (store[name] for name in ("ids", "boxes", "coverage", "keys", "data"))
             has_detail, shares, details = (store[name] for name in ("has_detail", "detail_shares", "details"))
+            free = store["detail_free"]
     except (BadZipFile, EOFError, KeyError, ValueError) as error:
         raise OSError(f"{path} is not a file of templates: {error}") from error
     templates, start, first = [], 0, 0
@@ -61,6 +63,6 @@ def read_templates(path: str | Path) -> tuple[list[Template], dict[int, str]]:
             detail = details[first : first + size].reshape(box.shape)
             first += size
         stamp = data[start : start + size].reshape(box.shape)
-        templates.append(Template(int(ids[k]), box, stamp, float(coverage[k]), detail, float(shares[k])))
+        templates.append(Template(int(ids[k]), box, stamp, float(coverage[k]), detail, float(shares[k]), bool(free[k])))
         start += size
     return templates, {int(i): str(key) for i, key in zip(ids, keys, strict=True)}

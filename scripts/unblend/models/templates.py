@@ -290,7 +290,8 @@ class TemplateEngine:
         if model.detail is None:
             return template
         detail = stamps[1][template.box.within(box)]
-        return replace(template, detail=detail, detail_share=model.detail.total / model.flux)
+        share = model.detail.total / model.flux
+        return replace(template, detail=detail, detail_share=share, detail_free=model.detail.free)
 
     def gradients(self, source_id: int, model: Model) -> tuple[Template, Template]:
         """Return the derivatives of a template with respect to y and x of the source, per pixel of the band.

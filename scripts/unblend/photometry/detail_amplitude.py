@@ -3,6 +3,9 @@
 A template of unit flux is t = s + d, smooth model plus detail, with the share Σd of the detail. With the contrast
 c = d − Σd · t, which has no flux of its own, t + (β − 1) c is the template with the detail β times as strong, still of
 unit flux. β − 1 is fitted together with the flux, with a Gaussian prior around 0 as wide as the colours in galaxies.
+
+Where the components of a model are free (`COMPONENTS free` in an override), s is the first component and d the others;
+the prior is as wide as all shares from 0 to 1, which are the limits.
 """
 
 from __future__ import annotations
@@ -20,8 +23,14 @@ PRIOR_SIGMA = 0.5
 """Standard deviation of the amplitude around 1 before a band is looked at."""
 AMPLITUDE_RANGE = (-0.5, 3.0)
 """Limits of the amplitude. It is negative where the detail is bright in the stack and dark in the band."""
+FREE_SHARE_SIGMA = 0.5
+"""Standard deviation of the share of the first component in the flux of a source whose components are free."""
 ROUNDS = 2
 """Number of solutions; in the second the amplitudes of neighbours are known."""
+FREE_ROUNDS = 20
+"""Maximum number of solutions where components are free, whose share may be far from that in the stack."""
+CONVERGED = 0.05
+"""Largest change of an amplitude in units of its error with which these end."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +64,33 @@ def with_amplitude(template: Template, amplitude: float) -> Template:
     return replace(template, data=template.data + (amplitude - 1.0) * _contrast(template))
 
 
+def first_component(templates: Sequence[Template], found: DetailAmplitudes) -> tuple[np.ndarray, np.ndarray]:
+    """Return the share of the first component in the flux of each source and its error; NaN where none is free.
+
+    Parameters
+    ----------
+    templates : sequence of Template
+        With every detail as in the stack.
+    found : DetailAmplitudes
+        Their adopted amplitudes.
+
+    Returns
+    -------
+    share, error : arrays (n,)
+    """
+    others = np.array([t.detail_share if t.detail_free else np.nan for t in templates], dtype=float)
+    share = (1.0 - others) * (1.0 - (found.value - 1.0) * others)
+    return np.clip(share, 0.0, 1.0), (1.0 - others) * others * found.error
+
+
+def _prior(template: Template) -> tuple[float, float, float]:
+    """Return the standard deviation of the amplitude before a band is looked at, and its limits."""
+    if not template.detail_free:
+        return PRIOR_SIGMA, *AMPLITUDE_RANGE
+    others = template.detail_share
+    return FREE_SHARE_SIGMA / (others * (1.0 - others)), 1.0 - 1.0 / (1.0 - others), 1.0 + 1.0 / others
+
+
 def _contrast(template: Template) -> np.ndarray:
     """Return the change of the template per unit of amplitude."""
     detail = np.zeros_like(template.data) if template.detail is None else template.detail
@@ -78,14 +114,17 @@ def fit_amplitudes(
     value, error = np.ones(len(templates)), np.zeros(len(templates))
     adopted = list(templates)
     with_detail = [k for k, template in enumerate(templates) if template.detail is not None]
-    for _ in range(ROUNDS if with_detail else 0):
+    any_free = any(templates[k].detail_free for k in with_detail)
+    for _ in range((FREE_ROUNDS if any_free else ROUNDS) if with_detail else 0):
         solution = solve_fluxes(image, weight, adopted, order=order)
         # the prior needs weights that agree with the scatter
         _, scale = near_sources_rescaled(solution, adopted, weight)
-        rescaled = weight / scale**2
+        rescaled, before = weight / scale**2, value.copy()
         for k in with_detail:
             value[k], error[k] = _amplitude(templates[k], adopted[k], float(solution.flux[k]), solution, rescaled)
         adopted = [with_amplitude(template, float(value[k])) for k, template in enumerate(templates)]
+        if any_free and np.all(np.abs(value - before) <= CONVERGED * error):
+            break
     return DetailAmplitudes(adopted, value, error)
 
 
@@ -106,22 +145,23 @@ def _amplitude(
     weight : array (ny, nx)
         That of the solution, rescaled to the scatter.
     """
+    sigma, lowest, highest = _prior(template)
     window = template.box.slices
     residual, w = solution.residual[window], weight[window]
     used = np.isfinite(residual) & (w > 0)
     if not (flux > 0 and used.any()):
-        return 1.0, PRIOR_SIGMA
+        return 1.0, sigma
     light, contrast = template.data[used], _contrast(template)[used]
     data = residual[used] + flux * adopted.data[used]
     root = np.sqrt(w[used])
     design = np.stack([light, contrast]) * root
     matrix, right = design @ design.T, design @ (data * root)
-    matrix[1, 1] += (PRIOR_SIGMA * flux) ** -2
+    matrix[1, 1] += (sigma * flux) ** -2
     covariance = np.linalg.pinv(matrix)
     fitted, excess = covariance @ right
     if not fitted > 0:
-        return 1.0, PRIOR_SIGMA
-    return float(np.clip(1.0 + excess / fitted, *AMPLITUDE_RANGE)), float(np.sqrt(covariance[1, 1])) / fitted
+        return 1.0, sigma
+    return float(np.clip(1.0 + excess / fitted, lowest, highest)), float(np.sqrt(covariance[1, 1])) / fitted
 
 
 def amplitude_errors(found: DetailAmplitudes, flux: np.ndarray, weight: np.ndarray) -> np.ndarray:

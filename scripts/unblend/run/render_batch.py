@@ -52,7 +52,7 @@ def render_batch(
         A model could not be rendered.
     """
     custom_sources: list[int] = []
-    todo: list[tuple[int, str, MemberFit, str]] = []
+    todo: list[tuple[int, str, MemberFit, str, bool]] = []
     for group, entry in spec["groups"].items():
         fit = field.result(group, "second")
         for source in field.groups[group]["members"]:
@@ -64,17 +64,18 @@ def render_batch(
             member = fit.member(source)
             # a detail is made from the pixels of the fit, on which the key of the fit depends
             detail = [entry["key"], spec["detail_code"]] if may_have_detail(member) else []
-            key = digest_of([spec["drawing"], repr(member.blocks), detail])
+            free = has_free_components(source, field, entry["user_files"])
+            key = digest_of([spec["drawing"], repr(member.blocks), detail, *(["free"] if free else [])])
             if source in custom_before or key_of(field.model_path(source)) != key:
-                todo.append((source, group, member, key))
+                todo.append((source, group, member, key, free))
     if todo:
         wcs = field.wcs  # read before the workers are forked: they share it
 
-        def draw(task: tuple[int, str, MemberFit, str]) -> None:
-            source, group, member, key = task
+        def draw(task: tuple[int, str, MemberFit, str, bool]) -> None:
+            source, group, member, key, free = task
             began = time.process_time()
-            model = model_of(member, wcs, spec["oversampling"])
-            if spec["detail"] == "auto" and may_have_detail(member):
+            model = model_of(member, wcs, spec["oversampling"], free_components=free)
+            if spec["detail"] == "auto" and may_have_detail(member) and model.detail is None:
                 model = with_detail(model, source, group, field, spec)
             write_model(field.model_path(source), model, {"KEY": key, "SOURCE": source, "GROUP": int(group)})
             record_work("render", source, time.process_time() - began)
@@ -85,6 +86,12 @@ def render_batch(
                     f"the model of source {todo[number][0]} was not drawn: {outcome.message}. Run again."
                 )
     return custom_sources
+
+
+def has_free_components(source: int, field: FitField, user_files: Mapping[str, Any]) -> bool:
+    """Return whether the user's override lets the components of a source be free in each band."""
+    override = field.overrides({i: kinds for i, kinds in user_files.items() if i == str(source)}).get(source)
+    return override is not None and override.free_components
 
 
 def with_detail(model: Model, source: int, group: str, field: FitField, spec: Mapping[str, Any]) -> Model:

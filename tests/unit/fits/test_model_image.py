@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from fit_members import POINT, SERSIC, P, block, member, stack_wcs
@@ -51,6 +53,24 @@ def test_a_sersic_and_a_disc_around_one_centre():
     disc = 2 * np.pi * 1.0 * 4.0
     # 10 scale lengths contain 99.95 % of the flux of the disc
     assert model.total == pytest.approx(member(block(SERSIC)).sersic.total_flux + disc, rel=5e-3)
+
+
+def test_free_components_are_drawn_apart():
+    fit = member(block(SERSIC, EXPONENTIAL), block(POINT, y=44.3, x=52.8))
+    together, apart = (model_of(fit, stack_wcs(), 3, free_components=free) for free in (False, True))
+    assert together.detail is None and apart.detail is not None and apart.detail.free
+    assert apart.total == pytest.approx(member(block(SERSIC)).sersic.total_flux) and apart.shape is not None
+    assert apart.detail.total == pytest.approx(2 * np.pi * 1.0 * 4.0 + 50.0, rel=5e-3)
+    assert apart.flux == pytest.approx(together.total, rel=5e-3)
+    # the profile has its exact transform, the others lie where they lie
+    nucleus = model_of(member(block(SERSIC), block(POINT, y=44.3, x=52.8)), stack_wcs(), 3, free_components=True)
+    assert nucleus.detail is not None and not nucleus.detail.pixel_integrated and nucleus.detail.sky != nucleus.sky
+
+
+def test_one_component_or_one_without_flux_cannot_be_free():
+    assert model_of(member(block(SERSIC)), stack_wcs(), 3, free_components=True).detail is None
+    dark = Function("Sersic", tuple(replace(p, value=0.0) if p.name == "I_e" else p for p in SERSIC.parameters))
+    assert model_of(member(block(SERSIC, dark)), stack_wcs(), 3, free_components=True).detail is None
 
 
 def test_functions_without_flux_are_an_error():

@@ -201,3 +201,11 @@ def test_lines_that_cannot_be_read(line):
         with pytest.raises(OverrideError, match=r"^7.dat, line 2: ") as error:
             parse_override(f"# first\n{line}", "7.dat")
         assert "\n" not in str(error.value) and len(str(error.value)) < 700
+
+
+def test_free_components_need_two_functions():
+    two = parse_override("COMPONENTS free\nFUNCTION Sersic\nn 4 fixed\nFUNCTION Sersic\nn 1 fixed\n", "7.dat")
+    assert two is not None and two.free_components
+    for text in ("COMPONENTS free\nFUNCTION Sersic\n", "COMPONENTS free\nn 4\n", "n 4\nCOMPONENTS free\n"):
+        with pytest.raises(OverrideError, match=r"7\.dat: COMPONENTS free needs two or more lines FUNCTION"):
+            parse_override(text, "7.dat")

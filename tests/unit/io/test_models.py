@@ -56,6 +56,15 @@ def test_a_detail_is_written_and_read_with_its_model(tmp_path):
         6.0,
         1.5,
     )
+    assert not again.detail.free
+
+
+def test_free_components_are_written_and_read(tmp_path):
+    to_sky = np.array([[0.0, -0.012], [0.012, 0.0]])
+    others = Model(DATA, (1.0, 2.0), (53.1, -27.8), to_sky, 66.0, free=True)
+    write_model(tmp_path / "1.fits", Model(DATA, (1.0, 2.0), (53.1, -27.8), to_sky, 80.0, detail=others))
+    again = read_model(tmp_path / "1.fits")
+    assert again.detail is not None and again.detail.free and again.flux == 146.0
 
 
 def test_the_wcs_of_a_model_agrees_with_its_jacobian(tmp_path):

@@ -11,8 +11,9 @@ TEMPLATES = [
     Template(2, Box(0, 0, 0, 0), np.zeros((0, 0)), 0.0),
     Template(30, Box(0, 0, 1, 1), np.ones((1, 1)), 1.0, 0.2 * np.ones((1, 1)), 0.25),
     Template(31, Box(1, 1, 3, 4), RNG.uniform(size=(2, 3)), 1.0, RNG.uniform(size=(2, 3)), -0.1),
+    Template(32, Box(0, 0, 1, 1), np.ones((1, 1)), 1.0, 0.4 * np.ones((1, 1)), 0.4, detail_free=True),
 ]
-KEYS = {7: "a" * 16, 2: "b", 30: "", 31: "d"}
+KEYS = {7: "a" * 16, 2: "b", 30: "", 31: "d", 32: "e"}
 
 
 def test_round_trip_keeps_the_order(tmp_path):
@@ -24,6 +25,7 @@ def test_round_trip_keeps_the_order(tmp_path):
         np.testing.assert_allclose(one.data, other.data, rtol=1e-7)
         assert one.data.shape == other.box.shape
         assert (one.detail is None) == (other.detail is None) and one.detail_share == other.detail_share
+        assert one.detail_free is other.detail_free
         if one.detail is not None:
             np.testing.assert_allclose(one.detail, other.detail, rtol=1e-7)
 

@@ -9,8 +9,10 @@ import pytest
 from unblend.core.types import Box, Template
 from unblend.photometry.detail_amplitude import (
     AMPLITUDE_RANGE,
+    FREE_SHARE_SIGMA,
     PRIOR_SIGMA,
     amplitude_errors,
+    first_component,
     fit_amplitudes,
     with_amplitude,
 )
@@ -56,6 +58,37 @@ def test_knots_of_another_colour_do_not_bias_the_flux(amplitude, claimed):
     # 0.4 % of the flux are five sigma: with the knots as in the stack it would be wrong by many more
     if amplitude != 1.0:
         assert abs(solve_fluxes(image, weight, [GALAXY, OTHER]).flux[0] / FLUX - 1.0) > 0.01
+
+
+BULGE = gaussian(30, 30, 2.5)
+PARTS = Template(1, Box(0, 0, SIDE, SIDE), 0.7 * BULGE + 0.3 * DISC, 1.0, 0.3 * DISC, 0.3, detail_free=True)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.5, 1.0])
+def test_free_components_have_their_own_share_in_each_band(share):
+    rng, noise, pulls = np.random.default_rng(5), 0.5, []
+    weight = np.full(DISC.shape, noise**-2)
+    for _ in range(20):
+        light = FLUX * (share * BULGE + (1.0 - share) * DISC) + 2000.0 * OTHER.data
+        image = light + rng.normal(0.0, noise, DISC.shape)
+        found = fit_amplitudes(image, weight, [PARTS, OTHER])
+        shares, errors = first_component([PARTS, OTHER], found)
+        assert np.isnan([shares[1], errors[1]]).all() and 0.0 <= shares[0] <= 1.0
+        assert solve_fluxes(image, weight, found.templates).flux[0] == pytest.approx(FLUX, rel=0.02)
+        pulls.append((shares[0] - share) / errors[0])
+    if 0.0 < share < 1.0:
+        assert np.std(pulls) == pytest.approx(1.0, abs=0.35) and abs(np.mean(pulls)) < 0.7
+    else:  # about half of the values lie on the limit
+        assert np.max(np.abs(pulls)) < 5.0 and 4 <= np.sum(np.abs(pulls) < 1e-6) <= 16
+    # tied, the flux is wrong by many errors
+    assert abs(solve_fluxes(image, weight, [PARTS, OTHER]).flux[0] / FLUX - 1.0) > 0.05
+
+
+def test_free_components_of_a_faint_source_have_an_error_of_half():
+    image = np.random.default_rng(6).normal(0.0, 500.0, DISC.shape) + FLUX * DISC
+    found = fit_amplitudes(image, np.full(DISC.shape, 500.0**-2), [PARTS])
+    _, error = first_component([PARTS], found)
+    assert error[0] == pytest.approx(FREE_SHARE_SIGMA, rel=0.3)
 
 
 def test_a_noisy_band_keeps_the_amplitude_of_the_stack():

@@ -24,6 +24,7 @@ def field(tmp_path):
     return SimpleNamespace(
         groups={"1": {"members": [1, 3]}},
         wcs=None,
+        overrides=lambda user_files: {},
         result=lambda group, which: fit,
         model_path=lambda source: tmp_path / f"{source}.fits",
     )
@@ -32,7 +33,7 @@ def field(tmp_path):
 def draw(action):
     """Return a drawing function that acts before it draws source 3."""
 
-    def model_of(member, wcs, oversampling):
+    def model_of(member, wcs, oversampling, *, free_components):
         if member.id == 3:
             action()
         return MODEL
