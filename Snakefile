@@ -28,6 +28,7 @@ include: "workflow/rules/models.smk"
 include: "workflow/rules/bands.smk"
 include: "workflow/rules/extraction.smk"
 include: "workflow/rules/catalogue.smk"
+include: "workflow/rules/positions.smk"
 include: "workflow/rules/report.smk"
 
 

@@ -11,6 +11,7 @@ from astropy.table import Table
 from harness import BANDS, Field, behind_models, draws_of, fits_of, renders_of
 from smallfield import BLURRED, SHARP, SMALL, empty_place, wcs_of
 from unblend.core.coordinates import pixel_to_sky
+from unblend.io.files import read_json
 from unblend.io.labels import MAX_ID
 
 pytestmark = pytest.mark.integration
@@ -60,7 +61,14 @@ def test_a_catalogue_of_positions_with_ids_of_its_own(field: Field) -> None:
     ids = [*(1000 - 37 * i for i in range(12)), 4, 2]
     Table([ids, ra, dec], names=("NUMBER", "ALPHA_J2000", "DELTA_J2000")).write(field / "mine.ecsv")
     field.edit_config(lambda c: c["detection"].update(catalogue="mine.ecsv"))
+    # the same positions 0.3" farther west and 0.2" farther north, as those to compare with
+    west = 0.3 / 3600.0 / np.cos(np.deg2rad(dec))
+    Table([ra - west, dec + 0.2 / 3600.0], names=("ra", "dec")).write(field / "gaia.csv")
+    field.edit_config(lambda c: c.update(reference_positions="gaia.csv"))
     field.run()
+    compared = read_json(field / "results/reference_positions.json")
+    assert compared["offset_arcsec"] == pytest.approx([0.3, -0.2], abs=0.01) and compared["used"] >= 10
+    assert "Nothing was moved" in (field / "results/logs/compare_positions.log").read_text()
     assert "because outside the detection images: ID 2." in (field / "results/logs/detect_sources.log").read_text()
     after = field.table("catalogue.fits")
     assert after["id"].tolist() == sorted(set(ids) - {2})

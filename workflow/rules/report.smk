@@ -25,6 +25,7 @@ rule write_report:
         background=expand(R / "bands/{band}/background.fits", band=BANDS),
         shift=expand(R / "bands/{band}/astrometry.json", band=BANDS),
         monte_carlo=expand(R / "bands/{band}/monte_carlo.fits", band=BANDS),
+        positions=rules.compare_positions.output if CONFIG.reference_positions else [],
     output:
         page=report(
             R / "report/index.html",

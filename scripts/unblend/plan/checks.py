@@ -97,7 +97,7 @@ def check_inputs(jobs: Jobs) -> None:
             return
         mistakes = [*bad_psfs(jobs), *_bad_grids(jobs), *_bad_text_files(jobs)]
         if not mistakes:
-            mistakes = list(_bad_own_detection(jobs))
+            mistakes = [*_bad_own_detection(jobs), *_bad_reference_positions(jobs)]
         if not mistakes:
             jobs.store.note("checked.json", state)
     if mistakes:
@@ -119,6 +119,8 @@ def _files(jobs: Jobs) -> Iterator[tuple[str, str]]:
                 yield f"bands.{band.name}.{key}", split_extension(jobs.inputs.path(name))[0]
     for key, own in jobs.inputs.own_detection().items():
         yield f"detection.{key}", split_extension(str(own["file"]))[0]
+    if (table := jobs.inputs.reference_positions()) is not None:
+        yield "reference_positions", split_extension(str(table["file"]))[0]
     if jobs.config.models.psf not in jobs.config.bands:
         yield "models.psf", split_extension(jobs.inputs.path(jobs.config.models.psf))[0]
 
@@ -172,7 +174,7 @@ def _state(jobs: Jobs) -> str:
     zero_points = {b.name: [known(provenance.grid, path), b.wavelength] for b in bands if b.zero_point == "auto"
                    and (path := _own_image(jobs, b)) is not None}  # fmt: skip
     looked_at = [list(jobs.config.bands), frames, psfs, regions, overrides, jobs.config.detection.bands, own, target]
-    return digest_of([*looked_at, zero_points])
+    return digest_of([*looked_at, zero_points, jobs.inputs.reference_positions()])
 
 
 def _bad_grids(jobs: Jobs) -> Iterator[str]:
@@ -301,6 +303,19 @@ def _bad_own_detection(jobs: Jobs) -> Iterator[str]:
         check_own(names, None if band.mosaic is not None else jobs.inputs.image(band))
     except UnblendError as error:
         yield f"detection.{' and detection.'.join(own)}: {error}"
+
+
+def _bad_reference_positions(jobs: Jobs) -> Iterator[str]:
+    """Yield what is wrong with the table of reference positions."""
+    given = jobs.inputs.reference_positions()
+    if given is None:
+        return
+    from ..io.source_lists import read_positions
+
+    try:
+        read_positions(str(given["file"]))
+    except UnblendError as error:
+        yield f"reference_positions: {error}"
 
 
 def _bad_text_files(jobs: Jobs) -> Iterator[str]:

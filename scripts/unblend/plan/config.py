@@ -389,6 +389,11 @@ class Config(Section):
     target: Annotated[Target, AlsoAccepts("string")] = key(
         ..., "The source of interest: {ra, dec}, or both in one text such as '03:32:20.9 -27:50:24'."
     )
+    reference_positions: FileName | None = key(
+        None,
+        "Table of positions (ra, dec; degrees), such as Gaia's at the epoch of the images, with which those of the "
+        "detected sources are compared: reported, never applied; null: none.",
+    )
     detection: DetectionSettings = key(..., "Detection of the sources.")
     models: ModelSettings = key(..., "Fits of galaxy models to the detection stack.")
     band_defaults: Band = Field(

@@ -62,6 +62,11 @@ class FieldInputs:
         given = {"segmentation": detection.segmentation, "catalogue": detection.catalogue}
         return {key: self.record(self.path(name)) for key, name in given.items() if name is not None}
 
+    def reference_positions(self) -> FileRecord | None:
+        """Return the table with whose positions those of the sources are compared."""
+        name = self.config.reference_positions
+        return None if name is None else self.record(self.path(name))
+
     def cutout_settings(self, band: Band) -> dict[str, object]:
         """Return what the cutout of a mosaic depends on."""
         return {

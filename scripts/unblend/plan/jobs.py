@@ -316,11 +316,18 @@ def write_catalogue(jobs: Jobs) -> Spec:
     return {"bands": bands, "order": order, "error_floor": floor, "columns": columns, **noted}
 
 
+def compare_positions(jobs: Jobs) -> Spec:
+    """Return the table of positions."""
+    return {"positions": jobs.inputs.reference_positions()}
+
+
 def write_report(jobs: Jobs) -> Spec:
     """Return the bands with their images and wavelengths, the target; the style and the program of the page."""
     bands = jobs.config.bands.values()
     parts = sorted((jobs.provenance.scripts / "unblend/report/page_files").glob("*.*"))
+    compared = {"reference_positions": True} if jobs.config.reference_positions else {}
     return {
+        **compared,
         "bands": {b.name: {"image": jobs.inputs.image(b), "wavelength_um": known_wavelength_um(b)} for b in bands},
         "order": list(jobs.config.bands),
         "target": jobs.config.target.model_dump(),
@@ -339,7 +346,7 @@ SETTINGS: dict[str, Callable[..., Spec]] = {
     for function in (
         cut_mosaic, detect_sources, edit_segments, prepare_fit_psf, group_sources, fit_first_pass, fit_second_pass,
         collect_models, draw_fits, subtract_models, mask_band, subtract_background, prepare_psf, measure_shift,
-        make_templates, extract_fluxes, run_monte_carlo, inspect_band, write_catalogue, write_report,
+        make_templates, extract_fluxes, run_monte_carlo, inspect_band, write_catalogue, compare_positions, write_report,
     )
 }  # fmt: skip
 """By rule: the function that returns the settings of a job, from the field and the job's wildcards."""
@@ -365,6 +372,7 @@ PRODUCTS = {
     "bands/{band}/proposed-border.reg bands/{band}/proposed-bad.reg",
     "write_catalogue": "catalogue.fits catalogue.ecsv catalogue.fast.cat catalogue.eazy.cat",
     "draw_fits": "imfit/sheet.html",
+    "compare_positions": "reference_positions.json",
     "write_report": "report/index.html",
 }
 """By rule: the products that its job makes again once they were damaged; those of the fits are in their settings."""

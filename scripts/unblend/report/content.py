@@ -22,7 +22,7 @@ from .sections import (
     target_of,
     time_list,
 )
-from .summary import field_counts
+from .summary import compared_positions, field_counts
 
 BESIDE_THE_REPORT = ("write_report", "draw_fits")
 """Jobs that may still run when the report is written: whether their warnings are there would be chance."""
@@ -78,7 +78,7 @@ def read_field(spec: Mapping[str, Any], results: Path) -> tuple[dict[str, Any], 
         "sources": columns,
         "flags": flag_list(),
         "fit_problems": int(FIT_PROBLEMS),
-        "summary": field_counts(results, catalogue),
+        "summary": {**field_counts(results, catalogue), "positions": compared_positions(spec, results)},
         "warnings": [asdict(warning) for warning in read_warnings(results, bands, BESIDE_THE_REPORT)],
         "times": time_list(results, bands),
     }

@@ -11,6 +11,7 @@ import numpy as np
 
 from ..core.flags import Flag
 from ..core.types import Psf
+from ..io.files import read_json
 from ..io.images import read_image
 from ..io.tables import read_table_header
 from ..photometry.misfit import noise_area
@@ -59,6 +60,11 @@ def depth_of(
     flux = DEPTH_SIGMA * noise["rms"] * np.sqrt(area) * factor
     mag = None if zero_point is None or not flux > 0 else round(zero_point - MAG_PER_FACTOR * float(np.log10(flux)), 2)
     return {"flux": float(f"{flux:.3g}"), "mag": mag}
+
+
+def compared_positions(spec: Mapping[str, Any], results: Path) -> dict[str, Any] | None:
+    """Return the content of reference_positions.json; None without `reference_positions` in the configuration."""
+    return read_json(results / "reference_positions.json") if spec.get("reference_positions") else None
 
 
 def field_counts(results: Path, catalogue: np.ndarray) -> dict[str, Any]:

@@ -202,6 +202,17 @@ def test_a_bad_detection_of_one_s_own(data, own):
         load(own)
 
 
+def test_reference_positions_that_cannot_be_read(own, data):
+    own["reference_positions"] = "gaia.csv"
+    with pytest.raises(InputError, match=r"reference_positions: data/gaia\.csv does not exist"):
+        load(own)
+    (data / "gaia.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(InputError, match=r"reference_positions: data/gaia\.csv"):
+        load(own)
+    (data / "gaia.csv").write_text("ra,dec\n53.0,-27.8\n")
+    load(own)
+
+
 def test_a_detection_of_one_s_own_on_a_mosaic_is_read_as_far_as_possible(data, own):
     for band in own["detection"]["bands"]:
         own["bands"][band] |= {"image": None, "mosaic": "a.fits", "cutout_size": 1.0}

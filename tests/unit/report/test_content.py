@@ -92,4 +92,5 @@ def test_the_summary_has_the_depth_of_every_band_and_the_numbers_of_sources(made
     _, _, content, _, _ = made
     # noise 1 in a pixel and a PSF of 9 equal pixels: 5 × 3 image units; the catalogue has no zero points
     assert [band["depth"] for band in content["bands"]] == [{"flux": 15.0, "mag": None}] * 4
-    assert {"points", "faint", "small", "made"} == set(content["summary"])
+    assert {"points", "faint", "small", "made", "positions"} == set(content["summary"])
+    assert content["summary"]["positions"] is None

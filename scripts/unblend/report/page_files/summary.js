@@ -24,6 +24,17 @@ function countsLine() {
   return html("p", {}, `${parts.filter(Boolean).join("; ")}.`);
 }
 
+// The positions of the sources against those of the table of reference_positions.
+function positionsLine() {
+  const found = DATA.summary.positions;
+  if (!found) return null;
+  const name = found.file.split("/").pop();
+  if (found.offset_arcsec[0] === null) return html("p", {}, `${counted(found.used, "source")} agree with positions in ${name}: too few for an offset.`);
+  const signed = (value) => `${value < 0 ? "−" : "+"}${fixed(Math.abs(value), 3)}`;
+  const axis = (k, word) => `${signed(found.offset_arcsec[k])} ± ${fixed(found.error_arcsec[k], 3)}″ ${word}`;
+  return html("p", {}, `The sources lie ${axis(0, "east")} and ${axis(1, "north")} of the positions in ${name} (median of ${found.used}; single ones scatter by ${found.scatter_arcsec.map((s) => fixed(s, 3)).join(", ")}″). Nothing was moved.`);
+}
+
 function bandLines() {
   const head = ["band", "PSF FWHM [″]", "5 σ depth [AB mag]", "5 σ depth [image units]", "sources above 5 σ", "shift X, Y [″]"];
   const rows = DATA.bands.map((band) => html("tr", {}, html("th", {}, html("a", { href: `#band-${band.name}` }, band.name)),
@@ -33,6 +44,6 @@ function bandLines() {
 }
 
 function buildSummary(section) {
-  section.append(...[warningList()].flat().filter(Boolean), countsLine(), bandLines(),
+  section.append(...[warningList()].flat().filter(Boolean), countsLine(), positionsLine() ?? "", bandLines(),
     html("p", { class: "soft" }, "Depth: an isolated point source at five sigma, with the correlation of the noise and the adopted factor."));
 }
