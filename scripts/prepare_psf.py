@@ -32,20 +32,23 @@ def main(spec_path: str, psf_path: str, stars_path: str) -> None:
         cards |= {"FWHMMIN": widths.min() / psf.oversampling, "FWHMMAX": widths.max() / psf.oversampling}
     write_psf(psf_path, psf, cards, middle=middle, widths=widths)
     units = {"ra": "deg", "dec": "deg", "x": "pix", "y": "pix", "half_light_radius": "arcsec"}
+    units |= {"fwhm": "arcsec", "pa": "deg"}
     write_table(stars_path, built.table if built else no_stars(), units=units, name="STARS")
-    draw_stars(Path(stars_path).with_suffix(".png"), spec["name"], built)
+    draw_stars(Path(stars_path).with_suffix(".png"), spec["name"], built, (ny, nx))
     record_work("psf", spec["name"])
 
 
-def draw_stars(path: Path, band: str, built: StarPsf | None) -> None:
+def draw_stars(path: Path, band: str, built: StarPsf | None, shape: tuple[int, int]) -> None:
     """Draw the stars of which a PSF is built; remove the picture of an earlier run where a PSF is given."""
     if built is None:
         path.unlink(missing_ok=True)
         return
-    from unblend.report.star_figure import star_figure
+    from unblend.report.star_figure import star_figure, used_stars
 
     with atomic_path(path) as temporary:
-        star_figure(band, built.built).savefig(temporary, dpi=110, metadata={"Software": None})
+        star_figure(band, built.built, used_stars(built.table), shape).savefig(
+            temporary, dpi=110, metadata={"Software": None}
+        )
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,6 +26,7 @@ from ..images.star_selection import (
     star_stamp,
     stellar_radius,
 )
+from ..images.star_shapes import star_shape
 from ..io.images import read_array, read_wcs
 from ..io.regions import read_regions
 from ..io.star_places import read_star_places
@@ -60,7 +61,8 @@ class StarPsf:
     built : BuiltPsf
     table : structured array
         Columns of `bands/{band}/psf_stars.fits`: ra, dec (degrees), x, y (1-based pixels), snr, half_light_radius
-        (arcsec), weight, residual (rms within the stamp over the peak of the PSF) and state: used, or why not.
+        (arcsec), weight, residual (rms within the stamp over the peak of the PSF), fwhm (arcsec), ell, pa (degrees) of
+        the stars that are used (`star_shapes`), and state: used, or why not.
     """
 
     built: BuiltPsf
@@ -208,7 +210,11 @@ def _described(
         half = stamp.data.shape[0] // 2
         row, column = round(float(sources.y[star])) - half, round(float(sources.x[star])) - half
         residual = float(np.sqrt(np.nanmean(built.residuals[number] ** 2)) / built.data.max() / built.oversampling**2)
-        fitted[star] = stamp.y + row + offset[0], stamp.x + column + offset[1], built.weights[number], residual
+        shape = star_shape(replace(stamp, y=stamp.y + offset[0], x=stamp.x + offset[1]), built.fwhm)
+        fitted[star] = (
+            stamp.y + row + offset[0], stamp.x + column + offset[1], built.weights[number], residual,
+            shape.fwhm * scale, shape.ell, shape.pa,
+        )  # fmt: skip
     listed = list(states)
     y = np.array([fitted[star][0] if star in fitted else sources.y[star] for star in listed])
     x = np.array([fitted[star][1] if star in fitted else sources.x[star] for star in listed])
@@ -217,12 +223,13 @@ def _described(
         {"ra": ra, "dec": dec, "x": x + 1.0, "y": y + 1.0, "snr": sources.snr[listed],
          "half_light_radius": sources.radius[listed] * scale,
          "weight": [fitted[star][2] if star in fitted else 0.0 for star in listed],
-         "residual": [fitted[star][3] if star in fitted else np.nan for star in listed]},
+         **{name: [fitted[star][3 + k] if star in fitted else np.nan for star in listed]
+            for k, name in enumerate(("residual", "fwhm", "ell", "pa"))}},
         states,
     )  # fmt: skip
 
 
 def _table(numbers: Mapping[str, Any], states: Mapping[int, str]) -> np.ndarray:
-    names = ("ra", "dec", "x", "y", "snr", "half_light_radius", "weight", "residual")
+    names = ("ra", "dec", "x", "y", "snr", "half_light_radius", "weight", "residual", "fwhm", "ell", "pa")
     arrays = {name: np.asarray(numbers.get(name, []), dtype=np.float64) for name in names}
     return columns(**arrays, state=np.array(list(states.values()), dtype="U20"))

@@ -100,6 +100,8 @@ class BuiltPsf:
         Residual of each star near its centre beyond the noise, as a fraction of its light.
     weights : array
         Share of each star in the PSF; the sum is 1.
+    fwhm : float
+        Of the fitted profile, image pixels.
     """
 
     data: np.ndarray
@@ -109,6 +111,7 @@ class BuiltPsf:
     residuals: tuple[np.ndarray, ...]
     excess: np.ndarray
     weights: np.ndarray
+    fwhm: float
 
 
 def build_psf(stamps: Sequence[StarStamp], *, oversampling: int, fwhm: float) -> BuiltPsf:
@@ -153,7 +156,7 @@ def build_psf(stamps: Sequence[StarStamp], *, oversampling: int, fwhm: float) ->
     found = tuple(residual / total for residual, _ in differences)
     excess = np.array([unlike for _, unlike in differences])
     held = float(total / (total + beyond))
-    return BuiltPsf(data, oversampling, held, tuple(stars), found, excess, weights / weights.sum())
+    return BuiltPsf(data, oversampling, held, tuple(stars), found, excess, weights / weights.sum(), profile.fwhm)
 
 
 def _offsets(star: StarStamp) -> tuple[np.ndarray, np.ndarray]:

@@ -121,8 +121,8 @@ def position_warning(found: PositionOffset, name: str, pixel_arcsec: float) -> s
             f"reference_positions: {found.used} of the detected sources lie within {MATCH_ARCSEC:g} arcsec of a "
             f"position in {name}; expected {MIN_MATCHES} or more. Check that the table covers the field."
         )
-    pull = np.hypot(*(offset / max(error, 1e-9) for offset, error in zip(found.offset, found.error, strict=True)))
-    size = float(np.hypot(*found.offset))
+    pull = float(np.linalg.norm(np.array(found.offset) / np.maximum(found.error, 1e-9)))
+    size = float(np.linalg.norm(found.offset))
     if pull < SIGNIFICANT_SIGMAS or size < pixel_arcsec:
         return None
     east, north = found.offset

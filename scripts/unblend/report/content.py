@@ -29,6 +29,12 @@ BESIDE_THE_REPORT = ("write_report", "draw_fits")
 FIT_PROBLEMS = Flag.FIT_RETRIED | Flag.FIT_REPLACED | Flag.FIT_ON_BOUND | Flag.FIT_POOR_CHI2 | Flag.FIT_TIMED_OUT
 
 
+def star_picture(results: Path, band: str) -> dict[str, bytes]:
+    """Return the figure of the stars of which a band's PSF is built, by its name on the page; none for a given PSF."""
+    path = results / "bands" / band / "psf_stars.png"
+    return {f"band:{band}:stars": path.read_bytes()} if path.exists() else {}
+
+
 def read_field(spec: Mapping[str, Any], results: Path) -> tuple[dict[str, Any], dict[str, bytes], dict[str, bytes]]:
     """Return the numbers and images of a field for `page.page`, and a PNG file for each band.
 
@@ -64,7 +70,7 @@ def read_field(spec: Mapping[str, Any], results: Path) -> tuple[dict[str, Any], 
         add_sources(image, results, band, catalogue, sides)
         measured = band_numbers(results, band, catalogue, image, target)
         listed.append({"name": band, "wavelength": wavelengths[band], **image.record, **measured})
-        pngs |= {f"band:{band}:{kind}": png for kind, png in image.pngs.items()}
+        pngs |= {f"band:{band}:{kind}": png for kind, png in image.pngs.items()} | star_picture(results, band)
 
     chosen = colour_choice({band: same_grid(stack, image) for band, image in images.items()}, wavelengths)
     columns = source_columns(results, catalogue, sides)

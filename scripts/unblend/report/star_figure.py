@@ -1,4 +1,4 @@
-"""The stars of which a PSF is built: their stamps and residuals, the PSF, and its light in circles."""
+"""The stars of which a PSF is built: stamps, residuals, shapes over the field, the PSF, and its light in circles."""
 
 from __future__ import annotations
 
@@ -16,24 +16,38 @@ if TYPE_CHECKING:
 
 SHOWN = 10
 """Stars in the figure, those with the largest weight."""
+WHISKER = 1.0
+"""Length of the line of a star of ellipticity 1, in units of the longer side of the image."""
 PSF_SIGMA = 1e-4
 """Light of a PSF pixel over the peak that is shown as one sigma of noise."""
 
 
-def star_figure(name: str, built: BuiltPsf) -> Figure:
-    """Return stamps (top) and residuals (bottom) of the stars, the PSF, and the light in circles of PSF and residuals.
+def used_stars(table: np.ndarray) -> np.ndarray:
+    """Return the rows of psf_stars.fits of the stars that are used."""
+    return table[table["state"] == "used"]
+
+
+def star_figure(name: str, built: BuiltPsf, stars: np.ndarray, shape: tuple[int, int]) -> Figure:
+    """Return the figure of the stars of a PSF.
+
+    Stamps (top) and residuals (bottom) of the stars, the PSF, the light in circles of PSF and residuals, and the shapes
+    of the stars over the field.
 
     Parameters
     ----------
     name : str
         Name of the band.
     built : BuiltPsf
+    stars : structured array
+        Rows of psf_stars.fits that are used.
+    shape : (ny, nx)
+        Of the band's image.
     """
     from matplotlib.figure import Figure
 
     shown = np.argsort(-built.weights, kind="stable")[:SHOWN]
-    figure = Figure(figsize=(1.1 * len(shown) + 5.2, 2.8), layout="constrained", facecolor="white")
-    widths = [*[1.0] * len(shown), 2.0, 2.6]
+    figure = Figure(figsize=(1.1 * len(shown) + 8.2, 2.8), layout="constrained", facecolor="white")
+    widths = [*[1.0] * len(shown), 2.0, 2.6, 2.6]
     grid = figure.add_gridspec(2, len(widths), width_ratios=widths)
     for column, star in enumerate(shown):
         stamp, residual = built.stars[star], built.residuals[star] * built.stars[star].flux
@@ -43,10 +57,11 @@ def star_figure(name: str, built: BuiltPsf) -> Figure:
         for row, image in enumerate((stretch(data, noise, bright=bright), stretch(residual, noise, bright=10.0))):
             _draw(figure.add_subplot(grid[row, column]), image)
         figure.axes[-2].set_title(f"{100 * built.weights[star]:.0f} %", fontsize=7)
-    axes = figure.add_subplot(grid[:, -2])
+    axes = figure.add_subplot(grid[:, -3])
     _draw(axes, stretch(built.data / built.data.max(), PSF_SIGMA, bright=1.0 / PSF_SIGMA))
     axes.set_title(f"PSF of {name} from {len(built.stars)} stars", fontsize=8)
-    _draw_light(figure.add_subplot(grid[0, -1]), figure.add_subplot(grid[1, -1]), built)
+    _draw_light(figure.add_subplot(grid[0, -2]), figure.add_subplot(grid[1, -2]), built)
+    _draw_shapes(figure.add_subplot(grid[:, -1]), stars, shape)
     return figure
 
 
@@ -88,3 +103,17 @@ def _draw_light(axes: Any, below: Any, built: BuiltPsf) -> None:
     below.set_title("star − PSF (%) against radius (pixels)", fontsize=8)
     for each in (axes, below):
         each.tick_params(labelsize=7)
+
+
+def _draw_shapes(axes: Any, stars: np.ndarray, shape: tuple[int, int]) -> None:
+    """Draw the major axis of every star at its place, as long as its ellipticity, with its FWHM as colour."""
+    reach, angle = WHISKER * max(shape), np.radians(stars["pa"])
+    dx, dy = (0.5 * reach * stars["ell"] * part for part in (-np.sin(angle), np.cos(angle)))
+    axes.plot([stars["x"] - dx, stars["x"] + dx], [stars["y"] - dy, stars["y"] + dy], color="black", linewidth=1.2)
+    points = axes.scatter(stars["x"], stars["y"], c=stars["fwhm"], s=14, cmap="viridis")
+    axes.set(xlim=(0, shape[1] + 1), ylim=(0, shape[0] + 1), aspect="equal", xticks=[], yticks=[])
+    axes.figure.colorbar(points, ax=axes, shrink=0.8).ax.tick_params(labelsize=7)
+    axes.set_title(
+        f"FWHM ({np.nanmedian(stars['fwhm']):.3f} arcsec), ellipticity\n(median {np.nanmedian(stars['ell']):.2f}; "
+        f"a line of a tenth of the side is {0.1 / WHISKER:.2f})", fontsize=7,
+    )  # fmt: skip

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from unblend.images.star_psf import BuiltPsf, StarStamp
-from unblend.report.star_figure import SHOWN, light_in_circles, star_figure
+from unblend.io.tables import columns
+from unblend.report.star_figure import SHOWN, light_in_circles, star_figure, used_stars
 
 
 def built_psf(number):
@@ -20,17 +21,28 @@ def built_psf(number):
     )
     residuals = noise / 1000.0
     residuals[0, :3] = np.nan
-    return BuiltPsf(light, 1, 1.0, stars, tuple(residuals), np.zeros(number), np.full(number, 1.0 / number))
+    return BuiltPsf(light, 1, 1.0, stars, tuple(residuals), np.zeros(number), np.full(number, 1.0 / number), 4.7)
+
+
+def stars_of(number):
+    """Return the table of stars along a diagonal of the image."""
+    place, state = np.linspace(10.0, 90.0, number + 1), np.array(["used"] * number + ["blended"])
+    numbers = {"x": place, "y": place, "fwhm": 0.0 * place + 0.5, "ell": 0.0 * place + 0.1, "pa": 0.0 * place + 90.0}
+    return used_stars(columns(**numbers, state=state))
 
 
 @pytest.mark.parametrize("number", [3, SHOWN + 4])
 def test_each_star_has_a_stamp_and_a_residual(number):
-    figure = star_figure("k", built_psf(number))
-    columns = min(number, SHOWN)
-    assert len(figure.axes) == 2 * columns + 3
+    figure = star_figure("k", built_psf(number), stars_of(number), (100, 200))
+    shown = min(number, SHOWN)
+    assert len(figure.axes) == 2 * shown + 5  # the last one is the scale of the colours
     assert figure.axes[0].get_title() == f"{100 / number:.0f} %"
-    assert figure.axes[-3].get_title() == f"PSF of k from {number} stars"
-    (line,), stars = figure.axes[-2].lines, figure.axes[-1].lines
+    assert figure.axes[-5].get_title() == f"PSF of k from {number} stars"
+    (line,), stars = figure.axes[-4].lines, figure.axes[-3].lines
+    whiskers = figure.axes[-2].lines
+    # a tenth of the longer side, along x
+    assert len(whiskers) == number and np.abs(np.diff(whiskers[0].get_xdata())) == pytest.approx(20.0)
+    assert np.diff(whiskers[0].get_ydata()) == pytest.approx(0.0, abs=1e-9)
     light = line.get_ydata()
     assert (np.diff(light) > 0).all() and light[-1] == pytest.approx(1.0, abs=0.01)
     assert len(stars) == number

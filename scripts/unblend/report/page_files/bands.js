@@ -63,6 +63,13 @@ function bandSummary() {
   return html("div", { class: "wide" }, html("table", { class: "numbers" }, html("thead", {}, html("tr", {}, head.map((name) => html("th", {}, name)))), html("tbody", {}, rows)));
 }
 
+// The figure of the stars of which the band's PSF is built, if it is.
+function starFigure(band) {
+  const png = document.getElementById(`png:band:${band.name}:stars`);
+  return png && html("figure", { class: "wide" }, html("img", { src: `data:image/png;base64,${png.textContent}`, alt: `Stars of the PSF of ${band.name}`, loading: "lazy" }),
+    html("figcaption", {}, "The PSF is built from these stars: stamps with their weights, residuals, the PSF, its light in circles, and the shapes of the stars over the field."));
+}
+
 function shiftResults(shift) {
   const sentences = [];
   if (shift.grid) {
@@ -92,7 +99,7 @@ function buildBands(section) {
     html("p", { class: "soft" }, "Noise and background level are in image units. The PSF sum is that of the file, before any normalisation. The correlation is that of neighbouring pixels. The adopted factor multiplies the formal errors. Pixels that may contain flux of sources without a model are masked as unmodelled flux. Sources that only a band shows are fitted as points together with all others (magenta circles; band_only.fits). All images of a band have the same stretch: bright pixels are black, masked pixels brown. Yellow circles show where the Monte Carlo takes its noise. Click on a source to open its card."));
   for (const band of DATA.bands) {
     const found = band.shift, { ratio, ratio_err: error, circles } = band.simulated;
-    section.append(html("details", { class: "band", id: `band-${band.name}` }, html("summary", {}, html("h3", {}, band.name, html("span", { class: "soft" }, ` black at ${digits(band.high, 2)} σ of the noise${band.binned > 1 ? `, ${band.binned} × ${band.binned} pixels averaged` : ""}`))), panels(band, band.circles, band.own), shiftResults(found),
+    section.append(html("details", { class: "band", id: `band-${band.name}` }, html("summary", {}, html("h3", {}, band.name, html("span", { class: "soft" }, ` black at ${digits(band.high, 2)} σ of the noise${band.binned > 1 ? `, ${band.binned} × ${band.binned} pixels averaged` : ""}`))), panels(band, band.circles, band.own), starFigure(band), shiftResults(found),
       html("div", { class: "row" }, found.grid ? chi2Plot(found.grid) : null, found.offsets ? html("figure", {}, offsetsPlot(band), html("figcaption", {}, "Offsets from a linear fit to each source. Red arrow: scale. Pale arrows: offsets with errors larger than the red arrow.")) : null,
         found.offsets && found.field ? html("figure", {}, offsetsPlot(band, found.field), html("figcaption", {}, "Grey arrows: the adopted field of shifts, beside the constant shift. Blue arrows: the offsets of the bright sources from which it was fitted.")) : null,
         html("figure", {}, monteCarloPlot(band.simulated), html("figcaption", {}, known(ratio)
