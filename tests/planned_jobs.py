@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 from astropy.io import fits
+from unblend.io.files import write_json
 from unblend.plan.checks import jobs_of as plan_jobs
 from unblend.plan.config import load_config
 from unblend.plan.jobs import Jobs
@@ -47,6 +48,15 @@ def write_fits(path: Path, value: float) -> None:
     header = fits.Header({"CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN", "CRVAL1": 53.0, "CRVAL2": -27.8, "CRPIX1": 2.0})
     header.update({"CRPIX2": 2.0, "CD1_1": -2e-5, "CD2_2": 2e-5, "CD1_2": 0.0, "CD2_1": 0.0})
     fits.PrimaryHDU(np.full((4, 4), float(value)), header).writeto(path, overwrite=True)
+
+
+def write_field(folder: Path) -> None:
+    """Write the inputs and groups.json of the field into the current folder."""
+    (folder / "data" / "overrides").mkdir(parents=True)
+    (folder / "data" / "custom_models").mkdir()
+    for value, name in enumerate(("a", "b", "psf", "k_im", "kpsf", "k_w")):
+        write_fits(folder / "data" / f"{name}.fits", value + 1)
+    write_json(folder / "results/imfit/groups.json", {"psf": "p", "grid": "g", "groups": GROUPS})
 
 
 def jobs_of(raw: dict, purpose: Literal["run", "plan", "job"] = "plan") -> Jobs:

@@ -3,33 +3,19 @@
 from __future__ import annotations
 
 import re
-import shutil
 import time
 
 import pytest
 import write_report
+from chromium import start_chromium, until
 from field_products import COARSE, COMMON, TARGET, write_products
 
 pytestmark = [pytest.mark.browser]
-OPTIONS = (
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
-    "--disable-background-networking", "--disable-component-update", "--window-size=1320,1000",
-)  # fmt: skip
-TIMEOUT_S = 10.0
 
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory):
-    chromium, driver = (shutil.which(name) for name in ("chromium", "chromedriver"))
-    if chromium is None or driver is None:
-        pytest.skip("chromium and chromedriver are not installed (Debian: chromium, chromium-driver)")
-    webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed (pip install selenium)")
-    options = webdriver.ChromeOptions()
-    options.binary_location = chromium
-    for option in (*OPTIONS, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):
-        options.add_argument(option)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    chrome = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
+    chrome = start_chromium(tmp_path_factory.mktemp("profile"))
     yield chrome
     chrome.quit()
 
@@ -53,15 +39,6 @@ def page(browser, address):
     # The tests read a canvas more often than the page does: warnings about that do not concern the page.
     messages = [entry["message"] for entry in browser.get_log("browser")]
     assert [text for text in messages if "willReadFrequently" not in text] == []
-
-
-def until(browser, script, *arguments):
-    """Wait until the result of a JavaScript is true, and return it."""
-    end = time.monotonic() + TIMEOUT_S
-    while not (result := browser.execute_script(script, *arguments)):
-        assert time.monotonic() < end, f"timed out: {script}"
-        time.sleep(0.02)
-    return result
 
 
 def texts(browser, selector):

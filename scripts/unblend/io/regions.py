@@ -467,6 +467,11 @@ def write_regions(
     write_text(path, "\n".join(lines) + "\n")
 
 
+def region_text(region: Region) -> str:
+    """Return a region as a line that can be appended to any region file: with its own coordinate system."""
+    return f"{region.frame};{_format(region)}"
+
+
 def _format(region: Region) -> str:
     if region.sector is not None:
         raise ValueError("sectors cannot be written to a region file")

@@ -6,7 +6,17 @@ from pathlib import Path
 
 FOLDER = Path(__file__).resolve().parent / "page_files"
 STYLE = "style.css"
-PROGRAMS = ("base.js", "summary.js", "plots.js", "overview.js", "cards.js", "table.js", "bands.js", "main.js")
+PROGRAMS = (
+    "base.js",
+    "summary.js",
+    "plots.js",
+    "overview.js",
+    "cards.js",
+    "table.js",
+    "bands.js",
+    "edit.js",
+    "main.js",
+)
 """JavaScript files in the order in which the page executes them."""
 
 

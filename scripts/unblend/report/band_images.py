@@ -163,6 +163,7 @@ def page_image(
         "scale": scale,
         "high": black,
         "binned": factor,
+        "corner": list(corner),
     }
     return PageImage(
         wcs=wcs,

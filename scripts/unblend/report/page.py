@@ -17,6 +17,7 @@ SECTIONS = (
     ("sources", "Sources"),
     ("bands", "Bands"),
     ("fits", "Fits"),
+    ("edit", "Edit"),
     ("time", "Time"),
 )
 

@@ -17,7 +17,7 @@ function panels(panel, circles, own) {
     if (least * panel.scale < 3) location.hash = `source-${nearest}`;
   };
   const shown = ["image", "model", "image − model"].map((name, k) => html("figure", {}, html("figcaption", {}, name),
-    html("div", { class: "field", style: `aspect-ratio: ${panel.width} / ${panel.height}`, onclick: openNearest }, canvases[k], k === 2 ? marks(circles, "empty") : null, own.length && k !== 1 ? marks(own, "own") : null)));
+    html("div", { class: "field", "data-panel": panel === DATA.stack ? "stack" : panel.name, style: `aspect-ratio: ${panel.width} / ${panel.height}`, onclick: openNearest }, canvases[k], k === 2 ? marks(circles, "empty") : null, own.length && k !== 1 ? marks(own, "own") : null)));
   const row = html("div", { class: "panels" }, shown);
   const draw = async () => {
     const { image, residual } = await panelLevels(panel), factor = Math.max(1, Math.ceil(panel.width / WIDEST));

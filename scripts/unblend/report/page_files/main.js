@@ -8,6 +8,7 @@ function start() {
   buildTable(section("sources"));
   buildBands(section("bands"));
   buildFits(section("fits"));
+  buildEdit(section("edit"));
   buildTime(section("time"));
   if (known(DATA.target)) openCard(DATA.target, false);
   const follow = () => {

@@ -109,7 +109,7 @@ function compass() {
 
 function buildOverview(section) {
   const picture = html("canvas"), borders = html("canvas", { class: "over" }), marks = sourceMarks();
-  const box = html("div", { class: `field ${DATA.colour ? "dark" : ""}`, style: `aspect-ratio: ${DATA.stack.width} / ${DATA.stack.height}` },
+  const box = html("div", { class: `field ${DATA.colour ? "dark" : ""}`, "data-panel": "stack", style: `aspect-ratio: ${DATA.stack.width} / ${DATA.stack.height}` },
     picture, borders, marks, compass());
   const toggle = (label, name) => html("label", {}, html("input", { type: "checkbox", checked: true,
     onchange: (event) => box.classList.toggle("no-" + name, !event.target.checked) }), " ", label);
