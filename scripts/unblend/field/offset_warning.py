@@ -12,8 +12,9 @@ import numpy as np
 from ..core.errors import ShiftError
 from ..photometry.linear_system import LinearSolution
 from ..registration.band_shift import Registration
-from ..registration.large_offsets import MIN_SOURCES, find_large_offset
+from ..registration.large_offsets import MIN_SOURCES, common_offset, offset_shares
 from ..registration.offsets import CommonShift, Offsets, common_shift
+from ..registration.rotation import Rotation, find_rotation
 from .band_data import is_shift_measured, load_band_data
 from .shift_measurement import MeasuredShift
 
@@ -24,6 +25,8 @@ NOTABLE_FWHM = 0.15
 """Offset over the FWHM of the PSF from which a user is warned: the flux of a point source is then 3 % too low."""
 MIN_LIGHT_GAIN = 1.1
 """Least ratio of the light that the models explain with the offset to that without it, for a large offset."""
+LARGEST_FIELD_FWHM = 0.6
+"""Largest offset over the FWHM that `shift: {field: auto}` measures well with certainty."""
 ITERATIONS = 2
 """Number of linear steps from a large offset."""
 
@@ -66,7 +69,11 @@ def describe_offset(
         Whether the adopted shift is the result of a search.
     """
     band, common = found.band, common_of(offsets)
-    total = large_offset(band, found, fwhm)
+    shares = compared_offsets(found, fwhm)
+    rotation = None if band.shift_field is not None else find_rotation(band, found.shift, offsets, shares)
+    if rotation is not None and rotation.largest_pixels > NOTABLE_FWHM * fwhm:
+        return describe_rotation(name, rotation, fwhm)
+    total = large_offset(band, found, shares, fwhm)
     if total is None:
         if common is None or common.used < MIN_SOURCES or not is_notable(common, fwhm):
             return None
@@ -79,6 +86,26 @@ def describe_offset(
         f"bands.{name}: the sources lie {dx:+.3f} arcsec along image X and {dy:+.3f} arcsec along image Y from their "
         f"models ({pixels:.1f} pixels, {pixels / fwhm:.2f} FWHM of the PSF), and the fluxes are wrong; {advice}, or "
         "correct the world coordinates of the image or psf_centre."
+    )
+
+
+def describe_rotation(name: str, rotation: Rotation, fwhm: float) -> str:
+    """Return a sentence on a band that is turned or stretched against its models.
+
+    Parameters
+    ----------
+    name : str
+        Of the band.
+    rotation : Rotation
+    fwhm : float
+        Of the PSF, pixels.
+    """
+    share = rotation.largest_pixels / fwhm
+    field = ", or set shift: {field: auto}" if share < LARGEST_FIELD_FWHM else ""
+    return (
+        f"bands.{name}: the offsets of {rotation.used} bright sources from their models fit {rotation}, up to "
+        f"{rotation.largest_pixels:.1f} pixels ({share:.2f} FWHM of the PSF), and the fluxes are wrong; correct "
+        f"CROTA2, CDELT, PC or CD in the header of the image{field}."
     )
 
 
@@ -95,7 +122,25 @@ def is_notable(common: CommonShift, fwhm: float) -> bool:
     return bool(common.significance > 5.0 and np.hypot(*common.shift) > NOTABLE_FWHM * fwhm)
 
 
-def large_offset(band: Registration, found: MeasuredShift, fwhm: float) -> tuple[float, float] | None:
+def compared_offsets(found: MeasuredShift, fwhm: float) -> dict[int, np.ndarray]:
+    """Return how well the sources fit at every offset within reach, by ID (`large_offsets.offset_shares`).
+
+    Parameters
+    ----------
+    found : MeasuredShift
+        Its band has weights that leave out no light beside the models.
+    fwhm : float
+        Of the PSF, pixels.
+    """
+    band = found.band
+    scale = min(band.scale_y, band.scale_x)
+    reach = min(int(np.ceil(max(REACH_ARCSEC / scale, REACH_FWHM * fwhm))), MAX_REACH_PIXELS)
+    return offset_shares(band.image - found.solution.background_image, band.weight, found.templates, reach)
+
+
+def large_offset(
+    band: Registration, found: MeasuredShift, shares: Mapping[int, np.ndarray], fwhm: float
+) -> tuple[float, float] | None:
     """Return the shift (x, y) in arcsec of a band that is offset by a good part of the FWHM; None if it is not.
 
     The offset of most sources must agree, and with it the models must explain more of the light of the image.
@@ -105,13 +150,12 @@ def large_offset(band: Registration, found: MeasuredShift, fwhm: float) -> tuple
     band : Registration
         With weights that leave out no light beside the models.
     found : MeasuredShift
+    shares : mapping of ID to array
+        As from `compared_offsets`.
     fwhm : float
         Of the PSF, pixels.
     """
-    scale = min(band.scale_y, band.scale_x)
-    reach = min(int(np.ceil(max(REACH_ARCSEC / scale, REACH_FWHM * fwhm))), MAX_REACH_PIXELS)
-    solution = found.solution
-    offset = find_large_offset(band.image - solution.background_image, band.weight, found.templates, reach)
+    offset = common_offset(list(shares.values()))
     if offset is None or not offset.is_large(fwhm):
         return None
     step = band.to_arcsec(offset.offset)

@@ -58,13 +58,36 @@ class LargeOffset:
         return bool(enough and np.hypot(*self.offset) >= max(fwhm / 3.0, 0.5))
 
 
-def find_large_offset(
-    image: np.ndarray, weight: np.ndarray, templates: Sequence[Template], reach_pixels: int
-) -> LargeOffset | None:
+def common_offset(shares: Sequence[np.ndarray]) -> LargeOffset | None:
     """Return the common offset of the sources from their templates; None if fewer than `MIN_SOURCES` can be compared.
 
     For every source the S/N of its flux is measured with its template moved by whole pixels, as if it were alone. Each
     source counts by the square of it over the largest that it has at any offset, so that no bright star decides.
+
+    Parameters
+    ----------
+    shares : sequence of arrays (2 reach + 1, 2 reach + 1)
+        As from `offset_shares`. Those that are not known at every offset are not compared.
+    """
+    shares = [share for share in shares if np.isfinite(share).all()]
+    if len(shares) < MIN_SOURCES:
+        return None
+    reach_pixels = shares[0].shape[0] // 2
+    total = np.sum(shares, axis=0)
+    row, column = (int(k) for k in np.unravel_index(int(np.argmax(total)), total.shape))
+    agreeing = sum(share[row, column] >= AGREES for share in shares)
+    at_none = float(total[reach_pixels, reach_pixels])
+    gain = float(total[row, column]) / at_none if at_none > 0 else np.inf
+    offset = _peak(total[:, column], row) - reach_pixels, _peak(total[row], column) - reach_pixels
+    return LargeOffset(offset, gain, int(agreeing), len(shares))
+
+
+def offset_shares(
+    image: np.ndarray, weight: np.ndarray, templates: Sequence[Template], reach_pixels: int
+) -> dict[int, np.ndarray]:
+    """Return the S/N² of the sources over its largest, by ID, as images of the offsets of ±`reach_pixels` (dy, dx).
+
+    It is NaN where the border or masked pixels cut the source at an offset. Sources that are too faint are missing.
 
     Parameters
     ----------
@@ -79,26 +102,18 @@ def find_large_offset(
     usable = np.isfinite(image) & (weight > 0)
     weight = np.where(usable, weight, 0.0)
     weighted = np.where(usable, image, 0.0) * weight
-    shares = []
+    shares = {}
     for template in templates[:MAX_SOURCES]:
         share = _share(weighted, weight, template, reach_pixels)
         if share is not None:
-            shares.append(share)
-    if len(shares) < MIN_SOURCES:
-        return None
-    total = np.sum(shares, axis=0)
-    row, column = (int(k) for k in np.unravel_index(int(np.argmax(total)), total.shape))
-    agreeing = sum(share[row, column] >= AGREES for share in shares)
-    at_none = float(total[reach_pixels, reach_pixels])
-    gain = float(total[row, column]) / at_none if at_none > 0 else np.inf
-    offset = _peak(total[:, column], row) - reach_pixels, _peak(total[row], column) - reach_pixels
-    return LargeOffset(offset, gain, int(agreeing), len(shares))
+            shares[template.id] = share
+    return shares
 
 
 def _share(weighted: np.ndarray, weight: np.ndarray, template: Template, reach: int) -> np.ndarray | None:
     """Return the S/N² of a source over its largest at offsets of ±`reach`, negative fluxes counting as 0.
 
-    None if the source is too faint or too near to the border or to masked pixels.
+    It is NaN at offsets where the border or masked pixels cut the source; None if it is too faint, or cut at every one.
     """
     if template.box.is_empty or template.coverage < MIN_COVERAGE or not template.data.max() > 0:
         return None
@@ -106,11 +121,13 @@ def _share(weighted: np.ndarray, weight: np.ndarray, template: Template, reach: 
     window = Box(box.y0 - reach, box.x0 - reach, box.y1 + reach, box.x1 + reach)
     weights = cut(weight, window, 0.0)
     seen = _correlation((weights > 0).astype(float), core)
-    if seen.min() < MIN_COVERAGE * core.sum():
+    covered = seen >= MIN_COVERAGE * core.sum()
+    if not covered.any():
         return None
     signal = _correlation(cut(weighted, window, 0.0), core)
-    snr2 = np.maximum(signal, 0.0) ** 2 / _correlation(weights, core**2)
-    largest = float(snr2.max())
+    variance = np.where(covered, _correlation(weights, core**2), np.nan)
+    snr2 = np.maximum(signal, 0.0) ** 2 / variance
+    largest = float(np.nanmax(snr2))
     return snr2 / largest if largest >= MIN_SNR**2 else None
 
 

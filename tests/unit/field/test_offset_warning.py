@@ -7,10 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from template_battery import SKY, Blur, Grid, psf_of, wcs_of
-from unblend.field.offset_warning import describe_offset
+from unblend.field.offset_warning import describe_offset, describe_rotation
 from unblend.field.shift_measurement import MeasuredShift
 from unblend.models.rendering import sersic_model
 from unblend.registration.band_shift import Registration
+from unblend.registration.rotation import Rotation
 
 PLACES = [(0.0, 0.0), (6.0, 5.0), (-7.0, 4.0), (5.0, -6.5), (-5.0, -6.0), (0.5, 7.0), (0.0, -7.5)]
 GRID = Grid(scale=0.15, side=161)
@@ -63,3 +64,14 @@ def test_nothing_is_said_of_small_offsets_and_faint_bands():
     assert sentence((0.03, 0.03)) is None  # 0.1 FWHM: 1 % of the flux
     assert sentence((0.0, 0.0), flux=60.0) is None
     assert sentence((0.45, 0.0), flux=20.0) is None  # S/N of 3: nothing is known
+
+
+def test_a_rotation_is_named_and_what_to_correct():
+    turned = Rotation(2.0, 0.1, (0.001, 0.03), (0.002, 0.002), 1.6, 41)
+    assert describe_rotation("ks", turned, 4.0) == (
+        "bands.ks: the offsets of 41 bright sources from their models fit a rotation of +2.00 ± 0.10 degrees (from X "
+        "to Y) and pixels that the header makes 3.00 ± 0.20 % too large along Y, up to 1.6 pixels (0.40 FWHM of the "
+        "PSF), and the fluxes are wrong; correct CROTA2, CDELT, PC or CD in the header of the image, or set shift: "
+        "{field: auto}."
+    )
+    assert describe_rotation("ks", turned, 2.0).endswith("in the header of the image.")
