@@ -37,9 +37,10 @@ from unblend.photometry.band_only_sources import BandOnlySources, blended_flags,
 from unblend.photometry.common_errors import psf_errors, shift_errors
 from unblend.photometry.correlated_noise import Noise, measure_noise
 from unblend.photometry.detail_amplitude import DetailAmplitudes, amplitude_errors, first_component, fit_amplitudes
-from unblend.photometry.linear_system import visible_light
+from unblend.photometry.linear_system import LinearSolution, model_image, visible_light
 from unblend.photometry.misfit import measure_misfit, noise_area
 from unblend.photometry.plausibility import find_peaks, negative_warning, peaks_warning
+from unblend.photometry.psf_orientation import compare_orientations, orientation_warning
 from unblend.photometry.shape_errors import all_shape_errors, detail_errors
 from unblend.photometry.source_widths import compare_widths, width_warning
 from unblend.photometry.weight_rescaling import RescaledSolution, rescale_weights
@@ -86,8 +87,9 @@ def measure(spec: dict, results: Path, paths: dict[str, str]) -> None:
     )  # fmt: skip
     solution = fit.solution
     noise = measure_noise(fit, templates, name=spec["band"])
-    warn_of_mistakes(spec["band"], data, fit, templates[:count], noise)
     stored = StoredModels(results)
+    warn_of_mistakes(spec["band"], data, fit, templates[:count], noise)
+    warn_of_orientation(spec["band"], data, fit, templates, count, engine, stored)
     models = stored.outlines()
     # also where pixels were masked as unmodelled flux: it may be that of the source
     area = float(np.median([noise_area(psf) for psf in data.psf.psfs]))
@@ -162,8 +164,8 @@ def warn_of_mistakes(band: str, data: BandData, fit: RescaledSolution, templates
 
     The templates are those of the detected sources, which come first in the fit.
     """
-    fitted, count = fit.solution, len(templates)
-    solution = replace(fitted, ids=fitted.ids[:count], flux=fitted.flux[:count], err=fitted.err[:count])
+    count = len(templates)
+    solution = of_first(fit.solution, count)
     widths = compare_widths(data.image, data.weight / fit.scale**2, templates, solution, data.fwhm)
     log.info("%s: widths of %d bright sources compared with those of their templates", band, widths.ids.size)
     scale = pixel_scale(data.wcs, data.image.shape)
@@ -178,6 +180,31 @@ def warn_of_mistakes(band: str, data: BandData, fit: RescaledSolution, templates
     ):
         if warning:
             log.warning("%s", warning)
+
+
+def warn_of_orientation(
+    band: str, data: BandData, fit: RescaledSolution, templates: list[Template], count: int, engine: TemplateEngine,
+    models: StoredModels,
+) -> None:  # fmt: skip
+    """Warn of a PSF that fits the bright sources in another orientation.
+
+    Of the templates the first `count` are those of the detected sources. The others stand for light that only this band
+    shows, and beside a detected source it may be what a wrong PSF leaves.
+    """
+    own = model_image(templates[count:], np.nan_to_num(fit.solution.flux[count:]), data.image.shape)
+    detected = of_first(fit.solution, count)
+    detected = replace(detected, residual=fit.solution.residual + own)
+    weight = data.weight / fit.scale**2
+    found = compare_orientations(weight, templates[:count], detected, engine, models)
+    log.info("%s: %d bright sources with a misfit compared with the PSF in other orientations", band, found.compared)
+    warning = orientation_warning(found, band)
+    if warning:
+        log.warning("%s", warning)
+
+
+def of_first(solution: LinearSolution, count: int) -> LinearSolution:
+    """Return the fluxes of the first sources of a solution, those that are detected."""
+    return replace(solution, ids=solution.ids[:count], flux=solution.flux[:count], err=solution.err[:count])
 
 
 def saturation_flags(templates: list[Template], spec: dict, results: Path) -> np.ndarray:

@@ -21,8 +21,9 @@ MIN_SOURCES, MAX_SOURCES = 3, 100
 """Fewest sources that are compared, and how many of the brightest are measured."""
 MAX_OTHER_LIGHT = 0.1
 """Largest light of other sources at the peak, over the peak."""
-COMPACT = 1.5
-"""Largest width of the template of a compact source, in FWHM of the PSF."""
+COMPACT, VERY_COMPACT = 1.5, 1.25
+"""Largest width of the template of a compact source, in FWHM of the PSF; and of one whose own size hardly matters, so
+that the width of the PSF follows from its width."""
 NARROW, WIDE = 0.8, 1.25
 """Limits of the median of the ratios of widths."""
 MIN_COVERAGE = 0.9
@@ -52,15 +53,21 @@ class WidthComparison:
 
     @property
     def contradiction(self) -> float | None:
-        """The median of measured over expected widths where it contradicts the PSF, otherwise None.
+        """How wide the sources are over what is expected, where it contradicts the PSF, otherwise None.
 
-        Neighbours make a source wider, never narrower.
+        It is the median of measured over expected widths; of very compact sources, if there are enough, that of the
+        widths of the PSF: the own size of a source, which adds in quadrature, is that of its template. Neighbours make
+        a source wider, never narrower.
         """
-        ratio, compact = self.measured / self.expected, self.isolated & (self.expected < COMPACT * self.fwhm)
+        ratio = self.measured / self.expected
         if ratio.size >= MIN_SOURCES and np.median(ratio) < NARROW:
             return float(np.median(ratio))
-        if compact.sum() >= MIN_SOURCES and np.median(ratio[compact]) > WIDE:
-            return float(np.median(ratio[compact]))
+        size2 = self.expected**2 - self.fwhm**2
+        of_psf = np.sqrt(np.maximum(self.measured**2 - size2, 0.0)) / self.fwhm
+        for widths, largest in ((of_psf, VERY_COMPACT), (ratio, COMPACT)):
+            compact = self.isolated & (self.expected < largest * self.fwhm)
+            if compact.sum() >= MIN_SOURCES and not NARROW <= np.median(widths[compact]) <= WIDE:
+                return float(np.median(widths[compact]))
         return None
 
 

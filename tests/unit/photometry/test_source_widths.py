@@ -57,6 +57,15 @@ def test_a_psf_narrower_than_compact_sources_is_a_contradiction():
     assert comparison([3.0] * 5, [1.5] * 5, 1.5).contradiction == pytest.approx(2.0, rel=0.05)
 
 
+def test_the_own_size_of_galaxies_does_not_hide_a_wrong_psf():
+    # galaxies of sigma 0.9 seen with a PSF of 2, and with one of 1.5: their widths differ by a quarter alone
+    seen, expected = float(np.hypot(0.9, 2.0)), float(np.hypot(0.9, 1.5))
+    assert seen / expected < 1.26
+    assert comparison([seen] * 5, [expected] * 5, 1.5).contradiction == pytest.approx(2.0 / 1.5, rel=0.05)
+    # a galaxy a tenth larger in this band than in the detection image is no contradiction
+    assert comparison([float(np.hypot(0.99, 1.5))] * 5, [expected] * 5, 1.5).contradiction is None
+
+
 def test_extended_sources_wider_than_their_templates_are_a_matter_of_their_models():
     assert comparison([6.0] * 5, [4.0] * 5, 1.5, flux=20000.0).contradiction is None
 
