@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from unblend.core.coordinates import pixel_scale
 from unblend.core.errors import UnusableBandError
 from unblend.core.flags import Flag
 from unblend.core.types import ModelOutline, Template
@@ -21,6 +19,7 @@ from unblend.field.band_data import (
     load_band_data,
     outliers_of_field,
 )
+from unblend.field.band_mistakes import find_mistakes
 from unblend.field.band_only_sources import write_band_only
 from unblend.field.fitted_background import background_cards
 from unblend.field.psf_flags import psf_flags
@@ -32,17 +31,13 @@ from unblend.io.psfs import read_psf_widths
 from unblend.io.tables import columns, read_sources, read_table, write_table
 from unblend.io.template_store import read_templates
 from unblend.models.templates import TemplateEngine
-from unblend.photometry.background_variation import measure_variation, variation_warning
 from unblend.photometry.band_only_sources import BandOnlySources, blended_flags, find_band_only
 from unblend.photometry.common_errors import psf_errors, shift_errors
 from unblend.photometry.correlated_noise import Noise, measure_noise
 from unblend.photometry.detail_amplitude import DetailAmplitudes, amplitude_errors, first_component, fit_amplitudes
-from unblend.photometry.linear_system import LinearSolution, model_image, visible_light
+from unblend.photometry.linear_system import visible_light
 from unblend.photometry.misfit import measure_misfit, noise_area
-from unblend.photometry.plausibility import find_peaks, negative_warning, peaks_warning
-from unblend.photometry.psf_orientation import compare_orientations, orientation_warning
 from unblend.photometry.shape_errors import all_shape_errors, detail_errors
-from unblend.photometry.source_widths import compare_widths, width_warning
 from unblend.photometry.weight_rescaling import RescaledSolution, rescale_weights
 from unblend.run.job_log import record_work, run
 
@@ -88,8 +83,9 @@ def measure(spec: dict, results: Path, paths: dict[str, str]) -> None:
     solution = fit.solution
     noise = measure_noise(fit, templates, name=spec["band"])
     stored = StoredModels(results)
-    warn_of_mistakes(spec["band"], data, fit, templates[:count], noise)
-    warn_of_orientation(spec["band"], data, fit, templates, count, engine, stored)
+    detected = read_sources(str(results / "det_cat.fits"))
+    for warning in find_mistakes(spec["band"], data, fit, templates, detected, noise, engine, stored):
+        log.warning("%s", warning)
     models = stored.outlines()
     # also where pixels were masked as unmodelled flux: it may be that of the source
     area = float(np.median([noise_area(psf) for psf in data.psf.psfs]))
@@ -127,7 +123,6 @@ def measure(spec: dict, results: Path, paths: dict[str, str]) -> None:
     left = np.where(data.mask, np.nan, solution.residual)
     write_image(paths["residual"], left, wcs=data.wcs, header={"BAND": spec["band"]})
     light = {"flux": solution.flux[count:], "flux_err": noise.err[count:], "flag": solution.flags[count:]}
-    detected = read_sources(str(results / "det_cat.fits"))
     write_band_only(folder, own, engine, light, detected, fwhm=data.fwhm, band=spec["band"])
 
 
@@ -157,54 +152,6 @@ def header_cards(band: str, fit: RescaledSolution, noise: Noise, own: BandOnlySo
         "LAG1": noise.lag_one,
         **background_cards(solution.polynomial, solution.coefficients, noise.coefficient_err),
     }
-
-
-def warn_of_mistakes(band: str, data: BandData, fit: RescaledSolution, templates: list[Template], noise: Noise) -> None:
-    """Warn of what the fit says about the inputs: a wrong PSF, a varying background, a sign, light without a source.
-
-    The templates are those of the detected sources, which come first in the fit.
-    """
-    count = len(templates)
-    solution = of_first(fit.solution, count)
-    widths = compare_widths(data.image, data.weight / fit.scale**2, templates, solution, data.fwhm)
-    log.info("%s: widths of %d bright sources compared with those of their templates", band, widths.ids.size)
-    scale = pixel_scale(data.wcs, data.image.shape)
-    variation = measure_variation(fit.solution.residual, (data.weight > 0) & ~fit.near_source)
-    peaks = find_peaks(data.image, data.weight, templates, solution, data.fwhm)
-    log.info("%s: %d of %d bright peaks between the sources have no source", band, peaks.missed, peaks.compared)
-    for warning in (
-        width_warning(widths, band, data.psf.oversampling, scale),
-        variation_warning(variation, band),
-        negative_warning(solution, noise.err[:count], band),
-        peaks_warning(peaks, band),
-    ):
-        if warning:
-            log.warning("%s", warning)
-
-
-def warn_of_orientation(
-    band: str, data: BandData, fit: RescaledSolution, templates: list[Template], count: int, engine: TemplateEngine,
-    models: StoredModels,
-) -> None:  # fmt: skip
-    """Warn of a PSF that fits the bright sources in another orientation.
-
-    Of the templates the first `count` are those of the detected sources. The others stand for light that only this band
-    shows, and beside a detected source it may be what a wrong PSF leaves.
-    """
-    own = model_image(templates[count:], np.nan_to_num(fit.solution.flux[count:]), data.image.shape)
-    detected = of_first(fit.solution, count)
-    detected = replace(detected, residual=fit.solution.residual + own)
-    weight = data.weight / fit.scale**2
-    found = compare_orientations(weight, templates[:count], detected, engine, models)
-    log.info("%s: %d bright sources with a misfit compared with the PSF in other orientations", band, found.compared)
-    warning = orientation_warning(found, band)
-    if warning:
-        log.warning("%s", warning)
-
-
-def of_first(solution: LinearSolution, count: int) -> LinearSolution:
-    """Return the fluxes of the first sources of a solution, those that are detected."""
-    return replace(solution, ids=solution.ids[:count], flux=solution.flux[:count], err=solution.err[:count])
 
 
 def saturation_flags(templates: list[Template], spec: dict, results: Path) -> np.ndarray:

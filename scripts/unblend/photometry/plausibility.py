@@ -109,7 +109,7 @@ def peaks_warning(found: Peaks, band: str) -> str | None:
     return (
         f"{band}: {found.missed} of {found.compared} bright peaks of the image have no source that explains them: "
         "the detection has missed them (draw them in det_manual.reg), or the image is of another field, or its world "
-        "coordinates are wrong (mirrored, rotated, far off) and so are the fluxes; compare it with det_cat.reg in DS9."
+        "coordinates are wrong and so are the fluxes; compare it with det_cat.reg in DS9."
     )
 
 

@@ -1,0 +1,75 @@
+"""The mistakes that the fit of a band shows are said: header, PSF, sign; a band without any has none."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from template_battery import SKY, Blur, Grid, psf_of, wcs_of
+from unblend.core.field_psf import FieldPsf
+from unblend.field.band_data import BandData
+from unblend.field.band_mistakes import find_mistakes
+from unblend.models.rendering import sersic_model
+from unblend.models.templates import TemplateEngine
+from unblend.photometry.correlated_noise import measure_noise
+from unblend.photometry.weight_rescaling import rescale_weights
+
+GRID = Grid(scale=0.15, side=121)
+SHAPE = (GRID.side, GRID.side)
+PLACES = [(1.0, -1.0), (6.0, 5.0), (-6.0, 4.0), (5.0, -5.5), (-5.0, -6.0), (0.0, 6.5)]
+FLUX = 4000.0 * 0.8 ** np.arange(len(PLACES))
+PSF = FieldPsf.of(psf_of(Blur(3.0)))
+
+
+@pytest.fixture(scope="module")
+def drawn():
+    """Return models, engine, templates and the image of a band."""
+    turn = np.array([[0.0, -0.06], [0.06, 0.0]])
+    models = {
+        i: sersic_model(
+            n=1.0, r_e=3.0, ell=0.3, pa=25.0 * i, flux=1.0, pixel_to_sky=turn, oversampling=3,
+            sky=(SKY[0] + east / 3600.0 / np.cos(np.deg2rad(SKY[1])), SKY[1] + north / 3600.0),
+        )
+        for i, (east, north) in enumerate(PLACES, start=1)
+    }  # fmt: skip
+    engine = TemplateEngine(wcs_of(GRID), SHAPE, PSF)
+    image = np.random.default_rng(1).normal(size=SHAPE)
+    for (i, model), flux in zip(models.items(), FLUX, strict=True):
+        template = engine.template(i, model)
+        image[template.box.slices] += flux * template.data
+    return models, engine, image
+
+
+def mistakes(models, engine, image):
+    data = BandData(image, np.ones(SHAPE), np.zeros(SHAPE, bool), engine.wcs, engine.psf, 3.0, "image")
+    templates = [engine.template(i, model) for i, model in models.items()]
+    fit = rescale_weights(image, data.weight, templates, fwhm=3.0, noise_origin="image", name="k")
+    detected = np.zeros(len(models), dtype=[("id", "i4"), ("flux", "f8")])
+    detected["id"], detected["flux"] = list(models), FLUX
+    noise = measure_noise(fit, templates, name="k")
+    return find_mistakes("k", data, fit, templates, detected, noise, engine, models)
+
+
+def test_a_good_band_has_no_mistakes(drawn):
+    assert mistakes(*drawn) == []
+
+
+def test_a_mirrored_image_and_one_of_another_field(drawn):
+    models, engine, image = drawn
+    said = mistakes(models, engine, np.ascontiguousarray(image[::-1]))
+    assert any("when the image is mirrored along Y" in sentence for sentence in said)
+    elsewhere = np.random.default_rng(5).normal(size=SHAPE)
+    for y, x in np.random.default_rng(6).integers(15, 105, (8, 2)):
+        stamp = engine.template(1, models[1])
+        elsewhere += np.roll(np.pad(3000.0 * stamp.data, [(0, SHAPE[0] - stamp.data.shape[0])] * 2), (y, x), (0, 1))
+    said = mistakes(models, engine, elsewhere)
+    assert any("bright peaks of the image have no source" in sentence for sentence in said)
+
+
+def test_a_negative_image_and_a_wrong_psf(drawn):
+    models, engine, image = drawn
+    assert any("are negative" in sentence for sentence in mistakes(models, engine, -image))
+    narrow = engine.with_psf(FieldPsf(tuple(replace(psf, oversampling=1.7) for psf in PSF.psfs)))
+    said = mistakes(models, narrow, image)
+    assert any("times too narrow" in sentence for sentence in said)
