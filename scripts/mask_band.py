@@ -6,8 +6,10 @@ import logging
 from pathlib import Path
 
 import numpy as np
+from unblend.core.errors import InputError
 from unblend.field.region_warnings import warning_off_image
 from unblend.field.weight_maps import checked_weight
+from unblend.images.byte_order import has_swapped_bytes
 from unblend.images.masks import band_mask, region_mask
 from unblend.images.saturation import SATURATED, find_plateau, is_saturated
 from unblend.io.files import read_json
@@ -23,6 +25,11 @@ def main(spec_path: str, mask_path: str, regions_path: str) -> None:
     spec = read_json(spec_path)
     image = read_array(spec["image"]["file"])
     band = Path(mask_path).parent.name
+    if has_swapped_bytes(image):
+        raise InputError(
+            f"bands.{band}.image: {spec['image']['file']} has pixels of all magnitudes, which make sense with the "
+            "bytes of each in the opposite order; FITS wants the most significant byte first. Write the file again."
+        )
     weight = checked_weight(spec["weight"], image, band) if spec["weight"] else None
     drawn = {name: read_regions(spec[f"{name}_regions"]["file"]) for name in ("border", "bad")}
     wcs = read_wcs(spec["image"]["file"]) if any(drawn.values()) else None
