@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 from unblend.core.coordinates import pixel_scale
+from unblend.detection.detection_image import smoothing_warning
 from unblend.detection.sky import subtract_sky
 from unblend.detection.sources import detect, hidden_regions
 from unblend.detection.stack import relative_noise_map, stack_images
@@ -52,8 +53,9 @@ def main(spec_path: str, stack_path: str, error_path: str, background_path: str,
         log.info("%s: the pixels scatter by %.4g times the noise of the weight map, which is rescaled", name, factor)
     for message in sky.messages:
         log.info("%s", message)
-    for warning in (*sky.warnings, *stack.warnings):
-        log.warning("%s", warning)
+    for warning in (*sky.warnings, *stack.warnings, smoothing_warning(settings["conv_fwhm"], scale)):
+        if warning:
+            log.warning("%s", warning)
     names = ("min_area", "min_snr", "deblend_levels", "deblend_contrast", "second_pass")
     limits = {name: settings[name] for name in names}
     pairs = partial(find_close_pairs, psf=spec["psf"], min_snr=limits["min_snr"], min_area=limits["min_area"])

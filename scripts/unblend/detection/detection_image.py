@@ -10,6 +10,27 @@ from .stack import Stack, noise_level
 _MIN_PATTERN_PIXELS = 1000
 """Fewest pixels with the same usable images on which their level is measured: in fewer, sources would dominate it."""
 
+WIDE_PIXELS = 15.0
+"""FWHM of the smoothing in pixels from which it is doubtful: images have two to ten pixels in the FWHM of their PSF."""
+
+
+def smoothing_warning(conv_fwhm_arcsec: float, arcsec_per_pixel: float) -> str | None:
+    """Return a sentence for the user on a smoothing that is far wider than any PSF, otherwise None.
+
+    Parameters
+    ----------
+    conv_fwhm_arcsec, arcsec_per_pixel : float
+        FWHM of the Gaussian, and size of the pixels of the detection image.
+    """
+    pixels = conv_fwhm_arcsec / arcsec_per_pixel
+    if pixels <= WIDE_PIXELS:
+        return None
+    return (
+        f"detection.conv_fwhm is {conv_fwhm_arcsec:g} arcsec, {pixels:.0f} pixels of the detection image: neighbouring "
+        "sources become one, and faint ones are lost. It is in arcsec, not in pixels; set it to about the FWHM of the "
+        "PSF."
+    )
+
 
 def detection_image(stack: Stack, fwhm_pixels: float) -> tuple[np.ndarray, np.ndarray | None]:
     """Return the S/N image on which sources are detected, 0 where no image is usable, and its local noise.

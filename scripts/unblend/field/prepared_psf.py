@@ -30,6 +30,8 @@ log = logging.getLogger(__name__)
 
 SCALE_TOLERANCE = 0.02
 """Largest relative difference between the sampling in the PSF's header and psf_oversampling."""
+OPTICAL_OVERSAMPLING = 1.5
+"""PSF pixels per image pixel below which an optical PSF is doubtful: the light within a pixel is not sampled."""
 SCALE_CARDS = ("PIXELSCL", "PIXSCALE")
 """Header cards with the size of a PSF pixel in arcsec: STPSF writes the first."""
 LISTED = 3
@@ -77,6 +79,11 @@ def measured_psf(spec: Mapping[str, Any], psf: FieldPsf | None = None) -> tuple[
         log.warning("%s: %s %.2f of its own pixels: below %.1f bright point sources are off by 1 %% or "
                     "more between pixels; give an oversampled PSF (psf_oversampling).",
                     spec["name"], which, widths.min(), WELL_SAMPLED_FWHM)  # fmt: skip
+    if psf.kind == "optical" and psf.oversampling < OPTICAL_OVERSAMPLING:
+        log.warning("%s: psf_kind is optical, and the PSF has only %.2g pixels per image pixel: on the pixels of its "
+                    "image a PSF usually includes the response of the pixel (psf_kind: effective), which then counts "
+                    "twice and makes the fluxes some per cent too large; give an optical PSF on finer pixels.",
+                    spec["name"], psf.oversampling)  # fmt: skip
     return psf, widths
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from detection_field import SHAPE, SOURCES, make_images
-from unblend.detection.detection_image import detection_image
+from unblend.detection.detection_image import detection_image, smoothing_warning
 from unblend.detection.stack import stack_images
 
 
@@ -27,3 +27,9 @@ def test_sky_covered_by_one_image_only_has_the_same_level() -> None:
     right = snr[80:120, 160:]
     # 2400 pixels, 15 per patch: 0.08. Without a level of its own the part lies at -3.
     assert abs(np.median(right)) < 0.3
+
+
+def test_a_smoothing_in_pixels_in_place_of_arcsec_is_warned_of() -> None:
+    said = smoothing_warning(2.5, 0.06)
+    assert said is not None and said.startswith("detection.conv_fwhm is 2.5 arcsec, 42 pixels of the detection image")
+    assert smoothing_warning(0.2, 0.03) is None and smoothing_warning(2.5, 0.2) is None

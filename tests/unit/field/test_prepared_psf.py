@@ -75,6 +75,13 @@ def test_the_psf_of_the_stack_has_no_oversampling_of_its_own(spec):
         prepared_psf(given)
 
 
+def test_an_optical_psf_on_the_pixels_of_its_image_is_warned_of(spec, caplog):
+    for oversampling, kind, said in ((1.0, "optical", True), (1.0, "effective", False), (3.0, "optical", False)):
+        caplog.clear()
+        prepared_psf({**spec(oversampling=oversampling), "kind": kind})
+        assert ("psf_kind is optical, and the PSF has only 1 pixels per image pixel" in caplog.text) == said
+
+
 def test_unknown_pixels_are_refused_with_their_number(spec):
     psf = np.ones((9, 9))
     psf[4, 3:5] = np.nan
