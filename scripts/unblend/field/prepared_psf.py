@@ -191,7 +191,7 @@ def _map_of(
 
 
 def _warn(findings: Mapping[str, PsfFindings], name: str) -> None:
-    """Warn of pedestals, small stamps and centroids far from the middle, each in a line that names the first PSFs."""
+    """Warn of what is odd about PSFs, each kind in a line that names the first of them."""
     pedestals = {own: found.pedestal for own, found in findings.items() if found.pedestal is not None}
     if pedestals:
         worst = max(pedestals, key=lambda own: abs(pedestals[own].share))
@@ -200,6 +200,11 @@ def _warn(findings: Mapping[str, PsfFindings], name: str) -> None:
                     "pedestal of about %.2g a pixel holds %.1f %% of the sum of %s, and the fluxes are wrong by about "
                     "as much; subtract it from the file.", name, len(pedestals), len(findings), listed,
                     pedestals[worst].level, 100 * pedestals[worst].share, worst)  # fmt: skip
+    double = {own: found.companion.height for own, found in findings.items() if found.companion is not None}
+    if double:
+        log.warning("%s: %d of %d PSFs (%s) have a second peak of up to %.0f %% of the first, as of a neighbour of the "
+                    "star from which they were made, and the fluxes are wrong; remove it from the file.", name,
+                    len(double), len(findings), _listed(double, name), 100 * max(double.values()))  # fmt: skip
     cut = {own: found.border_share for own, found in findings.items() if found.border_share is not None}
     if cut:
         log.warning("%s: the outermost pixels of %d of %d PSFs (%s) hold up to %.0f %% of their light: the stamps are "

@@ -12,6 +12,7 @@ from ..core.errors import InputError
 from ..core.types import Psf
 from ..core.units import FWHM_PER_SIGMA
 from .psf_border import LARGEST_BORDER_SHARE, Pedestal, border_share, find_pedestal
+from .psf_companion import Companion, find_companion
 
 log = logging.getLogger(__name__)
 
@@ -40,11 +41,14 @@ class PsfFindings:
         In the units of the file.
     border_share : float or None
         Fraction of the light in the outermost pixels, where it is so much that light beyond the stamp is missing.
+    companion : Companion or None
+        A second peak.
     """
 
     centre: tuple[float, float] | None = None
     pedestal: Pedestal | None = None
     border_share: float | None = None
+    companion: Companion | None = None
 
 
 def prepare_psf(
@@ -85,6 +89,11 @@ def prepare_psf(
         log.warning("%s: near the border of the stamp the PSF does not fall as the wings of a PSF do: a pedestal of "
                     "about %.2g a pixel holds %.1f %% of its sum, and the fluxes are wrong by about as much; subtract "
                     "it from the file.", name, findings.pedestal.level, 100 * findings.pedestal.share)  # fmt: skip
+    if findings.companion is not None:
+        (y, x), height = findings.companion.place, findings.companion.height
+        log.warning("%s: the PSF has a second peak of %.0f %% of the first at x=%d y=%d (1-based), as of a neighbour "
+                    "of the star from which it was made, and the fluxes are wrong; remove it from the file.",
+                    name, 100 * height, x + 1, y + 1)  # fmt: skip
     if findings.border_share is not None:
         log.warning("%s: the outermost pixels of the PSF hold %.0f %% of its light: the stamp is too small, and the "
                     "fluxes lack what lies beyond it; give a larger one, or psf_sum: given with the true sum.",
@@ -122,6 +131,7 @@ def examined_psf(
         centre if off_middle else None,
         None if pedestal is None else replace(pedestal, level=pedestal.level * original_sum),
         share if share > LARGEST_BORDER_SHARE else None,
+        find_companion(data, centre, _fwhm(data, centre)),
     )
     nearest = tuple(round(c) for c in centre)
     offset = max(abs(centre[0] - nearest[0]), abs(centre[1] - nearest[1]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -10,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..core.coordinates import DETECTION_GRID_TOLERANCE_PIXELS, largest_offset, pixel_to_sky, sky_to_pixel
+from ..core.coordinates import DETECTION_GRID_TOLERANCE_PIXELS, largest_offset, pixel_scale, pixel_to_sky, sky_to_pixel
 from ..core.errors import InputError, UnblendError
 from ..io.files import digest_of, is_url, read_json, read_text
 from ..io.header_zero_point import read_zero_point
-from ..io.images import read_shape, read_wcs
+from ..io.images import image_extensions, read_shape, read_wcs
 from ..io.selections import split_extension
 from .config import Band, Config, load_config
 from .example import example_is_missing
@@ -29,6 +30,13 @@ from .unit_checks import unit_warnings
 if TYPE_CHECKING:
     from astropy.wcs import WCS
 
+LARGEST_PIXEL_RATIO = 1000.0
+"""Largest pixels of a band over those of the detection image: a pixel scale in arcsec is 3600 times too large."""
+NO_IMAGE = re.compile(
+    r"ERR(OR)?|RMS|SIGMA|NOISE|UNC(ERT)?|VAR(IANCE)?.*|STAT|WHT|WGT|WEIGHT|IVAR|INVVAR|DQ|MASK|FLAGS?|CTX|CON|EXP(TIME)?|PSF.*",
+    re.I,
+)
+"""Usual names of extensions that are no images of the sky."""
 CLOCK_TOLERANCE_S = 5.0
 """Seconds by which clocks of a network may differ."""
 Grid = tuple[tuple[int, int], "WCS"]
@@ -188,6 +196,7 @@ def _bad_grids(jobs: Jobs) -> Iterator[str]:
         except UnblendError as error:
             yield f"bands.{name}.image: {error}"
             continue
+        yield from _wrong_extension(jobs, band)
         yield from _bad_weight(jobs, band, grids[name][0])
     yield from _bad_zero_points(jobs)
     yield from _bad_target(jobs.config, grids)
@@ -202,6 +211,29 @@ def _bad_grids(jobs: Jobs) -> Iterator[str]:
             image = jobs.inputs.image(jobs.config.bands[name])
             yield (f"bands.{name}.image: {image} does not overlap the detection images ({first}); "
                    "drop the band or correct its world coordinates.")  # fmt: skip
+        else:
+            yield from _odd_pixels(name, grid, first, grids[first])
+
+
+def _wrong_extension(jobs: Jobs, band: Band) -> Iterator[str]:
+    """Yield why the image that is read where no extension is named is none of the sky: by the name of its extension."""
+    path = jobs.inputs.image(band)
+    if split_extension(path)[1] is not None:
+        return
+    number, names = image_extensions(path)
+    others = [name for index, name in names.items() if index != number and name and not NO_IMAGE.fullmatch(name)]
+    if NO_IMAGE.fullmatch(names[number]) and others:
+        named = " or ".join(f'"{Path(path).name}[{name}]"' for name in others)
+        yield (f"bands.{band.name}.image: the first image of {path} is the extension {names[number]}, which is not the "
+               f"sky by its name; write {named}, in quotes.")  # fmt: skip
+
+
+def _odd_pixels(name: str, grid: Grid, first: str, detection: Grid) -> Iterator[str]:
+    """Yield why the pixels of a band cannot be as large as its header says."""
+    scale, finest = (pixel_scale(wcs, shape) for shape, wcs in (grid, detection))
+    if scale > LARGEST_PIXEL_RATIO * finest:
+        yield (f"bands.{name}.image: its pixels have {scale:.4g} arcsec by the header, and those of the detection "
+               f"image ({first}) {finest:.4g}; CDELT or CD has to be in degrees. Correct the header.")  # fmt: skip
 
 
 def _bad_zero_points(jobs: Jobs) -> Iterator[str]:

@@ -73,6 +73,28 @@ def test_what_was_found_good_is_not_read_again(data, monkeypatch):
     monkeypatch.undo()
 
 
+def test_a_pixel_scale_in_arcsec_is_refused(data):
+    write_image(data / "k.fits", (12, 11), 3600.0 * 2 * SCALE, CRPIX1=6.0, CRPIX2=6.0)
+    assert mistakes() == [
+        "bands.k.image: its pixels have 720 arcsec by the header, and those of the detection image (f125w) 0.1; CDELT "
+        "or CD has to be in degrees. Correct the header."
+    ]
+
+
+def test_errors_before_the_image_are_refused_where_no_extension_is_named(data):
+    header = fits.getheader(data / "k.fits")
+    extensions = [fits.ImageHDU(np.ones((12, 11)), header, name=name) for name in ("ERR", "SCI", "WHT")]
+    fits.HDUList([fits.PrimaryHDU(), *extensions]).writeto(data / "k.fits", overwrite=True)
+    assert mistakes() == [
+        "bands.k.image: the first image of data/k.fits is the extension ERR, which is not the sky by its name; write "
+        '"k.fits[SCI]", in quotes.'
+    ]
+    load(image="k.fits[SCI]")
+    load(image="k.fits[ERR]")  # said so: it may be a name of its own
+    fits.HDUList([fits.PrimaryHDU(), extensions[1], extensions[0]]).writeto(data / "k.fits", overwrite=True)
+    load()
+
+
 def test_all_missing_files_at_once(data):
     for name in ("a.fits", "kw.fits"):
         (data / name).unlink()
