@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 from unblend.core.coordinates import nearest
+from unblend.core.statistics import robust_sigma
 from unblend.core.types import Template
 from unblend.field.adopted_templates import adopted_templates
 from unblend.field.band_only_sources import band_only_light
@@ -58,7 +59,8 @@ def main(spec_path: str, results_dir: str, removed_path: str, sim_path: str, bor
     used = circles(read_regions(folder / "monte_carlo.reg"), wcs)
     empty = [sky_circle(wcs, *circle) for circle in used]
     beyond, strange = [], {}
-    if np.isfinite(left).any():
+    known = left[np.isfinite(left)]
+    if known.size and robust_sigma(known) > 0:  # an image of one value shows nothing
         beyond = [sky_circle(wcs, s["y"], s["x"], s["a"]) for s in border_sources(left, noise, inside, fwhm)]
         strange = artefacts(left, noise, model, inside=inside, segments=segments, fwhm_pixels=fwhm)
     bad = [sky_ellipse(wcs, s["y"], s["x"], (s["a"], s["b"]), s["theta"], k) for k, v in strange.items() for s in v]

@@ -7,6 +7,7 @@ import pytest
 from harness import Field
 from smallfield import BLURRED, SHARP
 from unblend.core.flags import Flag
+from unblend.report.run_warnings import read_warnings
 
 pytestmark = pytest.mark.integration
 
@@ -64,3 +65,5 @@ def test_a_band_without_usable_pixels_has_no_fluxes_and_the_others_have(field, f
     assert band(field, SHARP, "flux") == pytest.approx(before, rel=1e-6)
     assert f"bands.{BLURRED}" in found.messages and f"no flux    {BLURRED}" in found.messages
     assert (field / "results/report/index.html").exists()
+    # no warning of a Python package, which would say nothing to a user
+    assert not [w.sentence for w in read_warnings(field / "results") if w.sentence.startswith("RuntimeWarning")]
