@@ -30,6 +30,8 @@ from .unit_checks import unit_warnings
 if TYPE_CHECKING:
     from astropy.wcs import WCS
 
+PIXEL_TOLERANCE = 0.02
+"""Largest relative difference of pixels that one PSF fits."""
 LARGEST_PIXEL_RATIO = 1000.0
 """Largest pixels of a band over those of the detection image: a pixel scale in arcsec is 3600 times too large."""
 NO_IMAGE = re.compile(
@@ -204,6 +206,7 @@ def _bad_grids(jobs: Jobs) -> Iterator[str]:
     if not detection:
         return
     first = detection[0]
+    yield from _fit_psf_of_other_pixels(jobs.config, grids, first)
     for name, grid in grids.items():
         if name in detection and name != first:
             yield from _other_grid(name, grid, first, grids[first])
@@ -234,6 +237,18 @@ def _odd_pixels(name: str, grid: Grid, first: str, detection: Grid) -> Iterator[
     if scale > LARGEST_PIXEL_RATIO * finest:
         yield (f"bands.{name}.image: its pixels have {scale:.4g} arcsec by the header, and those of the detection "
                f"image ({first}) {finest:.4g}; CDELT or CD has to be in degrees. Correct the header.")  # fmt: skip
+
+
+def _fit_psf_of_other_pixels(config: Config, grids: Mapping[str, Grid], first: str) -> Iterator[str]:
+    """Yield why the PSF of a band cannot be that of the fits: it is on pixels of another size."""
+    name = config.models.psf
+    if name not in grids:
+        return
+    scale, expected = (pixel_scale(wcs, shape) for shape, wcs in (grids[name], grids[first]))
+    if abs(scale / expected - 1.0) > PIXEL_TOLERANCE:
+        yield (f"models.psf: band {name} has pixels of {scale:.4g} arcsec, and the detection images ({first}) of "
+               f"{expected:.4g}; expected the PSF of the detection images: name one of detection.bands, or a file with "
+               "a PSF on their pixels.")  # fmt: skip
 
 
 def _bad_zero_points(jobs: Jobs) -> Iterator[str]:

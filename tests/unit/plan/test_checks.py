@@ -81,6 +81,18 @@ def test_a_pixel_scale_in_arcsec_is_refused(data):
     ]
 
 
+def test_the_psf_of_the_fits_is_one_on_the_pixels_of_the_detection(data):
+    raw = copy.deepcopy(RAW)
+    raw["models"]["psf"] = "k"
+    sentence = (
+        r"models.psf: band k has pixels of 0.2 arcsec, and the detection images \(f125w\) of 0.1; expected the PSF"
+    )
+    with pytest.raises(InputError, match=sentence):
+        load(raw)
+    write_image(data / "k.fits", (12, 11), SCALE, CRPIX1=6.0, CRPIX2=6.0)
+    load(raw)
+
+
 def test_errors_before_the_image_are_refused_where_no_extension_is_named(data):
     header = fits.getheader(data / "k.fits")
     extensions = [fits.ImageHDU(np.ones((12, 11)), header, name=name) for name in ("ERR", "SCI", "WHT")]
