@@ -26,6 +26,9 @@ COMPACT, VERY_COMPACT = 1.5, 1.25
 that the width of the PSF follows from its width."""
 NARROW, WIDE = 0.8, 1.25
 """Limits of the median of the ratios of widths."""
+ENOUGH, NARROWER, WIDER = 5, 0.85, 1.15
+"""Fewest very compact sources for closer limits, and these: in bands of HST, JWST, HSC and MUSE the medians of the
+widths of the PSF are 0.91 to 1.02 of its own."""
 MIN_COVERAGE = 0.9
 """Least fraction of a template inside the image."""
 
@@ -66,7 +69,9 @@ class WidthComparison:
         of_psf = np.sqrt(np.maximum(self.measured**2 - size2, 0.0)) / self.fwhm
         for widths, largest in ((of_psf, VERY_COMPACT), (ratio, COMPACT)):
             compact = self.isolated & (self.expected < largest * self.fwhm)
-            if compact.sum() >= MIN_SOURCES and not NARROW <= np.median(widths[compact]) <= WIDE:
+            sure = largest == VERY_COMPACT and compact.sum() >= ENOUGH
+            low, high = (NARROWER, WIDER) if sure else (NARROW, WIDE)
+            if compact.sum() >= MIN_SOURCES and not low <= np.median(widths[compact]) <= high:
                 return float(np.median(widths[compact]))
         return None
 

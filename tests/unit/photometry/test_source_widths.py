@@ -66,6 +66,13 @@ def test_the_own_size_of_galaxies_does_not_hide_a_wrong_psf():
     assert comparison([float(np.hypot(0.99, 1.5))] * 5, [expected] * 5, 1.5).contradiction is None
 
 
+def test_five_very_compact_sources_show_a_psf_that_is_a_sixth_too_narrow():
+    assert comparison([1.75] * 5, [1.5] * 5, 1.5).contradiction == pytest.approx(1.75 / 1.5, rel=0.03)
+    assert comparison([1.25] * 5, [1.5] * 5, 1.5).contradiction == pytest.approx(1.25 / 1.5, rel=0.03)
+    assert comparison([1.75] * 4, [1.5] * 4, 1.5, places=PLACES[:4]).contradiction is None
+    assert comparison([1.65] * 5, [1.5] * 5, 1.5).contradiction is None
+
+
 def test_extended_sources_wider_than_their_templates_are_a_matter_of_their_models():
     assert comparison([6.0] * 5, [4.0] * 5, 1.5, flux=20000.0).contradiction is None
 
