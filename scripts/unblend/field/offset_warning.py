@@ -15,6 +15,7 @@ from ..registration.band_shift import Registration
 from ..registration.large_offsets import MIN_SOURCES, common_offset, offset_shares
 from ..registration.offsets import CommonShift, Offsets, common_shift
 from ..registration.rotation import Rotation, find_rotation
+from ..registration.summary import varying_offsets
 from .band_data import is_shift_measured, load_band_data
 from .shift_measurement import MeasuredShift
 
@@ -75,7 +76,15 @@ def describe_offset(
         return describe_rotation(name, rotation, fwhm)
     total = large_offset(band, found, shares, fwhm)
     if total is None:
-        if common is None or common.used < MIN_SOURCES or not is_notable(common, fwhm):
+        if common is None or offsets is None:
+            return None
+        varying = varying_offsets(band, offsets)
+        if varying is not None and np.hypot(*varying.spans) > 2.0 * NOTABLE_FWHM * fwhm:
+            return (
+                f"bands.{name}: the {varying.describe(band)}, and the fluxes are wrong; set shift: {{field: auto}}, or "
+                "correct the distortion in the header of the image."
+            )
+        if common.used < MIN_SOURCES or not is_notable(common, fwhm):
             return None
         step = band.to_arcsec(common.shift)
         total = found.shift[0] + step[0], found.shift[1] + step[1]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -122,6 +123,44 @@ def describe_field(band: Registration, found: FittedField | None) -> dict[str, A
 
 def _recommend_field(band: Registration, offsets: Offsets) -> str | None:
     """Return a sentence that recommends a field of shifts; None where the band has one, or needs none."""
+    found = varying_offsets(band, offsets)
+    if found is None or np.hypot(*found.spans) <= MIN_SHIFT_PIXELS:
+        return None
+    return f"The {found.describe(band)}: set shift: {{field: auto}}."
+
+
+@dataclass(frozen=True)
+class VaryingOffsets:
+    """Offsets of bright sources that change over the image.
+
+    Parameters
+    ----------
+    spans : (dy, dx)
+        Largest less smallest offset by the fitted field, pixels.
+    used : int
+        Number of sources.
+    """
+
+    spans: tuple[float, float]
+    used: int
+
+    def describe(self, band: Registration) -> str:
+        """Return in words by how much the offsets change."""
+        x, y = (abs(span) for span in band.to_arcsec(self.spans))
+        return (
+            f"offsets of {self.used} bright sources from their models change over the image, by {x:.3f} arcsec along "
+            f"image X and {y:.3f} arcsec along image Y"
+        )
+
+
+def varying_offsets(band: Registration, offsets: Offsets) -> VaryingOffsets | None:
+    """Return how the offsets of bright sources change over the image; None where the band has a field, or needs none.
+
+    Raises
+    ------
+    ShiftError
+        If no source is bright enough.
+    """
     if band.shift_field is not None:
         return None
     offsets, y, x = with_field(band, offsets)
@@ -129,10 +168,5 @@ def _recommend_field(band: Registration, offsets: Offsets) -> str | None:
     if not found.field.order:
         return None
     shifts = np.array([found.field.at(*place) for place in zip(y, x, strict=True) if np.isfinite(place).all()])
-    spans = [abs(span) for span in band.to_arcsec(np.ptp(shifts, axis=0))]
-    if np.hypot(*np.ptp(shifts, axis=0)) <= MIN_SHIFT_PIXELS:
-        return None
-    return (
-        f"The offsets of {found.used} bright sources from their models change over the image, by {spans[0]:.3f} arcsec "
-        f"along image X and {spans[1]:.3f} arcsec along image Y: set shift: {{field: auto}}."
-    )
+    dy, dx = np.ptp(shifts, axis=0)
+    return VaryingOffsets((float(dy), float(dx)), found.used)
