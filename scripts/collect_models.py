@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 from unblend.field.fit_field import FitField
 from unblend.field.stale_products import move_stale_models
-from unblend.fits.table import fit_table
+from unblend.fits.table import fit_table, noise_warning
 from unblend.io.files import file_digest, read_json, write_json
 from unblend.io.images import read_header
 from unblend.io.tables import write_table
 from unblend.run.job_log import record_work, run
+
+log = logging.getLogger("unblend.models")
 
 UNITS = {"x": "pix", "y": "pix", "ra": "deg", "dec": "deg", "pa": "deg", "r_e": "pix", "r_e_arcsec": "arcsec"}
 
@@ -29,6 +32,9 @@ def main(spec_path: str, results_dir: str, models_path: str, table_path: str) ->
     members = {int(group): list(field.groups[group]["members"]) for group in groups}
     headers = {int(i): read_header(str(field.model_path(int(i)))) for i in models}
     table = fit_table(fits, members, custom, field.wcs, oversampling(field, headers), details(field, headers))
+    warning = noise_warning(table)
+    if warning:
+        log.warning("%s", warning)
     write_table(table_path, table, units=UNITS, name="FITS")
     # What lies behind the barrier is judged by this file alone: it stands for the two tables, too.
     tables = {"parameters": file_digest(table_path), "catalogue": file_digest(field.results / "det_cat.fits")}

@@ -39,6 +39,27 @@ _PA_INDEX = 2
 _MAX_PA_ERR = 180.0 / math.sqrt(12.0)
 """Error in degrees of a completely unknown position angle. The formal error of a round profile can be 10¹⁴."""
 
+TOO_GOOD, FEWEST = 0.3, 3
+"""chi2_red below which the noise of a fit is overestimated, and the number of sources from which a user is told. The
+medians of real fields are 1.0 and more."""
+
+
+def noise_warning(table: np.ndarray) -> str | None:
+    """Return a sentence for the user if the fits follow the pixels far better than their noise allows, otherwise None.
+
+    Parameters
+    ----------
+    table : array of `TABLE_DTYPE`
+    """
+    known = table["chi2_red"][np.isfinite(table["chi2_red"])]
+    if known.size < FEWEST or not np.median(known) < TOO_GOOD:
+        return None
+    return (
+        f"the median chi2 of the fits of {known.size} sources is {np.median(known):.2g} for each degree of freedom: "
+        "the noise at the sources is overestimated, and their shapes are hardly constrained. Check models.gain "
+        "(electrons per image unit), which is too small if it is given, and the weight maps of the detection bands."
+    )
+
 
 def fit_table(
     fits: Mapping[int, GroupFit],

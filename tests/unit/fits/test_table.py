@@ -8,7 +8,7 @@ from unblend.core.flags import Flag
 from unblend.core.types import Box
 from unblend.fits.imfit_config import Function
 from unblend.fits.result import GroupFit, MemberFit
-from unblend.fits.table import TABLE_DTYPE, fit_table
+from unblend.fits.table import TABLE_DTYPE, fit_table, noise_warning
 
 
 def with_errors(function):
@@ -88,3 +88,12 @@ def test_parameters_of_other_models_are_nan():
 def test_a_field_of_custom_models_only():
     table = fit_table({}, {3: [3]}, {3}, stack_wcs(), {3: 1.0})
     assert table["id"].tolist() == [3] and np.isnan(table["ra"]).all()
+
+
+def test_fits_that_are_better_than_their_noise_allows_are_warned_of():
+    table = np.zeros(5, dtype=TABLE_DTYPE)
+    table["chi2_red"] = [0.05, 0.04, 0.06, 1.0, np.nan]
+    said = noise_warning(table)
+    assert said is not None and said.startswith("the median chi2 of the fits of 4 sources is 0.055 for each degree")
+    table["chi2_red"] = [0.05, 0.9, 1.1, 1.0, np.nan]
+    assert noise_warning(table) is None and noise_warning(table[:2]) is None
