@@ -29,6 +29,11 @@ NARROW, WIDE = 0.8, 1.25
 ENOUGH, NARROWER, WIDER = 5, 0.85, 1.15
 """Fewest very compact sources for closer limits, and these: in bands of HST, JWST, HSC and MUSE the medians of the
 widths of the PSF are 0.91 to 1.02 of its own."""
+SPIKE = 0.3
+"""Height of a pixel over the median of its surroundings, and over the peak of a source, from which it is no light of
+the sky: the interpolation to finer pixels would spread it over the source."""
+HALF_SIZE = 8
+"""Half the side in pixels of the first cutout in which a width is measured."""
 MIN_COVERAGE = 0.9
 """Least fraction of a template inside the image."""
 
@@ -98,7 +103,7 @@ def compare_widths(
     rows = []
     for k in bright:
         peak = _peak(light, weight, templates[k])
-        if peak is None:
+        if peak is None or _has_spike(light, peak):
             continue
         measured, expected = _width(light, peak), _width(templates[k].data, _argmax(templates[k].data))
         if np.isfinite(measured + expected):
@@ -144,6 +149,18 @@ def _peak(light: np.ndarray, weight: np.ndarray, template: Template) -> tuple[in
     return (y, x) if light[y, x] * np.sqrt(weight[y, x]) > MIN_PEAK_SNR else None
 
 
+def _has_spike(light: np.ndarray, peak: tuple[int, int]) -> bool:
+    """Return whether a single pixel near a source, such as a cosmic ray, is nearly as bright as its peak."""
+    from scipy.ndimage import median_filter
+
+    box = Box.around(*peak, HALF_SIZE) & Box.of_shape(light.shape)
+    cutout = np.nan_to_num(light[box.slices])
+    over = cutout - median_filter(cutout, size=3)
+    y, x = peak[0] - box.y0, peak[1] - box.x0
+    over[max(y - 1, 0) : y + 2, max(x - 1, 0) : x + 2] = 0.0
+    return bool(over.max() > SPIKE * light[peak])
+
+
 def _at(template: Template, y: int, x: int) -> float:
     """Return the value of a template at a pixel of the band, 0 outside its box."""
     inside = Box(y, x, y + 1, x + 1) in template.box
@@ -154,11 +171,11 @@ def _width(data: np.ndarray, peak: tuple[int, int]) -> float:
     """Return the diameter of a circle with the area above half of a peak; NaN if a pixel within it is unknown."""
     from scipy.ndimage import label
 
-    half, whole = 8, Box.of_shape(data.shape)
+    half, whole = HALF_SIZE, Box.of_shape(data.shape)
     while True:
         box = Box.around(*peak, half) & whole
         cutout = data[box.slices]
-        factor = max(1, 8 * 8 // half)
+        factor = max(1, 8 * HALF_SIZE // half)
         fine = upsampled(np.nan_to_num(cutout), factor)
         # `upsampled` pads the cutout by 4 pixels
         top = tuple((4 + p - corner) * factor for p, corner in zip(peak, (box.y0, box.x0), strict=True))

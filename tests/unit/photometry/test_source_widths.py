@@ -13,7 +13,7 @@ PLACES = [(30.2, 30.4), (32.7, 120.1), (80.0, 75.5), (125.4, 35.2), (121.3, 118.
 FWHM = 2.3548
 
 
-def comparison(true_sigmas, template_sigmas, psf_sigma, *, flux=3000.0, places=PLACES, seed=1, mask=None):
+def comparison(true_sigmas, template_sigmas, psf_sigma, *, flux=3000.0, places=PLACES, seed=1, mask=None, hits=()):
     """Return the comparison of Gaussian sources with templates of other widths, and of a PSF of width psf_sigma."""
     shape = (SIDE, SIDE)
 
@@ -25,6 +25,8 @@ def comparison(true_sigmas, template_sigmas, psf_sigma, *, flux=3000.0, places=P
 
     image = model_image(templates(true_sigmas), np.full(len(places), flux), shape, 7.0)
     image += RMS * np.random.default_rng(seed).standard_normal(shape)
+    for y, x in hits:
+        image[y, x] += 1500.0
     weight = np.full(shape, RMS**-2)
     if mask is not None:
         weight[mask] = 0.0
@@ -90,6 +92,12 @@ def test_faint_masked_and_blended_sources_are_not_compared():
     pair = [(30.0, 30.0), (30.0, 33.0), *PLACES[1:4]]
     found = comparison([1.5] * 5, [1.5] * 5, 1.5, places=pair)
     assert sorted(found.ids[found.isolated]) == [3, 4, 5]
+
+
+def test_cosmic_rays_beside_sources_are_no_contradiction():
+    hits = [(int(y) + 3, int(x) - 4) for y, x in PLACES]
+    found = comparison([1.5] * 5, [1.5] * 5, 1.5, hits=hits[:3])
+    assert sorted(found.ids) == [4, 5] and found.contradiction is None
 
 
 def test_the_sentence_says_what_to_check():
