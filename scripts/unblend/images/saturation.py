@@ -11,6 +11,10 @@ SATURATED = 2
 FLATNESS = 1e-3
 """Largest difference of the pixels of a plateau over their height above the median of the image. The brightest 3 × 3
 pixels of a Gaussian of FWHM 10 pixels differ by 5 %."""
+BRIGHTEST, MOST_EQUAL, TIMES_OTHERS, MOST_ABOVE = 50, 6, 3, 2
+"""Of so many of the brightest pixels so many have exactly one value, so many times as many as any other value, and so
+few are brighter: the cores of several sources are cut at one level, each in a few pixels. Integers repeat near the
+maximum, too, but evenly."""
 SIDE = 3
 """Side of the smallest square that a plateau contains."""
 
@@ -34,16 +38,36 @@ def is_saturated(image: np.ndarray, level: float | None) -> np.ndarray:
 
 
 def find_plateau(image: np.ndarray) -> Plateau | None:
-    """Return the plateau at the maximum of an image, None without one.
+    """Return the plateau at the maximum of an image, or the level at which its brightest pixels are cut; else None.
 
-    It contains a square of 3 × 3 pixels that are equal within 0.1 % of their height above the median. The maximum is
-    that of the least values in such squares, so that a single hot pixel does not hide a plateau.
+    A plateau contains a square of 3 × 3 pixels that are equal within 0.1 % of their height above the median. The
+    maximum is that of the least values in such squares, so that a single hot pixel does not hide a plateau.
 
     Parameters
     ----------
     image : array (ny, nx)
         NaN where masked.
     """
+    return _largest_plateau(image) or _cut_cores(image)
+
+
+def _cut_cores(image: np.ndarray) -> Plateau | None:
+    """Return the level that many of the brightest pixels share, at its first pixel; None without one."""
+    known = image[np.isfinite(image)]
+    if known.size <= 2 * BRIGHTEST:
+        return None
+    values, counts = np.unique(np.partition(known, -BRIGHTEST)[-BRIGHTEST:], return_counts=True)
+    k = int(np.argmax(counts))
+    others = int(np.delete(counts, k).max(initial=0))
+    above = int(counts[k + 1 :].sum())
+    if counts[k] < max(MOST_EQUAL, TIMES_OTHERS * others) or above > MOST_ABOVE or not values[k] > np.median(known):
+        return None
+    rows, columns = np.nonzero(image == values[k])
+    return Plateau(int(rows[0]), int(columns[0]), float(values[k]), rows.size)
+
+
+def _largest_plateau(image: np.ndarray) -> Plateau | None:
+    """Return the highest flat top of at least 3 × 3 pixels; None without one."""
     from scipy.ndimage import label, minimum_filter
 
     known = np.isfinite(image)

@@ -29,6 +29,18 @@ def test_a_flat_top_is_found(scatter):
     assert found.level == pytest.approx(2000.0, abs=1.0) and found.pixels == clipped.sum()
 
 
+def test_cores_of_several_sources_that_are_cut_at_one_level_are_found():
+    rng = np.random.default_rng(4)
+    y, x = np.indices((90, 90))
+    image = rng.normal(size=y.shape)
+    for k in range(5):
+        image += (3000.0 - 300.0 * k) * np.exp(-((y - 15 * k - 10.3) ** 2 + (x - 16 * k - 9.2) ** 2) / (2 * 1.1**2))
+    assert find_plateau(image) is None and find_plateau(np.rint(image / 20.0)) is None
+    found = find_plateau(np.minimum(image, 1500.0))
+    assert found.level == 1500.0 and found.pixels == np.count_nonzero(image >= 1500.0) < 30
+    assert find_plateau(np.rint(np.minimum(image, 1500.0) / 20.0)).level == 75.0
+
+
 def test_a_hot_pixel_does_not_hide_a_flat_top():
     image = np.minimum(star(), 2000.0)
     image[5, 5] = 9000.0
@@ -48,3 +60,4 @@ def test_sky_alone_a_constant_image_and_a_masked_plateau_have_none():
     assert find_plateau(np.full((50, 50), 7.0)) is None
     assert find_plateau(np.full((50, 50), np.nan)) is None
     assert find_plateau(np.ones((2, 2))) is None
+    assert find_plateau(np.rint(np.random.default_rng(3).normal(0.0, 0.3, size=(15, 15)))) is None
