@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import resource
+import sys
 import time
 from pathlib import Path
 
 from ..io.files import write_text
 
 KB_PER_MB = 1024.0
+RSS_PER_MB = KB_PER_MB**2 if sys.platform == "darwin" else KB_PER_MB
+"""Units of `ru_maxrss` in a MB: Linux counts kB, macOS bytes."""
 
 
 def logs_folder(log_file: str | Path) -> Path | None:
@@ -43,10 +46,10 @@ def write_benchmark(log_file: str | Path, started: float) -> None:
     path = benchmark_path(log_file)
     if path is None:
         return
-    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    own, children = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     clock = max(time.monotonic() - started, 1e-3)
-    processor = sum(part.ru_utime + part.ru_stime for part in used)
-    memory = max(part.ru_maxrss for part in used) / KB_PER_MB
+    processor = sum(part.ru_utime + part.ru_stime for part in (own, children))
+    memory = max(_own_peak_mb(own.ru_maxrss), children.ru_maxrss / RSS_PER_MB)
     minutes, seconds = divmod(int(clock), 60)
     values = {
         "s": f"{clock:.4f}",
@@ -56,3 +59,16 @@ def write_benchmark(log_file: str | Path, started: float) -> None:
         "cpu_time": f"{processor:.2f}",
     }
     write_text(path, "\t".join(values) + "\n" + "\t".join(values.values()) + "\n")
+
+
+def _own_peak_mb(maxrss: float) -> float:
+    """Return the peak memory of this process in MB.
+
+    Linux hands `maxrss` on to the program that a process becomes: every job that Snakemake starts would seem to have
+    used as much as Snakemake itself. `VmHWM` begins anew.
+    """
+    try:
+        status = Path("/proc/self/status").read_text()
+    except OSError:
+        return maxrss / RSS_PER_MB
+    return next(float(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM")) / KB_PER_MB

@@ -39,17 +39,28 @@ def test_the_path_follows_the_log():
 def test_time_and_memory_of_all_processes(tmp_path):
     (tmp_path / "work.py").write_text(WORK.format(scripts=str(SCRIPTS)))
     log = tmp_path / "logs/rule/band.log"
-    # from a shell: the kernel counts the memory of the process that starts a job, here that of all tests
-    shell = ["bash", "-c", '"$@"; exit $?', "bash"]
-    subprocess.run([*shell, sys.executable, str(tmp_path / "work.py"), "--log", str(log)], check=True)
-    lines = (tmp_path / "benchmarks/rule/band.tsv").read_text().splitlines()
-    row = dict(zip(*(line.split("\t") for line in lines), strict=True))
+    subprocess.run([sys.executable, str(tmp_path / "work.py"), "--log", str(log)], check=True)
+    row = benchmark_of(tmp_path)
     processor, clock = float(row["cpu_time"]), float(row["s"])
     # the imports of two Pythons on top, and a busy machine takes longer
     assert 0.7 <= processor < 3.0
     assert clock >= 1.2 and row["h:m:s"].startswith("0:00:")
     assert float(row["mean_load"]) == pytest.approx(100.0 * processor / clock, rel=0.05)
     assert 190.0 < float(row["max_rss"]) < 300.0  # of 1024² bytes, as in Snakemake's
+
+
+def test_the_memory_is_not_that_of_the_process_that_started_the_job(tmp_path):
+    (tmp_path / "work.py").write_text(WORK.format(scripts=str(SCRIPTS)).replace("200_000_000", "1"))
+    large = "import os, sys; b = bytearray(400_000_000); os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"
+    log = tmp_path / "logs/rule/band.log"
+    subprocess.run([sys.executable, "-c", large, str(tmp_path / "work.py"), "--log", str(log)], check=True)
+    assert 5.0 < float(benchmark_of(tmp_path)["max_rss"]) < 100.0
+
+
+def benchmark_of(folder: Path) -> dict[str, str]:
+    """Return the benchmark that the job `rule` has written for `band`, by column."""
+    lines = (folder / "benchmarks/rule/band.tsv").read_text().splitlines()
+    return dict(zip(*(line.split("\t") for line in lines), strict=True))
 
 
 def test_a_job_that_fails_has_none(tmp_path):
