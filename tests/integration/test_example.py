@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from job_memory import check_requests
 from unblend.images.masks import circles, region_mask
 from unblend.io.images import read_shape, read_wcs
 from unblend.io.regions import read_regions
@@ -167,3 +168,7 @@ def test_sharp_bands_have_no_border_and_the_empty_circles_are_those_used(field):
         found, _, wcs, _ = proposed(field, band, "sim")
         used = circles(read_regions(field / f"results/bands/{band}/monte_carlo.reg"), wcs)
         assert np.allclose(found, used, atol=1e-2)  # pixels: sizes are written to five digits
+
+
+def test_no_job_needs_more_memory_than_it_asks_for(field):
+    check_requests(field, at_least=50)

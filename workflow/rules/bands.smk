@@ -42,8 +42,8 @@ rule mask_band:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=memory_of("mask_band"),
+        runtime=time_of("mask_band"),
     shell:
         'python -IS "$UNBLEND_SCRIPTS"/start_job.py mask_band --log {log:q}'
         " --spec {input.spec:q} --mask {output.mask:q} --regions {output.regions:q}"
@@ -64,8 +64,8 @@ rule prepare_psf:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=memory_of("prepare_psf"),
+        runtime=time_of("prepare_psf"),
     shell:
         'python -IS "$UNBLEND_SCRIPTS"/start_job.py prepare_psf --log {log:q}'
         " --spec {input.spec:q} --psf {output.psf:q} --stars {output.stars:q}"
@@ -87,8 +87,8 @@ rule subtract_background:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=memory_of("subtract_background"),
+        runtime=time_of("subtract_background"),
     shell:
         'python -IS "$UNBLEND_SCRIPTS"/start_job.py subtract_background --log {log:q}'
         " --spec {input.spec:q} --background {output.background:q}"
@@ -119,8 +119,8 @@ rule measure_shift:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=memory_of("measure_shift"),
+        runtime=time_of("measure_shift"),
     params:
         results=str(R),
     shell:
@@ -146,8 +146,8 @@ rule make_templates:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=memory_of("make_templates"),
+        runtime=time_of("make_templates"),
     params:
         results=str(R),
     shell:

@@ -44,8 +44,8 @@ rule write_catalogue:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=memory_of("write_catalogue"),
+        runtime=time_of("write_catalogue"),
     params:
         results=str(R),
     shell:

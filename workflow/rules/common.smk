@@ -10,6 +10,7 @@ from unblend.io.files import DamagedFileError
 from unblend.io.selections import split_extension
 from unblend.plan.checks import load_field
 from unblend.plan.example import example_is_missing
+from unblend.plan.resources import Requests
 
 
 def purpose():
@@ -24,6 +25,7 @@ try:
     CONFIG, JOBS = load_field(config, SCRIPTS, purpose, check=workflow.is_main_process)
 except UnblendError as error:
     raise WorkflowError(str(error))
+REQUESTS = Requests(JOBS)
 R = Path(CONFIG.results_dir)
 BANDS = list(CONFIG.bands)
 # In the environment and not in the commands: a moved program re-runs nothing, and a workflow that uses this one as a
@@ -107,3 +109,22 @@ def batch_files(pattern):
             return expand(R / pattern, batch=JOBS.fits.batches)
 
     return files
+
+
+def memory_of(rule):
+    """Return the function that gives the memory of a job of `rule` in MB."""
+
+    def mem_mb(wildcards, attempt, threads):
+        band = wildcards.get("band")
+        return REQUESTS.memory_mb(rule, band, attempt=attempt, processes=threads)
+
+    return mem_mb
+
+
+def time_of(rule):
+    """Return the function that gives the time limit of a job of `rule` in minutes."""
+
+    def runtime(wildcards, attempt):
+        return REQUESTS.runtime_minutes(rule, wildcards.get("band"), attempt=attempt)
+
+    return runtime

@@ -18,8 +18,8 @@ rule cut_mosaic:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=memory_of("cut_mosaic"),
+        runtime=time_of("cut_mosaic"),
     shell:
         'python -IS "$UNBLEND_SCRIPTS"/start_job.py cut_mosaic --log {log:q}'
         " --spec {input.spec:q} --image {output.image:q} --weight {output.weight:q}"

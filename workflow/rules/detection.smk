@@ -64,8 +64,8 @@ rule detect_sources:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=120,
+        mem_mb=memory_of("detect_sources"),
+        runtime=time_of("detect_sources"),
     shell:
         'python -IS "$UNBLEND_SCRIPTS"/start_job.py detect_sources --log {log:q}'
         " --spec {input.spec:q} --stack {output.stack:q} --error {output.error:q}"
@@ -93,8 +93,8 @@ rule edit_segments:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=memory_of("edit_segments"),
+        runtime=time_of("edit_segments"),
     shell:
         'python -IS "$UNBLEND_SCRIPTS"/start_job.py edit_segments --log {log:q} --spec {input.spec:q}'
         " --automatic-segments {input.segments:q} --automatic-catalogue {input.catalogue:q}"
@@ -115,8 +115,8 @@ rule prepare_fit_psf:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=memory_of("prepare_fit_psf"),
+        runtime=time_of("prepare_fit_psf"),
     shell:
         'python -IS "$UNBLEND_SCRIPTS"/start_job.py prepare_fit_psf --log {log:q}'
         " --spec {input.spec:q} --psf {output.psf:q}"
@@ -142,8 +142,8 @@ checkpoint group_sources:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=memory_of("group_sources"),
+        runtime=time_of("group_sources"),
     shell:
         'python -IS "$UNBLEND_SCRIPTS"/start_job.py group_sources --log {log:q}'
         " --spec {input.spec:q} --stack {input.stack:q} --error {input.error:q}"

@@ -10,8 +10,8 @@ if EXAMPLE_IS_MISSING:
             ENVIRONMENT
         threads: 1
         resources:
-            mem_mb=2000,
-            runtime=10,
+            mem_mb=memory_of("make_example_field"),
+            runtime=time_of("make_example_field"),
         params:
             folder=CONFIG.data_dir,
             seed=CONFIG.example_seed,

@@ -24,8 +24,8 @@ rule extract_fluxes:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=memory_of("extract_fluxes"),
+        runtime=time_of("extract_fluxes"),
     params:
         results=str(R),
     shell:
@@ -59,8 +59,8 @@ rule run_monte_carlo:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=memory_of("run_monte_carlo"),
+        runtime=time_of("run_monte_carlo"),
     params:
         results=str(R),
     shell:
@@ -96,8 +96,8 @@ rule inspect_band:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=20,
+        mem_mb=memory_of("inspect_band"),
+        runtime=time_of("inspect_band"),
     params:
         results=str(R),
     shell:

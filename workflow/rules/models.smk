@@ -43,8 +43,8 @@ rule fit_first_pass:
         ENVIRONMENT
     threads: FIT_THREADS
     resources:
-        mem_mb=2000,
-        runtime=120,
+        mem_mb=memory_of("fit_first_pass"),
+        runtime=time_of("fit_first_pass"),
     params:
         results=str(R),
     shell:
@@ -67,8 +67,8 @@ rule fit_second_pass:
         ENVIRONMENT
     threads: FIT_THREADS
     resources:
-        mem_mb=2000,
-        runtime=120,
+        mem_mb=memory_of("fit_second_pass"),
+        runtime=time_of("fit_second_pass"),
     params:
         results=str(R),
     shell:
@@ -93,8 +93,8 @@ checkpoint collect_models:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=memory_of("collect_models"),
+        runtime=time_of("collect_models"),
     params:
         results=str(R),
     shell:
@@ -130,8 +130,8 @@ rule subtract_models:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=memory_of("subtract_models"),
+        runtime=time_of("subtract_models"),
     params:
         results=str(R),
     shell:
@@ -158,8 +158,8 @@ rule draw_fits:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=memory_of("draw_fits"),
+        runtime=time_of("draw_fits"),
     params:
         results=str(R),
     shell:

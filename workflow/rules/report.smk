@@ -40,8 +40,8 @@ rule write_report:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=3000,
-        runtime=20,
+        mem_mb=memory_of("write_report"),
+        runtime=time_of("write_report"),
     params:
         results=str(R),
     shell:

@@ -14,9 +14,10 @@ from typing import Any
 
 from ..io.files import digest_of, file_digest, is_url, read_json, write_text
 from ..io.header_zero_point import HeaderZeroPoint, zero_points_of
-from ..io.images import read_header
+from ..io.images import read_header, read_shape
 from ..io.regions import region_digest
 from ..io.selections import split_extension
+from ..io.tables import read_table_header
 
 
 class Provenance:
@@ -84,6 +85,15 @@ class Provenance:
         """Return the digest of an image's header: its pixel grid, not its pixels."""
         path, extension = split_extension(name)
         return self._digest(path, f"grid[{extension or ''}]", lambda _: digest_of(_grid_cards(name)))
+
+    def shape(self, name: str) -> list[int] | None:
+        """Return [ny, nx] of an image, None if there is no such file."""
+        path, extension = split_extension(name)
+        return self._digest(path, f"shape[{extension or ''}]", lambda _: list(read_shape(name)))
+
+    def rows(self, path: str) -> int | None:
+        """Return the number of rows of the first table of a file, None if there is no such file."""
+        return self._digest(path, "rows", lambda _: int(str(read_table_header(path)["NAXIS2"])))
 
     def zero_points(self, name: str) -> list[HeaderZeroPoint]:
         """Return the AB zero points that the header of an image gives; none if there is no such file.

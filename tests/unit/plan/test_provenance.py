@@ -183,6 +183,19 @@ def test_grids_of_extensions_are_their_own(tmp_path, provenance):
     assert provenance.grid(f"{path}[SCI]") != provenance.grid(f"{path}[ERR]")
 
 
+def test_the_size_of_an_image_and_of_a_table(tmp_path, provenance):
+    path, table = str(tmp_path / "a.fits"), str(tmp_path / "t.fits")
+    assert provenance.shape(path) is None and provenance.rows(table) is None
+    fits.HDUList(
+        [fits.PrimaryHDU(), *(fits.ImageHDU(np.zeros((3, side)), name=f"N{side}") for side in (4, 5))]
+    ).writeto(path)
+    assert provenance.shape(path) == [3, 4] and provenance.shape(f"{path}[N5]") == [3, 5]
+    for number in (7, 0):
+        rows = np.zeros(number, dtype=[("id", "i4")])
+        fits.BinTableHDU(rows).writeto(table, overwrite=True)
+        assert provenance.rows(table) == number
+
+
 def test_regions_count_by_what_they_mean(tmp_path, provenance):
     path = tmp_path / "a.reg"
     empty = provenance.regions(str(path))

@@ -1,0 +1,174 @@
+"""The memory and time that jobs ask for, from the pixels and sources they work on.
+
+The coefficients are measured: docs/performance.md says how, and `tests/benchmarks/bench_memory.py` measures them again.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from ..core.errors import UnblendError
+from .batches import GROUPS_PER_BATCH
+from .config import Band
+from .jobs import Jobs
+
+Known = TypeVar("Known")
+
+SNAKEMAKE_MB = 150
+"""On a cluster, the processes of Snakemake that start a job belong to the job."""
+SPARE = 1.3
+"""What a job asks for in units of what it is expected to need."""
+STEP_MB = 50
+"""Requests are multiples of this, so that a few more sources change no request."""
+ARCSEC_PER_PIXEL = 0.06
+"""Of a mosaic of which nothing is cut out yet: a guess, for plans alone."""
+PIXELS_PER_SOURCE = 5000
+"""Of the detection image, until the sources are detected: 200 sources per square arcminute in pixels of 0.06 arcsec."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a job of a rule needs.
+
+    Parameters
+    ----------
+    mb : float
+        Memory of Python, the libraries and a very small field, MB.
+    band, stack, detection, all_bands : float
+        What every 10⁶ pixels add to it, MB: of the image of the band, of the stack, of the images of the detection
+        bands together, of the images of all bands together.
+    sources : float
+        What every 1000 sources add to it, MB.
+    process : float
+        What each process of a job with several adds to it, MB.
+    minutes : float
+        Time limit of a small field.
+    minutes_per_megapixel, minutes_per_kilosource : float
+        What every 10⁶ pixels of the largest of these images and every 1000 sources add to it.
+    """
+
+    mb: float
+    band: float = 0.0
+    stack: float = 0.0
+    detection: float = 0.0
+    all_bands: float = 0.0
+    sources: float = 0.0
+    process: float = 0.0
+    minutes: float = 10.0
+    minutes_per_megapixel: float = 0.5
+    minutes_per_kilosource: float = 0.0
+
+
+COSTS = {
+    "make_example_field": Cost(600.0),
+    "cut_mosaic": Cost(150.0, band=40.0, minutes=30.0),
+    "detect_sources": Cost(120.0, stack=235.0, detection=25.0, minutes=30.0, minutes_per_megapixel=2.0),
+    "edit_segments": Cost(100.0, stack=50.0),
+    "prepare_fit_psf": Cost(100.0, stack=60.0),
+    "group_sources": Cost(120.0, stack=95.0),
+    "fit_first_pass": Cost(150.0, stack=25.0, process=200.0, minutes=120.0),
+    "fit_second_pass": Cost(150.0, stack=25.0, process=350.0, minutes=120.0),
+    "collect_models": Cost(100.0, stack=12.0, sources=30.0),
+    "subtract_models": Cost(120.0, stack=45.0, minutes_per_kilosource=5.0),
+    "draw_fits": Cost(120.0, stack=25.0, minutes_per_kilosource=5.0),
+    "mask_band": Cost(80.0, band=80.0),
+    "prepare_psf": Cost(100.0, band=60.0),
+    "subtract_background": Cost(80.0, band=230.0, minutes_per_megapixel=1.0),
+    "measure_shift": Cost(150.0, band=100.0, sources=150.0, minutes_per_kilosource=20.0),
+    "make_templates": Cost(150.0, band=10.0, sources=150.0, minutes_per_kilosource=5.0),
+    "extract_fluxes": Cost(150.0, band=110.0, sources=150.0, minutes_per_megapixel=1.0, minutes_per_kilosource=20.0),
+    "run_monte_carlo": Cost(120.0, band=120.0, stack=5.0, sources=100.0, minutes_per_kilosource=10.0),
+    "inspect_band": Cost(110.0, band=145.0, stack=12.0, sources=50.0),
+    "write_catalogue": Cost(100.0, sources=50.0),
+    "write_report": Cost(130.0, all_bands=40.0, sources=200.0, minutes_per_kilosource=5.0),
+}
+WITHOUT_STARS = Cost(100.0)
+"""Of the rules that prepare a PSF that is not built from the stars of an image."""
+WITHOUT_BACKGROUND = Cost(80.0, band=15.0)
+"""Of the rule `subtract_background` for a band without a moving background."""
+
+
+class Requests:
+    """What the jobs of a field ask for.
+
+    Parameters
+    ----------
+    jobs : Jobs
+        The jobs of the field.
+    """
+
+    def __init__(self, jobs: Jobs):
+        self.jobs = jobs
+
+    def memory_mb(self, rule: str, band: str | None = None, *, attempt: int = 1, processes: int = 1) -> int:
+        """Return the memory of a job in MB, twice as much in each further attempt.
+
+        Parameters
+        ----------
+        rule : str
+            Name of the rule.
+        band : str or None
+            The band of the job, if it has one.
+        attempt : int
+            1, or more where the job was tried before.
+        processes : int
+            Number of processes that work side by side in the job.
+        """
+        cost = self._cost(rule, band)
+        needed = cost.mb + cost.process * processes + cost.sources * self._kilosources(rule)
+        needed += sum(getattr(cost, kind) * pixels for kind, pixels in self._megapixels(band).items())
+        needed = SPARE * needed + SNAKEMAKE_MB
+        return STEP_MB * math.ceil(needed * 2 ** (attempt - 1) / STEP_MB)
+
+    def runtime_minutes(self, rule: str, band: str | None = None, *, attempt: int = 1) -> int:
+        """Return the time limit of a job in minutes, twice as long in each further attempt."""
+        cost = self._cost(rule, band)
+        pixels = max(n for kind, n in self._megapixels(band).items() if kind == "stack" or getattr(cost, kind))
+        needed = cost.minutes + cost.minutes_per_megapixel * pixels
+        needed += cost.minutes_per_kilosource * self._kilosources(rule)
+        return math.ceil(needed * 2 ** (attempt - 1))
+
+    def _cost(self, rule: str, band: str | None) -> Cost:
+        """Return what jobs of a rule need: in some rules a setting of the band decides whether pixels are read."""
+        bands = self.jobs.config.bands
+        settings = bands.get(self.jobs.config.models.psf if rule == "prepare_fit_psf" else band or "")
+        if rule in ("prepare_psf", "prepare_fit_psf") and not (settings and settings.has_star_psf):
+            return WITHOUT_STARS
+        if rule == "subtract_background" and not (settings and settings.moving_background):
+            return WITHOUT_BACKGROUND
+        return COSTS[rule]
+
+    def _megapixels(self, band: str | None) -> dict[str, float]:
+        """Return how many pixels the images have that jobs may work on, in units of 10⁶."""
+        bands, detection = self.jobs.config.bands, self.jobs.config.detection
+        size = {name: 1e-6 * self._pixels(each) for name, each in bands.items()}
+        return {
+            "band": 0.0 if band is None else size[band],
+            "stack": size[detection.flux_band],
+            "detection": sum(size[name] for name in detection.bands),
+            "all_bands": sum(size.values()),
+        }
+
+    def _kilosources(self, rule: str) -> float:
+        """Return the number of sources of a job in thousands, estimated until they are detected."""
+        detected = _known(self.jobs.provenance.rows, str(self.jobs.results / "det_cat.fits"))
+        stack = self.jobs.config.bands[self.jobs.config.detection.flux_band]
+        number = self._pixels(stack) / PIXELS_PER_SOURCE if detected is None else detected
+        return 1e-3 * (min(number, GROUPS_PER_BATCH) if rule.startswith("fit_") else number)
+
+    def _pixels(self, band: Band) -> float:
+        shape = _known(self.jobs.provenance.shape, self.jobs.inputs.image(band))
+        if shape is None:
+            return ((band.cutout_size or 0.0) / ARCSEC_PER_PIXEL) ** 2
+        return float(math.prod(shape))
+
+
+def _known(read: Callable[[str], Known | None], path: str) -> Known | None:
+    """Return what is read from a file; None where it is missing or damaged, of which the job that needs it will say."""
+    try:
+        return read(path)
+    except (UnblendError, OSError, LookupError, ValueError):
+        return None
