@@ -21,6 +21,7 @@ else:
 
 include: "workflow/rules/common.smk"
 include: "workflow/rules/progress.smk"
+include: "workflow/rules/slurm.smk"
 include: "workflow/rules/example.smk"
 include: "workflow/rules/cutouts.smk"
 include: "workflow/rules/detection.smk"

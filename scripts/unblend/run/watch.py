@@ -14,6 +14,7 @@ import socket
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -22,6 +23,7 @@ from ..core.errors import UnblendError
 from ..core.flags import Flag
 from ..io.files import write_json
 from ..plan.jobs import Jobs
+from . import slurm
 from .field_state import RUN_FILE, fit_flags, list_results, missing_fits, warnings_in
 from .progress import RunState, duration, failure_lines, flag_counts, status, success_lines
 
@@ -29,12 +31,14 @@ POLL_S, LINE_S, WRITE_S = 0.5, 10.0, 2.0
 """Seconds between reads of the work log, between printed lines without a terminal, and between writes of the run file.
 """
 HIDDEN_EVENTS = {"job_info", "job_started", "job_finished", "job_error", "progress", "shellcmd", "run_info",
-                 "resources_info", "workflow_started", "group_info"}  # fmt: skip
+                 "resources_info", "workflow_started", "group_info", "group_error"}  # fmt: skip
 """Events of Snakemake's logger that are not shown; the log in .snakemake/log contains them all."""
 HIDDEN_MESSAGES = re.compile(
     r"Building DAG of jobs|Using shell: |Conda environments: ignored|Singularity containers: ignored|Elapsed time: |"
     r"Select jobs to execute|DAG of jobs will be updated|Updating checkpoint dependencies|Group jobs: inactive|"
-    r"Processed \d+ potential jobs|Restored previous version of |.*has been submitted with SLURM jobid"
+    r"Processed \d+ potential jobs|Restored previous version of |.*has been submitted with SLURM jobid|SLURM run ID: |"
+    r"Trying to restart job |Cleaning up SLURM log files|'sacct' unavailable|Falling back to 'sacct'|"
+    r"Activating singularity image "
 )
 UP_TO_DATE, INTERRUPTED = "Nothing to be done", "Terminating processes on user request"
 JOB_EXITED = re.compile(r"(?s)RuleException.*CalledProcessError.*returned non-zero exit status 1\.\s*$")
@@ -72,6 +76,7 @@ class RunWatch(logging.Handler):
         self._started = self._fits_started = self._bands_started = self._printed = self._written = 0.0
         self._interrupted = False
         self._killed: dict[str, str] = {}
+        self._explained: set[int] = set()
         self._offset, self._line, self._thread = 0, "", threading.Thread(target=self._watch, daemon=True)
 
     # Attaching ---------------------------------------------------------------------------------------------------
@@ -171,15 +176,61 @@ class RunWatch(logging.Handler):
 
     def _job_fails(self, failed: Any) -> None:
         started: Any = self._running.pop(failed.jobid, None)
+        if failed.jobid in self._explained:
+            self._explained.discard(failed.jobid)
+            return
         if self._interrupted:
             return
-        wildcards = " ".join(f"{name} {value}" for name, value in started.wildcards.items()) if started else ""
         where = f"see {', '.join(failed.log)}" if failed.log else "no log"
         signal = next((self._killed[log] for log in map(str, failed.log or ()) if log in self._killed), None)
         if signal is not None:
             where = f"ended from outside by {signal}{LACK_OF_MEMORY if signal == 'SIGKILL' else ''}; {where}"
-        self.state.failed.append(f"{' '.join([failed.rule_name, wildcards]).strip()}: {where}")
+        self.state.failed.append(f"{_job_title(started) if started else failed.rule_name}: {where}")
         self.print_event(f"failed: {self.state.failed[-1]}")
+
+    def job_lost(
+        self,
+        job_ids: Sequence[int],
+        message: str,
+        *,
+        slurm_log: Path | None,
+        memory_mb: int,
+        minutes: int,
+        is_last: bool,
+    ) -> bool:
+        """Say why a job in Slurm failed, and return whether it is worth trying again.
+
+        Parameters
+        ----------
+        job_ids : sequence of int
+            Snakemake's numbers of the jobs that were submitted together.
+        message : str
+            What Snakemake's plugin for Slurm says about it.
+        slurm_log : Path or None
+            What Slurm and Snakemake have written while it ran.
+        memory_mb, minutes : int
+            Memory and time that were asked for.
+        is_last : bool
+            Whether no further attempt is allowed.
+        """
+        with self._state_lock:
+            started: list[Any] = [self._running.pop(number) for number in job_ids if number in self._running]
+            self._explained |= set(job_ids)
+            since = min((record.created for record in started), default=0.0)
+            logs = {Path(name): record for record in started for name in record.log}
+            # an older log is that of an earlier run
+            log = slurm.newest(logs, since)
+            ended = slurm.why(message, memory_mb=memory_mb, minutes=minutes, log=log, slurm_log=slurm_log)
+            # of jobs submitted together, the last one to write has failed
+            title = _job_title(logs[log] if log else started[0]) if started else "a job"
+            text = f"{title}: {ended.sentence}" + (f"; see {log or slurm_log}" if log or slurm_log else "")
+            repeated = bool(ended.remedy) and not is_last
+            if repeated:
+                self.print_event(f"{text}; tried again with {ended.remedy}")
+            else:
+                self.state.failed.append(text)
+                self.print_event(f"failed: {text}")
+        return repeated
 
     # The run -----------------------------------------------------------------------------------------------------
 
@@ -290,3 +341,8 @@ class RunWatch(logging.Handler):
         process = {"state": state, "pid": os.getpid(), "host": socket.gethostname(), "updated": time.time()}
         seconds = self._written - self._started
         write_json(self.results / RUN_FILE, {**process, "seconds": seconds, "progress": self.state.to_dict()})
+
+
+def _job_title(record: Any) -> str:
+    """Return rule and wildcards of a job: "extract_fluxes band irac-ch1"."""
+    return " ".join([record.rule_name, *(f"{name} {value}" for name, value in record.wildcards.items())])

@@ -5,6 +5,9 @@ from __future__ import annotations
 import io
 import json
 import logging
+import os
+import time
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -217,6 +220,55 @@ def test_a_job_that_was_killed_is_named_with_the_signal(scene, end, said):
     s.watch.end(failed=True)
     lines = s.shown.getvalue().splitlines()
     assert f"failed: x batch 0: ended from outside by {said}" in lines[0] and "CalledProcessError" not in "".join(lines)
+
+
+OUT_OF_MEMORY = "SLURM-job '7' failed, SLURM status is: 'OUT_OF_MEMORY'. Detailed failure reason unavailable"
+
+
+def lose(s, *job_ids, message=OUT_OF_MEMORY, is_last=False):
+    return s.watch.job_lost(
+        job_ids, message, slurm_log=Path("7.log"), memory_mb=150, minutes=10, is_last=is_last
+    )  # fmt: skip
+
+
+def error_records(s, *job_ids):
+    for number in job_ids:
+        s.logger.error("x", extra={"event": "job_error", "jobid": number, "rule_name": "x", "log": []})
+
+
+def test_a_job_that_slurm_has_killed_is_tried_again_with_more_and_has_not_failed(scene):
+    s = scene()
+    s.watch.begin()
+    job(s, 4, "extract_fluxes", ["extract.log"], band="k")
+    assert lose(s, 4)
+    error_records(s, 4)
+    assert s.watch.state.failed == []
+    job(s, 4, "extract_fluxes", ["extract.log"], band="k")
+    assert not lose(s, 4, is_last=True)
+    error_records(s, 4)
+    s.watch.end(failed=True)
+    first, second, *_ = s.shown.getvalue().splitlines()
+    said = "extract_fluxes band k: killed by the memory limit of 150 MB; see 7.log"
+    assert first.endswith(f"{said}; tried again with twice the memory") and second.endswith(f"failed: {said}")
+    assert s.watch.state.failed == [said]
+
+
+def test_of_jobs_submitted_together_the_last_one_to_write_has_failed(scene, tmp_path):
+    s = scene()
+    s.watch.begin()
+    job(s, 4, "mask_band", [str(tmp_path / "mask.log")], band="k")
+    job(s, 5, "extract_fluxes", [str(tmp_path / "extract.log")], band="k")
+    job(s, 6, "run_monte_carlo", [str(tmp_path / "carlo.log")], band="k")
+    for name, age in (("mask", 5.0), ("extract", 1.0)):
+        (tmp_path / f"{name}.log").write_text("2026-11-27 09:53:31,310 ERROR k.fits has no WCS.\n")
+        later = time.time() + 60.0 - age
+        os.utime(tmp_path / f"{name}.log", (later, later))
+    assert not lose(s, 4, 5, 6, message="SLURM status is: 'FAILED'.")
+    s.logger.error("Error in group", extra={"event": "group_error"})
+    error_records(s, 4, 5, 6)
+    s.watch.end(failed=True)
+    assert s.watch.state.failed == [f"extract_fluxes band k: k.fits has no WCS.; see {tmp_path / 'extract.log'}"]
+    assert "group" not in s.shown.getvalue()
 
 
 def test_jobs_that_the_user_has_interrupted_have_not_failed(scene):
