@@ -74,10 +74,11 @@ robustness: $(VENV)/installed  ## mutate inputs of every kind, count what become
 	$(BIN)/python tests/benchmarks/robustness.py $(NUMBER)
 	$(BIN)/python tests/benchmarks/whole_runs.py
 
-lock: $(VENV)/bin/python  ## update the pinned versions in requirements.lock
+lock: $(VENV)/bin/python  ## update the pinned versions in requirements.lock and envs/unblend.yaml
 	$(BIN)/python -m pip install --quiet pip-tools
 	$(BIN)/pip-compile --quiet --upgrade --strip-extras --no-emit-index-url --no-emit-trusted-host --no-emit-find-links \
 	    --no-header --allow-unsafe --extra example --extra test --extra s3 --output-file requirements.lock pyproject.toml
+	$(BIN)/python scripts/write_environment.py
 
 clean:                    ## remove the example field, its results and the environment
 	rm -rf example results .snakemake $(VENV)

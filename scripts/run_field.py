@@ -73,7 +73,8 @@ def _is_short(word: str) -> bool:
 
 
 def _cores() -> str:
-    return str(len(os.sched_getaffinity(0)))
+    # macOS does not say which cores a process may use
+    return str(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count())
 
 
 if __name__ == "__main__":

@@ -35,7 +35,14 @@ os.environ.update(
     UNBLEND_WORK_LOG=str((R / "logs/work.jsonl").absolute()),
 )
 ENVIRONMENT = "../../envs/unblend.yaml"
+# An image in which all jobs run, with --software-deployment-method apptainer.
+CONTAINER = os.environ.get("UNBLEND_CONTAINER")
 EXAMPLE_IS_MISSING = example_is_missing(CONFIG)
+
+
+if CONTAINER:
+
+    container: CONTAINER
 
 
 wildcard_constraints:

@@ -4,7 +4,6 @@ import copy
 import re
 import subprocess
 import sys
-import tomllib
 from pathlib import Path
 
 import pytest
@@ -200,14 +199,3 @@ def test_config_yaml_shows_every_key():
     # a key is shown when it is set or stands in a comment
     missing = {key.rsplit(".", 1)[-1] for key in keys()} - set(re.findall(r"[A-Za-z_]+", text))
     assert not missing, f"config.yaml does not explain {sorted(missing)}"
-
-
-def test_the_conda_environment_holds_the_packages_of_pyproject():
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    environment = yaml.safe_load((ROOT / "envs" / "unblend.yaml").read_text())
-    by_pip = next(entry["pip"] for entry in environment["dependencies"] if isinstance(entry, dict))
-    # Snakemake itself runs outside the environment of its jobs; GalSim draws the example field
-    needed = {p for p in project["dependencies"] if not p.startswith("snakemake")}
-    extra = set(by_pip) - needed
-    assert needed <= set(by_pip), f"envs/unblend.yaml lacks {sorted(needed - set(by_pip))}"
-    assert extra <= set(project["optional-dependencies"]["example"]), f"envs/unblend.yaml has {sorted(extra)} more"
