@@ -8,7 +8,8 @@ from __future__ import annotations
 import ast
 import json
 import os
-from functools import lru_cache
+from functools import cache, lru_cache
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,21 @@ from ..io.images import read_header, read_shape
 from ..io.regions import region_digest
 from ..io.selections import split_extension
 from ..io.tables import read_table_header
+
+PACKAGES = {
+    "astropy": "astropy", "finufft": "finufft", "matplotlib": "matplotlib", "numpy": "numpy", "PIL": "pillow",
+    "pyimfit": "pyimfit", "scipy": "scipy", "sep": "sep",
+}  # fmt: skip
+"""Packages that compute what is in the products, by the name under which they are imported."""
+
+
+@cache
+def installed_version(package: str) -> str:
+    """Return the version of an installed package, an empty text if there is none."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return ""
 
 
 class Provenance:
@@ -45,13 +61,17 @@ class Provenance:
     def code(self, script: str, *without: str) -> str:
         """Return the digest of `script` and of every module of the library that it imports, directly or not.
 
-        Modules `without` are left out, with what only they import. Names are paths below the scripts' folder
-        without their ending.
+        The versions of the packages that these import are part of it. Modules `without` are left out, with what only
+        they import. Names are paths below the scripts' folder without their ending.
         """
         if (script, *without) not in self._codes:
             left_out = frozenset(self.scripts / f"{name}.py" for name in without)
             files = sorted(self._closure(self.scripts / f"{script}.py", left_out))
             content = [[str(path.relative_to(self.scripts)), self._module(path)[1]] for path in files]
+            imported = {parts[0] for path in files for parts in self._module(path)[0]}
+            content += [
+                [PACKAGES[name], installed_version(PACKAGES[name])] for name in sorted(imported & set(PACKAGES))
+            ]
             self._codes[script, *without] = digest_of(content)
         return self._codes[script, *without]
 

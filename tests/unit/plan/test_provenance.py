@@ -8,6 +8,7 @@ import pytest
 from astropy.io import fits
 from unblend.core.errors import RegionError
 from unblend.io.files import is_url
+from unblend.plan import provenance as provenance_module
 from unblend.plan.provenance import Provenance
 
 SCRIPT = '''"""Extract."""
@@ -85,6 +86,19 @@ def test_code_counts_where_it_is_imported_and_means_something_else(tmp_path, bas
 
 def test_the_folder_does_not_count(tmp_path, base):
     assert code_digests(tmp_path / "elsewhere") == base
+
+
+def test_a_new_version_of_a_package_counts_where_it_is_imported(tmp_path, base, monkeypatch):
+    linear = "import scipy.linalg\n" + LINEAR
+    before = code_digests(tmp_path / "before", unblend__photometry__linear=linear)
+    monkeypatch.setattr(provenance_module, "installed_version", lambda package: f"{package} 99")
+    after = code_digests(tmp_path / "after", unblend__photometry__linear=linear)
+    assert after[0] != before[0] and after[1] == before[1] == base[1]
+
+
+def test_the_version_of_a_package_that_is_not_there():
+    assert provenance_module.installed_version("numpy") == np.__version__
+    assert provenance_module.installed_version("no-such-package") == ""
 
 
 def test_the_real_scripts_have_digests():
