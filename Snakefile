@@ -38,6 +38,7 @@ rule all:
     default_target: True
     input:
         R / "catalogue.fits",
+        R / "flux_draws.fits",
         R / "report/index.html",
         R / "imfit/det_stack-sub.fits",
         R / "imfit/sheet.html",

@@ -21,6 +21,7 @@ from unblend.field.band_data import (
 )
 from unblend.field.band_mistakes import find_mistakes
 from unblend.field.band_only_sources import write_band_only
+from unblend.field.covariance_parts import write_parts
 from unblend.field.fitted_background import background_cards
 from unblend.field.psf_flags import psf_flags
 from unblend.field.unmeasured_band import write_no_fluxes
@@ -31,13 +32,15 @@ from unblend.io.psfs import read_psf_widths
 from unblend.io.tables import columns, read_sources, read_table, write_table
 from unblend.io.template_store import read_templates
 from unblend.models.templates import TemplateEngine
+from unblend.photometry.adopted_covariance import CovarianceParts, model_covariance, model_draws, noise_covariance
 from unblend.photometry.band_only_sources import BandOnlySources, blended_flags, find_band_only
-from unblend.photometry.common_errors import psf_errors, shift_errors
+from unblend.photometry.common_errors import psf_changes, shift_changes, total_error
 from unblend.photometry.correlated_noise import Noise, measure_noise
 from unblend.photometry.detail_amplitude import DetailAmplitudes, amplitude_errors, first_component, fit_amplitudes
+from unblend.photometry.flux_draws import noise_draws, of_band
 from unblend.photometry.linear_system import visible_light
 from unblend.photometry.misfit import measure_misfit, noise_area
-from unblend.photometry.shape_errors import all_shape_errors, detail_errors
+from unblend.photometry.shape_errors import ShapeResponses, detail_errors, shape_responses
 from unblend.photometry.weight_rescaling import RescaledSolution, rescale_weights
 from unblend.run.job_log import record_work, run
 
@@ -48,7 +51,7 @@ MAX_SATURATED_LIGHT = 0.01
 
 
 def main(spec_path: str, results_dir: str, fluxes_path: str, weight_path: str, residual_path: str) -> None:
-    """Write fluxes.fits, weight.fits and residual.fits; beside them band_only.fits, .reg and .npz."""
+    """Write fluxes.fits, weight.fits and residual.fits; beside them band_only.fits, .reg, .npz and error-parts.npz."""
     spec, results = read_json(spec_path), Path(results_dir)
     paths = {"fluxes": fluxes_path, "weight": weight_path, "residual": residual_path}
     try:
@@ -87,6 +90,9 @@ def measure(spec: dict, results: Path, paths: dict[str, str]) -> None:
     for warning in find_mistakes(spec["band"], data, fit, templates, detected, noise, engine, stored):
         log.warning("%s", warning)
     models = stored.outlines()
+    shapes = responses_to_shapes(results, engine, fit, fitted, models)
+    detail_err = detail_errors(models, solution)
+    common = changes_in_common(spec, results, stored, engine, fit, fitted)
     # also where pixels were masked as unmodelled flux: it may be that of the source
     area = float(np.median([noise_area(psf) for psf in data.psf.psfs]))
     misfit = measure_misfit(solution, templates, data.weight / fit.scale**2, area)
@@ -95,8 +101,8 @@ def measure(spec: dict, results: Path, paths: dict[str, str]) -> None:
         "flux_err": noise.err,
         "flux_err_white": solution.err,
         "flux_err_isolated": solution.err_isolated,
-        "flux_err_shape": shapes(results, engine, fit, fitted, models),
-        **common_errors(spec, results, stored, engine, fit, fitted),
+        "flux_err_shape": shape_errors(shapes, detail_err, fit, fitted),
+        **{name: total_error(changes) for name, changes in common.items()},
         "flux_err_misfit": misfit.err,
         "chi2": misfit.chi2,
         "fracflux": misfit.fracflux,
@@ -108,21 +114,17 @@ def measure(spec: dict, results: Path, paths: dict[str, str]) -> None:
     flags |= blended_flags(detail.templates, own, solution.flux[count:], fit.weight, noise.err[:count])
     share, share_err = first_component(templates[:count], detail)
     table = columns(
-        id=solution.ids[:count],
-        **measured,
-        detail_amplitude=detail.value,
-        detail_amplitude_err=detail.error,
-        first_component=share,
-        first_component_err=share_err,
-        worst_neighbour=solution.worst_neighbour[:count],
-        correlation=solution.correlation[:count],
-        flag=flags,
-    )
+        id=solution.ids[:count], **measured, detail_amplitude=detail.value, detail_amplitude_err=detail.error,
+        first_component=share, first_component_err=share_err,
+        worst_neighbour=solution.worst_neighbour[:count], correlation=solution.correlation[:count], flag=flags,
+    )  # fmt: skip
     write_table(paths["fluxes"], table, header=header_cards(spec["band"], fit, noise, own), name="FLUXES")
-    write_image(paths["weight"], fit.weight, wcs=data.wcs, header={"BAND": spec["band"]})
     left = np.where(data.mask, np.nan, solution.residual)
-    write_image(paths["residual"], left, wcs=data.wcs, header={"BAND": spec["band"]})
+    for name, image in (("weight", fit.weight), ("residual", left)):
+        write_image(paths[name], image, wcs=data.wcs, header={"BAND": spec["band"]})
     light = {"flux": solution.flux[count:], "flux_err": noise.err[count:], "flag": solution.flags[count:]}
+    parts = covariance_parts(fit, templates, noise, shapes, common, detail_err, count, spec["band"])
+    write_parts(folder, parts)
     write_band_only(folder, own, engine, light, detected, fwhm=data.fwhm, band=spec["band"])
 
 
@@ -182,30 +184,52 @@ def shift_flag(spec: dict, results: Path) -> int:
     return int(Flag.SHIFT_FAILED if has_failed_shift(spec, results) else Flag(0))
 
 
-def shapes(
+def responses_to_shapes(
     results: Path,
     engine: TemplateEngine,
     fit: RescaledSolution,
     detail: DetailAmplitudes,
     models: dict[int, ModelOutline],
+) -> ShapeResponses:
+    """Return how the fit responds to the shapes of the sources in the detection image."""
+    table = read_table(results / "imfit" / "sersic.fits")
+    return shape_responses(engine, models, table, fit.solution, detail.templates, fit.weight)
+
+
+def shape_errors(
+    shapes: ShapeResponses, detail_err: np.ndarray, fit: RescaledSolution, detail: DetailAmplitudes
 ) -> np.ndarray:
     """Return the errors of the fluxes from the fitted shapes, and from the noise and the amplitudes of the details."""
-    table = read_table(results / "imfit" / "sersic.fits")
-    errors = all_shape_errors(engine, models, table, fit.solution, detail.templates, fit.weight)
-    errors = np.hypot(errors, detail_errors(models, fit.solution))
+    errors = np.hypot(shapes.errors(fit.solution), detail_err)
     return np.hypot(errors, amplitude_errors(detail, fit.solution.flux, fit.weight))
 
 
-def common_errors(
+def changes_in_common(
     spec: dict, results: Path, models: StoredModels, engine: TemplateEngine, fit: RescaledSolution,
     detail: DetailAmplitudes,
 ) -> dict[str, np.ndarray]:  # fmt: skip
-    """Return the errors of the fluxes from what all templates have in common, by column: the shift and the PSF."""
+    """Return the changes of the fluxes with what all templates have in common, the shift and the PSF, by column."""
     shift = error_of_shift(spec, results, engine.wcs, engine.shape)
     return {
-        "flux_err_shift": shift_errors(engine, models, shift, fit.solution, detail, fit.weight),
-        "flux_err_psf": psf_errors(engine, models, spec["psf_error"], fit.solution, detail, fit.weight),
+        "flux_err_shift": shift_changes(engine, models, shift, fit.solution, detail, fit.weight),
+        "flux_err_psf": psf_changes(engine, models, spec["psf_error"], fit.solution, detail, fit.weight),
     }
+
+
+def covariance_parts(
+    fit: RescaledSolution, templates: list[Template], noise: Noise, shapes: ShapeResponses,
+    common: dict[str, np.ndarray], detail_err: np.ndarray, count: int, band: str,
+) -> CovarianceParts:  # fmt: skip
+    """Return the errors of the first `count` sources in parts."""
+    solution, both = fit.solution, np.hstack(list(common.values()))
+    noise_drawn = noise_draws(solution, templates, fit.weight, noise.correlation, of_band(band, "noise"))
+    return CovarianceParts(
+        solution.ids[:count],
+        noise_covariance(solution, count, noise.matrix),
+        model_covariance(solution, count, shapes, both, detail_err),
+        np.nan_to_num(noise_drawn[:count]),
+        model_draws(solution, shapes, both, detail_err, band)[:count],
+    )
 
 
 if __name__ == "__main__":

@@ -31,7 +31,7 @@ PER_BAND = (
     "run_monte_carlo", "inspect_band",
 )  # fmt: skip
 WHOLE = ("detect_sources", "edit_segments", "prepare_fit_psf", "group_sources", "collect_models", "subtract_models",
-         "draw_fits", "write_catalogue", "write_report")  # fmt: skip
+         "draw_fits", "write_catalogue", "write_covariance", "write_report")  # fmt: skip
 PER_BATCH = ("fit_first_pass", "fit_second_pass")
 GROUPS = {
     # 1 and 2 are neighbours, 5 stands alone; 3 is fitted with 1

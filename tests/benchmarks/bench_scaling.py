@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -51,11 +52,13 @@ def measure(number: int, band: str) -> dict[str, tuple[float, float]]:
     from scaling_field import KINDS, scaling_field
     from threadpoolctl import threadpool_limits
     from unblend.models.templates import TemplateEngine
-    from unblend.photometry.correlated_noise import correlated_errors
+    from unblend.photometry.correlated_noise import correlated_errors, noise_matrix
+    from unblend.photometry.flux_covariance import flux_covariance
+    from unblend.photometry.flux_draws import noise_draws, shape_draws
     from unblend.photometry.linear_system import model_image, solve_fluxes
     from unblend.photometry.monte_carlo import monte_carlo
     from unblend.photometry.proposals import artefacts, border_sources
-    from unblend.photometry.shape_errors import all_shape_errors
+    from unblend.photometry.shape_errors import shape_responses
     from unblend.registration.offsets import linear_offsets
 
     found: dict[str, tuple[float, float]] = {}
@@ -66,8 +69,16 @@ def measure(number: int, band: str) -> dict[str, tuple[float, float]]:
         solution = measured(found, "solve", lambda: solve_fluxes(image, weight, templates))
         measured(found, "correlated errors", lambda: correlated_errors(solution, templates, weight, field.correlation))
         engine = TemplateEngine(field.wcs, image.shape, field.psf)
-        measured(found, "shape errors", lambda: all_shape_errors(
+        responses = measured(found, "shape responses", lambda: shape_responses(
             engine, field.models, field.shapes, solution, templates, weight))  # fmt: skip
+        measured(found, "shape errors", lambda: responses.errors(solution))
+        noise = noise_matrix(solution, templates, weight, field.correlation)
+        of_shapes = (responses.matrix.T @ responses.matrix).tocsr()
+        for name, matrix in (("covariance (noise)", noise), ("covariance (shapes)", of_shapes)):
+            measured(found, name, partial(flux_covariance, solution.inverse, len(templates), matrix))
+        rng = np.random.default_rng(3)
+        measured(found, "noise draws", lambda: noise_draws(solution, templates, weight, field.correlation, rng))
+        measured(found, "shape draws", lambda: shape_draws(responses, solution))
         fwhm = kind.fwhm / kind.pixel
         places = np.random.default_rng(2).uniform(4 * fwhm, image.shape[0] - 4 * fwhm, (CIRCLES, 2))
         circles = [(float(y), float(x), 3.0 * fwhm) for y, x in places]

@@ -142,7 +142,7 @@ def circle(y: float, x: float, radius: float) -> str:
 
 # Expected work ---------------------------------------------------------------------------------------------------
 
-CATALOGUE = {"catalogue all", "report all"}
+CATALOGUE = {"catalogue all", "covariance all", "report all"}
 
 
 def stages(band: str, *names: str) -> Work:

@@ -52,3 +52,30 @@ rule write_catalogue:
         'python -IS "$UNBLEND_SCRIPTS"/start_job.py write_catalogue --log {log:q}'
         " --spec {input.spec:q} --results {params.results:q}"
         " --fits {output.fits:q} --ecsv {output.ecsv:q} --votable {output.votable:q} --fast {output.fast:q} --eazy {output.eazy:q}"
+
+
+rule write_covariance:
+    """Write the covariance of the fluxes of each band, and draws of the fluxes of all bands with what they share."""
+    input:
+        spec=spec("write_covariance"),
+        models=BARRIER,
+        catalogue=rules.write_catalogue.output.fits,
+        parts=expand(R / "bands/{band}/error-parts.npz", band=BANDS),
+    output:
+        draws=R / "flux_draws.fits",
+        covariance=expand(
+            R / "bands/{band}/covariance.{ending}", band=BANDS, ending=["npz", "fits"]
+        ),
+    log:
+        R / "logs/write_covariance.log",
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=20,
+    params:
+        results=str(R),
+    shell:
+        'python -IS "$UNBLEND_SCRIPTS"/start_job.py write_covariance --log {log:q}'
+        " --spec {input.spec:q} --results {params.results:q} --draws {output.draws:q}"

@@ -18,6 +18,7 @@ rule extract_fluxes:
         own=R / "bands/{band}/band_only.fits",
         own_regions=R / "bands/{band}/band_only.reg",
         own_templates=R / "bands/{band}/band_only.npz",
+        parts=R / "bands/{band}/error-parts.npz",
     log:
         R / "logs/extract_fluxes/{band}.log",
     conda:

@@ -15,8 +15,10 @@ from ..io.files import read_json, write_json
 from ..io.images import read_shape, read_wcs, write_image
 from ..io.regions import write_regions
 from ..io.tables import columns, write_table
+from ..photometry.adopted_covariance import CovarianceParts
 from .band_data import is_shift_measured
 from .band_only_sources import write_no_band_only
+from .covariance_parts import write_parts
 
 log = logging.getLogger(__name__)
 
@@ -61,6 +63,7 @@ def write_no_fluxes(
     write_image(paths["weight"], np.zeros(shape), wcs=wcs, header={"BAND": spec["band"]})
     write_image(paths["residual"], np.full(shape, np.nan), wcs=wcs, header={"BAND": spec["band"]})
     write_no_band_only(results / "bands" / spec["band"], spec["band"])
+    write_parts(results / "bands" / spec["band"], CovarianceParts.unknown(ids))
 
 
 def write_no_realizations(spec: Mapping[str, Any], results: Path, realizations: str, regions: str) -> None:

@@ -37,7 +37,7 @@ _WITH_DETAIL = b"DETAIL  =                    T"
 _LENGTH_CARDS = (b"BITPI", b"NAXIS", b"PCOUN", b"GCOUN")
 _CARD = re.compile(rb"(BITPIX|NAXIS\d*|PCOUNT|GCOUNT) *= +(-?\d+) *(/|$)")
 _PRODUCTS = re.compile(
-    r"(det_(stack|snr|error|background|auto_seg|auto_cat|seg|cat)|catalogue)\.fits"
+    r"(det_(stack|snr|error|background|auto_seg|auto_cat|seg|cat)|catalogue|flux_draws)\.fits"
     r"|imfit/((groups|models)\.json|(sersic|psf|mask|det_stack-\w+)\.fits|batches/[\w-]+\.json|models/\d+\.fits)"
     r"|imfit/\d+/(\w+\.fits|(first|fit)\.json)"
     r"|bands/[^/]+/([a-z-]+\.(fits|json|npz))"

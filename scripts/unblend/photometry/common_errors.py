@@ -22,7 +22,7 @@ from .stamps import single_thread
 from .template_products import TemplateProducts
 
 
-def shift_errors(
+def shift_changes(
     engine: TemplateEngine,
     models: Mapping[int, Model],
     shift: ShiftField | None,
@@ -30,10 +30,10 @@ def shift_errors(
     detail: DetailAmplitudes,
     weight: np.ndarray,
 ) -> np.ndarray:
-    """Return the flux errors from the uncertain shift of the band, image units.
+    """Return the changes of the fluxes for one sigma of the uncertain shift of the band, image units.
 
-    With the covariance K of the coefficients of the shift and the change J of the fluxes for each of them, the error
-    of a flux is the square root of the diagonal of J K Jᵀ.
+    With the covariance K of the coefficients of the shift and the change J of the fluxes for each of them, the fluxes
+    have the covariance J K Jᵀ.
 
     Parameters
     ----------
@@ -52,13 +52,15 @@ def shift_errors(
 
     Returns
     -------
-    array (n,)
-        In the order of the solution; NaN where there is no flux, or where the error of the shift is not known.
+    array (n, k)
+        In the order of the solution, one column for each principal axis of the covariance; the error of a flux is the
+        root of the sum of their squares (`total_error`). NaN where there is no flux, or where the error of the shift is
+        not known.
     """
     if shift is None or not shift.covariance.any():
-        return _spread(np.zeros(len(solution.active)), solution)
+        return _spread(np.zeros((len(solution.active), 1)), solution)
     if not np.isfinite(shift.covariance).all():
-        return np.full(len(solution.ids), np.nan)
+        return np.full((len(solution.ids), 1), np.nan)
     products = TemplateProducts(solution, detail.templates, weight)
     moved = np.zeros((solution.inverse.size, *shift.coefficients.shape))
     with single_thread():
@@ -75,10 +77,10 @@ def shift_errors(
             moved[met] += found.T[:, :, None] * shift.terms(np.array([y]), np.array([x]))
         axes = [moved[:, k] @ _square_root(covariance) for k, covariance in enumerate(shift.covariance)]
         changes = solution.inverse.apply(np.hstack(axes))
-    return _spread(np.sqrt(np.square(changes).sum(axis=1)), solution)
+    return _spread(changes, solution)
 
 
-def psf_errors(
+def psf_changes(
     engine: TemplateEngine,
     models: Mapping[int, Model],
     fraction: float,
@@ -86,7 +88,7 @@ def psf_errors(
     detail: DetailAmplitudes,
     weight: np.ndarray,
 ) -> np.ndarray:
-    """Return the flux errors from the uncertain width of the PSF, image units: the change for a PSF that is broader.
+    """Return the changes of the fluxes for a PSF that is broader by one sigma, image units.
 
     Parameters
     ----------
@@ -104,11 +106,11 @@ def psf_errors(
 
     Returns
     -------
-    array (n,)
+    array (n, 1)
         In the order of the solution; NaN where there is no flux.
     """
     if not fraction:
-        return _spread(np.zeros(len(solution.active)), solution)
+        return _spread(np.zeros((len(solution.active), 1)), solution)
     products = TemplateProducts(solution, detail.templates, weight)
     broader = engine.with_psf(engine.psf.broadened(fraction))
     changed = np.zeros(solution.inverse.size)
@@ -120,7 +122,7 @@ def psf_errors(
                 met, found = products(sign * solution.flux[k] * np.asarray(seen.data, dtype=float)[None], seen.box)
                 changed[met] += found[0]
         changes = solution.inverse.apply(changed)
-    return _spread(np.abs(changes), solution)
+    return _spread(changes[:, None], solution)
 
 
 def _in_order(
@@ -144,8 +146,13 @@ def _square_root(covariance: np.ndarray) -> np.ndarray:
     return np.asarray(directions * np.sqrt(np.maximum(lengths, 0.0)))
 
 
-def _spread(errors: np.ndarray, solution: LinearSolution) -> np.ndarray:
-    """Return the errors of the active fluxes in the order of the solution, NaN for all others."""
-    found = np.full(len(solution.ids), np.nan)
-    found[solution.active] = errors[: len(solution.active)]
+def total_error(changes: np.ndarray) -> np.ndarray:
+    """Return the errors (n,) of fluxes that change by each column of `changes` (n, k) for one sigma."""
+    return np.sqrt(np.square(changes).sum(axis=1))
+
+
+def _spread(changes: np.ndarray, solution: LinearSolution) -> np.ndarray:
+    """Return the changes of the active fluxes in the order of the solution, NaN for all others."""
+    found = np.full((len(solution.ids), changes.shape[1]), np.nan)
+    found[solution.active] = changes[: len(solution.active)]
     return found

@@ -66,6 +66,8 @@ class Noise:
         Autocorrelation of the noise.
     lag_one : float
         Its mean over the four nearest pixels.
+    matrix : sparse array (m + t, m + t), optional
+        Covariance Tᵀ W½ R W½ T of the right-hand side of the fit; None for white noise.
     """
 
     err: np.ndarray
@@ -73,6 +75,7 @@ class Noise:
     coefficient_err: np.ndarray
     correlation: np.ndarray
     lag_one: float
+    matrix: csr_array | None = None
 
 
 def measure_noise(rescaled: RescaledSolution, templates: Sequence[Template], *, name: str) -> Noise:
@@ -88,14 +91,15 @@ def measure_noise(rescaled: RescaledSolution, templates: Sequence[Template], *, 
     """
     solution, weight = rescaled.solution, rescaled.weight
     correlation = noise_correlation(rescaled, templates)
-    err, covariance = correlated_errors(solution, templates, weight, correlation)
+    matrix = noise_matrix(solution, templates, weight, correlation)
+    err, covariance = errors_from(matrix, solution)
     lag_one = 0.0
     if correlation.size > 1:
         middle = len(correlation) // 2
         lag_one = float((correlation[middle, middle + 1] + correlation[middle + 1, middle]) / 2.0)
     log.info("%s: rms %.4g, correlation of neighbouring pixels %.2f", name, rescaled.rms, lag_one)
     level_error, coefficient_err = solution.level_error(covariance), np.sqrt(np.diagonal(covariance))
-    return Noise(err, level_error, coefficient_err, correlation, lag_one)
+    return Noise(err, level_error, coefficient_err, correlation, lag_one, matrix)
 
 
 def noise_correlation(rescaled: RescaledSolution, templates: Sequence[Template], *, rounds: int = 2) -> np.ndarray:
@@ -239,19 +243,36 @@ def correlated_errors(
     covariance : array (t, t)
         Image units squared.
     """
+    return errors_from(noise_matrix(solution, templates, weight, correlation), solution)
+
+
+def errors_from(matrix: csr_array | None, solution: LinearSolution) -> tuple[np.ndarray, np.ndarray]:
+    """Return what `correlated_errors` does; `matrix` is that of `noise_matrix`."""
     white = solution.terms_of(solution.inverse.schur_inverse)
-    if np.size(correlation) == 1:
+    if matrix is None:
         return solution.err.copy(), white
-    root = _root_weight(weight, solution.residual)
-    active = [templates[k] for k in solution.active]
     with single_thread():
-        variance, border = solution.inverse.propagated(_noise_products(active, solution, root, correlation))
-    m, covariance = len(active), solution.terms_of(border)
+        variance, border = solution.inverse.propagated(matrix)
+    m, covariance = len(solution.active), solution.terms_of(border)
     variance = np.maximum(variance, MIN_ERROR_RATIO**2 * solution.inverse.variances())
     err = np.full(len(solution.ids), np.nan)
     err[solution.active] = np.sqrt(variance[:m])
     lowest = MIN_ERROR_RATIO**2 * np.diagonal(white)
     return err, covariance + np.diag(np.maximum(lowest - np.diagonal(covariance), 0.0))
+
+
+def noise_matrix(
+    solution: LinearSolution, templates: Sequence[Template], weight: np.ndarray, correlation: np.ndarray
+) -> csr_array | None:
+    """Return Tᵀ W½ R W½ T, the covariance of the right-hand side of the fit; None for white noise.
+
+    The parameters are those of `correlated_errors`.
+    """
+    if np.size(correlation) == 1:
+        return None
+    active = [templates[k] for k in solution.active]
+    with single_thread():
+        return _noise_products(active, solution, root_weight(weight, solution.residual), correlation)
 
 
 def positive_definite(correlation: np.ndarray) -> np.ndarray:
@@ -274,14 +295,18 @@ def draw_noise(correlation: np.ndarray, shape: tuple[int, ...], rng: np.random.G
     shape : (ny, nx)
     rng : Generator
     """
+    return periodic_noise(correlation, shape, rng)[: shape[0], : shape[1]]
+
+
+def periodic_noise(correlation: np.ndarray, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
+    """Return noise as `draw_noise` does, on a somewhat larger grid on which it is periodic."""
     from scipy.fft import irfft2, next_fast_len, rfft2
 
     lag = len(correlation) // 2
     padded = (next_fast_len(shape[0] + lag, real=True), next_fast_len(shape[1] + lag, real=True))
     power = _power(correlation, padded)
     field = irfft2(rfft2(rng.standard_normal(padded)) * np.sqrt(power), s=padded)
-    variance = irfft2(power, s=padded)[0, 0]
-    return field[: shape[0], : shape[1]] / np.sqrt(variance)
+    return np.asarray(field / np.sqrt(irfft2(power, s=padded)[0, 0]))
 
 
 def _power(correlation: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
@@ -296,15 +321,15 @@ def _power(correlation: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     return np.maximum(rfft2(grid).real, 0.0)
 
 
-def _root_weight(weight: np.ndarray, residual: np.ndarray) -> np.ndarray:
-    """Return √weight, zero where the fit ignored the pixel."""
+def root_weight(weight: np.ndarray, residual: np.ndarray) -> np.ndarray:
+    """Return √weight, zero where the fit ignored the pixel; both arrays have the shape (ny, nx)."""
     usable = np.isfinite(weight) & (weight > 0) & np.isfinite(residual)
     return np.sqrt(np.where(usable, weight, 0.0))
 
 
 def _normalised(residual: np.ndarray, weight: np.ndarray, exclude: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
     """Return residual × √weight (0 where unusable) and the pixels on which noise is measured."""
-    root = _root_weight(weight, residual)
+    root = root_weight(weight, residual)
     usable = root > 0
     good = usable if exclude is None else usable & ~np.asarray(exclude, dtype=bool)
     if good.sum() < MIN_PIXELS:
@@ -365,7 +390,7 @@ def _fitted_noise(
     field: np.ndarray, solution: LinearSolution, templates: Sequence[Template], weight: np.ndarray
 ) -> np.ndarray:
     """Return √weight × the model that the fit makes of pure noise, for a `field` of noise × √weight."""
-    root = _root_weight(weight, solution.residual)
+    root = root_weight(weight, solution.residual)
     weighted = field * root
     active = [templates[k] for k in solution.active]
     right = [np.sum(weighted[template.box.slices] * template.data) for template in active]

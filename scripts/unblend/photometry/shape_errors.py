@@ -13,6 +13,7 @@ rendering.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -97,6 +98,34 @@ class ShapeDerivatives:
         return ky, kx, self._transforms.mean(weights, side, ky, kx)
 
 
+@dataclass(frozen=True)
+class ShapeResponses:
+    """How the right-hand side of a fit responds to the shapes of its sources.
+
+    Parameters
+    ----------
+    known : array (m,) of bool
+        Active sources whose covariance is known.
+    sources : int array (s,)
+        ID of the source of each axis: the principal axes of its covariance, in their order.
+    matrix : sparse array (s, m + t) or None
+        Change of Tᵀ W · residual for one sigma along each axis; None without any known shape.
+    """
+
+    known: np.ndarray
+    sources: np.ndarray
+    matrix: csr_array | None
+
+    def errors(self, solution: LinearSolution) -> np.ndarray:
+        """Return the flux errors in the order of the solution, image units; NaN as for `all_shape_errors`."""
+        errors = np.full(len(solution.ids), np.nan)
+        if self.matrix is not None:
+            with single_thread():
+                variance = solution.inverse.summed_squares(self.matrix)
+            errors[solution.active[self.known]] = np.sqrt(variance[: len(self.known)][self.known])
+        return errors
+
+
 def all_shape_errors(
     engine: TemplateEngine,
     models: Mapping[int, Outlined],
@@ -128,13 +157,21 @@ def all_shape_errors(
         In the order of the solution. NaN where the source's own covariance is not known or it has no flux; the shape of
         a neighbour with unknown covariance is taken as exact.
     """
+    return shape_responses(engine, models, shapes, solution, templates, weight).errors(solution)
+
+
+def shape_responses(
+    engine: TemplateEngine,
+    models: Mapping[int, Outlined],
+    shapes: np.ndarray,
+    solution: LinearSolution,
+    templates: Sequence[Template],
+    weight: np.ndarray,
+) -> ShapeResponses:
+    """Return how the fit responds to the shapes of its sources; the parameters are those of `all_shape_errors`."""
     rows = {int(row["id"]): row for row in shapes if np.isfinite(row["covariance"]).all()}
     with single_thread():
-        known, responses = _responses(engine, models, rows, solution, templates, weight)
-        variance = np.zeros(solution.inverse.size) if responses is None else solution.inverse.summed_squares(responses)
-    errors = np.full(len(solution.ids), np.nan)
-    errors[solution.active[known]] = np.sqrt(variance[: len(known)][known])
-    return errors
+        return _responses(engine, models, rows, solution, templates, weight)
 
 
 def _responses(
@@ -144,13 +181,9 @@ def _responses(
     solution: LinearSolution,
     templates: Sequence[Template],
     weight: np.ndarray,
-) -> tuple[np.ndarray, csr_array | None]:
-    """Return which active sources have a known shape, and the responses to one sigma along each axis of these shapes.
-
-    A response is the change of Tᵀ W · residual; shape (axes, amplitudes), None without any known shape.
-    """
+) -> ShapeResponses:
     products, derivatives_of = TemplateProducts(solution, templates, weight), ShapeDerivatives(engine)
-    known, found = np.zeros(len(products.templates), dtype=bool), []
+    known, found, sources = np.zeros(len(products.templates), dtype=bool), [], []
     for position, template in enumerate(products.templates):
         row = rows.get(int(template.id))
         derivatives = None if row is None else derivatives_of(models[int(template.id)], **_shape_of(row))
@@ -161,19 +194,20 @@ def _responses(
         model = models[int(template.id)]
         light = solution.flux[solution.active[position]] * model.total / model.flux
         found.append(products(np.einsum("pyx,pd->dyx", images, _independent(row["covariance"])) * light, box))
-    return known, _matrix(found, solution.inverse.size) if found else None
+        sources += [int(template.id)] * len(PARAMETERS)
+    matrix = _matrix(found, solution.inverse.size) if found else None
+    return ShapeResponses(known, np.array(sources, dtype=np.int64), matrix)
 
 
 def detail_errors(models: Mapping[int, Outlined], solution: LinearSolution) -> np.ndarray:
     """Return the flux errors from the noise of the stack in the details, shape (n,), in the order of the solution.
 
-    The flux of a template with a detail is, in effect, measured in an aperture of the stack: its relative error there
-    is that of the sum of the detail. It is 0 for models without detail.
+    They have the sign of the flux: the same detail changes the fluxes of all bands by the same fraction. The flux of
+    a template with a detail is, in effect, measured in an aperture of the stack: its relative error there is that of
+    the sum of the detail. It is 0 for models without detail.
     """
     found = [models.get(int(i)) for i in solution.ids]
-    return np.asarray(
-        np.abs(solution.flux) * [0.0 if model is None else model.detail_noise / model.flux for model in found]
-    )
+    return np.asarray(solution.flux * [0.0 if model is None else model.detail_noise / model.flux for model in found])
 
 
 def _shape_of(row: np.void) -> dict[str, float]:

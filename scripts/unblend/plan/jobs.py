@@ -321,6 +321,13 @@ def compare_positions(jobs: Jobs) -> Spec:
     return {"positions": jobs.inputs.reference_positions()}
 
 
+def write_covariance(jobs: Jobs) -> Spec:
+    """Return the bands in their order; files of covariances that were deleted are written again."""
+    made = [f"bands/{band}/covariance.{ending}" for band in jobs.config.bands for ending in ("npz", "fits")]
+    finished = (jobs.results / "flux_draws.fits").exists()
+    return {"order": list(jobs.config.bands), "makes": made if finished else []}
+
+
 def write_report(jobs: Jobs) -> Spec:
     """Return the bands with their images and wavelengths, the target; the style and the program of the page."""
     bands = jobs.config.bands.values()
@@ -346,7 +353,8 @@ SETTINGS: dict[str, Callable[..., Spec]] = {
     for function in (
         cut_mosaic, detect_sources, edit_segments, prepare_fit_psf, group_sources, fit_first_pass, fit_second_pass,
         collect_models, draw_fits, subtract_models, mask_band, subtract_background, prepare_psf, measure_shift,
-        make_templates, extract_fluxes, run_monte_carlo, inspect_band, write_catalogue, compare_positions, write_report,
+        make_templates, extract_fluxes, run_monte_carlo, inspect_band, write_catalogue, write_covariance,
+        compare_positions, write_report,
     )
 }  # fmt: skip
 """By rule: the function that returns the settings of a job, from the field and the job's wildcards."""
@@ -366,11 +374,13 @@ PRODUCTS = {
     "measure_shift": "bands/{band}/astrometry.json bands/{band}/shift-sub.fits",
     "make_templates": "bands/{band}/templates.npz",
     "extract_fluxes": "bands/{band}/fluxes.fits bands/{band}/weight.fits bands/{band}/residual.fits "
-    "bands/{band}/band_only.fits bands/{band}/band_only.reg bands/{band}/band_only.npz",
+    "bands/{band}/band_only.fits bands/{band}/band_only.reg bands/{band}/band_only.npz "
+    "bands/{band}/error-parts.npz",
     "run_monte_carlo": "bands/{band}/monte_carlo.fits bands/{band}/monte_carlo.reg",
     "inspect_band": "bands/{band}/neighbours-removed.fits bands/{band}/proposed-sim.reg "
     "bands/{band}/proposed-border.reg bands/{band}/proposed-bad.reg",
     "write_catalogue": "catalogue.fits catalogue.ecsv catalogue.fast.cat catalogue.eazy.cat",
+    "write_covariance": "flux_draws.fits",
     "draw_fits": "imfit/sheet.html",
     "compare_positions": "reference_positions.json",
     "write_report": "report/index.html",

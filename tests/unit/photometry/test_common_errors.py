@@ -14,7 +14,7 @@ from unblend.core.coordinates import pixel_to_sky
 from unblend.core.shift_field import ShiftField
 from unblend.core.types import Model, Psf
 from unblend.models.templates import TemplateEngine
-from unblend.photometry.common_errors import psf_errors, shift_errors
+from unblend.photometry.common_errors import psf_changes, shift_changes, total_error
 from unblend.photometry.detail_amplitude import DetailAmplitudes, with_amplitude
 from unblend.photometry.linear_system import solve_fluxes
 
@@ -29,6 +29,14 @@ FLUX = np.array([900.0, 300.0, 500.0, 400.0, 800.0, 1000.0, 200.0, 300.0, 700.0,
 ALONE = len(FLUX) - 1
 """Index of the last source, which has no neighbour within eight FWHM."""
 WEIGHT = np.ones((SIDE, SIDE))
+
+
+def shift_errors(*given):
+    return total_error(shift_changes(*given))
+
+
+def psf_errors(*given):
+    return total_error(psf_changes(*given))
 
 
 def psf(sigma=SIGMA):
