@@ -10,10 +10,12 @@ import unblend
 from unblend.field.stale_products import move_stale_bands
 from unblend.field.zero_points import adopted_zero_point
 from unblend.io.catalogue_columns import columns_of
-from unblend.io.catalogues import write_catalogue, write_sed
-from unblend.io.files import read_json
+from unblend.io.catalogues import write_catalogue
+from unblend.io.files import read_json, write_json
+from unblend.io.sed_tables import write_lephare_keywords, write_sed, write_translation
 from unblend.io.tables import read_table, read_table_header
-from unblend.photometry.catalogue import KINDS, band_columns, sed_columns
+from unblend.photometry.catalogue import KINDS, band_columns
+from unblend.photometry.sed_columns import cigale_columns, lephare_columns, sed_columns, translation
 from unblend.run.job_log import record_work, run
 
 log = logging.getLogger(__name__)
@@ -22,7 +24,7 @@ FLUXES = ("flux", "flux_err", *(f"flux_err_{kind}" for kind in KINDS), "chi2", "
 SHAPE = ("n", "r_e_arcsec", "ell", "pa", "chi2_red")
 
 
-def main(spec_path: str, results_dir: str, fits: str, ecsv: str, votable: str, fast: str, eazy: str) -> None:
+def main(spec_path: str, results_dir: str, fits: str, ecsv: str, votable: str, fast: str, eazy: str, sed: str) -> None:
     """Write catalogue.fits, .ecsv, .vot and the tables of the SED codes."""
     spec, results = read_json(spec_path), Path(results_dir)
     detected, shapes = read_table(results / "det_cat.fits"), read_table(results / "imfit" / "sersic.fits")
@@ -39,11 +41,30 @@ def main(spec_path: str, results_dir: str, fits: str, ecsv: str, votable: str, f
         columns |= band_columns(band, made, scale=scale, error_floor=spec["error_floor"], zero_point_ab=zero_point)
         header |= {f"BAND{number}": band, f"ZP{number}": zero_point, f"ZPFR{number}": source, f"MCSCAL{number}": scale}
     write_catalogue(fits, ecsv, votable, columns, columns_of(spec["order"]), header)
-    sed = sed_columns(columns, {band: spec["bands"][band]["filter"] for band in spec["order"]})
-    write_sed(fast, sed, "microjansky: AB zero point 23.9; -99: not observed", z_spec=True)
-    write_sed(eazy, sed, "microjansky: PRIOR_ABZP 23.9; -99: not observed", z_spec=False)
+    bands = {band: spec["bands"][band] for band in spec["order"] if f"flux_{band}_ujy" in columns}
+    write_sed_tables(columns, bands, {"fast": fast, "eazy": eazy, "sed": sed})
     move_stale_bands(results, spec["order"])
     record_work("catalogue", "all")
+
+
+def write_sed_tables(columns: dict[str, np.ndarray], bands: dict[str, dict], paths: dict[str, str]) -> None:
+    """Write the tables of the SED codes; beside them translate files, and keywords and names of filters."""
+    by_code = {code: {band: b["sed"][code] for band, b in bands.items()} for code in ("lephare", "cigale")}
+    table = sed_columns(columns, {band: b["filter"] for band, b in bands.items()})
+    write_sed(paths["fast"], table, "microjansky: AB zero point 23.9; -99: not observed", z_spec=True)
+    write_sed(paths["eazy"], table, "microjansky: PRIOR_ABZP 23.9; -99: not observed")
+    for name in ("fast", "eazy"):
+        write_translation(Path(paths[name]).with_suffix(".translate"), translation(columns, bands))
+    folder = Path(paths["sed"]).parent
+    lephare = lephare_columns(columns, {band: band for band in bands})
+    write_sed(folder / "catalogue.lephare.cat", lephare, "erg/s/cm2/Hz; -99: not observed")
+    write_lephare_keywords(folder / "catalogue.lephare.para", list(by_code["lephare"].values()))
+    cigale = cigale_columns(columns, by_code["cigale"])
+    write_sed(folder / "catalogue.cigale.txt", cigale, "mJy; nan: not observed, redshift unknown")
+    write_json(paths["sed"], {band: b["sed"] for band, b in bands.items()})
+    unknown = [band for band, b in bands.items() if "eazy" not in b["sed"]]
+    if unknown:
+        log.info("EAZY and FAST: the numbers of the filters of %s are not known; give sed_filters", ", ".join(unknown))
 
 
 def one_band(folder: Path, ids: np.ndarray) -> tuple[dict[str, np.ndarray], float]:

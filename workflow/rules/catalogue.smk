@@ -38,6 +38,15 @@ rule write_catalogue:
             category="Catalogue",
             labels={"table": "fluxes for SED codes", "format": "EAZY"},
         ),
+        sed=R / "catalogue.sed.json",
+        others=multiext(
+            str(R / "catalogue"),
+            ".fast.translate",
+            ".eazy.translate",
+            ".lephare.cat",
+            ".lephare.para",
+            ".cigale.txt",
+        ),
     log:
         R / "logs/write_catalogue.log",
     conda:
@@ -52,6 +61,7 @@ rule write_catalogue:
         'python -IS "$UNBLEND_SCRIPTS"/start_job.py write_catalogue --log {log:q}'
         " --spec {input.spec:q} --results {params.results:q}"
         " --fits {output.fits:q} --ecsv {output.ecsv:q} --votable {output.votable:q} --fast {output.fast:q} --eazy {output.eazy:q}"
+        " --sed {output.sed:q}"
 
 
 rule write_covariance:

@@ -1,4 +1,4 @@
-"""Writing of the catalogue as FITS, ECSV and VOTable, and as ASCII tables for FAST and EAZY."""
+"""Writing of the catalogue as FITS, ECSV and VOTable."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .catalogue_columns import Column
-from .files import atomic_path, write_text
+from .files import atomic_path
 from .tables import columns as as_table
 from .tables import write_table
 
@@ -70,25 +70,3 @@ def _write_votable(path: Path, table: Table) -> None:
         elif isinstance(value, int | float):
             first.params.append(Param(votable, name=key, datatype="double", value=float(value)))
     votable.to_xml(str(path))
-
-
-def write_sed(path: str | Path, columns: Mapping[str, np.ndarray], comment: str, *, z_spec: bool) -> None:
-    """Write an ASCII table of fluxes for a program that fits spectral energy distributions.
-
-    Parameters
-    ----------
-    path : path
-    columns : mapping of name to array
-        The first column is the integer `id`. The names form the first line, after a `#`.
-    comment : str
-        Second line of the file.
-    z_spec : bool
-        Add a column `z_spec` of -1, the unknown redshifts that FAST expects.
-    """
-    columns = dict(columns)
-    if z_spec:
-        columns["z_spec"] = np.full(len(columns["id"]), -1.0)
-    lines = ["# " + " ".join(columns), f"# {comment}"]
-    for row in zip(*columns.values(), strict=True):
-        lines.append(" ".join([str(int(row[0])), *(f"{value:.6g}" for value in row[1:])]))
-    write_text(path, "\n".join(lines) + "\n")

@@ -1,4 +1,4 @@
-"""The catalogue: adopted errors, magnitudes and fluxes of all bands, and the columns that SED codes read."""
+"""The catalogue: adopted errors, magnitudes and fluxes of all bands."""
 
 from __future__ import annotations
 
@@ -8,8 +8,6 @@ import numpy as np
 
 from ..core.units import flux_to_mag, flux_to_ujy
 
-NOT_OBSERVED = -99.0
-"""Value that EAZY and FAST read as a flux that was not measured."""
 MAG_PER_RELATIVE_ERROR = 2.5 / np.log(10.0)
 """Error of a magnitude for a relative flux error of one."""
 
@@ -81,22 +79,4 @@ def band_columns(
     columns[f"mag_{name}"] = magnitude
     positive = np.where(flux > 0, flux, np.nan)
     columns[f"mag_err_{name}"] = np.where(np.isfinite(magnitude), MAG_PER_RELATIVE_ERROR * error / positive, np.nan)
-    return columns
-
-
-def sed_columns(catalogue: Mapping[str, np.ndarray], filters: Mapping[str, str]) -> dict[str, np.ndarray]:
-    """Return id and, for each band with a zero point, F and E in microjansky (AB zero point 23.9).
-
-    `filters` gives the name of each band in the SED code: a number becomes `F205`, a word `F_word`. A flux that was not
-    measured is −99.
-    """
-    columns: dict[str, np.ndarray] = {"id": catalogue["id"]}
-    for band, name in filters.items():
-        if f"flux_{band}_ujy" not in catalogue:
-            continue
-        flux, error = catalogue[f"flux_{band}_ujy"], catalogue[f"err_{band}_ujy"]
-        measured = np.isfinite(flux) & np.isfinite(error) & (error > 0)
-        suffix = name if name.isdigit() else f"_{name}"
-        columns[f"F{suffix}"] = np.where(measured, flux, NOT_OBSERVED)
-        columns[f"E{suffix}"] = np.where(measured, error, NOT_OBSERVED)
     return columns

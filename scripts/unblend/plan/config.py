@@ -19,6 +19,7 @@ from ..io.selections import split_extension
 from .config_conflicts import YTE_KEY, YTE_REFUSED, conflicts
 from .config_errors import describe_mistakes
 from .config_psf import BandPsf
+from .config_sed import SedFilters
 from .config_values import (
     AlsoAccepts,
     BandName,
@@ -320,6 +321,9 @@ class Band(Section):
     )
     filter: FilterName | None = key(
         None, "Name of the filter in the FAST and EAZY files, without white space; null: the band's name."
+    )
+    sed_filters: SedFilters | None = key(
+        None, "Names of the filter in SED codes, {eazy, lephare, …} (docs/sed-codes.md); null: known ones by filter."
     )
     wavelength: PositiveNumber | None = key(
         None,

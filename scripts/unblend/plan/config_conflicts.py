@@ -114,8 +114,9 @@ def _equal_columns(bands: list[str]) -> Iterator[str]:
 
 
 def _equal_filters(bands: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
-    """Yield a sentence for each pair of bands that would share a column in the files of FAST and EAZY."""
+    """Yield a sentence for each pair of bands that would share a column in the files of FAST and EAZY, or of CIGALE."""
     owners: dict[str, str] = {}
+    of_cigale: dict[str, str] = {}
     for name, band in bands.items():
         # Only bands with a zero point are in these files.
         if band.get("zero_point") is None:
@@ -125,4 +126,12 @@ def _equal_filters(bands: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
             yield (
                 f"bands: {other!r} and {name!r} have the same filter name {band.get('filter') or name!r}, and so the "
                 "same column in the FAST and EAZY files; give each band its own filter."
+            )
+        names = band.get("sed_filters")
+        cigale = names.get("cigale") if isinstance(names, dict) else None
+        first = of_cigale.setdefault(str(cigale or band.get("filter") or name), name)
+        if first not in (name, other):
+            yield (
+                f"bands: {first!r} and {name!r} have the same filter name for CIGALE, which takes no filter twice; "
+                "give each band its own sed_filters: {cigale: …}."
             )

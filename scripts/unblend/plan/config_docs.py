@@ -40,6 +40,7 @@ SECTIONS = {
     "bands.{band}.shift": "VaryingShift",
     "bands.{band}.background": "Background",
     "bands.{band}.astrometry": "ShiftSearch",
+    "bands.{band}.sed_filters": "SedFilters",
     "catalogue": "CatalogueSettings",
 }
 """The sections in the order of the page, with their definitions in the schema."""

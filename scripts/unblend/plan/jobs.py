@@ -14,6 +14,7 @@ from ..core.filters import wavelength_um
 from ..field.stored_fits import cut_files
 from ..fits.override_groups import requested_groups
 from ..io.files import read_json
+from ..io.sed_filters import names_in_codes
 from .config import Band, Config, VaryingShift
 from .fit_keys import FitKeys
 from .inputs import FieldInputs
@@ -306,7 +307,7 @@ def write_catalogue(jobs: Jobs) -> Spec:
     """
     bands: dict[str, Spec] = {}
     for b in jobs.config.bands.values():
-        bands[b.name] = {"zero_point_ab": b.zero_point, "filter": b.filter or b.name}
+        bands[b.name] = {"zero_point_ab": b.zero_point, "filter": b.filter or b.name, "sed": sed_names(b)}
         if b.zero_point == "auto":
             bands[b.name] |= {"image": jobs.inputs.grid_record(b), "wavelength_um": b.wavelength}
     warnings = list(unit_warnings(list(jobs.config.bands.values()), jobs.inputs).values())
@@ -319,6 +320,14 @@ def write_catalogue(jobs: Jobs) -> Spec:
 def compare_positions(jobs: Jobs) -> Spec:
     """Return the table of positions."""
     return {"positions": jobs.inputs.reference_positions()}
+
+
+def sed_names(band: Band) -> Spec:
+    """Return what SED codes call the filter of a band, by code; those that are not known are left out."""
+    given = band.sed_filters.model_dump(exclude_none=True) if band.sed_filters else {}
+    name = band.filter or band.name
+    by_name = dict.fromkeys(("lephare", "cigale", "bagpipes"), name)
+    return {**by_name, **names_in_codes(*([band.filter] if band.filter else []), band.name), **given}
 
 
 def write_covariance(jobs: Jobs) -> Spec:
@@ -379,7 +388,7 @@ PRODUCTS = {
     "run_monte_carlo": "bands/{band}/monte_carlo.fits bands/{band}/monte_carlo.reg",
     "inspect_band": "bands/{band}/neighbours-removed.fits bands/{band}/proposed-sim.reg "
     "bands/{band}/proposed-border.reg bands/{band}/proposed-bad.reg",
-    "write_catalogue": "catalogue.fits catalogue.ecsv catalogue.fast.cat catalogue.eazy.cat",
+    "write_catalogue": "catalogue.fits catalogue.ecsv catalogue.fast.cat catalogue.eazy.cat catalogue.lephare.cat",
     "write_covariance": "flux_draws.fits",
     "draw_fits": "imfit/sheet.html",
     "compare_positions": "reference_positions.json",

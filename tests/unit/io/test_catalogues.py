@@ -9,7 +9,7 @@ from astropy.io import fits
 from astropy.io.votable import parse, parse_single_table
 from astropy.table import Table
 from unblend.io.catalogue_columns import columns_of
-from unblend.io.catalogues import write_catalogue, write_sed
+from unblend.io.catalogues import write_catalogue
 from unblend.io.tables import read_table, read_table_header
 
 COLUMNS = {
@@ -71,15 +71,3 @@ def test_the_same_catalogue_gives_the_same_bytes(tmp_path):
 def test_units_are_known_to_astropy(tmp_path):
     assert u.Unit(DESCRIBED["flux_irac-ch1_ujy"].unit).to("Jy") == pytest.approx(1e-6)
     assert Table.read(write(tmp_path)[0])["mag_irac-ch1"].unit == u.mag
-
-
-@pytest.mark.parametrize("z_spec", [True, False])
-def test_sed_table(tmp_path, z_spec):
-    sed = {"id": np.array([1, 20]), "F205": np.array([10.0, -99.0]), "E205": np.array([0.1234567, -99.0])}
-    write_sed(tmp_path / "c.cat", sed, "AB zero point 23.9", z_spec=z_spec)
-    tail = " z_spec" if z_spec else ""
-    value = " -1" if z_spec else ""
-    assert (tmp_path / "c.cat").read_text() == (
-        f"# id F205 E205{tail}\n# AB zero point 23.9\n1 10 0.123457{value}\n20 -99 -99{value}\n"
-    )
-    assert "z_spec" not in sed

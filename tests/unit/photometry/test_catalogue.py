@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from unblend.photometry.catalogue import KINDS, adopted_error, band_columns, sed_columns
+from unblend.photometry.catalogue import KINDS, adopted_error, band_columns
 
 NAN = np.nan
 FLUXES = {
@@ -69,19 +69,3 @@ def test_columns_with_zero_point():
     # 5 % are 0.0543 magnitudes; a negative flux has none
     assert columns["mag_err_irac-ch1"][0] == pytest.approx(0.05 * 2.5 / np.log(10))
     assert np.isnan(columns["mag_irac-ch1"][1:]).all() and np.isnan(columns["mag_err_irac-ch1"][1:]).all()
-
-
-def test_the_sed_codes_get_microjansky_and_minus_99():
-    catalogue = {"id": np.array([1, 2, 3])}
-    catalogue |= band_columns("k", FLUXES, scale=1.0, error_floor=0.0, zero_point_ab=26.4)
-    catalogue |= band_columns("i", FLUXES, scale=1.0, error_floor=0.0, zero_point_ab=None)
-    sed = sed_columns(catalogue, {"k": "205", "i": "i"})
-    assert list(sed) == ["id", "F205", "E205"]
-    # a negative flux is a measurement
-    assert sed["F205"] == pytest.approx([10.0, -0.4, -99.0]) and sed["E205"] == pytest.approx([0.5, 0.3, -99.0])
-    assert list(sed_columns(catalogue, {"k": "vista_k"})) == ["id", "F_vista_k", "E_vista_k"]
-
-
-def test_a_flux_without_a_positive_error_counts_as_not_measured():
-    catalogue = {"id": np.array([1]), "flux_k_ujy": np.array([5.0]), "err_k_ujy": np.array([0.0])}
-    assert sed_columns(catalogue, {"k": "k"})["F_k"].tolist() == [-99.0]

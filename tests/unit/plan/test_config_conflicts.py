@@ -83,6 +83,9 @@ def test_filters_are_the_columns_of_the_sed_codes():
     load(*both)  # only one of them has a zero point, and so a column
     with pytest.raises(ConfigError, match="'f125w' and 'f160w' have the same filter name '205', and so the same"):
         load(*both, ("bands/f160w/zero_point", 25.0))
+    of_cigale = [(f"bands/{band}/sed_filters", {"cigale": "hst.F160W"}) for band in ("f125w", "f160w")]
+    with pytest.raises(ConfigError, match="'f125w' and 'f160w' have the same filter name for CIGALE"):
+        load(*of_cigale, *((f"bands/{band}/zero_point", 25.0) for band in ("f125w", "f160w")))
 
 
 @pytest.mark.parametrize("part", [None, 3, [], ["a"], {"a": 3}, {3: {}}, {"a": None}])

@@ -237,6 +237,7 @@ SOLUTION = ("measure_shift", "extract_fluxes", "run_monte_carlo")
     [
         ("bands/k/zero_point", 26.0, {"write_catalogue"}),
         ("bands/k/filter", "205", {"write_catalogue"}),
+        ("bands/k/sed_filters", {"eazy": 205}, {"write_catalogue"}),
         ("catalogue/error_floor", 0.05, {"write_catalogue"}),
         ("bands/k/rms", 0.5, of_band("k", *SOLUTION)),
         ("bands/k/shift", [0.1, 0.0], of_band("k", *SOLUTION, "make_templates")),
