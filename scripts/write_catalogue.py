@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import unblend
+from unblend.field.dust_map import reddening
 from unblend.field.stale_products import move_stale_bands
 from unblend.field.zero_points import adopted_zero_point
 from unblend.io.catalogue_columns import columns_of
@@ -15,6 +16,7 @@ from unblend.io.files import read_json, write_json
 from unblend.io.sed_tables import write_lephare_keywords, write_sed, write_translation
 from unblend.io.tables import read_table, read_table_header
 from unblend.photometry.catalogue import KINDS, band_columns
+from unblend.photometry.galactic_extinction import extinction_per_reddening
 from unblend.photometry.sed_columns import cigale_columns, lephare_columns, sed_columns, translation
 from unblend.run.job_log import record_work, run
 
@@ -34,17 +36,31 @@ def main(spec_path: str, results_dir: str, fits: str, ecsv: str, votable: str, f
     columns |= {name: aligned(shapes, detected["id"], name) for name in SHAPE}
     columns["flag"] = detected["flag"] | aligned(shapes, detected["id"], "flag")
     header: dict[str, object] = {"VERSION": unblend.__version__, "FLOOR": spec["error_floor"]}
+    settings = {name: spec[name] for name in ("error_floor", "upper_limit")}
     for number, band in enumerate(spec["order"], start=1):
         made, scale = one_band(results / "bands" / band, detected["id"])
         made["flag"] = made["flag"] | columns["flag"]
         zero_point, source = adopted_zero_point(band, spec["bands"][band])
-        columns |= band_columns(band, made, scale=scale, error_floor=spec["error_floor"], zero_point_ab=zero_point)
+        columns |= band_columns(band, made, **settings, scale=scale, zero_point_ab=zero_point)
         header |= {f"BAND{number}": band, f"ZP{number}": zero_point, f"ZPFR{number}": source, f"MCSCAL{number}": scale}
+    if "extinction" in spec:
+        add_extinction(columns, header, spec["extinction"])
     write_catalogue(fits, ecsv, votable, columns, columns_of(spec["order"]), header)
     bands = {band: spec["bands"][band] for band in spec["order"] if f"flux_{band}_ujy" in columns}
     write_sed_tables(columns, bands, {"fast": fast, "eazy": eazy, "sed": sed})
     move_stale_bands(results, spec["order"])
     record_work("catalogue", "all")
+
+
+def add_extinction(columns: dict[str, np.ndarray], header: dict[str, object], spec: dict) -> None:
+    """Add the reddening of each source, and the extinction in each band; the fluxes stay as they are."""
+    columns["ebv"] = spec["scale"] * reddening([each["file"] for each in spec["files"]], columns["ra"], columns["dec"])
+    for band, wavelength_um in spec["wavelengths_um"].items():
+        ratio = wavelength_um and extinction_per_reddening(wavelength_um, spec["law"], spec["R_V"])
+        if not ratio:
+            log.warning("%s: no extinction: give its wavelength, from 0.12 to 30 micrometres", band)
+        columns[f"a_{band}"] = columns["ebv"] * (ratio or np.nan)
+    header |= {"EXTLAW": spec["law"], "EXTRV": spec["R_V"], "EXTSCALE": spec["scale"]}
 
 
 def write_sed_tables(columns: dict[str, np.ndarray], bands: dict[str, dict], paths: dict[str, str]) -> None:

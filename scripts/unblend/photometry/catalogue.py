@@ -47,8 +47,18 @@ def adopted_error(
     return np.where(np.isfinite(flux), np.sqrt(variance), np.nan)
 
 
+UPPER_LIMIT = 3.0
+"""Flux over its error below which a source counts as not detected in a band."""
+
+
 def band_columns(
-    name: str, fluxes: Mapping[str, np.ndarray], *, scale: float, error_floor: float, zero_point_ab: float | None
+    name: str,
+    fluxes: Mapping[str, np.ndarray],
+    *,
+    scale: float,
+    error_floor: float,
+    zero_point_ab: float | None,
+    upper_limit: float = UPPER_LIMIT,
 ) -> dict[str, np.ndarray]:
     """Return the catalogue columns of one band by name, with fluxes in microjansky where there is a zero point.
 
@@ -62,6 +72,9 @@ def band_columns(
         As for `adopted_error`.
     zero_point_ab : float or None
         AB magnitude of one image unit; without it all magnitudes are NaN.
+    upper_limit : float
+        Below this ratio of flux and error, the magnitude has an upper limit: as many errors above the flux, or above
+        zero for a negative flux.
     """
     flux = fluxes["flux"]
     others = {kind: fluxes[f"flux_err_{kind}"] for kind in KINDS}
@@ -79,4 +92,8 @@ def band_columns(
     columns[f"mag_{name}"] = magnitude
     positive = np.where(flux > 0, flux, np.nan)
     columns[f"mag_err_{name}"] = np.where(np.isfinite(magnitude), MAG_PER_RELATIVE_ERROR * error / positive, np.nan)
+    columns[f"snr_{name}"] = flux / np.where(error > 0, error, np.nan)
+    limit = np.where(columns[f"snr_{name}"] < upper_limit, np.maximum(flux, 0.0) + upper_limit * error, np.nan)
+    unknown = np.full(len(flux), np.nan)
+    columns[f"mag_limit_{name}"] = unknown if zero_point_ab is None else flux_to_mag(limit, zero_point_ab)
     return columns

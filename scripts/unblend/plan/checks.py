@@ -6,6 +6,7 @@ import re
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -131,11 +132,14 @@ def _files(jobs: Jobs) -> Iterator[tuple[str, str]]:
         yield f"detection.{key}", split_extension(str(own["file"]))[0]
     if (table := jobs.inputs.reference_positions()) is not None:
         yield "reference_positions", split_extension(str(table["file"]))[0]
+    yield from (("extinction.map", split_extension(path)[0]) for path in jobs.inputs.dust_maps())
     if jobs.config.models.psf not in jobs.config.bands:
         yield "models.psf", split_extension(jobs.inputs.path(jobs.config.models.psf))[0]
 
 
 def _missing(jobs: Jobs) -> Iterator[str]:
+    if jobs.config.extinction is not None and find_spec("dust_extinction") is None:
+        yield "extinction: the package dust-extinction is not installed; install it with pip, or remove extinction."
     for key, path in _files(jobs):
         try:
             found = Path(path).is_file()

@@ -18,6 +18,7 @@ from ..core.shown import shortened
 from ..io.selections import split_extension
 from .config_conflicts import YTE_KEY, YTE_REFUSED, conflicts
 from .config_errors import describe_mistakes
+from .config_extinction import Extinction
 from .config_psf import BandPsf
 from .config_sed import SedFilters
 from .config_values import (
@@ -380,6 +381,11 @@ class CatalogueSettings(Section):
     """The final catalogue."""
 
     error_floor: Number = key(0.0, "Fraction of the flux that is added to its error in quadrature.", ge=0)
+    upper_limit: PositiveNumber = key(
+        3.0,
+        "Flux over its error below which mag_limit_{band} has an upper limit: as many errors above the flux, or above "
+        "zero for a negative one.",
+    )
 
 
 class Config(Section):
@@ -407,6 +413,9 @@ class Config(Section):
         description="The bands by name, those of the detection included.",
         min_length=1,
         json_schema_extra={"additionalProperties": False},
+    )
+    extinction: Extinction | None = key(
+        None, "Galactic extinction of every source and band as columns of the catalogue; null: none."
     )
     catalogue: CatalogueSettings = Field(default_factory=CatalogueSettings, description="The final catalogue.")
 

@@ -41,6 +41,7 @@ SECTIONS = {
     "bands.{band}.background": "Background",
     "bands.{band}.astrometry": "ShiftSearch",
     "bands.{band}.sed_filters": "SedFilters",
+    "extinction": "Extinction",
     "catalogue": "CatalogueSettings",
 }
 """The sections in the order of the page, with their definitions in the schema."""

@@ -67,6 +67,16 @@ class FieldInputs:
         name = self.config.reference_positions
         return None if name is None else self.record(self.path(name))
 
+    def dust_maps(self) -> list[str]:
+        """Return the files of the map of E(B-V): one, or that of each half of the Galaxy; none without extinction."""
+        extinction = self.config.extinction
+        if extinction is None:
+            return []
+        place = self.data if extinction.map == "sfd" else Path(self.path(extinction.map))
+        if extinction.map == "sfd" or place.is_dir():
+            return [str(place / f"SFD_dust_4096_{half}gp.fits") for half in "ns"]
+        return [str(place)]
+
     def cutout_settings(self, band: Band) -> dict[str, object]:
         """Return what the cutout of a mosaic depends on."""
         return {

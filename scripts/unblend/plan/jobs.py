@@ -16,6 +16,7 @@ from ..fits.override_groups import requested_groups
 from ..io.files import read_json
 from ..io.sed_filters import names_in_codes
 from .config import Band, Config, VaryingShift
+from .config_extinction import SFD_SCALE, Extinction
 from .fit_keys import FitKeys
 from .inputs import FieldInputs
 from .provenance import Provenance
@@ -311,10 +312,20 @@ def write_catalogue(jobs: Jobs) -> Spec:
         if b.zero_point == "auto":
             bands[b.name] |= {"image": jobs.inputs.grid_record(b), "wavelength_um": b.wavelength}
     warnings = list(unit_warnings(list(jobs.config.bands.values()), jobs.inputs).values())
-    noted = {"warnings": warnings} if warnings else {}
+    noted: Spec = {"warnings": warnings} if warnings else {}
     columns = jobs.provenance.content(str(jobs.provenance.scripts / "unblend/io/catalogue_columns.yaml"))
-    order, floor = list(bands), jobs.config.error_floor
-    return {"bands": bands, "order": order, "error_floor": floor, "columns": columns, **noted}
+    if jobs.config.extinction is not None:
+        noted["extinction"] = extinction_settings(jobs, jobs.config.extinction)
+    order, settings = list(bands), jobs.config.catalogue.model_dump()
+    return {"bands": bands, "order": order, **settings, "columns": columns, **noted}
+
+
+def extinction_settings(jobs: Jobs, settings: Extinction) -> Spec:
+    """Return the maps of the reddening, its scale and law, and the wavelengths of the bands."""
+    files = [jobs.inputs.record(path) for path in jobs.inputs.dust_maps()]
+    scale = settings.scale or (SFD_SCALE if len(files) == 2 else 1.0)
+    wavelengths = {b.name: known_wavelength_um(b) for b in jobs.config.bands.values()}
+    return {"files": files, "scale": scale, "law": settings.law, "R_V": settings.R_V, "wavelengths_um": wavelengths}
 
 
 def compare_positions(jobs: Jobs) -> Spec:

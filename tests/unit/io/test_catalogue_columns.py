@@ -23,7 +23,8 @@ def test_a_column_is_described(column):
 
 def test_every_column_of_the_catalogue_is_described_in_its_order():
     made = band_columns("k", {name: np.ones(1) for name in NAMES}, scale=1.0, error_floor=0.0, zero_point_ab=25.0)
-    assert list(columns_of(["k"])) == ["id", "ra", "dec", "x", "y", "area", *SHAPE, "flag", *made]
+    first = ["id", "ra", "dec", "x", "y", "area", *SHAPE, "flag"]
+    assert list(columns_of(["k"])) == [*first, "ebv", *made, "a_k"]
 
 
 def test_bands_whose_names_look_like_columns():

@@ -55,9 +55,10 @@ def test_columns_without_zero_point():
     columns = band_columns("k", FLUXES, scale=1.0, error_floor=0.0, zero_point_ab=None)
     assert set(columns) == {
         "flux_k", "err_k", "flag_k", "err_formal_k", "err_sim_k", "err_shape_k", "err_shift_k", "err_psf_k",
-        "err_misfit_k", "chi2_k", "fracflux_k", "mag_k", "mag_err_k",
+        "err_misfit_k", "chi2_k", "fracflux_k", "mag_k", "mag_err_k", "snr_k", "mag_limit_k",
     }  # fmt: skip
     assert columns["err_k"][:2] == pytest.approx([5.0, 3.0])
+    assert np.isnan(columns["mag_limit_k"]).all() and columns["snr_k"][:2] == pytest.approx([20.0, -4.0 / 3.0])
     assert np.isnan(columns["mag_k"]).all() and np.isnan(columns["mag_err_k"]).all()
 
 
@@ -69,3 +70,16 @@ def test_columns_with_zero_point():
     # 5 % are 0.0543 magnitudes; a negative flux has none
     assert columns["mag_err_irac-ch1"][0] == pytest.approx(0.05 * 2.5 / np.log(10))
     assert np.isnan(columns["mag_irac-ch1"][1:]).all() and np.isnan(columns["mag_err_irac-ch1"][1:]).all()
+
+
+def test_upper_limits():
+    fluxes = {name: np.repeat(values[:1], 4) for name, values in FLUXES.items()}
+    fluxes |= {"flux": np.array([14.9, 15.1, -20.0, NAN]), "flux_err": np.array([3.0, 3.0, 3.0, NAN])}
+    # errors of 5: 3 and 4; AB 23.9 is 1
+    columns = band_columns("k", fluxes, scale=1.0, error_floor=0.0, zero_point_ab=23.9)
+    assert columns["mag_limit_k"][[0, 2]] == pytest.approx(23.9 - 2.5 * np.log10([29.9, 15.0]))
+    assert np.isnan(columns["mag_limit_k"][[1, 3]]).all()
+    # the magnitude itself stays a measurement
+    assert np.isfinite(columns["mag_k"][:2]).all()
+    columns = band_columns("k", fluxes, scale=1.0, error_floor=0.0, zero_point_ab=23.9, upper_limit=2.0)
+    assert np.isfinite(columns["mag_limit_k"]).tolist() == [False, False, True, False]

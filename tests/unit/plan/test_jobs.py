@@ -239,6 +239,8 @@ SOLUTION = ("measure_shift", "extract_fluxes", "run_monte_carlo")
         ("bands/k/filter", "205", {"write_catalogue"}),
         ("bands/k/sed_filters", {"eazy": 205}, {"write_catalogue"}),
         ("catalogue/error_floor", 0.05, {"write_catalogue"}),
+        ("catalogue/upper_limit", 2.0, {"write_catalogue"}),
+        ("extinction", {"map": "dust.fits"}, {"write_catalogue"}),
         ("bands/k/rms", 0.5, of_band("k", *SOLUTION)),
         ("bands/k/shift", [0.1, 0.0], of_band("k", *SOLUTION, "make_templates")),
         ("bands/k/band_only_sources", "off", {"extract_fluxes/k"}),
