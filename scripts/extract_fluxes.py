@@ -33,6 +33,8 @@ from unblend.io.tables import columns, read_sources, read_table, write_table
 from unblend.io.template_store import read_templates
 from unblend.models.templates import TemplateEngine
 from unblend.photometry.adopted_covariance import CovarianceParts, model_covariance, model_draws, noise_covariance
+from unblend.photometry.aperture import DIAMETER_FWHM, aperture_fluxes
+from unblend.photometry.background_variation import measure_variation, variation_warning
 from unblend.photometry.band_only_sources import BandOnlySources, blended_flags, find_band_only
 from unblend.photometry.common_errors import psf_changes, shift_changes, total_error
 from unblend.photometry.correlated_noise import Noise, measure_noise
@@ -96,6 +98,8 @@ def measure(spec: dict, results: Path, paths: dict[str, str]) -> None:
     # also where pixels were masked as unmodelled flux: it may be that of the source
     area = float(np.median([noise_area(psf) for psf in data.psf.psfs]))
     misfit = measure_misfit(solution, templates, data.weight / fit.scale**2, area)
+    radius = DIAMETER_FWHM / 2.0 * data.fwhm
+    circles = aperture_fluxes(solution, templates, fit.weight, noise.correlation, radius)
     measured = {
         "flux": solution.flux,
         "flux_err": noise.err,
@@ -104,6 +108,9 @@ def measure(spec: dict, results: Path, paths: dict[str, str]) -> None:
         "flux_err_shape": shape_errors(shapes, detail_err, fit, fitted),
         **{name: total_error(changes) for name, changes in common.items()},
         "flux_err_misfit": misfit.err,
+        "ap_flux": circles.flux,
+        "ap_err": circles.err,
+        "ap_fraction": circles.fraction,
         "chi2": misfit.chi2,
         "fracflux": misfit.fracflux,
     }

@@ -22,7 +22,7 @@ from unblend.run.job_log import record_work, run
 
 log = logging.getLogger(__name__)
 
-FLUXES = ("flux", "flux_err", *(f"flux_err_{kind}" for kind in KINDS), "chi2", "fracflux", "flag")
+FLUXES = ("flux", "flux_err", *(f"flux_err_{kind}" for kind in KINDS), "chi2", "fracflux", "ap_flux", "ap_err", "flag")
 SHAPE = ("n", "r_e_arcsec", "ell", "pa", "chi2_red")
 
 

@@ -192,6 +192,7 @@ def write_band(
     write_table(at / "band_only.fits", columns(**place), name="BAND_ONLY")
     write_json(at / "astrometry.json", shift_found(ids, searched=band == COARSE))
     fluxes = {"flux": measured, "flux_err": error, **{f"flux_err_{kind}": np.zeros(len(ids)) for kind in KINDS},
+              "ap_flux": measured, "ap_err": error,
               "chi2": np.ones(len(ids)), "fracflux": np.zeros(len(ids)), "flux_err_sim": error * 1.1,
               "flag": flag}  # fmt: skip
     return band_columns(band, fluxes, scale=1.0, error_floor=0.0, zero_point_ab=ZERO_POINT)

@@ -250,6 +250,14 @@ class Template:
     detail_share: float = 0.0
     detail_free: bool = False
 
+    @property
+    def centroid(self) -> tuple[float, float]:
+        """Centroid (y, x) of the absolute light, in pixels of the band's image."""
+        light = np.abs(np.asarray(self.data, dtype=float))
+        total = light.sum()
+        rows, columns = np.arange(self.box.y0, self.box.y1), np.arange(self.box.x0, self.box.x1)
+        return float(light.sum(axis=1) @ rows / total), float(light.sum(axis=0) @ columns / total)
+
 
 @dataclass(frozen=True)
 class FitGroup:

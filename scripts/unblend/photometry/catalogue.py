@@ -67,7 +67,7 @@ def band_columns(
     name : str
         Name of the band: part of each column's name.
     fluxes : mapping of name to array (n,)
-        The columns flux, flux_err, flux_err_sim, those of `KINDS`, chi2, fracflux and flag.
+        The columns flux, flux_err, flux_err_sim, those of `KINDS`, ap_flux, ap_err, chi2, fracflux and flag.
     scale, error_floor : float
         As for `adopted_error`.
     zero_point_ab : float or None
@@ -83,6 +83,7 @@ def band_columns(
     columns[f"err_formal_{name}"] = fluxes["flux_err"]
     columns[f"err_sim_{name}"] = fluxes["flux_err_sim"]
     columns |= {f"err_{kind}_{name}": others[kind] for kind in KINDS}
+    columns[f"ap_flux_{name}"], columns[f"ap_err_{name}"] = fluxes["ap_flux"], scale * fluxes["ap_err"]
     columns[f"chi2_{name}"], columns[f"fracflux_{name}"] = fluxes["chi2"], fluxes["fracflux"]
     magnitude = np.full(len(flux), np.nan)
     if zero_point_ab is not None:

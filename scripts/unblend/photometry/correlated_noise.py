@@ -401,14 +401,21 @@ def _fitted_noise(
     return model * root
 
 
-class _NoiseConvolution:
-    """Convolution with R; its transform is cached for each size of stamp. The result is wider by L on every side."""
+class NoiseConvolution:
+    """Convolution with R; its transform is cached for each size of stamp. The result is wider by L on every side.
+
+    Parameters
+    ----------
+    correlation : array (2L + 1, 2L + 1)
+        R.
+    """
 
     def __init__(self, correlation: np.ndarray) -> None:
         self.correlation = correlation
         self.transforms: dict[tuple[int, int], np.ndarray] = {}
 
     def __call__(self, stamp: np.ndarray) -> np.ndarray:
+        """Return the convolution of a stamp (ny, nx), shape (ny + 2L, nx + 2L)."""
         from scipy.fft import irfft2, next_fast_len, rfft2
 
         full = stamp.shape[0] + len(self.correlation) - 1, stamp.shape[1] + len(self.correlation) - 1
@@ -423,7 +430,7 @@ def _noise_products(
 ) -> csr_array:
     """Return Tᵀ W½ R W½ T as a sparse matrix (m + t, m + t), with the terms of the background last."""
     lag, polynomial, whole = len(correlation) // 2, solution.polynomial, Box.of_shape(root.shape)
-    convolve = _NoiseConvolution(correlation)
+    convolve = NoiseConvolution(correlation)
     wider = [template.box.grown(lag) & whole for template in active]
     columns = np.empty((len(active), len(polynomial.terms)))
 

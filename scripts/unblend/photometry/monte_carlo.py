@@ -109,7 +109,7 @@ def monte_carlo(
     patches = np.array([_patch(residual * np.sqrt(weight), usable, circle, half) for circle in circles])
     active = [templates[k] for k in solution.active]
     if positions is None:
-        centres = np.array([_centroid(template) for template in active])
+        centres = np.array([template.centroid for template in active])
     else:
         centres = np.asarray(positions, dtype=float)[solution.active]
     index = BoxIndex(box_array(active))
@@ -347,14 +347,6 @@ def _exclude_around(cost: np.ndarray, y: int, x: int, radius: float) -> None:
 def _within(bad: np.ndarray, radius: float) -> np.ndarray:
     """Return True within `radius` pixels of a bad pixel; all pixels outside the image are bad."""
     return grow_mask(np.pad(bad, 1, constant_values=True), radius)[1:-1, 1:-1]
-
-
-def _centroid(template: Template) -> tuple[float, float]:
-    """Return the centroid (y, x) of the absolute light of a template."""
-    light = np.abs(np.asarray(template.data, dtype=float))
-    total = light.sum()
-    rows, columns = np.arange(template.box.y0, template.box.y1), np.arange(template.box.x0, template.box.x1)
-    return float(light.sum(axis=1) @ rows / total), float(light.sum(axis=0) @ columns / total)
 
 
 def _square(y: float, x: float, half: int) -> Box:

@@ -9,7 +9,8 @@ from .config_errors import nearest
 
 BAND_COLUMNS = (
     "flux_{}", "err_{}", "flag_{}", "err_formal_{}", "err_sim_{}", "err_shape_{}", "err_shift_{}",
-    "err_psf_{}", "err_misfit_{}", "chi2_{}", "fracflux_{}", "flux_{}_ujy", "err_{}_ujy", "mag_{}", "mag_err_{}",
+    "err_psf_{}", "err_misfit_{}", "ap_flux_{}", "ap_err_{}", "chi2_{}", "fracflux_{}",
+    "flux_{}_ujy", "err_{}_ujy", "mag_{}", "mag_err_{}",
     "snr_{}", "mag_limit_{}", "a_{}",
 )  # fmt: skip
 """The columns of a band in the catalogue; a test compares them with those that photometry.catalogue makes."""

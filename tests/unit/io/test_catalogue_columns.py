@@ -11,7 +11,16 @@ from unblend.photometry.catalogue import KINDS, band_columns
 from write_catalogue import SHAPE
 
 ROOT = Path(__file__).resolve().parents[3]
-NAMES = ("flux", "flux_err", *(f"flux_err_{kind}" for kind in (*KINDS, "sim")), "chi2", "fracflux", "flag")
+NAMES = (
+    "flux",
+    "flux_err",
+    *(f"flux_err_{kind}" for kind in (*KINDS, "sim")),
+    "chi2",
+    "fracflux",
+    "ap_flux",
+    "ap_err",
+    "flag",
+)
 
 
 @pytest.mark.parametrize("column", catalogue_columns(), ids=lambda column: column.name)

@@ -12,6 +12,8 @@ FLUXES = {
     "flux_err_shift": np.array([0.0, NAN, NAN]),
     "flux_err_psf": np.array([0.0, 0.0, NAN]),
     "flux_err_misfit": np.array([1.0, 0.0, NAN]),
+    "ap_flux": np.array([95.0, -5.0, NAN]),
+    "ap_err": np.array([2.0, 2.0, NAN]),
     "chi2": np.array([1.5, 1.0, NAN]),
     "fracflux": np.array([0.1, NAN, NAN]),
     "flux_err_sim": np.array([3.5, 3.5, NAN]),
@@ -55,7 +57,7 @@ def test_columns_without_zero_point():
     columns = band_columns("k", FLUXES, scale=1.0, error_floor=0.0, zero_point_ab=None)
     assert set(columns) == {
         "flux_k", "err_k", "flag_k", "err_formal_k", "err_sim_k", "err_shape_k", "err_shift_k", "err_psf_k",
-        "err_misfit_k", "chi2_k", "fracflux_k", "mag_k", "mag_err_k", "snr_k", "mag_limit_k",
+        "err_misfit_k", "ap_flux_k", "ap_err_k", "chi2_k", "fracflux_k", "mag_k", "mag_err_k", "snr_k", "mag_limit_k",
     }  # fmt: skip
     assert columns["err_k"][:2] == pytest.approx([5.0, 3.0])
     assert np.isnan(columns["mag_limit_k"]).all() and columns["snr_k"][:2] == pytest.approx([20.0, -4.0 / 3.0])
@@ -70,6 +72,11 @@ def test_columns_with_zero_point():
     # 5 % are 0.0543 magnitudes; a negative flux has none
     assert columns["mag_err_irac-ch1"][0] == pytest.approx(0.05 * 2.5 / np.log(10))
     assert np.isnan(columns["mag_irac-ch1"][1:]).all() and np.isnan(columns["mag_err_irac-ch1"][1:]).all()
+
+
+def test_the_monte_carlo_scales_the_error_in_the_aperture():
+    columns = band_columns("k", FLUXES, scale=1.5, error_floor=0.1, zero_point_ab=None)
+    assert columns["ap_flux_k"][0] == 95.0 and columns["ap_err_k"][0] == pytest.approx(3.0)
 
 
 def test_upper_limits():

@@ -11,6 +11,7 @@ from unblend.plan.config_values import MAX_BAND_NAME
 
 CATALOGUE_INPUTS = (
     "flux", "flux_err", "flux_err_sim", *(f"flux_err_{kind}" for kind in KINDS), "chi2", "fracflux", "flag",
+    "ap_flux", "ap_err",
 )  # fmt: skip
 BAND = {"image": "a.fits", "psf": "p.fits"}
 
