@@ -1,7 +1,5 @@
-# unblend: fluxes of blended galaxies. The stages are in workflow/rules, the settings in config.yaml.
-from snakemake.utils import min_version
-
-min_version("9.27")
+# unblend: fluxes of blended galaxies. The workflow is workflow/Snakefile, where Snakemake's catalogue expects it.
+include: "workflow/Snakefile"
 
 
 report: "workflow/report/workflow.rst"
@@ -50,3 +48,6 @@ rule all:
             kind=["sim", "border", "bad"],
         ),
         BARRIER,
+# Snakemake forgets the default target of an included file. In a module the target is that of the other workflow.
+if workflow.modifier.parent_modifier is None:
+    workflow.default_target = "all"

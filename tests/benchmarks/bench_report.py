@@ -69,7 +69,7 @@ def main() -> None:
             folder = Path(name)
             write_products(folder, number, half=HALF, spacing=SPACING)
             page, start, clock = folder / "results/report/index.html", processor_s(), time.monotonic()
-            write_report.main(str(folder / "spec.json"), str(folder / "results"), str(page))
+            write_report.main(str(folder / "spec.json"), str(folder / "results"), str(page), str(folder / "p.json"))
             took = f"{processor_s() - start:.1f} s of processor, {time.monotonic() - clock:.1f} s by the clock"
             print(f"{number} sources: written in {took}; {page.stat().st_size / 1e6:.1f} MB; {in_browser(page)}")
 

@@ -25,7 +25,7 @@ def address(tmp_path_factory):
     folder = tmp_path_factory.mktemp("page")
     write_products(folder)
     page = folder / "results/report/index.html"
-    write_report.main(str(folder / "spec.json"), str(folder / "results"), str(page))
+    write_report.main(str(folder / "spec.json"), str(folder / "results"), str(page), str(folder / "p.json"))
     return page.as_uri()
 
 

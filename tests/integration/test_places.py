@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 
 import pytest
@@ -10,20 +11,8 @@ from smallfield import write
 
 pytestmark = pytest.mark.integration
 
-MODULE = """
-configfile: "config.yaml"
-
-module unblend:
-    snakefile: {snakefile!r}
-    config: config
-
-use rule * from unblend as unblend_*
-
-rule count_sources:
-    input: "results/det_cat.fits"
-    output: "number.txt"
-    shell: "wc -c {{input}} > {{output}}"
-"""
+MODULE = re.search(r"```python\n(.*?)```", (ROOT / "docs/modules.md").read_text(), re.DOTALL)
+"""The Snakefile of the documentation."""
 
 
 def test_folders_with_any_name(warm_field: Field, tmp_path) -> None:
@@ -42,7 +31,9 @@ def test_folders_with_any_name(warm_field: Field, tmp_path) -> None:
 
 def test_another_workflow_uses_this_one_as_a_module(tmp_path) -> None:
     write(tmp_path)
-    (tmp_path / "Snakefile").write_text(MODULE.format(snakefile=str(ROOT / "Snakefile")))
+    assert MODULE
+    program = str(ROOT / "workflow/Snakefile")
+    (tmp_path / "Snakefile").write_text(MODULE[1].replace("unblend/workflow/Snakefile", program))
     command = [*SNAKEMAKE, "--directory", str(tmp_path), "-s", str(tmp_path / "Snakefile"), "--cores", "2"]
     done = subprocess.run([*command, "number.txt"], env=environment(), capture_output=True, text=True)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]

@@ -34,6 +34,7 @@ rule write_report:
             labels={"shows": "the whole field"},
         ),
         bands=[band_picture(band) for band in BANDS],
+        provenance=R / "provenance.json",
     log:
         R / "logs/write_report.log",
     conda:
@@ -47,3 +48,4 @@ rule write_report:
     shell:
         'python -IS "$UNBLEND_SCRIPTS"/start_job.py write_report --log {log:q}'
         " --spec {input.spec:q} --results {params.results:q} --page {output.page:q}"
+        " --provenance {output.provenance:q}"

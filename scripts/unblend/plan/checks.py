@@ -45,6 +45,10 @@ CLOCK_TOLERANCE_S = 5.0
 Grid = tuple[tuple[int, int], "WCS"]
 
 
+CONFIG_NOTE = "config.json"
+"""Beside the specs: the configuration of the last run with its defaults, for the record of what made the products."""
+
+
 def load_field(
     raw: Mapping[str, Any], scripts: Path, purpose: Callable[[], Purpose], *, check: bool = True
 ) -> tuple[Config, Jobs]:
@@ -68,6 +72,7 @@ def load_field(
     """
     config = load_config(raw)
     jobs = jobs_of(config, scripts, purpose)
+    jobs.store.note(CONFIG_NOTE, config.model_dump(mode="json"))
     if check and not example_is_missing(config):
         check_inputs(jobs)
         _warn_of_unused_files(jobs)
