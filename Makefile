@@ -77,9 +77,8 @@ robustness: $(VENV)/installed  ## mutate inputs of every kind, count what become
 lock: $(VENV)/bin/python  ## update the pinned versions in requirements.lock and envs/unblend.yaml
 	$(BIN)/python -m pip install --quiet pip-tools
 	$(BIN)/pip-compile --quiet --upgrade --strip-extras --no-emit-index-url --no-emit-trusted-host --no-emit-find-links \
-	    --no-header --allow-unsafe --extra example --extra test --extra s3 --output-file requirements.lock pyproject.toml
-	$(BIN)/python scripts/write_environment.py
 	    --no-header --allow-unsafe --extra example --extra extinction --extra test --extra s3 --extra slurm --output-file requirements.lock pyproject.toml
+	$(BIN)/python scripts/write_environment.py
 
 clean:                    ## remove the example field, its results and the environment
 	rm -rf example results .snakemake $(VENV)

@@ -34,7 +34,6 @@ from unblend.io.template_store import read_templates
 from unblend.models.templates import TemplateEngine
 from unblend.photometry.adopted_covariance import CovarianceParts, model_covariance, model_draws, noise_covariance
 from unblend.photometry.aperture import DIAMETER_FWHM, aperture_fluxes
-from unblend.photometry.background_variation import measure_variation, variation_warning
 from unblend.photometry.band_only_sources import BandOnlySources, blended_flags, find_band_only
 from unblend.photometry.common_errors import psf_changes, shift_changes, total_error
 from unblend.photometry.correlated_noise import Noise, measure_noise

@@ -82,8 +82,8 @@ rule write_covariance:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=20,
+        mem_mb=memory_of("write_covariance"),
+        runtime=time_of("write_covariance"),
     params:
         results=str(R),
     shell:

@@ -13,8 +13,8 @@ rule compare_positions:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=memory_of("compare_positions"),
+        runtime=time_of("compare_positions"),
     shell:
         'python -IS "$UNBLEND_SCRIPTS"/start_job.py compare_positions --log {log:q}'
         " --spec {input.spec:q} --table {input.table:q} --stack {input.stack:q} --found {output.found:q}"

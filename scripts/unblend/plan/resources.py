@@ -83,6 +83,8 @@ COSTS = {
     "run_monte_carlo": Cost(120.0, band=120.0, stack=5.0, sources=100.0, minutes_per_kilosource=10.0),
     "inspect_band": Cost(110.0, band=145.0, stack=12.0, sources=50.0),
     "write_catalogue": Cost(100.0, sources=50.0),
+    "write_covariance": Cost(120.0, sources=100.0),
+    "compare_positions": Cost(120.0),
     "write_report": Cost(130.0, all_bands=40.0, sources=200.0, minutes_per_kilosource=5.0),
 }
 WITHOUT_STARS = Cost(100.0)
