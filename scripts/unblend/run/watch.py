@@ -216,6 +216,8 @@ class RunWatch(logging.Handler):
         with self._state_lock:
             started: list[Any] = [self._running.pop(number) for number in job_ids if number in self._running]
             self._explained |= set(job_ids)
+            if self._interrupted:
+                return False
             since = min((record.created for record in started), default=0.0)
             logs = {Path(name): record for record in started for name in record.log}
             # an older log is that of an earlier run

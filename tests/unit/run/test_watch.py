@@ -275,6 +275,8 @@ def test_jobs_that_the_user_has_interrupted_have_not_failed(scene):
     s = scene()
     s.watch.begin()
     s.logger.info("Terminating processes on user request, this might take some time.")
+    # Snakemake has cancelled it
+    assert not lose(s, 5, message="SLURM status is: 'CANCELLED'.")
     s.logger.error("Error in rule x", extra={"event": "job_error", "jobid": 4, "rule_name": "x", "log": []})
     s.watch.end(failed=True)
     lines = s.shown.getvalue().splitlines()
