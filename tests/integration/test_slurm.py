@@ -113,3 +113,13 @@ def test_mask_psf_and_moving_background_of_a_band_are_one_submission(slurm: Slur
     assert status == 0 and (slurm.field / product).exists(), said
     done = slurm.node.jobs()
     assert done["prepare-blurred"] == ["COMPLETED"] and len(done["mask_band-blurred"]) == 1
+
+
+def test_a_job_that_fails_by_itself_is_not_tried_again_and_its_own_words_are_shown(slurm: SlurmField) -> None:
+    slurm.field.edit_code("mask_band.py", 'read_array(spec["image"]["file"])', 'read_array("missing.fits")')
+    before = len(slurm.node.jobs()[f"mask_band-{SHARP}"])
+    status, said = slurm.end(slurm.start(f"results/bands/{SHARP}/mask.fits"))
+    failed = [line for line in said.splitlines() if f"failed: mask_band band {SHARP}: " in line]
+    assert status != 0 and len(failed) == 1 and "missing.fits" in failed[0], said
+    assert f"see results/logs/mask_band/{SHARP}.log" in failed[0] and "tried again" not in said
+    assert slurm.node.jobs()[f"mask_band-{SHARP}"][before:] == ["FAILED"]
