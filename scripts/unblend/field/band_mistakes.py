@@ -15,6 +15,7 @@ from ..photometry.background_variation import measure_variation, variation_warni
 from ..photometry.correlated_noise import Noise
 from ..photometry.linear_system import LinearSolution, model_image
 from ..photometry.mirrored_image import find_view, view_warning
+from ..photometry.noise_variation import measure_noise_range, noise_range_warning
 from ..photometry.plausibility import find_peaks, negative_warning, peaks_warning
 from ..photometry.psf_orientation import compare_orientations, orientation_warning
 from ..photometry.source_widths import compare_widths, width_warning
@@ -49,13 +50,16 @@ def find_mistakes(
     weight = data.weight / fit.scale**2
     widths = compare_widths(data.image, weight, own, solution, data.fwhm)
     log.info("%s: widths of %d bright sources compared with those of their templates", band, widths.ids.size)
-    variation = measure_variation(fit.solution.residual, (data.weight > 0) & ~fit.near_source)
+    sky = (data.weight > 0) & ~fit.near_source
+    variation = measure_variation(fit.solution.residual, sky)
+    range_of_noise = measure_noise_range(fit.solution.residual * np.sqrt(weight), sky)
     turned = compare_orientations(weight, own, solution, engine, models)
     log.info("%s: %d bright sources with a misfit compared with the PSF in other orientations", band, turned.compared)
     found = (
         width_warning(widths, band, data.psf.oversampling, pixel_scale(data.wcs, data.image.shape)),
         orientation_warning(turned, band),
         variation_warning(variation, band),
+        noise_range_warning(range_of_noise, band),
         negative_warning(solution, noise.err[: len(own)], band),
         _misplaced(band, data, own, solution, detected),
     )
