@@ -60,8 +60,8 @@ def view_warning(view: View, band: str) -> str:
     """Return a sentence for the user on an image that fits its sources in another view."""
     return (
         f"{band}: the light of the image lies at its sources when the image is {view}: its world coordinates are wrong "
-        "(the sign of CDELT or CD, the order of the rows, transposed axes, CRPIX of another cutout), and so are the "
-        "fluxes; correct the header."
+        "(the sign of CDELT or CD, the order of the rows, transposed axes, CRPIX of another cutout), or its shift, and "
+        f"so are the fluxes; correct the header, or bands.{band}.shift."
     )
 
 

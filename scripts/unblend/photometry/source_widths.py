@@ -34,6 +34,9 @@ SPIKE = 0.3
 the sky: the interpolation to finer pixels would spread it over the source."""
 HALF_SIZE = 8
 """Half the side in pixels of the first cutout in which a width is measured."""
+FAR_WIDER = 1.6
+"""Limit for sources of any size, if there are `ENOUGH`: models of most sources are not so much too small. No source is
+compact beside a PSF that is several times too narrow."""
 MIN_COVERAGE = 0.9
 """Least fraction of a template inside the image."""
 
@@ -78,6 +81,8 @@ class WidthComparison:
             low, high = (NARROWER, WIDER) if sure else (NARROW, WIDE)
             if compact.sum() >= MIN_SOURCES and not low <= np.median(widths[compact]) <= high:
                 return float(np.median(widths[compact]))
+        if self.isolated.sum() >= ENOUGH and np.median(ratio[self.isolated]) > FAR_WIDER:
+            return float(np.median(of_psf[self.isolated]))
         return None
 
 

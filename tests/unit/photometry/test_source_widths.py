@@ -75,6 +75,12 @@ def test_five_very_compact_sources_show_a_psf_that_is_a_sixth_too_narrow():
     assert comparison([1.65] * 5, [1.5] * 5, 1.5).contradiction is None
 
 
+def test_a_psf_that_is_three_times_too_narrow_for_galaxies_without_a_compact_one():
+    seen, expected = float(np.hypot(1.4, 2.4)), float(np.hypot(1.4, 0.8))
+    assert expected > 1.5 * 0.8
+    assert comparison([seen] * 5, [expected] * 5, 0.8).contradiction == pytest.approx(3.0, rel=0.1)
+
+
 def test_extended_sources_wider_than_their_templates_are_a_matter_of_their_models():
     assert comparison([6.0] * 5, [4.0] * 5, 1.5, flux=20000.0).contradiction is None
 
