@@ -18,7 +18,7 @@ from ..photometry.mirrored_image import find_view, view_warning
 from ..photometry.noise_variation import measure_noise_range, noise_range_warning
 from ..photometry.plausibility import find_peaks, negative_warning, peaks_warning
 from ..photometry.psf_orientation import compare_orientations, orientation_warning
-from ..photometry.source_widths import compare_widths, width_warning
+from ..photometry.source_widths import compare_widths, spike_warning, width_warning
 from ..photometry.weight_rescaling import RescaledSolution
 from .band_data import BandData
 
@@ -57,6 +57,7 @@ def find_mistakes(
     log.info("%s: %d bright sources with a misfit compared with the PSF in other orientations", band, turned.compared)
     found = (
         width_warning(widths, band, data.psf.oversampling, pixel_scale(data.wcs, data.image.shape)),
+        spike_warning(widths, band),
         orientation_warning(turned, band),
         variation_warning(variation, band),
         noise_range_warning(range_of_noise, band),

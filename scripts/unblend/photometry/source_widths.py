@@ -32,6 +32,8 @@ widths of the PSF are 0.91 to 1.02 of its own."""
 SPIKE = 0.3
 """Height of a pixel over the median of its surroundings, and over the peak of a source, from which it is no light of
 the sky: the interpolation to finer pixels would spread it over the source."""
+SINGLE = 0.08
+"""Median of the eight pixels around a single bright pixel, over it: 0.19 for a star with a FWHM of 1.5 pixels."""
 HALF_SIZE = 8
 """Half the side in pixels of the first cutout in which a width is measured."""
 FAR_WIDER = 1.6
@@ -54,6 +56,8 @@ class WidthComparison:
         Whether other sources contribute little light at the peak.
     fwhm : float
         Of the band's PSF, pixels.
+    single : int
+        Number of other bright sources that are single bright pixels.
     """
 
     ids: np.ndarray
@@ -61,6 +65,7 @@ class WidthComparison:
     expected: np.ndarray
     isolated: np.ndarray
     fwhm: float
+    single: int = 0
 
     @property
     def contradiction(self) -> float | None:
@@ -105,17 +110,30 @@ def compare_widths(
     light = np.where(weight > 0, image - solution.background_image, np.nan)
     model = model_image(templates, solution.flux, image.shape)
     bright = [k for k in np.argsort(-solution.flux / solution.err) if solution.flux[k] > 0][:MAX_SOURCES]
-    rows = []
+    rows, single = [], 0
     for k in bright:
         peak = _peak(light, weight, templates[k])
         if peak is None or _has_spike(light, peak):
+            continue
+        if _is_spike(light, peak):
+            single += 1
             continue
         measured, expected = _width(light, peak), _width(templates[k].data, _argmax(templates[k].data))
         if np.isfinite(measured + expected):
             others = model[peak] - solution.flux[k] * _at(templates[k], *peak)
             rows.append((solution.ids[k], measured, expected, abs(others) < MAX_OTHER_LIGHT * light[peak]))
     found = np.array(rows, dtype=float).reshape(-1, 4)
-    return WidthComparison(found[:, 0].astype(int), found[:, 1], found[:, 2], found[:, 3] > 0, fwhm)
+    return WidthComparison(found[:, 0].astype(int), found[:, 1], found[:, 2], found[:, 3] > 0, fwhm, single)
+
+
+def spike_warning(found: WidthComparison, band: str) -> str | None:
+    """Return a sentence for the user if several sources are single bright pixels, otherwise None."""
+    if found.single < MIN_SOURCES:
+        return None
+    return (
+        f"{band}: {found.single} of {found.single + found.ids.size} bright sources are single bright pixels, as cosmic "
+        f"rays and hot pixels are; mask them (bad_regions, or 0 in the weight map) where they are no sources."
+    )
 
 
 def width_warning(found: WidthComparison, band: str, oversampling: float, pixel_arcsec: float) -> str | None:
@@ -164,6 +182,12 @@ def _has_spike(light: np.ndarray, peak: tuple[int, int]) -> bool:
     y, x = peak[0] - box.y0, peak[1] - box.x0
     over[max(y - 1, 0) : y + 2, max(x - 1, 0) : x + 2] = 0.0
     return bool(over.max() > SPIKE * light[peak])
+
+
+def _is_spike(light: np.ndarray, peak: tuple[int, int]) -> bool:
+    """Return whether a peak is a single bright pixel, and not the image of a source."""
+    near = light[(Box.around(*peak, 1) & Box.of_shape(light.shape)).slices]
+    return bool(np.median(np.sort(near, axis=None)[:-1]) < SINGLE * light[peak])
 
 
 def _at(template: Template, y: int, x: int) -> float:

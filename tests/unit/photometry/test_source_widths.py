@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from gaussians import gaussian
 from unblend.photometry.linear_system import model_image, solve_fluxes
-from unblend.photometry.source_widths import compare_widths, width_warning
+from unblend.photometry.source_widths import compare_widths, spike_warning, width_warning
 
 SIDE, RMS = 160, 1.0
 PLACES = [(30.2, 30.4), (32.7, 120.1), (80.0, 75.5), (125.4, 35.2), (121.3, 118.8)]
@@ -104,6 +104,16 @@ def test_cosmic_rays_beside_sources_are_no_contradiction():
     hits = [(int(y) + 3, int(x) - 4) for y, x in PLACES]
     found = comparison([1.5] * 5, [1.5] * 5, 1.5, hits=hits[:3])
     assert sorted(found.ids) == [4, 5] and found.contradiction is None
+
+
+def test_single_bright_pixels_are_no_sources_of_a_width():
+    hits = [(40, 60), (60, 100), (90, 110)]
+    rays = [(*hit, 0.3) for hit in hits]
+    places, sigmas = [*PLACES, *hits], [1.5] * 5 + [s for _, _, s in rays]
+    found = comparison(sigmas, [1.5] * 8, 1.5, places=places)
+    assert sorted(found.ids) == [1, 2, 3, 4, 5] and found.single == 3 and found.contradiction is None
+    assert spike_warning(found, "k").startswith("k: 3 of 8 bright sources are single bright pixels")
+    assert spike_warning(comparison([1.5] * 5, [1.5] * 5, 1.5), "k") is None
 
 
 def test_the_sentence_says_what_to_check():
