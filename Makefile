@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 CORES ?= $(shell nproc)
 SNAKEMAKE := $(BIN)/snakemake --cores $(CORES)
 
-.PHONY: demo test test-fast lint lock check-example figures docs bench-overhead bench-accuracy accuracy-figures bench-report bench-fit-bias bench-background bench-scaling robustness clean help
+.PHONY: demo test test-fast lint lock check-example figures docs site bench-overhead bench-accuracy accuracy-figures bench-report bench-fit-bias bench-background bench-scaling robustness clean help
 
 help:                     ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -44,6 +44,13 @@ docs: $(VENV)/installed   ## regenerate the pages of the docs that are made from
 	PYTHONPATH=scripts $(BIN)/python -c "from unblend.plan.config_docs import markdown; print(markdown(), end='')" > docs/config.md
 	PYTHONPATH=scripts $(BIN)/python -c "from unblend.plan.config_docs import schema_text; print(schema_text(), end='')" \
 	    > workflow/schemas/config.schema.yaml
+
+SITE := .venv-site
+site:                     ## make the documentation site from docs/: site/index.html; a dead link is an error
+	test -x $(SITE)/bin/sphinx-build || $(PYTHON) -m venv $(SITE)
+	$(SITE)/bin/python -m pip install --quiet --disable-pip-version-check -r docs/requirements.txt
+	$(SITE)/bin/sphinx-build -W --keep-going -q -b html docs site
+	@echo "site/index.html"
 
 bench-overhead: $(VENV)/installed  ## overhead of the workflow besides fits: per source, planning, nothing to do (10 min)
 	$(BIN)/python tests/benchmarks/bench_overhead.py --run 180 1000
