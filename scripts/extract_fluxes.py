@@ -88,7 +88,8 @@ def measure(spec: dict, results: Path, paths: dict[str, str]) -> None:
     noise = measure_noise(fit, templates, name=spec["band"])
     stored = StoredModels(results)
     detected = read_sources(str(results / "det_cat.fits"))
-    for warning in find_mistakes(spec["band"], data, fit, templates, detected, noise, engine, stored):
+    warnings, widths = find_mistakes(spec["band"], data, fit, templates, detected, noise, engine, stored)
+    for warning in warnings:
         log.warning("%s", warning)
     models = stored.outlines()
     shapes = responses_to_shapes(results, engine, fit, fitted, models)
@@ -97,8 +98,7 @@ def measure(spec: dict, results: Path, paths: dict[str, str]) -> None:
     # also where pixels were masked as unmodelled flux: it may be that of the source
     area = float(np.median([noise_area(psf) for psf in data.psf.psfs]))
     misfit = measure_misfit(solution, templates, data.weight / fit.scale**2, area)
-    radius = DIAMETER_FWHM / 2.0 * data.fwhm
-    circles = aperture_fluxes(solution, templates, fit.weight, noise.correlation, radius)
+    circles = aperture_fluxes(solution, templates, fit.weight, noise.correlation, 0.5 * DIAMETER_FWHM * data.fwhm)
     measured = {
         "flux": solution.flux,
         "flux_err": noise.err,
@@ -124,13 +124,11 @@ def measure(spec: dict, results: Path, paths: dict[str, str]) -> None:
         first_component=share, first_component_err=share_err,
         worst_neighbour=solution.worst_neighbour[:count], correlation=solution.correlation[:count], flag=flags,
     )  # fmt: skip
-    write_table(paths["fluxes"], table, header=header_cards(spec["band"], fit, noise, own), name="FLUXES")
-    left = np.where(data.mask, np.nan, solution.residual)
-    for name, image in (("weight", fit.weight), ("residual", left)):
+    write_table(paths["fluxes"], table, header=header_cards(spec["band"], fit, noise, own) | widths, name="FLUXES")
+    for name, image in (("weight", fit.weight), ("residual", np.where(data.mask, np.nan, solution.residual))):
         write_image(paths[name], image, wcs=data.wcs, header={"BAND": spec["band"]})
     light = {"flux": solution.flux[count:], "flux_err": noise.err[count:], "flag": solution.flags[count:]}
-    parts = covariance_parts(fit, templates, noise, shapes, common, detail_err, count, spec["band"])
-    write_parts(folder, parts)
+    write_parts(folder, covariance_parts(fit, templates, noise, shapes, common, detail_err, count, spec["band"]))
     write_band_only(folder, own, engine, light, detected, fwhm=data.fwhm, band=spec["band"])
 
 

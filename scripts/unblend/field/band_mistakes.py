@@ -28,8 +28,8 @@ log = logging.getLogger(__name__)
 def find_mistakes(
     band: str, data: BandData, fit: RescaledSolution, templates: list[Template], detected: np.ndarray, noise: Noise,
     engine: TemplateEngine, models: Mapping[int, Model],
-) -> list[str]:  # fmt: skip
-    """Return sentences on what seems to be wrong with the inputs of a band, none where all is well.
+) -> tuple[list[str], dict[str, object]]:  # fmt: skip
+    """Return sentences on what seems to be wrong with the inputs of a band, and cards on how well its PSF fits.
 
     Parameters
     ----------
@@ -45,6 +45,14 @@ def find_mistakes(
     engine : TemplateEngine
         Of the band.
     models : mapping of ID to Model
+
+    Returns
+    -------
+    sentences : list of str
+        None where all is well.
+    cards : dict
+        WIDTHS, WIDTHERR: widths of bright isolated sources over those of their templates (median) and its error, where
+        they are enough; WIDTHNUM: how many they are.
     """
     own, solution = _detected_alone(fit.solution, templates, len(models))
     weight = data.weight / fit.scale**2
@@ -64,7 +72,10 @@ def find_mistakes(
         negative_warning(solution, noise.err[: len(own)], band),
         _misplaced(band, data, own, solution, detected),
     )
-    return [sentence for sentence in found if sentence]
+    ratio, error, number = widths.agreement
+    # no card can hold a NaN
+    cards: dict[str, object] = {"WIDTHS": ratio, "WIDTHERR": error} if np.isfinite(ratio) else {}
+    return [sentence for sentence in found if sentence], {**cards, "WIDTHNUM": number}
 
 
 def _detected_alone(

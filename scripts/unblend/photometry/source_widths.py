@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..core.statistics import robust_sigma
 from ..core.types import Box, Template
 from ..images.psf import upsampled
 from .linear_system import LinearSolution, model_image
@@ -66,6 +67,15 @@ class WidthComparison:
     isolated: np.ndarray
     fwhm: float
     single: int = 0
+
+    @property
+    def agreement(self) -> tuple[float, float, int]:
+        """Median of measured over expected widths of isolated sources, its error, and their number; NaN for too few."""
+        ratio = (self.measured / self.expected)[self.isolated]
+        if ratio.size < MIN_SOURCES:
+            return np.nan, np.nan, int(ratio.size)
+        # the error of a median is that of a mean times √(π/2)
+        return float(np.median(ratio)), float(np.sqrt(0.5 * np.pi / ratio.size)) * robust_sigma(ratio), int(ratio.size)
 
     @property
     def contradiction(self) -> float | None:

@@ -159,7 +159,7 @@ def band_numbers(
         "zero_point": zero_point,
         "depth": depth_of(folder, fluxes, noise, simulated["scale"], zero_point["value"]),
         "noise": noise,
-        "psf": psf_numbers(psf),
+        "psf": {**psf_numbers(psf), "widths": widths_of(header)},
         "circles": [decimals(circle, 2) for circle in drawn],
         "shift": {**shift_numbers(read_json(folder / "astrometry.json")), "field": field_numbers(image)},
         "own": band_only_circles(folder, image, float(psf["FWHM"])),  # type: ignore[arg-type]
@@ -183,6 +183,17 @@ def band_only_circles(folder: Path, image: PageImage, fwhm: float) -> list[list[
     # the table counts pixels from 1, as FITS does
     found = [(float(row["y"]) - 1.0, float(row["x"]) - 1.0, fwhm) for row in table]
     return [decimals(circle, 2) for circle in image.page_circles(found)]
+
+
+def widths_of(header: Mapping[str, object]) -> list[float | int | None]:
+    """Return widths of bright isolated sources over those of their templates, its error, and how many there are.
+
+    Parameters
+    ----------
+    header : mapping
+        Of the band's fluxes.fits.
+    """
+    return [_finite_number(header.get(card)) for card in ("WIDTHS", "WIDTHERR", "WIDTHNUM")]
 
 
 def psf_numbers(header: Mapping[str, object]) -> dict[str, Any]:

@@ -41,7 +41,13 @@ def drawn():
     return models, engine, image
 
 
-def mistakes(models, engine, image):
+def narrower():
+    """Return the PSF with pixels that are too small."""
+    return FieldPsf(tuple(replace(psf, oversampling=1.7) for psf in PSF.psfs))
+
+
+def all_found(models, engine, image):
+    """Return sentences and cards."""
     data = BandData(image, np.ones(SHAPE), np.zeros(SHAPE, bool), engine.wcs, engine.psf, 3.0, "image")
     templates = [engine.template(i, model) for i, model in models.items()]
     fit = rescale_weights(image, data.weight, templates, fwhm=3.0, noise_origin="image", name="k")
@@ -49,6 +55,21 @@ def mistakes(models, engine, image):
     detected["id"], detected["flux"] = list(models), FLUX
     noise = measure_noise(fit, templates, name="k")
     return find_mistakes("k", data, fit, templates, detected, noise, engine, models)
+
+
+def mistakes(models, engine, image):
+    """Return the sentences."""
+    return all_found(models, engine, image)[0]
+
+
+def test_the_widths_of_sources_agree_with_a_right_psf_and_not_with_a_wrong_one(drawn):
+    models, engine, image = drawn
+    found = {}
+    for name, used in (("right", engine), ("narrow", engine.with_psf(narrower()))):
+        found[name] = all_found(models, used, image)[1]
+    right, narrow = found["right"], found["narrow"]
+    assert right["WIDTHNUM"] >= 3 and abs(right["WIDTHS"] - 1.0) < 3.0 * right["WIDTHERR"] + 0.01
+    assert narrow["WIDTHS"] > 1.2
 
 
 def test_a_good_band_has_no_mistakes(drawn):
@@ -70,6 +91,5 @@ def test_a_mirrored_image_and_one_of_another_field(drawn):
 def test_a_negative_image_and_a_wrong_psf(drawn):
     models, engine, image = drawn
     assert any("are negative" in sentence for sentence in mistakes(models, engine, -image))
-    narrow = engine.with_psf(FieldPsf(tuple(replace(psf, oversampling=1.7) for psf in PSF.psfs)))
-    said = mistakes(models, narrow, image)
+    said = mistakes(models, engine.with_psf(narrower()), image)
     assert any("times too narrow" in sentence for sentence in said)

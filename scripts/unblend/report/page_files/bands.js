@@ -46,12 +46,16 @@ function backgroundCell({ background, terms }) {
   return html("td", { title: listed.join("\n") }, `${digits(background)} (order ${order})`);
 }
 
+function widthsCell([ratio, error, number]) {
+  return html("td", { title: `${number || 0} bright isolated sources` }, withError(ratio, error, 2));
+}
+
 function bandSummary() {
-  const head = ["band", "pixel [″]", "PSF FWHM [″]", "PSF sum", "zero point [AB mag]", "noise", "correlation", "Monte Carlo / formal", "adopted factor", "shift X, Y [″]", "background level", "masked as unmodelled flux [%]", "only in this band", "above 5 σ"];
+  const head = ["band", "pixel [″]", "PSF FWHM [″]", "widths / expected", "PSF sum", "zero point [AB mag]", "noise", "correlation", "Monte Carlo / formal", "adopted factor", "shift X, Y [″]", "background level", "masked as unmodelled flux [%]", "only in this band", "above 5 σ"];
   const rows = DATA.bands.map((band) => {
     const { simulated, noise, shift, psf, zero_point: zero } = band, bright = band.columns.snr.filter((s) => s > 5).length;
     return html("tr", {}, html("th", {}, html("a", { href: `#band-${band.name}` }, band.name)), html("td", {}, digits(band.scale / band.binned)),
-      html("td", {}, psfWidth(psf, band.scale / band.binned)), html("td", {}, digits(psf.sum, 4)),
+      html("td", {}, psfWidth(psf, band.scale / band.binned)), widthsCell(psf.widths), html("td", {}, digits(psf.sum, 4)),
       html("td", { title: zero.source }, known(zero.value) ? fixed(zero.value, 3) : "none"),
       html("td", {}, digits(noise.rms)), html("td", {}, fixed(noise.lag, 2)),
       html("td", {}, withError(simulated.ratio, simulated.ratio_err, 2)), html("td", {}, fixed(simulated.scale, 2)),
@@ -96,7 +100,7 @@ function buildBands(section) {
   const large = html("input", { type: "checkbox", onchange: (event) => document.body.classList.toggle("large", event.target.checked) });
   document.querySelector("nav").append(html("label", { class: "stretch" }, "black at ", choice), html("label", {}, large, " large panels"));
   section.append(bandSummary(),
-    html("p", { class: "soft" }, "Noise and background level are in image units. The PSF sum is that of the file, before any normalisation. The correlation is that of neighbouring pixels. The adopted factor multiplies the formal errors. Pixels that may contain flux of sources without a model are masked as unmodelled flux. Sources that only a band shows are fitted as points together with all others (magenta circles; band_only.fits). All images of a band have the same stretch: bright pixels are black, masked pixels brown. Yellow circles show where the Monte Carlo takes its noise. Click on a source to open its card."));
+    html("p", { class: "soft" }, "Noise and background level are in image units. Widths / expected: the FWHM of bright isolated sources over that of their templates (median); a PSF that is too wide gives less than 1. The PSF sum is that of the file, before any normalisation. The correlation is that of neighbouring pixels. The adopted factor multiplies the formal errors. Pixels that may contain flux of sources without a model are masked as unmodelled flux. Sources that only a band shows are fitted as points together with all others (magenta circles; band_only.fits). All images of a band have the same stretch: bright pixels are black, masked pixels brown. Yellow circles show where the Monte Carlo takes its noise. Click on a source to open its card."));
   for (const band of DATA.bands) {
     const found = band.shift, { ratio, ratio_err: error, circles } = band.simulated;
     section.append(html("details", { class: "band", id: `band-${band.name}` }, html("summary", {}, html("h3", {}, band.name, html("span", { class: "soft" }, ` black at ${digits(band.high, 2)} σ of the noise${band.binned > 1 ? `, ${band.binned} × ${band.binned} pixels averaged` : ""}`))), panels(band, band.circles, band.own), starFigure(band), shiftResults(found),
