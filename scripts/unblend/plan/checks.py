@@ -193,7 +193,7 @@ def _state(jobs: Jobs) -> str:
     zero_points = {b.name: [known(provenance.grid, path), b.wavelength] for b in bands if b.zero_point == "auto"
                    and (path := _own_image(jobs, b)) is not None}  # fmt: skip
     looked_at = [list(jobs.config.bands), frames, psfs, regions, overrides, jobs.config.detection.bands, own, target]
-    return digest_of([*looked_at, zero_points, jobs.inputs.reference_positions()])
+    return digest_of([*looked_at, zero_points, jobs.config.models.psf, jobs.inputs.reference_positions()])
 
 
 def _bad_grids(jobs: Jobs) -> Iterator[str]:

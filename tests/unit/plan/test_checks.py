@@ -83,6 +83,8 @@ def test_a_pixel_scale_in_arcsec_is_refused(data):
 
 def test_the_psf_of_the_fits_is_one_on_the_pixels_of_the_detection(data):
     raw = copy.deepcopy(RAW)
+    _, jobs = load_field(copy.deepcopy(raw), SCRIPTS, lambda: "run")
+    jobs.spec("write_catalogue")  # the field was found good before
     raw["models"]["psf"] = "k"
     sentence = (
         r"models.psf: band k has pixels of 0.2 arcsec, and the detection images \(f125w\) of 0.1; expected the PSF"
