@@ -20,11 +20,14 @@ from careless_mutations import CARELESS, MOVED, NOISIER, UNIT
 from harness import Field, environment
 from mutation_tools import IMAGE, PSF, Mutation, band, cards, content, edit, spikes, weight
 from mutations import HANG, RIGHT, SENTENCE, TRACEBACK
+from slip_mutations import SLIPS
 from smallfield import BLURRED, RMS, SHARP
 from unblend.report.run_warnings import read_warnings
 
-FLAGGED, WARNED, SILENT = "flagged", "warned", "silent wrong"
-VERDICTS = (RIGHT, SENTENCE, FLAGGED, WARNED, TRACEBACK, HANG, SILENT)
+WARNED, BOTH, FLAGGED, SILENT = "warned", "flagged and warned", "flagged alone", "silent wrong"
+VERDICTS = (RIGHT, SENTENCE, BOTH, WARNED, FLAGGED, TRACEBACK, HANG, SILENT)
+NO_CAUSE = ("circles", "FWHM is", "may contain unmodelled flux")
+"""Words of warnings that name no mistake of the inputs, and explain no wrong flux."""
 LONGEST_S = 900
 SIGMAS, FRACTION = 3.0, 0.01
 """A flux is right within three of its errors or a hundredth of that of the clean field."""
@@ -131,6 +134,7 @@ MUTATIONS: dict[str, Mutation] = {
     "detection image: NaN in a corner": edit(f"{SHARP}.fits", _set((slice(0, 40), slice(0, 10)), np.nan)),
     "detection image: all NaN": edit(f"{SHARP}.fits", lambda d: d * np.nan),
     **CARELESS,
+    **SLIPS,
 }
 """By name: what is done to the inputs of a field that has been run once."""
 
@@ -151,13 +155,16 @@ def judge_run(field: Field, clean: Field, name: str) -> tuple[str, str]:
         return (SENTENCE, " ".join(said)[:300]) if said else (TRACEBACK, f"no sentence: {done.stdout[-500:]}")
     growth = TRUE_GROWTH.get(name, GROWTH)
     wrong, excused = compare(field.table("catalogue.fits"), expected(field, clean, name), growth)
-    if not wrong:
-        return (FLAGGED, "; ".join(excused)) if excused else (RIGHT, "")
+    if not wrong and not excused:
+        return RIGHT, ""
     known = {warning.sentence for warning in read_warnings(clean / "results")}
     new = [warning.sentence for warning in read_warnings(field / "results") if warning.sentence not in known]
     new += [line for line in done.stdout.splitlines() if line.startswith("unblend: ")]
-    explained = "; ".join(wrong)
-    return (WARNED, f"{new[0][:150]} ({explained[:150]})") if new else (SILENT, explained[:300])
+    new = [sentence for sentence in new if not any(words in sentence for words in NO_CAUSE)]
+    explained = f"{' | '.join(new)} ({'; '.join(wrong or excused)[:150]})"
+    if not wrong:
+        return BOTH if new else FLAGGED, explained
+    return WARNED if new else SILENT, explained
 
 
 def expected(field: Field, clean: Field, name: str) -> np.ndarray:
