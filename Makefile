@@ -77,7 +77,7 @@ bench-scaling: $(VENV)/installed  ## processor time and memory of the stages of 
 	$(BIN)/python tests/benchmarks/bench_scaling.py $(SOURCES)
 
 NUMBER ?= 1250
-robustness: $(VENV)/installed  ## mutate inputs of every kind, count what becomes of them: docs/robustness.md (NUMBER of each; 30 min)
+robustness: $(VENV)/installed  ## mutate inputs of every kind, count what becomes of them: docs/robustness.md (NUMBER of each; an hour)
 	$(BIN)/python tests/benchmarks/robustness.py $(NUMBER)
 	$(BIN)/python tests/benchmarks/whole_runs.py
 
