@@ -83,7 +83,7 @@ def test_a_job_over_its_memory_is_tried_again_with_more_and_a_cancelled_one_is_n
     slurm.field.edit_config(lambda config: config["bands"][SHARP].update(zero_point=26.0))
     # 100 MB, less than Snakemake and the job need, and 200 in the second attempt
     slurm.field.edit_code("unblend/plan/resources.py", "SNAKEMAKE_MB = 150", "SNAKEMAKE_MB = 0")
-    slurm.field.edit_code("unblend/plan/resources.py", '"write_catalogue": Cost(100.0', '"write_catalogue": Cost(60.0')
+    slurm.field.edit_code("unblend/plan/resources.py", '"write_catalogue": Cost(120.0', '"write_catalogue": Cost(60.0')
     status, said = slurm.while_running("write_report", lambda: slurm.node.command("scancel", "--name=write_report"))
     assert slurm.node.jobs()["write_catalogue"][-2:] == ["OUT_OF_MEMORY", "COMPLETED"]
     assert (

@@ -63,33 +63,33 @@ class Cost:
 
 
 COSTS = {
-    "make_example_field": Cost(600.0),
+    "make_example_field": Cost(700.0),
     "cut_mosaic": Cost(150.0, band=40.0, minutes=30.0),
     "detect_sources": Cost(120.0, stack=235.0, detection=25.0, minutes=30.0, minutes_per_megapixel=2.0),
-    "edit_segments": Cost(100.0, stack=50.0),
-    "prepare_fit_psf": Cost(100.0, stack=80.0),
-    "group_sources": Cost(120.0, stack=95.0),
+    "edit_segments": Cost(130.0, stack=50.0),
+    "prepare_fit_psf": Cost(120.0, stack=80.0),
+    "group_sources": Cost(130.0, stack=95.0),
     "fit_first_pass": Cost(150.0, stack=25.0, process=200.0, minutes=120.0),
     "fit_second_pass": Cost(150.0, stack=25.0, process=350.0, minutes=120.0),
-    "collect_models": Cost(100.0, stack=12.0, sources=30.0),
-    "subtract_models": Cost(120.0, stack=45.0, minutes_per_kilosource=5.0),
+    "collect_models": Cost(120.0, stack=12.0, sources=30.0),
+    "subtract_models": Cost(140.0, stack=45.0, minutes_per_kilosource=5.0),
     "draw_fits": Cost(120.0, stack=25.0, minutes_per_kilosource=5.0),
-    "mask_band": Cost(80.0, band=80.0),
-    "prepare_psf": Cost(100.0, band=80.0),
-    "subtract_background": Cost(80.0, band=230.0, minutes_per_megapixel=1.0),
-    "measure_shift": Cost(150.0, band=100.0, sources=100.0, minutes_per_kilosource=20.0),
-    "make_templates": Cost(150.0, band=10.0, sources=50.0, minutes_per_kilosource=5.0),
-    "extract_fluxes": Cost(150.0, band=110.0, sources=150.0, minutes_per_megapixel=1.0, minutes_per_kilosource=20.0),
+    "mask_band": Cost(120.0, band=80.0),
+    "prepare_psf": Cost(120.0, band=80.0),
+    "subtract_background": Cost(120.0, band=230.0, minutes_per_megapixel=1.0),
+    "measure_shift": Cost(300.0, band=100.0, sources=100.0, minutes_per_kilosource=20.0),
+    "make_templates": Cost(350.0, band=10.0, sources=50.0, minutes_per_kilosource=5.0),
+    "extract_fluxes": Cost(170.0, band=110.0, sources=150.0, minutes_per_megapixel=1.0, minutes_per_kilosource=20.0),
     "run_monte_carlo": Cost(120.0, band=120.0, stack=5.0, sources=100.0, minutes_per_kilosource=10.0),
     "inspect_band": Cost(110.0, band=145.0, stack=12.0, sources=50.0),
-    "write_catalogue": Cost(100.0, sources=50.0),
+    "write_catalogue": Cost(120.0, sources=50.0),
     "write_covariance": Cost(120.0, sources=100.0),
     "compare_positions": Cost(120.0),
     "write_report": Cost(130.0, all_bands=40.0, sources=200.0, minutes_per_kilosource=5.0),
 }
-WITHOUT_STARS = Cost(100.0)
+WITHOUT_STARS = Cost(120.0)
 """Of the rules that prepare a PSF that is not built from the stars of an image."""
-WITHOUT_BACKGROUND = Cost(80.0, band=15.0)
+WITHOUT_BACKGROUND = Cost(120.0, band=15.0)
 """Of the rule `subtract_background` for a band without a moving background."""
 
 
