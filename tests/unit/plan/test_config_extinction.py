@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from planned_jobs import RAW, jobs_of, write_fits
 from unblend.core.errors import ConfigError
+from unblend.plan import checks
 from unblend.plan.config import load_config
 from unblend.plan.jobs import extinction_settings
 
@@ -55,3 +56,13 @@ def test_what_is_no_extinction_is_a_sentence(section, sentence):
     with pytest.raises(ConfigError) as caught:
         load_config(raw(**section))
     assert sentence in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_a_missing_map_and_a_missing_package_are_sentences(monkeypatch):
+    jobs = jobs_of(raw(map="dust.fits"))
+    sentences = [sentence for sentence in checks._missing(jobs) if sentence.startswith("extinction")]
+    assert sentences == ["extinction.map: data/dust.fits does not exist; correct the name or data_dir (data)."]
+    monkeypatch.setattr(checks, "find_spec", lambda name: None)
+    write_fits(Path("data/dust.fits"), 0.02)
+    (sentence,) = (sentence for sentence in checks._missing(jobs) if sentence.startswith("extinction"))
+    assert "the package dust-extinction is not installed" in sentence
