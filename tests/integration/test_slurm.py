@@ -76,6 +76,7 @@ def test_the_catalogue_is_that_of_a_run_on_one_machine(slurm: SlurmField, warm_f
     done = slurm.node.jobs()
     assert {f"extract_fluxes-{SHARP}", f"extract_fluxes-{BLURRED}", "detect_sources", "write_report"} <= set(done)
     assert {state for states in done.values() for state in states} == {"COMPLETED"}
+    assert [path.name for path in (slurm.field / "results/logs/slurm").iterdir()] == ["states"]
 
 
 @pytest.mark.skipif(not slurm_node.can_limit_memory(), reason="no control groups of version 1: no limit of memory")
@@ -86,12 +87,11 @@ def test_a_job_over_its_memory_is_tried_again_with_more_and_a_cancelled_one_is_n
     slurm.field.edit_code("unblend/plan/resources.py", '"write_catalogue": Cost(120.0', '"write_catalogue": Cost(60.0')
     status, said = slurm.while_running("write_report", lambda: slurm.node.command("scancel", "--name=write_report"))
     assert slurm.node.jobs()["write_catalogue"][-2:] == ["OUT_OF_MEMORY", "COMPLETED"]
-    assert (
-        "write_catalogue: killed by the memory limit of 100 MB" in said and "; tried again with twice the memo" in said
-    )
+    assert "write_catalogue: killed by the memory limit of 100 MB" in said, said
+    assert "write_catalogue: tried again with twice the memory" in said
     assert status != 0 and "failed: write_report: cancelled in Slurm (scancel)" in said
     assert "1 job failed." in said and "Traceback" not in said
-    assert slurm.node.jobs()["write_report"][-1] == "CANCELLED", "it is not tried again"
+    assert slurm.node.jobs()["write_report"][-1] == "CANCELLED" and said.count("write_report: ") == 2, "not tried again"
 
 
 def test_a_run_survives_the_loss_of_its_node(slurm: SlurmField) -> None:
@@ -100,7 +100,8 @@ def test_a_run_survives_the_loss_of_its_node(slurm: SlurmField) -> None:
         slurm.node.command("scontrol", "update", f"nodename={slurm.node.name}", "state=resume")
 
     status, said = slurm.while_running("write_report", lose_the_node)
-    assert status == 0 and "write_report: its node failed" in said and "; tried again with another node" in said, said
+    assert status == 0 and "write_report: its node failed" in said, said
+    assert "write_report: tried again with another node" in said and "failed." not in said
     assert slurm.node.jobs()["write_report"][-2:] == ["NODE_FAIL", "COMPLETED"]
     assert (slurm.field / "results/report/index.html").exists()
 

@@ -33,6 +33,7 @@ BANDS = list(CONFIG.bands)
 os.environ.update(
     UNBLEND_SCRIPTS=str(SCRIPTS),
     UNBLEND_WORK_LOG=str((R / "logs/work.jsonl").absolute()),
+    UNBLEND_SLURM=str((R / "logs/slurm").absolute()),
 )
 ENVIRONMENT = "../../envs/unblend.yaml"
 # An image in which all jobs run, with --software-deployment-method apptainer.

@@ -1,141 +1,234 @@
-"""What Slurm calls our jobs and says about them: their names, why one failed, and whether to try it again."""
+"""Jobs in Slurm: their submission, and what has become of them.
+
+Snakemake starts one of two scripts for each submission and each question, so this module imports little. A folder, by
+default `results/logs/slurm`, holds of each job what was asked for (`ID.json`), what Slurm and Snakemake have written
+(`ID.log`) and its exit status (`ID.exit`), and what Slurm said last of all jobs (`states`). Snakemake asks for one job
+after the other and a results folder has one run at a time, so nothing needs a lock.
+"""
 
 from __future__ import annotations
 
-import getpass
+import json
+import os
 import re
-import subprocess
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from datetime import datetime, timedelta
-from functools import cache
+import shlex
+import time
 from pathlib import Path
+from typing import Any
 
-STATUS = re.compile(r"SLURM status is: '(\w+)'")
-REFUSED = re.compile(r"(?s)sbatch failed.*The error message was '(.*?)'\.\n")
+ENDED = {"COMPLETED": "success"} | dict.fromkeys(
+    ("BOOT_FAIL", "CANCELLED", "DEADLINE", "FAILED", "LAUNCH_FAILED", "LOST", "NODE_FAIL", "OUT_OF_MEMORY", "PREEMPTED",
+     "REVOKED", "TIMEOUT"), "failed")  # fmt: skip
+"""States of Slurm in which a job has ended, and LOST, with what Snakemake is told; in all others it waits or runs."""
 REPEATED = {
     "OUT_OF_MEMORY": "twice the memory",
     "TIMEOUT": "twice the time",
     "DEADLINE": "twice the time",
     "NODE_FAIL": "another node",
     "BOOT_FAIL": "another node",
+    "LAUNCH_FAILED": "another node",
+    "PREEMPTED": "a new submission",
 }
 """States of jobs that end for no fault of their own, and with what they are tried again."""
-QUERY_TIMEOUT_S = 20.0
-SLURM_LINE = re.compile(r"^(?:srun|slurmstepd\S*|sbatch): (?:error|fatal): (?P<said>.+)$", re.MULTILINE)
-LOG_LINE = re.compile(r"^[\d-]{10} [\d:,]+ (?P<level>[A-Z]+) ")
+SQUEUE = ("squeue", "--me", "--states=all", "--noheader", "--format=%i|%T")
+SEEN_S = 3.0
+"""How long a new job may be missing in the answer of `squeue`, seconds."""
+MISSING_S = 60.0
+"""How long the exit status of a job that Slurm has forgotten may take to be seen on another node, seconds."""
+QUERY_TIMEOUT_S = 30.0
+RULES = re.compile(r"--allowed-rules (.+?) --")
+PROPERTIES = "# properties = "
+"""What stands before the description of the job in Snakemake's script."""
 
 
-@dataclass(frozen=True)
-class Ended:
-    """Why a job failed.
-
-    Parameters
-    ----------
-    sentence : str
-        What Slurm or the job itself says.
-    remedy : str
-        With what it may be tried again, empty where it would only fail again.
-    """
-
-    sentence: str
-    remedy: str = ""
+class RefusedError(Exception):
+    """A job that is not submitted, with the reason."""
 
 
-def job_name(label: str, wildcards: Iterable[Mapping[str, str]]) -> str:
+def job_name(properties: dict[str, Any], wildcards: list[str], script: str) -> str:
     """Return the name of a job in Slurm, such as `extract_fluxes-irac-ch1`.
 
     Parameters
     ----------
-    label : str
-        The rule, or the group of rules that are submitted together.
-    wildcards : iterable of dict
-        Band or batch of each job; the name has it if all have the same.
+    properties : dict
+        What Snakemake says of the job, or of a group of jobs that are submitted together.
+    wildcards : list of str
+        Its band or batch, if it has one: `band=irac-ch1`.
+    script : str
+        Snakemake's script for the job.
     """
-    found = {"-".join(values.values()) for values in wildcards}
-    return "-".join([label, *(value for value in found if value and len(found) == 1)])
+    found = RULES.search(script)
+    rules = found[1].split() if found else []
+    label = rules[0] if len(rules) == 1 else properties.get("groupid") or properties["rule"]
+    return "-".join([label, *(wildcard.partition("=")[2] for wildcard in wildcards)])
 
 
-def squeue_command(_: str = "") -> str:
-    """Return the command that lists number and state of the user's jobs, also of those that have ended lately."""
-    return f"squeue --format='%i|%T' --states=all --noheader --user {getpass.getuser()}"
-
-
-def sacct_command(_: str = "") -> str:
-    """Return the same command for a cluster that keeps accounts, for the last two days."""
-    since = datetime.now() - timedelta(days=2)
-    return (
-        "sacct -X --parsable2 --clusters all --noheader --format=JobIdRaw,State "
-        f"--starttime {since:%Y-%m-%dT%H:00} --endtime now --user {getpass.getuser()}"
-    )
-
-
-@cache
-def has_accounts() -> bool:
-    """Return whether `sacct` answers on this cluster: without accounts it exists, and fails."""
-    command = ["sacct", "-X", "--noheader", "--format=JobIdRaw", "--user", getpass.getuser()]
-    try:
-        return subprocess.run(command, capture_output=True, timeout=QUERY_TIMEOUT_S, check=False).returncode == 0
-    except (OSError, subprocess.TimeoutExpired):
-        return False
-
-
-def why(message: str, *, memory_mb: int, minutes: int, log: Path | None, slurm_log: Path | None) -> Ended:
-    """Return why a job failed.
+def submit(jobscript: Path, wildcards: list[str], folder: Path) -> str:
+    """Submit a job and return its number in Slurm.
 
     Parameters
     ----------
-    message : str
-        What Snakemake's plugin for Slurm says of the job.
-    memory_mb, minutes : int
-        Limits of the job.
-    log : Path or None
-        What the job itself has written, None if nothing.
-    slurm_log : Path or None
-        What Slurm and Snakemake have written while it ran.
+    jobscript : Path
+        Snakemake's script for the job.
+    wildcards : list of str
+        Band or batch of the job, if it has one: `band=irac-ch1`.
+    folder : Path
+        Where the records of the jobs are.
+
+    Raises
+    ------
+    RefusedError
+        The job has failed in a way that would only come again, or Slurm does not accept it.
     """
-    refused = REFUSED.search(message)
-    if refused:
-        return Ended(f"Slurm did not accept the job: {' '.join(refused[1].split())}")
-    found = STATUS.search(message)
-    status = found[1] if found else "FAILED"
-    limits = {
-        "OUT_OF_MEMORY": f"killed by the memory limit of {memory_mb} MB",
-        "TIMEOUT": f"killed by the time limit of {minutes} minutes",
-        "DEADLINE": "killed at the deadline of Slurm",
-        "NODE_FAIL": "its node failed",
-        "BOOT_FAIL": "its node did not start",
-        "CANCELLED": "cancelled in Slurm (scancel)",
+    import subprocess
+
+    # the number of an earlier attempt in the same run
+    attempt = jobscript.with_name(f"{jobscript.name}.slurm")
+    state = read_record(folder, attempt.read_text()).get("state", "") if attempt.exists() else ""
+    if state in ENDED and state not in REPEATED:
+        raise RefusedError("it has failed by itself, and is not tried again")
+    script = jobscript.read_text()
+    properties = json.loads(script.partition(PROPERTIES)[2].splitlines()[0])
+    folder.mkdir(parents=True, exist_ok=True)
+    command = sbatch_command(properties, job_name(properties, wildcards, script), folder)
+    # a run that was itself started in a job must not hand the limits of that job on
+    outside = {
+        name: value for name, value in os.environ.items() if not name.startswith("SLURM_") or name == "SLURM_CONF"
     }
-    if status in limits:
-        return Ended(limits[status], REPEATED.get(status, ""))
-    return Ended(last_error(log) or slurm_error(slurm_log) or "it failed and left no message")
-
-
-def newest(logs: Iterable[Path], since: float) -> Path | None:
-    """Return the log that was written last; None where none was written since a time, in seconds since 1970."""
-    written = [(path.stat().st_mtime, path) for path in logs if path.exists() and path.stat().st_size]
-    found = max(written, default=None)
-    return found[1] if found and found[0] >= since else None
-
-
-def last_error(log: Path | None) -> str:
-    """Return the last error in the log of a job, an empty text where there is none."""
-    lines = log.read_text(errors="replace").splitlines() if log else []
-    for number in reversed(range(len(lines))):
-        found = LOG_LINE.match(lines[number])
-        if found and found["level"] in ("ERROR", "CRITICAL"):
-            said = lines[number][found.end() :]
-            # a traceback follows: its last line says what happened
-            return f"{said}: {lines[-1]}" if lines[number + 1 :] else said
-    return ""
-
-
-def slurm_error(log: Path | None) -> str:
-    """Return the last error of Slurm's own programs in the log of a submission, an empty text where there is none."""
-    said = (
-        [found["said"] for found in SLURM_LINE.finditer(log.read_text(errors="replace"))]
-        if log and log.exists()
-        else []
+    done = subprocess.run(
+        command, input=with_exit_status(script, folder), env=outside, capture_output=True, text=True, check=False
     )
-    return said[-1] if said else ""
+    if done.returncode:
+        raise RefusedError(" ".join(done.stderr.split()))
+    number = done.stdout.strip().split(";")[0]
+    resources = properties["resources"]
+    limits = {"memory_mb": resources.get("mem_mb", 0), "minutes": resources.get("runtime", 0)}
+    write_record(folder, number, {"job": str(properties["jobid"]), **limits, "submitted": time.time()})
+    write_text(attempt, number)
+    return number
+
+
+def sbatch_command(properties: dict[str, Any], name: str, folder: Path) -> list[str]:
+    """Return the command that submits a job, which it reads from its standard input."""
+    resources = properties["resources"]
+    options = {
+        "job-name": name,
+        "output": f"{folder}/".replace("%", "%%") + "%j.log",
+        "cpus-per-task": properties["threads"],
+        "mem": resources.get("mem_mb"),
+        "time": resources.get("runtime"),
+        "account": resources.get("slurm_account"),
+        "partition": resources.get("slurm_partition"),
+    }
+    return ["sbatch", "--parsable", *(f"--{option}={value}" for option, value in options.items() if value)]
+
+
+def with_exit_status(script: str, folder: Path) -> str:
+    """Return Snakemake's script for a job, which also writes its exit status."""
+    marker = f'{shlex.quote(str(folder))}/"$SLURM_JOB_ID".exit'
+    return f"#!/bin/sh\nwrite_status() {{ echo $? > {marker}; }}\ntrap write_status EXIT\n{script}"
+
+
+def status(number: str, folder: Path, *, fresh_s: float = 3.0) -> str:
+    """Return `running`, `success` or `failed`; of a job that has failed its record tells the state then.
+
+    Parameters
+    ----------
+    number : str
+        Number of the job in Slurm.
+    folder : Path
+        Where the records of the jobs are.
+    fresh_s : float
+        How long an answer of `squeue` serves, seconds: for all jobs of one round of questions.
+    """
+    record = read_record(folder, number)
+    asked, states = known_states(folder, fresh_s)
+    state = states.get(number) or forgotten_state(number, folder, record, asked)
+    answer = ENDED.get(state, "running")
+    if answer == "failed":
+        write_record(folder, number, {**record, "state": state})
+    if answer == "success":
+        for ending in ("json", "log", "exit"):
+            (folder / f"{number}.{ending}").unlink(missing_ok=True)
+    return answer
+
+
+def known_states(folder: Path, fresh_s: float) -> tuple[float, dict[str, str]]:
+    """Return when Slurm last answered, in seconds since 1970, and the states of the user's jobs by number.
+
+    Where Slurm does not answer, what it said before holds.
+    """
+    path = folder / "states"
+    try:
+        is_fresh = time.time() - path.stat().st_mtime < fresh_s
+    except OSError:
+        is_fresh = False
+    if not is_fresh:
+        answer = ask(SQUEUE)
+        if answer is not None:
+            write_text(path, f"{time.time()}\n{answer}")
+        elif path.exists():
+            os.utime(path)
+        else:
+            write_text(path, "0\n")
+    asked, *lines = path.read_text().splitlines()
+    return float(asked), dict(line.split("|", 1) for line in lines if "|" in line)
+
+
+def forgotten_state(number: str, folder: Path, record: dict[str, Any], asked: float) -> str:
+    """Return the state of a job that Slurm does not list.
+
+    Parameters
+    ----------
+    number : str
+        Number of the job in Slurm.
+    folder : Path
+        Where the records of the jobs are.
+    record : dict
+        What was asked for.
+    asked : float
+        When Slurm last answered, in seconds since 1970.
+    """
+    marker = folder / f"{number}.exit"
+    if marker.exists() and (exit_status := marker.read_text().strip()):
+        return "COMPLETED" if exit_status == "0" else "FAILED"
+    if asked <= record.get("submitted", 0.0) + SEEN_S:
+        return "PENDING"
+    accounted = (ask(("sacct", "-X", "--noheader", "--parsable2", "--format=State", f"--jobs={number}")) or "").split()
+    if accounted:
+        return accounted[0]
+    missing = record.setdefault("missing", time.time())
+    write_record(folder, number, record)
+    return "LOST" if time.time() - missing > MISSING_S else "PENDING"
+
+
+def ask(command: tuple[str, ...]) -> str | None:
+    """Return what a command of Slurm prints; None where it fails."""
+    import subprocess
+
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=QUERY_TIMEOUT_S, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout if done.returncode == 0 else None
+
+
+def read_record(folder: Path, number: str) -> dict[str, Any]:
+    """Return the record of a job, empty where there is none."""
+    try:
+        record: dict[str, Any] = json.loads((folder / f"{number}.json").read_text())
+    except (OSError, ValueError):
+        return {}
+    return record
+
+
+def write_record(folder: Path, number: str, record: dict[str, Any]) -> None:
+    """Write the record of a job."""
+    write_text(folder / f"{number}.json", json.dumps(record))
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file such that nobody reads half of it."""
+    new = path.with_name(f"{path.name}.new")
+    new.write_text(text)
+    new.replace(path)

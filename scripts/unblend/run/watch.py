@@ -15,6 +15,7 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -23,7 +24,7 @@ from ..core.errors import UnblendError
 from ..core.flags import Flag
 from ..io.files import write_json
 from ..plan.jobs import Jobs
-from . import slurm
+from . import slurm, slurm_reasons
 from .field_state import RUN_FILE, fit_flags, list_results, missing_fits, warnings_in
 from .progress import RunState, duration, failure_lines, flag_counts, status, success_lines
 
@@ -36,9 +37,8 @@ HIDDEN_EVENTS = {"job_info", "job_started", "job_finished", "job_error", "progre
 HIDDEN_MESSAGES = re.compile(
     r"Building DAG of jobs|Using shell: |Conda environments: ignored|Singularity containers: ignored|Elapsed time: |"
     r"Select jobs to execute|DAG of jobs will be updated|Updating checkpoint dependencies|Group jobs: inactive|"
-    r"Processed \d+ potential jobs|Restored previous version of |.*has been submitted with SLURM jobid|SLURM run ID: |"
-    r"Trying to restart job |Cleaning up SLURM log files|'sacct' unavailable|Falling back to 'sacct'|"
-    r"Activating singularity image "
+    r"Processed \d+ potential jobs|Restored previous version of |Submitted (?:group )?job \S+ with external jobid |"
+    r"Trying to restart job |Activating singularity image "
 )
 UP_TO_DATE, INTERRUPTED = "Nothing to be done", "Terminating processes on user request"
 JOB_EXITED = re.compile(r"(?s)RuleException.*CalledProcessError.*returned non-zero exit status 1\.\s*$")
@@ -49,9 +49,30 @@ JOB_KILLED = re.compile(
     r"(?:died with <Signals\.(?P<signal>\w+): \d+>|returned non-zero exit status 137)\.\s*$"
 )
 """The same about a job that was killed and has said nothing, with its log: the line about the failed job says it."""
+RESTARTED = re.compile(r"Trying to restart job (?P<job>\S+)\.$")
 LACK_OF_MEMORY = ", as happens for lack of memory: run again with more memory or fewer --cores"
 FIT_RULES = ("fit_first_pass", "fit_second_pass")
 LAST_OF_BAND = "run_monte_carlo"
+
+
+@dataclass(frozen=True)
+class Lost:
+    """A submission to Slurm that has failed.
+
+    Parameters
+    ----------
+    job : str
+        Snakemake's number of the job, or its name of the group.
+    title, text : str
+        Rule and wildcards of the job; the same with the reason.
+    remedy : str
+        With what it may be tried again, empty where it would only fail again.
+    """
+
+    job: str
+    title: str
+    text: str
+    remedy: str
 
 
 class RunWatch(logging.Handler):
@@ -76,7 +97,8 @@ class RunWatch(logging.Handler):
         self._started = self._fits_started = self._bands_started = self._printed = self._written = 0.0
         self._interrupted = False
         self._killed: dict[str, str] = {}
-        self._explained: set[int] = set()
+        self._lost: dict[int, Lost] = {}
+        self._announced: set[int] = set()
         self._offset, self._line, self._thread = 0, "", threading.Thread(target=self._watch, daemon=True)
 
     # Attaching ---------------------------------------------------------------------------------------------------
@@ -137,8 +159,16 @@ class RunWatch(logging.Handler):
             self._job_starts(fields.rule_name)
         elif event == "job_finished":
             self._job_ends(self._running.pop(fields.job_id, None))
+            self._forget_loss(self._lost.get(fields.job_id))
         elif event == "job_error":
             self._job_fails(fields)
+        elif event == "group_error":
+            members = [job["jobid"] for job in fields.job_error_info]
+            self._submission_fails(members, getattr(record, "external_jobid", None), "")
+            # a record for each of them follows
+            self._announced |= set(members)
+        elif restarted := RESTARTED.match(str(record.msg)):
+            self._job_restarts(restarted["job"])
         elif killed := JOB_KILLED.match(str(record.msg)):
             self._killed[killed["log"].strip("'")] = killed["signal"] or "SIGKILL"
         elif str(record.msg).startswith(INTERRUPTED):
@@ -175,10 +205,14 @@ class RunWatch(logging.Handler):
             )
 
     def _job_fails(self, failed: Any) -> None:
-        started: Any = self._running.pop(failed.jobid, None)
-        if failed.jobid in self._explained:
-            self._explained.discard(failed.jobid)
+        if failed.jobid in self._announced:
+            self._announced.discard(failed.jobid)
             return
+        number, message = failed.aux.get("external_jobid"), failed.rule_msg or ""
+        if number or slurm_reasons.SUBMISSION.match(message):
+            self._submission_fails([failed.jobid], number, message)
+            return
+        started: Any = self._running.pop(failed.jobid, None)
         if self._interrupted:
             return
         where = f"see {', '.join(failed.log)}" if failed.log else "no log"
@@ -188,51 +222,50 @@ class RunWatch(logging.Handler):
         self.state.failed.append(f"{_job_title(started) if started else failed.rule_name}: {where}")
         self.print_event(f"failed: {self.state.failed[-1]}")
 
-    def job_lost(
-        self,
-        job_ids: Sequence[int],
-        message: str,
-        *,
-        slurm_log: Path | None,
-        memory_mb: int,
-        minutes: int,
-        is_last: bool,
-    ) -> bool:
-        """Say why a job in Slurm failed, and return whether it is worth trying again.
+    def _submission_fails(self, job_ids: Sequence[int], number: str | None, message: str) -> None:
+        """Say why a job in Slurm, or jobs that were submitted together, failed.
 
         Parameters
         ----------
         job_ids : sequence of int
-            Snakemake's numbers of the jobs that were submitted together.
+            Snakemake's numbers of the jobs.
+        number : str or None
+            Its number in Slurm; None where it was not submitted.
         message : str
-            What Snakemake's plugin for Slurm says about it.
-        slurm_log : Path or None
-            What Slurm and Snakemake have written while it ran.
-        memory_mb, minutes : int
-            Memory and time that were asked for.
-        is_last : bool
-            Whether no further attempt is allowed.
+            What Snakemake says of it.
         """
-        with self._state_lock:
-            started: list[Any] = [self._running.pop(number) for number in job_ids if number in self._running]
-            self._explained |= set(job_ids)
-            if self._interrupted:
-                return False
-            since = min((record.created for record in started), default=0.0)
-            logs = {Path(name): record for record in started for name in record.log}
-            # an older log is that of an earlier run
-            log = slurm.newest(logs, since)
-            ended = slurm.why(message, memory_mb=memory_mb, minutes=minutes, log=log, slurm_log=slurm_log)
-            # of jobs submitted together, the last one to write has failed
-            title = _job_title(logs[log] if log else started[0]) if started else "a job"
-            text = f"{title}: {ended.sentence}" + (f"; see {log or slurm_log}" if log or slurm_log else "")
-            repeated = bool(ended.remedy) and not is_last
-            if repeated:
-                self.print_event(f"{text}; tried again with {ended.remedy}")
-            else:
-                self.state.failed.append(text)
-                self.print_event(f"failed: {text}")
-        return repeated
+        started: list[Any] = [self._running.pop(job) for job in job_ids if job in self._running]
+        # a job that has failed by itself is not submitted a second time
+        if self._interrupted or any(job in self._lost for job in job_ids):
+            return
+        logs = {Path(name): record for record in started for name in record.log}
+        # an older log is that of an earlier run
+        log = slurm_reasons.newest(logs, min((record.created for record in started), default=0.0)) if number else None
+        record = slurm.read_record(self._slurm, number) if number else {}
+        slurm_log = self._slurm / f"{number}.log" if number else None
+        if number:
+            limits = {"memory_mb": record.get("memory_mb", 0), "minutes": record.get("minutes", 0)}
+            ended = slurm_reasons.why(record.get("state", ""), **limits, log=log, slurm_log=slurm_log)
+        else:
+            ended = slurm_reasons.why_not_submitted(message)
+        # of jobs submitted together, the last one to write has failed
+        title = _job_title(logs[log] if log else started[0]) if started else "a job"
+        text = f"{title}: {ended.sentence}" + (f"; see {log or slurm_log}" if log or slurm_log else "")
+        self._lost |= dict.fromkeys(job_ids, Lost(record.get("job", ""), title, text, ended.remedy))
+        self.state.failed.append(text)
+        self.print_event(f"failed: {text}")
+
+    def _job_restarts(self, job: str) -> None:
+        """Take back that a job in Slurm has failed, if it is tried again."""
+        lost = next((each for each in self._lost.values() if each.job == job and each.remedy), None)
+        if lost:
+            self._forget_loss(lost)
+            self.print_event(f"{lost.title}: tried again with {lost.remedy}")
+
+    def _forget_loss(self, lost: Lost | None) -> None:
+        if lost:
+            self._lost = {job: each for job, each in self._lost.items() if each is not lost}
+            self.state.failed = [text for text in self.state.failed if text != lost.text]
 
     # The run -----------------------------------------------------------------------------------------------------
 
@@ -291,6 +324,11 @@ class RunWatch(logging.Handler):
     @property
     def _log(self) -> Path:
         return self.results / "logs/work.jsonl"
+
+    @property
+    def _slurm(self) -> Path:
+        """The folder with the records of jobs in Slurm."""
+        return self.results / "logs/slurm"
 
     def _watch(self) -> None:
         """Update the display until the run has ended: the body of the thread."""

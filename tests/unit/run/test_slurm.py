@@ -1,92 +1,214 @@
-"""What Slurm says, in the words of its plugin for Snakemake (version 2.8) and of its own programs."""
+"""Submissions, and answers about jobs. The programs of Slurm are scripts here: tests/integration has a real Slurm."""
 
 from __future__ import annotations
 
-import getpass
+import json
 import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
-from unblend.run.slurm import Ended, has_accounts, job_name, newest, sacct_command, squeue_command, why
+import yaml
+from unblend.run.slurm import (
+    MISSING_S,
+    RefusedError,
+    job_name,
+    read_record,
+    sbatch_command,
+    status,
+    submit,
+    with_exit_status,
+    write_record,
+)
 
-FAILED = "SLURM-job '12' failed, SLURM status is: '{}'. Detailed failure reason unavailable (status command is not "
-LIMITS = {"memory_mb": 1150, "minutes": 20}
-NOWHERE: dict[str, Path | None] = {"log": None, "slurm_log": None}
+SCRIPTS = Path(__file__).resolve().parents[3] / "scripts"
+RESOURCES = {"mem_mb": 450, "runtime": 10, "slurm_partition": "short"}
+JOB = {"type": "single", "rule": "mask_band", "threads": 2, "jobid": 4, "resources": RESOURCES}
+
+
+@pytest.fixture
+def programs(tmp_path, monkeypatch):
+    """Return the function that puts a program of Slurm into a folder before all others; each counts its calls."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}/usr/bin{os.pathsep}/bin")
+
+    def put(name, script):
+        (folder / name).write_text(f'#!/bin/sh\necho "$@" >> {folder / name}.calls\n{script}\n')
+        (folder / name).chmod(0o755)
+        return folder / f"{name}.calls"
+
+    # no accounts, as in most of the tests
+    put("sacct", "exit 1")
+    return put
+
+
+@pytest.fixture
+def records(tmp_path):
+    """The folder of the records, with one of job 12, which was submitted a minute ago."""
+    folder = tmp_path / "50% a'b"
+    folder.mkdir()
+    write_record(folder, "12", {"job": "4", "submitted": time.time() - 60.0})
+    return folder
+
+
+def jobscript(tmp_path):
+    path = tmp_path / "snakejob.sh"
+    path.write_text(f"#!/bin/sh\n# properties = {json.dumps(JOB)}\ntrue\n")
+    return path
+
+
+def test_the_name_of_a_job_is_that_of_its_rule_or_group_and_its_band():
+    single, group = {"type": "single", "rule": "detect_sources"}, {"type": "group", "groupid": "prepare"}
+    one, two = "--allowed-rules mask_band --cores", "--allowed-rules mask_band subtract_background --local-groupid"
+    assert job_name(single, [], "") == "detect_sources"
+    assert job_name({**single, "rule": "mask_band"}, ["band=irac-ch1"], one) == "mask_band-irac-ch1"
+    assert job_name(group, ["band=k"], two) == "prepare-k"
+    assert job_name(group, ["band=k"], one) == "mask_band-k", "a group may have one job"
+
+
+def test_a_job_asks_for_what_its_rule_states_and_for_an_account_only_if_one_is_given():
+    command = sbatch_command(JOB, "mask_band-k", Path("/a%b"))
+    asked = ["--cpus-per-task=2", "--mem=450", "--time=10", "--partition=short"]
+    assert command == ["sbatch", "--parsable", "--job-name=mask_band-k", "--output=/a%%b/%j.log", *asked]
+    more = {**JOB, "resources": {**RESOURCES, "slurm_account": "me"}}
+    assert "--account=me" in sbatch_command(more, "x", Path("/a"))
+
+
+def test_a_submitted_job_has_a_record_and_does_not_see_the_limits_of_the_job_that_submits_it(
+    tmp_path, programs, monkeypatch
+):
+    monkeypatch.setenv("SLURM_MEM_PER_NODE", "1")
+    programs("sbatch", 'cat > "$(dirname "$0")/script"; echo "12;cluster$SLURM_MEM_PER_NODE"')
+    assert submit(jobscript(tmp_path), ["band=k"], tmp_path / "new") == "12"
+    record = read_record(tmp_path / "new", "12")
+    assert record["job"] == "4" and record["memory_mb"] == 450 and record["minutes"] == 10
+    assert (tmp_path / "bin/script").read_text() == with_exit_status(
+        (tmp_path / "snakejob.sh").read_text(), tmp_path / "new"
+    )
+
+
+@pytest.mark.parametrize("end", ["exit 3", "false"])
+def test_a_job_leaves_its_exit_status(records, end):
+    environment = {**os.environ, "SLURM_JOB_ID": "12"}
+    done = subprocess.run(["sh"], input=with_exit_status(f"#!/bin/sh\n{end}\n", records), env=environment, text=True)
+    assert done.returncode == (3 if end == "exit 3" else 1)
+    assert (records / "12.exit").read_text().strip() == str(done.returncode)
+
+
+def test_what_slurm_says_of_a_job_that_it_does_not_accept(tmp_path, programs):
+    programs("sbatch", "echo 'sbatch: error: Invalid account' >&2; exit 1")
+    with pytest.raises(RefusedError, match=r"^sbatch: error: Invalid account$"):
+        submit(jobscript(tmp_path), ["band=k"], tmp_path)
 
 
 @pytest.mark.parametrize(
-    ("label", "wildcards", "name"),
-    [
-        ("extract_fluxes", [{"band": "irac-ch1"}], "extract_fluxes-irac-ch1"),
-        ("detect_sources", [{}], "detect_sources"),
-        ("band", [{"band": "k"}, {"band": "k"}], "band-k"),
-        ("band", [{"band": "k"}, {"band": "j"}], "band"),
-    ],
+    ("state", "is_tried"), [("OUT_OF_MEMORY", True), ("NODE_FAIL", True), ("FAILED", False), ("CANCELLED", False)]
 )
-def test_the_name_of_a_job_is_that_of_its_rule_and_band(label, wildcards, name):
-    assert job_name(label, wildcards) == name
+def test_only_a_job_that_ended_for_no_fault_of_its_own_has_a_second_attempt(tmp_path, programs, state, is_tried):
+    programs("sbatch", "echo 12")
+    programs("squeue", f"echo '12|{state}'")
+    script = jobscript(tmp_path)
+    submit(script, ["band=k"], tmp_path)
+    assert status("12", tmp_path) == "failed" and read_record(tmp_path, "12")["state"] == state
+    if is_tried:
+        assert submit(script, ["band=k"], tmp_path) == "12"
+    else:
+        with pytest.raises(RefusedError, match="failed by itself"):
+            submit(script, ["band=k"], tmp_path)
 
 
-@pytest.mark.parametrize(
-    ("status", "expected"),
-    [
-        ("OUT_OF_MEMORY", Ended("killed by the memory limit of 1150 MB", "twice the memory")),
-        ("TIMEOUT", Ended("killed by the time limit of 20 minutes", "twice the time")),
-        ("NODE_FAIL", Ended("its node failed", "another node")),
-        ("CANCELLED", Ended("cancelled in Slurm (scancel)")),
-        ("FAILED", Ended("it failed and left no message")),
-    ],
-)
-def test_the_state_is_a_sentence_and_only_what_may_succeed_is_repeated(status, expected):
-    assert why(FAILED.format(status), **LIMITS, **NOWHERE) == expected
+def test_slurm_is_asked_once_for_all_jobs_and_nothing_is_kept_of_those_that_ended_well(records, programs):
+    states = ["RUNNING", "PENDING", "COMPLETING", "COMPLETED", "TIMEOUT", "A_NEW_STATE"]
+    calls = programs("squeue", "\n".join(f"echo '{number}|{state}'" for number, state in enumerate(states, 9)))
+    (records / "12.log").write_text("x")
+    expected = ["running", "running", "running", "success", "failed", "running"]
+    assert [status(str(number), records) for number in range(9, 15)] == expected
+    assert len(calls.read_text().splitlines()) == 1
+    assert sorted(path.name for path in records.iterdir()) == ["13.json", "states"]
 
 
-def test_a_job_that_slurm_does_not_accept():
-    said = (
-        "SLURM sbatch failed. The error message was 'sbatch: error: Memory specification can not be satisfied\n"
-        "sbatch: error: Batch job submission failed'.\n    sbatch call:\n        sbatch --parsable\n"
+def test_a_silent_slurm_changes_nothing(records, programs):
+    programs("squeue", "exit 1")
+    assert status("12", records) == "running"
+    (records / "states").write_text(f"{time.time()}\n12|RUNNING\n")
+    os.utime(records / "states", (0.0, 0.0))
+    assert status("12", records) == "running"
+
+
+@pytest.mark.parametrize(("exit_status", "answer"), [("0", "success"), ("1", "failed")])
+def test_of_a_job_that_slurm_has_forgotten_the_exit_status_tells(records, programs, exit_status, answer):
+    programs("squeue", "")
+    (records / "12.exit").write_text(exit_status)
+    assert status("12", records) == answer
+
+
+def test_a_forgotten_job_without_exit_status_is_looked_for_in_the_accounts(records, programs):
+    programs("squeue", "")
+    calls = programs("sacct", "echo 'CANCELLED by 0'")
+    assert status("12", records) == "failed" and read_record(records, "12")["state"] == "CANCELLED"
+    assert "--jobs=12" in calls.read_text()
+
+
+def test_a_forgotten_job_without_any_trace_is_given_up_after_a_while(records, programs):
+    programs("squeue", "")
+    assert status("12", records) == "running"
+    record = read_record(records, "12")
+    write_record(records, "12", {**record, "missing": record["missing"] - MISSING_S})
+    assert status("12", records) == "failed" and read_record(records, "12")["state"] == "LOST"
+
+
+def test_a_job_that_is_younger_than_the_list_waits(records, programs):
+    calls = programs("sacct", "exit 1")
+    programs("squeue", "")
+    write_record(records, "12", {"job": "4", "submitted": time.time()})
+    assert status("12", records) == "running" and not calls.exists()
+
+
+def test_most_answers_need_no_library(tmp_path):
+    states = tmp_path / "states"
+    states.write_text(f"{time.time()}\n12|RUNNING\n13|PENDING\n14|COMPLETED\n")
+    code = (
+        f"import sys; sys.path.insert(0, {str(SCRIPTS)!r}); import slurm_status\n"
+        f"print([slurm_status.runs(each, {str(tmp_path)!r}) for each in ('12', '13', '14', '2')])\n"
+        "print(*sys.modules)"
     )
-    assert why(said, **LIMITS, **NOWHERE) == Ended(
-        "Slurm did not accept the job: sbatch: error: Memory specification can not be satisfied sbatch: error: Batch "
-        "job submission failed"
+    call = [sys.executable, "-ISc", code]
+    said, modules = subprocess.run(call, capture_output=True, text=True, check=True).stdout.splitlines()
+    assert said == "[True, True, False, False]" and not {"re", "pathlib", "json", "typing"} & set(modules.split())
+    os.utime(states, (0.0, 0.0))
+    assert subprocess.run(call, capture_output=True, text=True).stdout.startswith("[False, False, False, False]")
+
+
+def test_the_scripts_print_one_word(tmp_path, programs):
+    programs("sbatch", "echo 12")
+    programs("squeue", "echo '12|COMPLETED'")
+    environment = {**os.environ, "UNBLEND_SLURM": str(tmp_path / "records")}
+
+    def call(name, *words):
+        command = [sys.executable, "-IS", str(SCRIPTS / f"{name}.py"), *words]
+        return subprocess.run(command, env=environment, capture_output=True, text=True)
+
+    assert call("slurm_submit", "band=k", str(jobscript(tmp_path))).stdout == "12\n"
+    assert call("slurm_status", "12").stdout == "success\n"
+    programs("sbatch", "echo no >&2; exit 1")
+    refused = call("slurm_submit", str(jobscript(tmp_path)))
+    assert (refused.returncode, refused.stdout, refused.stderr) == (1, "no\n", "")
+
+
+def test_ctrl_c_does_not_take_the_answer_away(tmp_path, programs):
+    calls = programs("squeue", "sleep 0.5; echo '12|RUNNING'")
+    profile = yaml.safe_load((SCRIPTS.parent / "workflow/profiles/slurm/config.yaml").read_text())
+    command = f"{profile['cluster-generic-status-cmd']} '12'"
+    python = os.pathsep.join([os.environ["PATH"], str(Path(sys.executable).parent)])
+    environment = {**os.environ, "PATH": python, "UNBLEND_SLURM": str(tmp_path), "UNBLEND_SCRIPTS": str(SCRIPTS)}
+    asking = subprocess.Popen(
+        command, shell=True, env=environment, stdout=subprocess.PIPE, text=True, start_new_session=True
     )
-
-
-def test_a_mistake_of_the_user_is_said_in_the_words_of_the_job(tmp_path):
-    own, slurm = tmp_path / "own.log", tmp_path / "12.log"
-    own.write_text("2026-11-27 09:53:30,310 INFO begins\n2026-11-27 09:53:31,310 ERROR k.fits has no WCS.\n")
-    slurm.write_text("srun: error: vm: task 0: Exited with exit code 1\n")
-    assert why(FAILED.format("FAILED"), **LIMITS, log=own, slurm_log=slurm) == Ended("k.fits has no WCS.")
-    own.write_text("2026-11-27 09:53:31,310 ERROR unexpected error\nTraceback (most recent…):\n  x\nKeyError: 'id'\n")
-    assert why("", **LIMITS, log=own, slurm_log=slurm).sentence == "unexpected error: KeyError: 'id'"
-    own.write_text("2026-11-27 09:53:30,310 INFO begins\n")
-    assert why("", **LIMITS, log=own, slurm_log=slurm).sentence == "vm: task 0: Exited with exit code 1"
-
-
-def test_a_log_from_before_the_job_is_not_its_own(tmp_path):
-    old, empty, new = (tmp_path / name for name in ("old", "empty", "new"))
-    old.write_text("x")
-    empty.write_text("")
-    os.utime(old, (100.0, 100.0))
-    assert newest([old, empty, new], 200.0) is None and newest([old, empty, new], 50.0) == old
-    new.write_text("x")
-    assert newest([old, empty, new], 200.0) == new
-
-
-def test_the_queries_are_for_the_jobs_of_the_user_whatever_their_names():
-    for command in (squeue_command("run"), sacct_command("run")):
-        assert f"--user {getpass.getuser()}" in command and "--name" not in command
-
-
-def test_without_accounts_sacct_is_not_asked(tmp_path, monkeypatch):
-    monkeypatch.setenv("PATH", str(tmp_path))
-    has_accounts.cache_clear()
-    assert not has_accounts()
-    (tmp_path / "sacct").write_text("#!/bin/sh\nexit 1\n")
-    (tmp_path / "sacct").chmod(0o755)
-    has_accounts.cache_clear()
-    assert not has_accounts()
-    (tmp_path / "sacct").write_text("#!/bin/sh\nexit 0\n")
-    has_accounts.cache_clear()
-    assert has_accounts()
-    has_accounts.cache_clear()
+    while not calls.exists():
+        time.sleep(0.02)
+    os.killpg(asking.pid, signal.SIGINT)
+    assert asking.communicate(timeout=20.0)[0] == "running\n"

@@ -7,7 +7,6 @@ import json
 import logging
 import os
 import time
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -17,6 +16,7 @@ from unblend.field.stored_fits import key_with_limits
 from unblend.io.files import read_json, write_json
 from unblend.io.tables import write_table
 from unblend.run.field_state import describe_field, is_running, missing_fits
+from unblend.run.slurm import write_record
 from unblend.run.watch import RunWatch
 
 GROUPS = {
@@ -133,7 +133,9 @@ def test_a_plugin_that_writes_to_the_terminal_keeps_it_and_the_run_is_followed(j
     watch.begin()
     assert is_running(jobs.results)
     logger.info("Rule: x", extra={"event": "job_info", "jobid": 1, "rule_name": "x", "wildcards": {}, "log": []})
-    logger.error("x", extra={"event": "job_error", "jobid": 1, "rule_name": "x", "log": []})
+    logger.error(
+        "x", extra={"event": "job_error", "aux": {}, "rule_msg": None, "jobid": 1, "rule_name": "x", "log": []}
+    )
     watch.end(failed=True)
     assert capsys.readouterr() == ("", "")
     assert read_json(jobs.results / "logs/run.json")["progress"]["failed"] == ["x: no log"]
@@ -183,7 +185,14 @@ def test_a_job_that_fails_is_named_with_its_log(scene):
     s = scene()
     s.watch.begin()
     job(s, 4, "mask_band", ["results/logs/mask_band/k.log"], band="k")
-    extra = {"event": "job_error", "jobid": 4, "rule_name": "mask_band", "log": ["results/logs/mask_band/k.log"]}
+    extra = {
+        "event": "job_error",
+        "aux": {},
+        "rule_msg": None,
+        "jobid": 4,
+        "rule_name": "mask_band",
+        "log": ["results/logs/mask_band/k.log"],
+    }
     s.logger.error("Error in rule mask_band", extra=extra)
     s.watch.end(failed=True)
     lines = s.shown.getvalue().splitlines()
@@ -215,42 +224,83 @@ def test_a_job_that_was_killed_is_named_with_the_signal(scene, end, said):
     job(s, 4, "x", ["results/logs/x/a b.log"], batch="0")
     command = "Command 'python x.py --log results/logs/x/a b.log --spec s'"
     s.logger.error(f"RuleException:\nCalledProcessError in file x.smk:\n{command} {end}")
-    extra = {"event": "job_error", "jobid": 4, "rule_name": "x", "log": ["results/logs/x/a b.log"]}
+    extra = {
+        "event": "job_error",
+        "aux": {},
+        "rule_msg": None,
+        "jobid": 4,
+        "rule_name": "x",
+        "log": ["results/logs/x/a b.log"],
+    }
     s.logger.error("Error in rule x", extra=extra)
     s.watch.end(failed=True)
     lines = s.shown.getvalue().splitlines()
     assert f"failed: x batch 0: ended from outside by {said}" in lines[0] and "CalledProcessError" not in "".join(lines)
 
 
-OUT_OF_MEMORY = "SLURM-job '7' failed, SLURM status is: 'OUT_OF_MEMORY'. Detailed failure reason unavailable"
+# Slurm --------------------------------------------------------------------------------------------------------------
 
 
-def lose(s, *job_ids, message=OUT_OF_MEMORY, is_last=False):
-    return s.watch.job_lost(
-        job_ids, message, slurm_log=Path("7.log"), memory_mb=150, minutes=10, is_last=is_last
-    )  # fmt: skip
+def lose(s, number, *job_ids, group=None, **record):
+    """Let a job fail as Snakemake's log has it, or jobs that were submitted together."""
+    aux = {"external_jobid": number} if number else {}
+    if record:
+        (s.jobs.results / "logs/slurm").mkdir(parents=True, exist_ok=True)
+        limits = {"job": group or str(job_ids[0]), "memory_mb": 150, "minutes": 10}
+        write_record(s.jobs.results / "logs/slurm", number, {**limits, **record})
+    if group:
+        members = [{"jobid": job} for job in job_ids]
+        s.logger.error("Error in group", extra={"event": "group_error", "job_error_info": members, **aux})
+    for job_id in job_ids:
+        fields = {"jobid": job_id, "rule_name": "x", "log": [], "aux": {} if group else aux}
+        s.logger.error("x", extra={"event": "job_error", "rule_msg": None if group else REFUSED, **fields})
 
 
-def error_records(s, *job_ids):
-    for number in job_ids:
-        s.logger.error("x", extra={"event": "job_error", "jobid": number, "rule_name": "x", "log": []})
+REFUSED = "Error submitting jobscript (exit code 1):\nsbatch: error: Invalid account\nFor further error details see"
 
 
 def test_a_job_that_slurm_has_killed_is_tried_again_with_more_and_has_not_failed(scene):
     s = scene()
     s.watch.begin()
     job(s, 4, "extract_fluxes", ["extract.log"], band="k")
-    assert lose(s, 4)
-    error_records(s, 4)
+    lose(s, "7", 4, state="OUT_OF_MEMORY")
+    s.logger.info("Trying to restart job 4.")
     assert s.watch.state.failed == []
     job(s, 4, "extract_fluxes", ["extract.log"], band="k")
-    assert not lose(s, 4, is_last=True)
-    error_records(s, 4)
+    lose(s, "8", 4, state="OUT_OF_MEMORY")
     s.watch.end(failed=True)
-    first, second, *_ = s.shown.getvalue().splitlines()
-    said = "extract_fluxes band k: killed by the memory limit of 150 MB; see 7.log"
-    assert first.endswith(f"{said}; tried again with twice the memory") and second.endswith(f"failed: {said}")
-    assert s.watch.state.failed == [said]
+    first, again, last, *_ = (line.partition("  ")[2].strip() for line in s.shown.getvalue().splitlines())
+    said = f"extract_fluxes band k: killed by the memory limit of 150 MB; see {s.jobs.results / 'logs/slurm'}"
+    assert first.endswith(f"failed: {said}/7.log") and last.endswith(f"failed: {said}/8.log")
+    assert again.endswith("extract_fluxes band k: tried again with twice the memory")
+    assert s.watch.state.failed == [f"{said}/8.log"]
+
+
+def test_a_job_that_failed_by_itself_is_named_once_though_snakemake_tries_to_submit_it_again(scene):
+    s = scene()
+    s.watch.begin()
+    job(s, 4, "write_report")
+    lose(s, "7", 4, state="CANCELLED")
+    s.logger.info("Trying to restart job 4.")
+    job(s, 4, "write_report")
+    lose(s, None, 4)
+    s.watch.end(failed=True)
+    log = s.jobs.results / "logs/slurm/7.log"
+    assert s.watch.state.failed == [f"write_report: cancelled in Slurm (scancel); see {log}"]
+    assert s.shown.getvalue().count("failed: ") == 1 and "tried again" not in s.shown.getvalue()
+
+
+def test_a_job_that_slurm_accepts_only_in_the_second_attempt_has_not_failed(scene):
+    s = scene()
+    s.watch.begin()
+    job(s, 4, "write_report")
+    lose(s, None, 4)
+    assert s.watch.state.failed == ["write_report: Slurm did not accept the job: sbatch: error: Invalid account"]
+    s.logger.info("Trying to restart job 4.")
+    job(s, 4, "write_report")
+    finish(s, 4)
+    s.watch.end()
+    assert s.watch.state.failed == []
 
 
 def test_of_jobs_submitted_together_the_last_one_to_write_has_failed(scene, tmp_path):
@@ -263,12 +313,21 @@ def test_of_jobs_submitted_together_the_last_one_to_write_has_failed(scene, tmp_
         (tmp_path / f"{name}.log").write_text("2026-11-27 09:53:31,310 ERROR k.fits has no WCS.\n")
         later = time.time() + 60.0 - age
         os.utime(tmp_path / f"{name}.log", (later, later))
-    assert not lose(s, 4, 5, 6, message="SLURM status is: 'FAILED'.")
-    s.logger.error("Error in group", extra={"event": "group_error"})
-    error_records(s, 4, 5, 6)
+    lose(s, "7", 4, 5, 6, group="1f-2e", state="FAILED")
     s.watch.end(failed=True)
     assert s.watch.state.failed == [f"extract_fluxes band k: k.fits has no WCS.; see {tmp_path / 'extract.log'}"]
-    assert "group" not in s.shown.getvalue()
+    assert "group" not in s.shown.getvalue() and s.shown.getvalue().count("failed: ") == 1
+
+
+def test_jobs_submitted_together_are_tried_again_together(scene):
+    s = scene()
+    s.watch.begin()
+    for number in (4, 5):
+        job(s, number, "mask_band", band="k")
+    lose(s, "7", 4, 5, group="1f-2e", state="NODE_FAIL")
+    s.logger.info("Trying to restart job 1f-2e.")
+    s.watch.end()
+    assert s.watch.state.failed == [] and "mask_band band k: tried again with another node" in s.shown.getvalue()
 
 
 def test_jobs_that_the_user_has_interrupted_have_not_failed(scene):
@@ -276,8 +335,11 @@ def test_jobs_that_the_user_has_interrupted_have_not_failed(scene):
     s.watch.begin()
     s.logger.info("Terminating processes on user request, this might take some time.")
     # Snakemake has cancelled it
-    assert not lose(s, 5, message="SLURM status is: 'CANCELLED'.")
-    s.logger.error("Error in rule x", extra={"event": "job_error", "jobid": 4, "rule_name": "x", "log": []})
+    lose(s, "7", 5, state="CANCELLED")
+    s.logger.error(
+        "Error in rule x",
+        extra={"event": "job_error", "aux": {}, "rule_msg": None, "jobid": 4, "rule_name": "x", "log": []},
+    )
     s.watch.end(failed=True)
     lines = s.shown.getvalue().splitlines()
     assert lines[0].startswith("Terminating") and lines[1].startswith("Stopped after ")
