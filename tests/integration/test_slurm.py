@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -17,6 +19,8 @@ pytestmark = [
     pytest.mark.skipif(bool(slurm_node.what_is_missing()), reason=slurm_node.what_is_missing()),
 ]
 LONG_S = 600.0
+Said = tuple[int, str]
+"""Exit status and messages of a run."""
 
 
 @pytest.fixture(scope="module")
@@ -32,27 +36,27 @@ class SlurmField:
         self.field, self.node = field, node
 
     def start(self, *products: str) -> subprocess.Popen[str]:
-        """Start a run with the profile for Slurm."""
+        """Start a run with the profile for Slurm, in a group of processes of its own, as a shell does."""
         program = self.field / "program"
         place = ["-s", str(program / "Snakefile"), "--profile", str(program / "workflow/profiles/slurm")]
         field = ["--directory", str(self.field.folder), "--configfile", str(self.field / "config.yaml")]
         command = [*SNAKEMAKE, *products, *place, *field]
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
-        return subprocess.Popen(command, env=self.node.environment, text=True, **pipes)
+        return subprocess.Popen(command, env=self.node.environment, text=True, start_new_session=True, **pipes)
 
-    def end(self, run: subprocess.Popen[str]) -> tuple[int, str]:
+    def end(self, run: subprocess.Popen[str]) -> Said:
         """Return exit status and messages of a run."""
         said = run.communicate(timeout=LONG_S)[0]
         return run.returncode, said
 
-    def while_running(self, job: str, action: Callable[[], object]) -> tuple[int, str]:
+    def while_running(self, job: str, action: Callable[[subprocess.Popen[str]], object], *products: str) -> Said:
         """Run the workflow, and do something as soon as Slurm runs a job of that name."""
-        run = self.start()
+        run = self.start(*products)
         until = time.monotonic() + LONG_S
         while "RUNNING" not in self.node.jobs().get(job, []):
             assert run.poll() is None and time.monotonic() < until, f"{job} never ran"
             time.sleep(0.2)
-        action()
+        action(run)
         return self.end(run)
 
 
@@ -84,8 +88,8 @@ def test_a_job_over_its_memory_is_tried_again_with_more_and_a_cancelled_one_is_n
     slurm.field.edit_config(lambda config: config["bands"][SHARP].update(zero_point=26.0))
     # 100 MB, less than Snakemake and the job need, and 200 in the second attempt
     slurm.field.edit_code("unblend/plan/resources.py", "SNAKEMAKE_MB = 150", "SNAKEMAKE_MB = 0")
-    slurm.field.edit_code("unblend/plan/resources.py", '"write_catalogue": Cost(120.0', '"write_catalogue": Cost(60.0')
-    status, said = slurm.while_running("write_report", lambda: slurm.node.command("scancel", "--name=write_report"))
+    slurm.field.edit_code("unblend/plan/resources.py", '"write_catalogue": Cost(100.0', '"write_catalogue": Cost(60.0')
+    status, said = slurm.while_running("write_report", lambda _: slurm.node.command("scancel", "--name=write_report"))
     assert slurm.node.jobs()["write_catalogue"][-2:] == ["OUT_OF_MEMORY", "COMPLETED"]
     assert "write_catalogue: killed by the memory limit of 100 MB" in said, said
     assert "write_catalogue: tried again with twice the memory" in said
@@ -95,7 +99,7 @@ def test_a_job_over_its_memory_is_tried_again_with_more_and_a_cancelled_one_is_n
 
 
 def test_a_run_survives_the_loss_of_its_node(slurm: SlurmField) -> None:
-    def lose_the_node() -> None:
+    def lose_the_node(_: object) -> None:
         slurm.node.command("scontrol", "update", f"nodename={slurm.node.name}", "state=down", "reason=lost")
         slurm.node.command("scontrol", "update", f"nodename={slurm.node.name}", "state=resume")
 
@@ -114,6 +118,15 @@ def test_mask_psf_and_moving_background_of_a_band_are_one_submission(slurm: Slur
     assert status == 0 and (slurm.field / product).exists(), said
     done = slurm.node.jobs()
     assert done["prepare-blurred"] == ["COMPLETED"] and len(done["mask_band-blurred"]) == 1
+
+
+def test_ctrl_c_cancels_the_jobs_without_a_word_of_theirs(slurm: SlurmField) -> None:
+    job, product = f"mask_band-{SHARP}", f"results/bands/{SHARP}/mask.fits"
+    (slurm.field / product).unlink()
+    before = len(slurm.node.jobs()[job])
+    status, said = slurm.while_running(job, lambda run: os.killpg(run.pid, signal.SIGINT), product)
+    assert status != 0 and "Stopped after " in said and "Traceback" not in said and "failed" not in said, said
+    assert slurm.node.jobs()[job][before:] in (["CANCELLED"], ["COMPLETING"])
 
 
 def test_a_job_that_fails_by_itself_is_not_tried_again_and_its_own_words_are_shown(slurm: SlurmField) -> None:

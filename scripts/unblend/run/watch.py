@@ -235,9 +235,11 @@ class RunWatch(logging.Handler):
             What Snakemake says of it.
         """
         started: list[Any] = [self._running.pop(job) for job in job_ids if job in self._running]
+        before = self._lost.get(job_ids[0])
         # a job that has failed by itself is not submitted a second time
-        if self._interrupted or any(job in self._lost for job in job_ids):
+        if self._interrupted or (before and not number):
             return
+        self._forget_loss(before)
         logs = {Path(name): record for record in started for name in record.log}
         # an older log is that of an earlier run
         log = slurm_reasons.newest(logs, min((record.created for record in started), default=0.0)) if number else None

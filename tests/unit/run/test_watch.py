@@ -303,6 +303,17 @@ def test_a_job_that_slurm_accepts_only_in_the_second_attempt_has_not_failed(scen
     assert s.watch.state.failed == []
 
 
+def test_a_job_that_fails_in_the_second_submission_is_named_with_the_last_reason(scene):
+    s = scene()
+    s.watch.begin()
+    for number, state in ((None, {}), ("8", {"state": "TIMEOUT"})):
+        job(s, 4, "write_report")
+        lose(s, number, 4, **state)
+    s.watch.end(failed=True)
+    log = s.jobs.results / "logs/slurm/8.log"
+    assert s.watch.state.failed == [f"write_report: killed by the time limit of 10 minutes; see {log}"]
+
+
 def test_of_jobs_submitted_together_the_last_one_to_write_has_failed(scene, tmp_path):
     s = scene()
     s.watch.begin()
