@@ -49,7 +49,8 @@ def test_stars_give_a_psf_and_a_table_of_them(prepare, spec):
     assert stars_path.with_suffix(".png").read_bytes().startswith(b"\x89PNG")
     stars = read_table(stars_path)
     assert np.count_nonzero(np.char.strip(stars["state"].astype(str)) == "used") >= 8
-    assert stars.dtype.names == ("ra", "dec", "x", "y", "snr", "half_light_radius", "weight", "residual", "state")
+    assert stars.dtype.names == ("ra", "dec", "x", "y", "snr", "half_light_radius", "weight", "residual", "fwhm", "ell",
+                                 "pa", "state")  # fmt: skip
 
 
 def test_the_fits_get_the_same_psf_without_the_pixel(prepare, spec, tmp_path):
