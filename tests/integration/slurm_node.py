@@ -65,6 +65,8 @@ ConstrainSwapSpace=no
 
 def what_is_missing() -> str:
     """Return what this machine lacks for a Slurm of its own, an empty text where it lacks nothing."""
+    if not os.environ.get("UNBLEND_TEST_SLURM"):
+        return "UNBLEND_TEST_SLURM is not set (these tests start a Slurm of their own)"
     lacking = [name for name in PROGRAMS if shutil.which(name, path=SEARCHED) is None]
     if lacking:
         return f"{', '.join(lacking)} not installed (Debian: slurm-wlm, munge)"

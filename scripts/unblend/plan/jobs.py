@@ -399,7 +399,8 @@ PRODUCTS = {
     "run_monte_carlo": "bands/{band}/monte_carlo.fits bands/{band}/monte_carlo.reg",
     "inspect_band": "bands/{band}/neighbours-removed.fits bands/{band}/proposed-sim.reg "
     "bands/{band}/proposed-border.reg bands/{band}/proposed-bad.reg",
-    "write_catalogue": "catalogue.fits catalogue.ecsv catalogue.fast.cat catalogue.eazy.cat catalogue.lephare.cat",
+    "write_catalogue": "catalogue.fits catalogue.ecsv catalogue.fast.cat catalogue.eazy.cat catalogue.lephare.cat "
+    "catalogue.sed.json",
     "write_covariance": "flux_draws.fits",
     "draw_fits": "imfit/sheet.html",
     "compare_positions": "reference_positions.json",

@@ -79,7 +79,7 @@ COSTS = {
     "subtract_background": Cost(120.0, band=230.0, minutes_per_megapixel=1.0),
     "measure_shift": Cost(300.0, band=100.0, sources=100.0, minutes_per_kilosource=20.0),
     "make_templates": Cost(350.0, band=10.0, sources=50.0, minutes_per_kilosource=5.0),
-    "extract_fluxes": Cost(170.0, band=110.0, sources=150.0, minutes_per_megapixel=1.0, minutes_per_kilosource=20.0),
+    "extract_fluxes": Cost(300.0, band=110.0, sources=150.0, minutes_per_megapixel=1.0, minutes_per_kilosource=20.0),
     "run_monte_carlo": Cost(120.0, band=120.0, stack=5.0, sources=100.0, minutes_per_kilosource=10.0),
     "inspect_band": Cost(110.0, band=145.0, stack=12.0, sources=50.0),
     "write_catalogue": Cost(120.0, sources=50.0),
