@@ -6,13 +6,13 @@ import sys
 import webbrowser
 from pathlib import Path
 
-from run_field import command
 from unblend.core.errors import InputError
 from unblend.plan.checks import jobs_of
 from unblend.plan.jobs import Jobs
 from unblend.run.commands import field_parser, read_field_config
 from unblend.run.job_log import run
 from unblend.run.page_server import PAGE, FieldEditor, PageServer
+from unblend.run.run_command import command
 
 DESCRIPTION = (
     "Open the page of a field in the browser, to draw circles and polygons on it, to write overrides, and to run the "
@@ -35,9 +35,9 @@ def main(*words: str) -> None:
     if not (results / PAGE).exists():
         raise InputError(f"{results / PAGE} does not exist; run the workflow first: ./unblend run FIELD.")
     folder = str(options.folder or options.directory)
-    others = [*(["--cores", options.cores] if options.cores else [])]
+    cores = ["--cores", options.cores] if options.cores else []
     named = ["--configfile", options.configfile] if options.configfile else []
-    server = PageServer(FieldEditor(jobs, command((folder, *others, *named))), options.port)
+    server = PageServer(FieldEditor(jobs, command((folder, *cores, *named))), options.port)
     sys.stdout.write(f"{server.address}\n")
     sys.stdout.flush()
     if not options.no_browser:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import functools
 import itertools
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ if __name__ == "__main__":
 
 from unblend.core.types import Model, Psf, SersicShape
 from unblend.images.psf import prepare_psf
-from unblend.models.rendering import draw_sersic, stamp_half_size
+from unblend.models.rendering import draw_sersic, sersic_model, stamp_half_size
 from unblend.models.templates import TemplateEngine
 
 SKY = (53.0873, -27.84)
@@ -91,6 +92,18 @@ class Errors:
     pixel: float
     flux: float
     light: float
+
+
+def inclined_discs(places: Sequence[tuple[float, float]]) -> dict[int, Model]:
+    """Return exponential discs of unit flux, numbered from 1, at offsets (east, north) in arcsec from `SKY`."""
+    turn = np.array([[0.0, -0.06], [0.06, 0.0]])
+    return {
+        i: sersic_model(
+            n=1.0, r_e=3.0, ell=0.3, pa=25.0 * i, flux=1.0, pixel_to_sky=turn, oversampling=3,
+            sky=(SKY[0] + east / 3600.0 / np.cos(np.deg2rad(SKY[1])), SKY[1] + north / 3600.0),
+        )
+        for i, (east, north) in enumerate(places, start=1)
+    }  # fmt: skip
 
 
 def wcs_of(grid: Grid) -> Any:

@@ -6,11 +6,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from template_battery import SKY, Blur, Grid, psf_of, wcs_of
+from template_battery import Blur, Grid, inclined_discs, psf_of, wcs_of
 from unblend.core.field_psf import FieldPsf
 from unblend.field.band_data import BandData
 from unblend.field.band_mistakes import find_mistakes
-from unblend.models.rendering import sersic_model
 from unblend.models.templates import TemplateEngine
 from unblend.photometry.correlated_noise import measure_noise
 from unblend.photometry.weight_rescaling import rescale_weights
@@ -25,14 +24,7 @@ PSF = FieldPsf.of(psf_of(Blur(3.0)))
 @pytest.fixture(scope="module")
 def drawn():
     """Return models, engine, templates and the image of a band."""
-    turn = np.array([[0.0, -0.06], [0.06, 0.0]])
-    models = {
-        i: sersic_model(
-            n=1.0, r_e=3.0, ell=0.3, pa=25.0 * i, flux=1.0, pixel_to_sky=turn, oversampling=3,
-            sky=(SKY[0] + east / 3600.0 / np.cos(np.deg2rad(SKY[1])), SKY[1] + north / 3600.0),
-        )
-        for i, (east, north) in enumerate(PLACES, start=1)
-    }  # fmt: skip
+    models = inclined_discs(PLACES)
     engine = TemplateEngine(wcs_of(GRID), SHAPE, PSF)
     image = np.random.default_rng(1).normal(size=SHAPE)
     for (i, model), flux in zip(models.items(), FLUX, strict=True):

@@ -6,8 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from template_battery import SKY, Blur, Grid, psf_of, wcs_of
-from unblend.models.rendering import sersic_model
+from template_battery import Blur, Grid, inclined_discs, psf_of, wcs_of
 from unblend.models.templates import TemplateEngine
 from unblend.photometry.linear_system import model_image, solve_fluxes
 from unblend.photometry.psf_orientation import Orientation, compare_orientations, orientation_warning, rotated
@@ -27,14 +26,7 @@ def lobed(angle_deg=0.0, mirrored=False, share=0.3):
 
 
 def compared(true_psf, given_psf, flux=4000.0, offset=(0.0, 0.0)):
-    turn = np.array([[0.0, -0.06], [0.06, 0.0]])
-    models = {
-        i: sersic_model(
-            n=1.0, r_e=3.0, ell=0.3, pa=25.0 * i, flux=1.0, pixel_to_sky=turn, oversampling=3,
-            sky=(SKY[0] + east / 3600.0 / np.cos(np.deg2rad(SKY[1])), SKY[1] + north / 3600.0),
-        )
-        for i, (east, north) in enumerate(PLACES, start=1)
-    }  # fmt: skip
+    models = inclined_discs(PLACES)
     drawn, engine = (
         TemplateEngine(wcs_of(GRID), SHAPE, true_psf, offset),
         TemplateEngine(wcs_of(GRID), SHAPE, given_psf),
