@@ -14,11 +14,12 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from .covariance import safe_inverse
-from .damped_steps import NormalEquations, inside_limit, is_logarithmic, limit_side, parameter_after_step, step_unit
+from .damped_steps import NormalEquations, is_logarithmic, limit_side, step_unit
 from .exact_model import ExactModel
 from .imfit import ImfitSolution, in_half_turn, parameters_of, with_parameters
 from .imfit_config import Block, Parameter
 from .sky_level import SKY_SIGMAS
+from .step_variables import blocks_after_step, blocks_inside_limits, limit_sides, parameters_by_variables
 
 NEGLIGIBLE_DECREASE = 1e-3
 """Decrease of chi2 expected from a step below which the minimum is reached: parameters then change by less than 0.03
@@ -28,10 +29,22 @@ FIRST_DAMPING, MIN_DAMPING, MAX_DAMPING = 1e-4, 1e-8, 1e8
 diagonal of the normal matrix, which is scaled to 1, divided by ten after a step to a lower chi2, and multiplied by ten
 otherwise."""
 MAX_STEPS = 40
-"""Maximum number of steps of a fit from its start values, including those that do not lower chi2."""
+"""Maximum number of steps of a fit from its start values, including corrected ones and those that do not lower chi2."""
 COARSE_FTOL = 1e-4
 """Relative decrease of chi2 expected from the last of `MAX_STEPS` below which the fit counts as converged, as in IMFIT:
 along a profile that shrinks to a point chi2 hardly changes."""
+
+NEAR_MINIMUM = 1.0
+"""Decrease of chi2 expected from a step below which its length is corrected (`_better_length`): chi2 is then close to a
+parabola, but not to the one of the normal equations, which leave out the second derivatives of the model. Where the
+residual is large the steps would be half as long as they should, or twice, and oscillate."""
+GOOD_LENGTHS = (0.75, 1.33)
+"""Lengths of the minimum along a step, in units of the step, between which it is not corrected."""
+SHORTEST, LONGEST = 0.25, 4.0
+"""Limits of a corrected length."""
+PRECISION = 0.01
+"""A minimum is reached, too, if a step that is not shortened, and from which a decrease of less than this is expected,
+raises chi2 by less than this: the exact model is interpolated in tables, and chi2 has steps of 1e-8 of its value."""
 
 Blocks = tuple[Block, ...]
 
@@ -53,7 +66,8 @@ def fit_exactly(blocks: Sequence[Block], model: ExactModel) -> ImfitSolution | N
         return None
     found = lowest.point
     converged = lowest.at_minimum or lowest.expected < COARSE_FTOL * found.objective
-    variances = iter(np.diag(safe_inverse(found.equations.matrix)))
+    change = parameters_by_variables(found.blocks)
+    variances = iter(np.diag(change @ safe_inverse(found.equations.matrix) @ change.T))
     best = [
         replace(on_limit(p), error=0.0 if p.fixed else math.sqrt(next(variances)) * step_unit(p))
         for p in parameters_of(found.blocks)
@@ -141,13 +155,12 @@ class Objective:
 
     def at(self, blocks: Sequence[Block]) -> Point:
         """Return the point of the given blocks."""
-        inside = with_parameters(blocks, [p if p.fixed else inside_limit(p) for p in parameters_of(blocks)])
+        inside = blocks_inside_limits(blocks)
         free = [(k, p) for k, p in enumerate(parameters_of(inside)) if not p.fixed]
         _, jacobian, residual = self.model.linearise(inside, [k for k, _ in free])
         design = jacobian
         design *= np.array([step_unit(p) for _, p in free])[:, None]
         matrix, gradient, chi2 = design @ design.T, design @ residual, float(residual @ residual)
-        has_effect = np.diag(matrix) > 0
         objective = chi2
         for row, (k, parameter) in enumerate(free):
             if k in self.priors:
@@ -155,15 +168,16 @@ class Objective:
                 matrix[row, row] += sigma**-2
                 gradient[row] -= pull / sigma
                 objective += pull**2
+        change = parameters_by_variables(inside)
+        matrix, gradient = change.T @ matrix @ change, change.T @ gradient
+        has_effect = np.diag(matrix) > 0
         matrix[np.diag_indices_from(matrix)] += np.where(has_effect, 0.0, 1.0)
-        is_outward = np.array([limit_side(p) for _, p in free]) * gradient > 0
+        is_outward = limit_sides(inside) * gradient > 0
         return Point(inside, chi2, objective, NormalEquations(matrix, gradient, is_outward | ~has_effect))
 
     def after_step(self, point: Point, step: np.ndarray) -> Point:
         """Return the point after a step of all free parameters."""
-        changes = iter(step)
-        moved = [p if p.fixed else parameter_after_step(p, float(next(changes))) for p in parameters_of(point.blocks)]
-        return self.at(with_parameters(point.blocks, moved))
+        return self.at(blocks_after_step(point.blocks, step))
 
 
 @dataclass(frozen=True)
@@ -199,16 +213,42 @@ def lowest_point(objective: Objective, start: Point, max_steps: int) -> Lowest |
     """
     if not start.is_finite:
         return None
-    point, damping, was_lower, expected = start, FIRST_DAMPING, True, math.inf
-    for number in range(max_steps):
+    point, damping, was_lower, expected, evaluations = start, FIRST_DAMPING, True, math.inf, 1
+    while evaluations <= max_steps:
         equations = point.equations
         step = equations.step(damping)
-        expected = float(step @ (2.0 * equations.gradient - equations.matrix @ step))
+        slope = float(step @ equations.gradient)
+        expected = 2.0 * slope - float(step @ equations.matrix @ step)
         # a step that was shortened because a longer one failed does not show the minimum
         if (was_lower and expected < NEGLIGIBLE_DECREASE) or damping > MAX_DAMPING:
-            return Lowest(point, True, expected, number + 1)
+            return Lowest(point, True, expected, evaluations)
         trial = objective.after_step(point, step)
+        evaluations += 1
+        length = _better_length(slope, point.objective - trial.objective) if expected < NEAR_MINIMUM else None
+        if length is not None:
+            other = objective.after_step(point, length * step)
+            evaluations += 1
+            trial = other if other.is_finite and not other.objective > trial.objective else trial
         was_lower = trial.is_finite and trial.objective < point.objective
+        is_full = damping <= FIRST_DAMPING
+        if is_full and not was_lower and expected < PRECISION and trial.objective < point.objective + PRECISION:
+            return Lowest(point, True, expected, evaluations)
         point = trial if was_lower else point
         damping = max(0.1 * damping, MIN_DAMPING) if was_lower else 10.0 * damping
-    return Lowest(point, False, expected, max_steps + 1)
+    return Lowest(point, False, expected, evaluations)
+
+
+def _better_length(slope: float, decrease: float) -> float | None:
+    """Return the place of the minimum of chi2 along a step, in units of the step; None if the step is good enough.
+
+    Parameters
+    ----------
+    slope : float
+        Half the decrease of chi2 along the step that its derivative at the start gives.
+    decrease : float
+        Decrease that the step has brought; with the slope it determines a parabola. NaN: None is returned.
+    """
+    if not math.isfinite(decrease):
+        return None
+    length = slope / max(2.0 * slope - decrease, slope / LONGEST)
+    return length if length >= SHORTEST and not GOOD_LENGTHS[0] < length < GOOD_LENGTHS[1] else None

@@ -15,7 +15,7 @@ import numpy as np
 
 from ..core.types import Box, cut
 from ..models.exact_images import ExactImages
-from ..models.sersic import Sersic, k_n, total_flux
+from ..models.sersic import Sersic, slope_of_ln_k_n, total_flux
 from .covariance import derivatives, varied_indices
 from .fit_psf import as_psf
 from .imfit import SKY, Pixels, evaluate_blocks
@@ -161,7 +161,7 @@ class ExactModel:
         flux = p.total_flux
         terms = dict(zip(("Y0", "X0", "PA", "ell", "n", "r_e"), flux * shape, strict=True))
         terms["ell"] -= flux / (1.0 - p.ell) * unit
-        terms["n"] += flux * _slope_of_ln_k_n(p.n) * unit
+        terms["n"] += flux * slope_of_ln_k_n(p.n) * unit
         terms["r_e"] += 2.0 * flux / p.r_e * unit
         return flux * unit, {**terms, "I_e": total_flux(p.n, p.r_e, p.ell, 1.0) * unit}
 
@@ -203,9 +203,3 @@ def _is_of(block: Block, k: int, part: Block) -> bool:
     """Return whether parameter `k` of a block is the centre or belongs to one of the functions of `part`."""
     owner = _owner(block, k)
     return owner is None or any(owner is function for function in part.functions)
-
-
-def _slope_of_ln_k_n(n: float) -> float:
-    """Return the derivative of ln k_n with respect to n."""
-    step = 1e-3 * n
-    return (math.log(k_n(n + step)) - math.log(k_n(n - step))) / (2.0 * step)

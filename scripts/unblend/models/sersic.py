@@ -92,6 +92,12 @@ def k_n(n: float) -> float:
     return 2.0 * math.pi * n * math.exp(b - 2.0 * n * math.log(b) + math.lgamma(2.0 * n))
 
 
+def slope_of_ln_k_n(n: float) -> float:
+    """Return the derivative of ln `k_n` with respect to n, accurate to 1e-6."""
+    step = 1e-3 * n
+    return (math.log(k_n(n + step)) - math.log(k_n(n - step))) / (2.0 * step)
+
+
 def total_flux(n: float, r_e: float, ell: float, i_e: float) -> float:
     """Return the flux of a Sersic profile integrated to infinity, in the unit of `i_e` times pixel².
 
