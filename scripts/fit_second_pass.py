@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from unblend.field.fit_field import FitField
@@ -31,8 +32,8 @@ def main(spec_path: str, results_dir: str, done_path: str, workers: int = 1) -> 
         first = field.result(group, "first")
         pixels = with_structure(data(group), field.psf_of(group), first)
         found = fit_second_pass(pixels, field.psf_of(group), first, FitSettings(refine=spec["refine"]))
-        write(group, found, pixels)
-        return found
+        write(group, found, found.data)
+        return replace(found, data=None, by_imfit=None)
 
     keys = fit_batch(field, spec, "second", fit, fallbacks_of_second_pass(field, spec, data, write), workers)
     # Snakemake deletes the list of keys before the job, so the sources with the user's own models are noted beside it;

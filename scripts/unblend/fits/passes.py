@@ -165,31 +165,45 @@ def fit_second_pass(data: GroupData, psf: np.ndarray, first: GroupFit, settings:
         Tolerances and thresholds.
     """
     began = time.process_time()
-    fit = _final_fit(data, psf, first, _sky_beside(first, data, group_pixels(data), psf), settings)
+    sky = _sky_beside(first, data, group_pixels(data), psf)
+    fit, fitted = _final_fit(data, psf, first, sky, settings), (data, sky)
 
     def refit(earlier: GroupFit, beyond: set[int], sky: Block) -> GroupFit:
-        return _final_fit(with_structure(data, psf, earlier, beyond), psf, first, sky, settings)
+        nonlocal fitted
+        fitted = with_structure(data, psf, earlier, beyond), sky
+        return _final_fit(fitted[0], psf, first, sky, settings)
 
     if not is_crowd(len(fit.members)):
+        unheld = fitted
         fit = held_to_growth_curve(fit, data.sky_around, refit)
-    return replace(fit, seconds=time.process_time() - began)
+        if not any(member.flags & Flag.SKY_HELD for member in fit.members):
+            fitted = unheld
+    if settings.refine == "exact" and fit.exact_chi2 is not None and fit.by_imfit is None:
+        fit = _with_imfit(fit, _second_problem(fitted[0], psf, first, fitted[1], settings), settings)
+    return replace(fit, data=fitted[0], seconds=time.process_time() - began)
+
+
+def _second_problem(data: GroupData, psf: np.ndarray, first: GroupFit, sky: Block, settings: FitSettings) -> Problem:
+    """Return the problem of the second pass."""
+    pixels = group_pixels(data)
+    members = tuple(_second_start(member, data, pixels, first, settings) for member in first.members)
+    return Problem(members, sky, pixels, data, psf, settings.ftol, retries=False)
 
 
 def _final_fit(data: GroupData, psf: np.ndarray, first: GroupFit, sky: Block, settings: FitSettings) -> GroupFit:
-    """Return the fit of the second pass with this sky, with covariance and all flags."""
-    pixels = group_pixels(data)
-    members = tuple(_second_start(member, data, pixels, first, settings) for member in first.members)
-    problem = Problem(members, sky, pixels, data, psf, settings.ftol, retries=False)
-    exact = problem.exact_model if settings.refine == "exact" else None
+    """Return the fit of the second pass with this sky, with covariance and all flags, and without IMFIT's beside it."""
+    problem = _second_problem(data, psf, first, sky, settings)
+    pixels, exact = problem.pixels, problem.exact_model if settings.refine == "exact" else None
     minimum = _exact_minimum(problem, first)
-    if minimum is None:
-        fit = fit_indices_with_prior(problem, fit_group(problem))
-        fit = refined(fit, exact, data) if fit.converged and exact is not None else fit
-    else:
+    if minimum is not None and exact is not None:
+        fit = replace(minimum, by_imfit=None)
+    elif minimum is not None:
         fit = fit_group(_from_minimum(problem, minimum, settings))
         # the sky is a parameter of the exact model, also where IMFIT is given its value
         fit = replace(fit, n_free=fit.n_free + (not sky.functions[0]["I_sky"].fixed))
-        fit = _of_exact_model(minimum, fit) if exact is not None else fit
+    else:
+        fit = fit_indices_with_prior(problem, fit_group(problem))
+        fit = refined(fit, exact, data) if fit.converged and exact is not None else fit
     if fit.converged:
         fit = _with_covariance(fit, pixels, psf, exact, sky_is_held=sky.functions[0]["I_sky"].fixed)
         fit = _with_chi2_and_flags(fit, pixels, data, psf, settings, exact)
@@ -232,16 +246,18 @@ def _from_minimum(problem: Problem, minimum: GroupFit, settings: FitSettings) ->
     return replace(problem, members=tuple(members), sky=sky, ftol=ftol)
 
 
-def _of_exact_model(minimum: GroupFit, by_imfit: GroupFit) -> GroupFit:
-    """Return the fit of the exact model with IMFIT's beside it."""
+def _with_imfit(fit: GroupFit, problem: Problem, settings: FitSettings) -> GroupFit:
+    """Return the fit of the exact model with IMFIT's from the same minimum beside it."""
+    by_imfit = fit_group(_from_minimum(problem, fit, settings))
+    sky_is_free = not problem.sky.functions[0]["I_sky"].fixed
     return replace(
-        minimum,
+        fit,
         chi2=by_imfit.chi2,
         n_pixels=by_imfit.n_pixels,
-        n_free=by_imfit.n_free,
+        n_free=by_imfit.n_free + sky_is_free,
         solver=by_imfit.solver,
         evaluations=by_imfit.evaluations,
-        by_imfit=by_imfit,
+        by_imfit=replace(by_imfit, n_free=by_imfit.n_free + sky_is_free),
     )
 
 

@@ -5,13 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..core.types import Box
 from ..models.sersic import Sersic, total_flux
 from .imfit_config import Block, Function, ImfitConfig, Parameter
+
+if TYPE_CHECKING:
+    from .group_data import GroupData
 
 Matrix = tuple[tuple[float, ...], ...]
 
@@ -99,6 +102,8 @@ class GroupFit:
         Processor time of the fit. It is neither compared nor stored, so that equal fits give equal files.
     by_imfit : GroupFit or None
         IMFIT's result, if the exact minimum has replaced it. Neither compared nor stored: it is in IMFIT's files.
+    data : GroupData or None
+        What the second pass has fitted, with the noise that stands for structure. Neither compared nor stored.
     """
 
     box: Box
@@ -116,6 +121,7 @@ class GroupFit:
     exact_chi2: float | None = None
     seconds: float = field(default=0.0, compare=False)
     by_imfit: GroupFit | None = field(default=None, compare=False, repr=False)
+    data: GroupData | None = field(default=None, compare=False, repr=False)
 
     @property
     def final_chi2(self) -> float:
@@ -134,8 +140,8 @@ class GroupFit:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain lists, numbers and strings, from which `from_dict` restores the same fit exactly."""
-        content = asdict(replace(self, members=(), by_imfit=None))
-        del content["seconds"], content["by_imfit"]
+        content = asdict(replace(self, members=(), by_imfit=None, data=None))
+        del content["seconds"], content["by_imfit"], content["data"]
         content["box"] = [self.box.y0, self.box.x0, self.box.y1, self.box.x1]
         content["members"] = [_member_to_dict(member) for member in self.members]
         content["sky"], content["sky_start"] = _parameter_to_list(self.sky), _parameter_to_list(self.sky_start)

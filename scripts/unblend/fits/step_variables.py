@@ -14,7 +14,7 @@ Parameters for which the user has set limits of their own keep their own variabl
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -105,14 +105,15 @@ def _function_after_step(function: Function, step: dict[str, float]) -> Function
         new["ell"] = replace(function["ell"], value=ell).clipped()
         new["PA"] = replace(function["PA"], value=function["PA"].value + turn)
     if _has_flux(function):
-        before, after = ([f[name].value for name in ("n", "r_e", "ell")] for f in (_values(function), new))
-        flux = total_flux(*before, function["I_e"].value) * math.exp(_limited(step["I_e"]))
-        new["I_e"] = replace(function["I_e"], value=intensity_from_flux(*after, flux)).clipped()
+        flux = _flux({p.name: p for p in function.parameters}) * math.exp(_limited(step["I_e"]))
+        n, r_e, ell = (new[name].value for name in ("n", "r_e", "ell"))
+        new["I_e"] = replace(function["I_e"], value=intensity_from_flux(n, r_e, ell, flux)).clipped()
     return Function(function.name, tuple(new[p.name] for p in function.parameters))
 
 
-def _values(function: Function) -> dict[str, Parameter]:
-    return {p.name: p for p in function.parameters}
+def _flux(p: Mapping[str, Parameter]) -> float:
+    """Return the total flux of a profile from its parameters."""
+    return total_flux(p["n"].value, p["r_e"].value, p["ell"].value, p["I_e"].value)
 
 
 def _limited(step: float) -> float:

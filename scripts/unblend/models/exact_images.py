@@ -116,14 +116,27 @@ class ExactImages:
         rows, columns = self.box.shape
         return np.asarray(irfft2(spectra * seen, self.sides)[:, :rows, :columns])
 
+    @cached_property
+    def _wing_waves(self) -> tuple[np.ndarray, np.ndarray]:
+        """Waves of `_wing_grid` on the rows, complex (ny, my), and on the columns, cos and −sin, (2 mx, nx)."""
+        ky, kx, _ = self._wing_grid
+        rows, columns = (np.arange(side) for side in self.box.shape)
+        along_x = 2.0 * np.pi * np.outer(kx, columns)
+        return np.exp(2j * np.pi * np.outer(rows, ky)), np.stack([np.cos(along_x), -np.sin(along_x)], 1).reshape(
+            -1, len(columns)
+        )
+
     def _smooth_part(self, profile: Sersic) -> np.ndarray:
         """Return the convolution of a profile with the window and the PSF, and its derivatives, (7, ny, nx)."""
         ky, kx, psf = self._wing_grid
-        rows, columns = (np.arange(side) for side in self.box.shape)
-        to_y = np.exp(2j * np.pi * np.outer(rows - (profile.y - self.box.y0), ky))
-        to_x = np.exp(2j * np.pi * np.outer(kx, columns - (profile.x - self.box.x0)))
-        parts = to_y @ ((_spectra(profile, ky, kx) * psf) @ to_x)
-        return np.asarray(parts.real)
+        on_rows, on_columns = self._wing_waves
+        seen = psf * np.exp(-2j * np.pi * (profile.y - self.box.y0) * ky)[:, None]
+        seen *= np.exp(-2j * np.pi * (profile.x - self.box.x0) * kx)
+        spectra = np.ascontiguousarray(np.moveaxis(_spectra(profile, ky, kx) * seen, 0, 1))
+        lines = on_rows @ spectra.reshape(len(ky), -1)
+        # the real part alone, of complex numbers taken as pairs: half the products
+        images = lines.view(float).reshape(-1, 2 * len(kx)) @ on_columns
+        return np.moveaxis(images.reshape(len(on_rows), -1, self.box.shape[1]), 1, 0)
 
 
 def _spectra(profile: Sersic, ky: np.ndarray, kx: np.ndarray) -> np.ndarray:
