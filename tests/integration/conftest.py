@@ -37,5 +37,6 @@ def field(warm_field: Field, tmp_path: Path) -> Iterator[Field]:
     """A copy of the field after its first run, as `cp -a` makes it."""
     copy = tmp_path / "field"
     subprocess.run(["cp", "-a", str(warm_field.folder), str(copy)], check=True)
-    yield Field(copy)
+    subprocess.run(["rm", "-rf", str(copy / "program")], check=True)
+    yield Field(copy, warm_field.program)
     subprocess.run(["rm", "-rf", str(copy)], check=False)

@@ -34,11 +34,12 @@ class Run:
 class Field:
     """A folder with the small field, its results, and the copy of the program that made them.
 
-    The program is copied so that an edit of the sources, by a test or by somebody else, cannot reach another scenario.
+    The program is copied so that an edit of the sources by somebody else cannot reach a scenario. Scenarios share one
+    copy, which the first run has read already, unless they edit it (`with_own_program`).
     """
 
-    def __init__(self, folder: Path):
-        self.folder = folder
+    def __init__(self, folder: Path, program: Path | None = None):
+        self.folder, self.program = folder, program or folder / "program"
 
     def __truediv__(self, name: str) -> Path:
         return self.folder / name
@@ -46,15 +47,19 @@ class Field:
     @property
     def command(self) -> list[str]:
         """The command line a user would type."""
-        program = self / "program/Snakefile"
         config = self / "config.yaml"
-        place = ["-s", str(program), "--directory", str(self.folder), "--configfile", str(config)]
+        place = ["-s", str(self.program / "Snakefile"), "--directory", str(self.folder), "--configfile", str(config)]
         return [*SNAKEMAKE, *place, "--cores", "2"]
 
     @property
     def log(self) -> Path:
         """The work log that the stages write."""
         return self / "results/logs/work.jsonl"
+
+    def with_own_program(self) -> Field:
+        """Return the field with a copy of its program in its folder, which a test may edit."""
+        subprocess.run(["cp", "-a", str(self.program), str(self / "program")], check=True)
+        return Field(self.folder)
 
     def work_since(self, start: int) -> Work:
         """Return the work logged after byte `start`; nothing may be done twice in one run."""
@@ -96,7 +101,7 @@ class Field:
 
     def edit_code(self, script: str, old: str, new: str) -> None:
         """Replace text in the copy of the program; `old` must be there once."""
-        path = self / f"program/scripts/{script}"
+        path = self.program / "scripts" / script
         text = path.read_text()
         assert text.count(old) == 1, f"{script}: {old!r} occurs {text.count(old)} times"
         path.write_text(text.replace(old, new))

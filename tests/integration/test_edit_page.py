@@ -22,7 +22,7 @@ RUN_S = 300.0
 @pytest.fixture
 def address(field: Field) -> Iterator[str]:
     """Yield the address that `./unblend page` prints for the small field."""
-    script = field / "program/scripts/edit_page.py"
+    script = field.program / "scripts/edit_page.py"
     words = [sys.executable, str(script), str(field.folder), "--no-browser", "--cores", "1"]
     with subprocess.Popen(words, stdout=subprocess.PIPE, text=True, env=environment(), cwd=field.folder) as server:
         assert server.stdout is not None

@@ -74,7 +74,8 @@ def fit_processes(field: Field) -> tuple[set[int], set[int]]:
         with suppress(OSError, IndexError):
             # of a job that the job server has started it is one word
             command = (folder / "cmdline").read_bytes().replace(b"\0", b" ")
-            if re.search(re.escape(str(field.folder).encode()) + rb"\S*/fit_\w+_pass\.py ", command):
+            is_here = (folder / "cwd").readlink() == field.folder
+            if is_here and re.search(rb"/fit_\w+_pass\.py ", command):
                 found[int(folder.name)] = command
                 parents[int(folder.name)] = int((folder / "stat").read_text().rsplit(")", 1)[1].split()[1])
     workers = {pid for pid in found if found.get(parents[pid]) == found[pid]}
@@ -173,7 +174,8 @@ def scramble(folder: Path) -> None:
 
 @pytest.fixture
 def elsewhere(field: Field) -> Iterator[Field]:
-    """The field's folder under another name."""
+    """The field's folder, with its program, under another name."""
+    field.with_own_program()
     moved = Field(field.folder.with_name("elsewhere"))
     field.folder.rename(moved.folder)
     yield moved

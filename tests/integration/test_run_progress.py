@@ -39,7 +39,7 @@ def test_a_run_lists_the_results_and_progress_writes_the_live_stack(field: Field
     field.edit_config(lambda c: c["bands"][SHARP].update(zero_point=25.0))
     assert "rule write_catalogue" in field.run("-p").messages
 
-    command = [sys.executable, str(field / "program/scripts/show_progress.py"), "--directory", str(field.folder)]
+    command = [sys.executable, str(field.program / "scripts/show_progress.py"), "--directory", str(field.folder)]
     done = subprocess.run([*command, "--stack"], env=environment(), capture_output=True, text=True, check=True)
     assert "12 sources in 11 groups: first pass 11 of 11, second 11 of 11" in done.stdout
     assert "12 of 12 sources are subtracted" in done.stdout
