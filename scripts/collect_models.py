@@ -69,7 +69,7 @@ def field_scale(field: FitField) -> float:
     """Return the pixel size of the stack in arcsec."""
     from unblend.core.coordinates import pixel_scale
 
-    return pixel_scale(field.wcs, field.stack.shape)
+    return pixel_scale(field.wcs, field.shape)
 
 
 if __name__ == "__main__":

@@ -60,7 +60,8 @@ def main(spec_path: str, stack_path: str, error_path: str, segments_path: str, a
     cutouts = [sky_box(wcs, g.box, f"{g.main}: {' '.join(map(str, g.members))}") for g in groups]
     write_regions(regions_path, cutouts, color="cyan", remarks=["Fit groups: the cutout of each, main source: members"])
     grid = digest_of(wcs.to_header_string(relax=True))
-    write_json(groups_path, {"psf": file_digest(psf_path), "grid": grid, "groups": content, "smoothing": smoothed})
+    common = {"psf": file_digest(psf_path), "grid": grid, "shape": list(stack.shape), "smoothing": smoothed}
+    write_json(groups_path, {**common, "groups": content})
     record_work("groups", "all")
 
 

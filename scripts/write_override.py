@@ -59,7 +59,7 @@ def text_for(field: FitField, source: int, note: str = "") -> str:
     member = next((member for member in fit.members if member.id == source), None)
     if member is None:
         raise InputError(f"source {source} has a model in custom_models and is therefore not fitted.")
-    scale = pixel_scale(field.wcs, field.stack.shape)
+    scale = pixel_scale(field.wcs, field.shape)
     members = groups[main_source]["members"]
     return starting_text(member, int(main_source), members, pixel_scale_arcsec=scale, note=note)
 

@@ -33,6 +33,7 @@ PER_BAND = (
 WHOLE = ("detect_sources", "edit_segments", "prepare_fit_psf", "group_sources", "collect_models", "subtract_models",
          "draw_fits", "write_catalogue", "write_covariance", "write_report")  # fmt: skip
 PER_BATCH = ("fit_first_pass", "fit_second_pass")
+SHAPE = [100, 100]
 GROUPS = {
     # 1 and 2 are neighbours, 5 stands alone; 3 is fitted with 1
     "1": {"members": [1, 3], "box": [0, 0, 9, 9], "neighbours": [2], "digest": "one"},
@@ -56,7 +57,7 @@ def write_field(folder: Path) -> None:
     (folder / "data" / "custom_models").mkdir()
     for value, name in enumerate(("a", "b", "psf", "k_im", "kpsf", "k_w")):
         write_fits(folder / "data" / f"{name}.fits", value + 1)
-    write_json(folder / "results/imfit/groups.json", {"psf": "p", "grid": "g", "groups": GROUPS})
+    write_json(folder / "results/imfit/groups.json", {"psf": "p", "grid": "g", "shape": SHAPE, "groups": GROUPS})
 
 
 def jobs_of(raw: dict, purpose: Literal["run", "plan", "job"] = "plan") -> Jobs:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import re
 import resource
@@ -95,13 +96,24 @@ def set_batch_size(folder: Path, batch_size: int | str) -> None:
     config.write_text(config.read_text().replace("batch_size: 4", f"batch_size: {batch_size}"))
 
 
+def cutout(number: int, columns: int) -> list[int]:
+    """Return the box of a group, in rows of so many."""
+    row, column = divmod(number - 1, columns)
+    return [40 * row, 40 * column, 40 * row + 50, 40 * column + 50]
+
+
 def make_up(folder: Path, number: int) -> None:
     """Write fit groups that no stage has made, each with two neighbours, and empty files for what comes before them."""
+    columns = math.isqrt(number - 1) + 1
     groups = {
-        str(i): {"members": [i], "box": [0, 0, 50, 50], "neighbours": [j for j in (i - 1, i + 1) if 0 < j <= number],
-                 "digest": f"{i:016x}"}
+        str(i): {
+            "members": [i],
+            "box": cutout(i, columns),
+            "neighbours": [j for j in (i - 1, i + 1) if 0 < j <= number],
+            "digest": f"{i:016x}",
+        }
         for i in range(1, number + 1)
-    }  # fmt: skip
+    }
     results = folder / "results"
     (results / "imfit").mkdir(parents=True, exist_ok=True)
     products = ["det_stack", "det_error", "det_snr", "det_auto_seg", "det_auto_cat", "det_seg", "det_cat"]
@@ -113,7 +125,9 @@ def make_up(folder: Path, number: int) -> None:
         "imfit/groups.reg",
     ]:
         (results / name).write_text("made up\n")
-    (results / "imfit/groups.json").write_text(json.dumps({"psf": "", "grid": "", "groups": groups}))
+    (results / "imfit/groups.json").write_text(
+        json.dumps({"psf": "", "grid": "", "shape": 2 * [40 * columns + 10], "groups": groups})
+    )
 
 
 def measure_plan(folder: Path, number: int, batch_size: int | str) -> None:

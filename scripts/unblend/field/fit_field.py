@@ -22,7 +22,7 @@ from ..fits.passes import evaluate_members
 from ..fits.result import GroupFit
 from ..fits.sky_level import SkyLevel
 from ..io.files import read_json, read_text, write_json
-from ..io.images import read_array, read_labels, read_sky_cards, read_wcs
+from ..io.images import read_label_window, read_shape, read_sky_cards, read_wcs, read_window
 from ..io.models import read_model
 from ..io.psfs import read_psf
 from ..models.subtraction import flux_in_segment
@@ -75,25 +75,26 @@ class FitField:
         return fit_psf_at(self.psf, (box.y0 + box.y1 - 1) / 2.0, (box.x0 + box.x1 - 1) / 2.0)
 
     @cached_property
-    def stack(self) -> np.ndarray:
-        """The detection stack."""
-        return read_array(str(self.results / "det_stack.fits"))
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns of the stack."""
+        return read_shape(str(self.results / "det_stack.fits"))
 
-    @cached_property
-    def error(self) -> np.ndarray:
-        """Noise of the stack per pixel, that of the sources' own light included where there is a gain."""
-        error = read_array(str(self.results / "det_error.fits"))
-        return with_source_noise(error, self.stack, self.gain)
+    def stack(self, box: Box) -> np.ndarray:
+        """Return the detection stack inside a box, NaN beyond it; as the others below, it reads no other pixels."""
+        return read_window(str(self.results / "det_stack.fits"), box)
 
-    @cached_property
-    def segments(self) -> np.ndarray:
-        """The segments after the edits."""
-        return read_labels(str(self.results / "det_seg.fits"))
+    def error(self, box: Box) -> np.ndarray:
+        """Return the noise of the stack per pixel; with a gain, that of the sources' own light included."""
+        error = read_window(str(self.results / "det_error.fits"), box)
+        return error if self.gain is None else with_source_noise(error, self.stack(box), self.gain)
 
-    @cached_property
-    def mask(self) -> np.ndarray:
-        """True where the fits ignore a pixel."""
-        return read_labels(str(self.folder / "mask.fits")) != 0
+    def segments(self, box: Box) -> np.ndarray:
+        """Return the segments after the edits; 0 beyond the stack."""
+        return read_label_window(str(self.results / "det_seg.fits"), box, 0)
+
+    def mask(self, box: Box) -> np.ndarray:
+        """Return where the fits ignore a pixel, and True beyond the stack."""
+        return read_label_window(str(self.folder / "mask.fits"), box, 1) != 0
 
     @cached_property
     def wcs(self) -> WCS:
@@ -108,11 +109,11 @@ class FitField:
     @cached_property
     def engine(self) -> TemplateEngine:
         """Makes templates on the stack, for models that are images."""
-        return TemplateEngine(self.wcs, self.stack.shape, self.psf)
+        return TemplateEngine(self.wcs, self.shape, self.psf)
 
     def load(self) -> None:
         """Read what every fit needs: done before workers are forked, they share it."""
-        self.groups, self.psf, self.stack, self.error, self.segments, self.mask  # noqa: B018
+        self.groups, self.psf, self.shape  # noqa: B018
 
     def model_path(self, source: int) -> Path:
         """Return the file of a source's un-convolved model."""
@@ -127,17 +128,17 @@ class FitField:
         box = self.box(group)
         custom = [int(i) for i, kinds in user_files.items() if "custom" in kinds]
         members = tuple(i for i in self.groups[group]["members"] if i not in custom)
-        image = cut(self.stack, box, np.nan)
+        image = self.stack(box)
         for i in custom:
             image = image - self.custom_light(i, user_files[str(i)]["custom"]["file"], box)
         return GroupData(
             box=box,
             image=image,
-            error=cut(self.error, box, np.nan),
-            segments=cut(self.segments, box, 0),
+            error=self.error(box),
+            segments=self.segments(box),
             members=members,
             subtracted=tuple(custom),
-            mask=cut(self.mask, box, True),
+            mask=self.mask(box),
             smoothing=self.smoothing,
             sky_around=SkyLevel(*sky) if (sky := self.groups[group].get("sky")) else None,
         )
@@ -155,7 +156,8 @@ class FitField:
             Part of the stack; the light is an array of its shape.
         """
         template = self.engine.template(source, read_model(path))
-        flux = flux_in_segment(template, self.stack, self.error, self.segments, self.mask)
+        parts = (read(template.box) for read in (self.stack, self.error, self.segments, self.mask))
+        flux = flux_in_segment(template, *parts)
         return cut(flux * template.data, box, 0.0, outer=template.box)
 
     def less_neighbours(self, data: GroupData, group: str, user_files: Mapping[str, Any]) -> GroupData:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,17 +31,22 @@ _TABLES = ("BINARY_TBL", "ASCII_TBL")
 
 @dataclass(frozen=True)
 class _Image:
-    """An image of two dimensions in an open file: `index` is that of its plane in a cube."""
+    """An image of two dimensions in an open file: `index` is that of its plane in a cube.
+
+    With `window` its pixels are those of that box, which must lie in the image and have pixels.
+    """
 
     hdu: fitsio.hdu.ImageHDU
     index: tuple[int, ...]
     shape: tuple[int, int]
+    window: Box | None = None
 
     def read(self) -> np.ndarray:
         """Return the pixels (ny, nx)."""
-        if not self.index:
+        if not self.index and self.window is None:
             return self.hdu.read()
-        return self.hdu[(*(slice(i, i + 1) for i in self.index), slice(None), slice(None))].reshape(self.shape)
+        box = Box.of_shape(self.shape) if self.window is None else self.window
+        return self.hdu[(*(slice(i, i + 1) for i in self.index), *box.slices)].reshape(box.shape)
 
 
 def _find_image(fits: fitsio.FITS, name: str) -> _Image:
@@ -117,6 +122,26 @@ def read_array(name: str) -> np.ndarray:
         image = _find_image(fits, name)
         with _whole(name):
             return _pixels(image, None if _is_plain(image) else read_cards(image.hdu), name)
+
+
+def read_window(name: str, box: Box) -> np.ndarray:
+    """Return the pixels of an image inside a box as `read_array` does, reading no others; NaN beyond the image.
+
+    Raises
+    ------
+    InputError
+        As in `read_array`.
+    """
+    with _opened(name) as fits:
+        image = _find_image(fits, name)
+        result = np.full(box.shape, np.nan)
+        common = Box.of_shape(image.shape) & box
+        if not common.is_empty:
+            image = replace(image, window=common)
+            with _whole(name):
+                cards = None if _is_plain(image) else read_cards(image.hdu)
+                result[common.within(box)] = _pixels(image, cards, name)
+        return result
 
 
 def read_cube(name: str) -> tuple[np.ndarray, dict[str, object]]:
@@ -231,6 +256,17 @@ def read_labels(name: str) -> np.ndarray:
     """Return a segmentation map or a mask as native int32, shape (ny, nx)."""
     with _opened(name) as fits:
         return np.ascontiguousarray(_find_image(fits, name).read(), dtype=np.int32)
+
+
+def read_label_window(name: str, box: Box, fill: int) -> np.ndarray:
+    """Return the part of a segmentation map or a mask inside a box as native int32; `fill` beyond the image."""
+    with _opened(name) as fits:
+        image = _find_image(fits, name)
+        result = np.full(box.shape, fill, dtype=np.int32)
+        common = Box.of_shape(image.shape) & box
+        if not common.is_empty:
+            result[common.within(box)] = replace(image, window=common).read()
+        return result
 
 
 def read_shape(name: str) -> tuple[int, int]:

@@ -37,7 +37,8 @@ def subtract_models(
     for i, model, fitted in models:
         template = engine.template(i, model)
         if not template.box.is_empty:
-            flux = model.flux if fitted else flux_in_segment(template, stack, error, segments, mask)
+            parts = (array[template.box.slices] for array in (stack, error, segments, mask))
+            flux = model.flux if fitted else flux_in_segment(template, *parts)
             residual[template.box.slices] -= flux * template.data
     return residual
 
@@ -52,9 +53,10 @@ def flux_in_segment(
     template : Template
         Template of unit flux; its ID is the label of its segment.
     image, error : arrays (ny, nx)
-        Flux and noise per pixel. Pixels where either is not finite, or the error is not positive, are ignored.
+        Flux and noise per pixel in the box of the template. Pixels where either is not finite, or the error is not
+        positive, are ignored.
     segments : int array (ny, nx)
-        Segmentation map, 0 = sky.
+        Segmentation map there, 0 = sky.
     mask : bool array (ny, nx)
         True = ignored.
 
@@ -63,10 +65,8 @@ def flux_in_segment(
     float
         0 where the template has no usable pixel in its segment.
     """
-    window = template.box.slices
-    noise, values = error[window], image[window]
-    usable = (segments[window] == template.id) & ~mask[window]
-    usable &= np.isfinite(values) & np.isfinite(noise) & (noise > 0)
-    weight = np.where(usable, np.where(usable, noise, 1.0) ** -2.0, 0.0)
+    usable = (segments == template.id) & ~mask
+    usable &= np.isfinite(image) & np.isfinite(error) & (error > 0)
+    weight = np.where(usable, np.where(usable, error, 1.0) ** -2.0, 0.0)
     norm = np.sum(weight * template.data**2)
-    return float(np.sum(weight * template.data * np.where(usable, values, 0.0)) / norm) if norm > 0 else 0.0
+    return float(np.sum(weight * template.data * np.where(usable, image, 0.0)) / norm) if norm > 0 else 0.0

@@ -54,7 +54,8 @@ class FitKeys:
         version = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
         if self._read is None or self._read.version != version:
             content = read_json(self._path)
-            batches = assign_batches(list(content["groups"]), self.models.batch_size)
+            boxes = {group: entry["box"] for group, entry in content["groups"].items()}
+            batches = assign_batches(boxes, (content["shape"][0], content["shape"][1]), self.models.batch_size)
             batch_of = {group: name for name, groups in batches.items() for group in groups}
             self._read = _Grouping(version, content, batches, batch_of)
         return self._read

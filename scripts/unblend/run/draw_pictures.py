@@ -11,7 +11,6 @@ from PIL import Image
 
 from ..core.coordinates import pixel_scale
 from ..core.errors import InputError
-from ..core.types import cut
 from ..field.fit_field import FitField
 from ..fits.result import GroupFit
 from ..io.damage import is_whole
@@ -75,15 +74,15 @@ def picture_key(path: Path) -> tuple[str | None, tuple[int, int]]:
 def _picture(field: FitField, group: str, members: tuple[int, ...], fit: GroupFit) -> GroupPicture:
     """Return the content of the picture of a group. The model is the difference between data and residual."""
     box = field.box(group)
-    error, segments = cut(field.error, box, np.nan), cut(field.segments, box, 0)
+    error, segments = field.error(box), field.segments(box)
     other = (segments != 0) & ~np.isin(segments, members)
-    ignored = cut(field.mask, box, True) | ~np.isfinite(error) | other
+    ignored = field.mask(box) | ~np.isfinite(error) | other
     usable = error[np.isfinite(error) & (error > 0)]
     residual = "imfit_bestfit_res.fits" if fit.exact_chi2 is None else "refined_res.fits"
     profiles = {member.id: member.sersic for member in fit.members}
     return GroupPicture(
         box=box,
-        stack=cut(field.stack, box, np.nan),
+        stack=field.stack(box),
         residual=read_array(str(field.folder / group / residual)),
         segments=segments,
         ignored=ignored,
@@ -91,7 +90,7 @@ def _picture(field: FitField, group: str, members: tuple[int, ...], fit: GroupFi
         members=members,
         profiles=tuple(profiles.get(i) for i in members),
         title=fit_descriptions.title(group, members, fit),
-        rows=fit_descriptions.rows(members, fit, pixel_scale(field.wcs, field.stack.shape)),
+        rows=fit_descriptions.rows(members, fit, pixel_scale(field.wcs, field.shape)),
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ..core.errors import UnblendError
-from ..core.types import Model
+from ..core.types import Box, Model
 from ..field.fit_field import FitField
 from ..fits.model_image import model_of
 from ..io.images import write_image
@@ -52,9 +52,9 @@ def write_live_stack(jobs: Jobs) -> tuple[Path, int, int]:
                 elif fit is not None:
                     yield source, model_of(fit.member(source), field.wcs, jobs.config.models.oversampling), True
 
-    residual = subtract_models(
-        field.stack, field.engine, models(), error=field.error, segments=field.segments, mask=field.mask
-    )
+    whole = Box.of_shape(field.shape)
+    stack, error, segments, mask = (read(whole) for read in (field.stack, field.error, field.segments, field.mask))
+    residual = subtract_models(stack, field.engine, models(), error=error, segments=segments, mask=mask)
     path = jobs.results / LIVE_STACK
     total = sum(len(entry["members"]) for entry in groups.values())
     try:

@@ -9,16 +9,18 @@ from astropy.wcs import WCS
 from image_headers import CD, SCALE, tan_header
 from unblend.core.coordinates import cut_wcs, physical_transform, pixel_scale, pixel_to_sky, sky_to_pixel
 from unblend.core.errors import InputError
-from unblend.core.types import Box
+from unblend.core.types import Box, cut
 from unblend.io.files import atomic_path
 from unblend.io.images import (
     cut_sky_cards,
     read_array,
     read_header,
+    read_label_window,
     read_labels,
     read_shape,
     read_sky_cards,
     read_wcs,
+    read_window,
     write_image,
 )
 from unblend.io.mosaics import open_mosaic
@@ -442,3 +444,39 @@ def test_physical_coordinates_are_read_and_written_to_products(write, tmp_path):
 def test_missing_or_invalid_physical_coordinates_are_ignored(write, cards):
     wcs = read_wcs(write(fits.PrimaryHDU(DATA, tan_header(**CD, **cards))))
     assert not hasattr(wcs, "physical")
+
+
+# Windows -----------------------------------------------------------------------------------------------------------
+
+INSIDE, ACROSS, BEYOND = Box(1, 1, 3, 3), Box(-1, 2, 2, 6), Box(7, 0, 9, 2)
+
+
+@pytest.mark.parametrize("box", [INSIDE, ACROSS, BEYOND, Box(2, 2, 2, 4)])
+@pytest.mark.parametrize("kind", ["floats", "scaled", "compressed", "plane", "infinite"])
+def test_a_window_has_the_pixels_of_the_image(tmp_path, kind, box):
+    data = DATA.astype(np.float32)
+    if kind == "infinite":
+        data[1, 2], data[2, 2] = np.inf, -np.inf
+    hdu = fits.PrimaryHDU(np.stack([data, 2 * data]) if kind == "plane" else data)
+    if kind == "scaled":
+        hdu.scale("int16", bscale=0.5, bzero=3.0)
+    hdus = [fits.PrimaryHDU(), fits.CompImageHDU(data)] if kind == "compressed" else [hdu]
+    fits.HDUList(hdus).writeto(tmp_path / "image.fits")
+    name = f"{tmp_path / 'image.fits'}{'[0][*,*,2]' if kind == 'plane' else ''}"
+    np.testing.assert_array_equal(read_window(name, box), cut(read_array(name), box, np.nan))
+
+
+@pytest.mark.parametrize("box", [INSIDE, ACROSS, BEYOND])
+def test_a_window_of_labels_is_filled_beyond_the_map(tmp_path, box):
+    write_image(tmp_path / "labels.fits", DATA.astype(np.int32))
+    found = read_label_window(str(tmp_path / "labels.fits"), box, 7)
+    assert found.dtype == np.int32
+    np.testing.assert_array_equal(found, cut(DATA.astype(np.int32), box, 7))
+
+
+def test_a_window_of_a_cut_file_is_refused(tmp_path):
+    write_image(tmp_path / "image.fits", np.zeros((100, 100)))
+    content = (tmp_path / "image.fits").read_bytes()
+    (tmp_path / "image.fits").write_bytes(content[:40_000])
+    with pytest.raises(InputError, match="truncated"):
+        read_window(str(tmp_path / "image.fits"), Box(90, 90, 95, 95))

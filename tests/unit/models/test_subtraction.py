@@ -19,27 +19,32 @@ def images():
     return stack, np.ones((4, 4)), segments, np.zeros((4, 4), dtype=bool)
 
 
+def in_box(images):
+    """Return the parts of the images in the box of the template."""
+    return [image[TEMPLATE.box.slices] for image in images]
+
+
 def test_flux_of_a_template_comes_from_its_own_segment(images):
-    stack, error, segments, mask = images
+    stack, error, segments, mask = in_box(images)
     assert flux_in_segment(TEMPLATE, stack, error, segments, mask) == pytest.approx(5.0)
     assert flux_in_segment(TEMPLATE, stack, error, np.zeros_like(segments), mask) == 0.0
     assert flux_in_segment(TEMPLATE, stack, error, segments, ~mask) == 0.0
 
 
 def test_flux_of_a_template_is_weighted_by_the_inverse_variance(images):
-    stack, error, segments, mask = images
+    stack, error = images[:2]
     stack[1, 1], error[1, 1] = 1.0, 2.0
     # pixels 1 and 1 (light 0.1 and 0.2, weights 1/4 and 1): (0.1/4 + 0.2) / (0.01/4 + 0.04)
-    assert flux_in_segment(TEMPLATE, stack, error, segments, mask) == pytest.approx(0.225 / 0.0425)
+    assert flux_in_segment(TEMPLATE, *in_box(images)) == pytest.approx(0.225 / 0.0425)
 
 
 @pytest.mark.parametrize("unusable", ["data", "error", "zero error", "mask"])
 def test_unusable_pixels_do_not_enter_the_flux(images, unusable):
-    stack, error, segments, mask = images
+    stack, error, _, mask = images
     stack[1, 1] = np.nan if unusable == "data" else 1e6
     error[1, 1] = {"error": np.inf, "zero error": 0.0}.get(unusable, 1.0)
     mask[1, 1] = unusable == "mask"
-    assert flux_in_segment(TEMPLATE, stack, error, segments, mask) == pytest.approx(5.0)
+    assert flux_in_segment(TEMPLATE, *in_box(images)) == pytest.approx(5.0)
 
 
 class Stamps:

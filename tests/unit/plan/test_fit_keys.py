@@ -21,7 +21,10 @@ def keys_of(tmp_path):
     """Return a function that gives both keys of every group, with changes to the settings, groups and user files."""
 
     def make(groups=GROUPS, files=None, **models):
-        write_json(tmp_path / "imfit/groups.json", {"psf": "p", "grid": "g", "groups": groups, "smoothing": 0.5})
+        write_json(
+            tmp_path / "imfit/groups.json",
+            {"psf": "p", "grid": "g", "shape": [100, 100], "groups": groups, "smoothing": 0.5},
+        )
         raw = {
             "target": {"ra": 10.0, "dec": 2.0}, "detection": {"bands": ["a"]}, "models": {"psf": "a", **models},
             "bands": {"a": {"image": "a.fits", "psf": "p.fits"}},

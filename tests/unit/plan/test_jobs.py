@@ -16,6 +16,7 @@ from planned_jobs import (
     PER_BAND,
     PER_BATCH,
     RAW,
+    SHAPE,
     changed,
     jobs_of,
     of_band,
@@ -343,7 +344,7 @@ def test_a_custom_model(field):
     # its flux in the residual comes from the pixels of its group
     groups = copy.deepcopy(GROUPS)
     groups["2"]["digest"] = "other"
-    write_json("results/imfit/groups.json", {"psf": "p", "grid": "g", "groups": groups})
+    write_json("results/imfit/groups.json", {"psf": "p", "grid": "g", "shape": SHAPE, "groups": groups})
     assert changed() == of_fits | {"subtract_models"}
 
 
@@ -351,7 +352,7 @@ def test_a_group_whose_pixels_changed(field):
     specs()
     groups = copy.deepcopy(GROUPS)
     groups["2"]["digest"] = "other"
-    write_json("results/imfit/groups.json", {"psf": "p", "grid": "g", "groups": groups})
+    write_json("results/imfit/groups.json", {"psf": "p", "grid": "g", "shape": SHAPE, "groups": groups})
     assert changed() == {"fit_first_pass/2", "fit_second_pass/2", "fit_second_pass/1", "collect_models"}
 
 

@@ -9,6 +9,7 @@ import pytest
 import unblend.run.live_stack as module
 from fit_members import POINT, block, member, stack_wcs
 from unblend.core.errors import UnblendError
+from unblend.core.types import cut
 from unblend.fits.fit_psf import as_psf
 from unblend.io.images import read_array, read_header
 from unblend.models.templates import TemplateEngine
@@ -29,8 +30,9 @@ def stack(tmp_path, monkeypatch):
     image[template.box.slices] = 50.0 * template.data
     nothing = np.zeros(SHAPE, dtype=int)
     field = SimpleNamespace(
-        groups={"7": {"members": [7]}, "8": {"members": [8, 9]}}, wcs=wcs, stack=image, engine=engine,
-        error=np.ones(SHAPE), segments=nothing, mask=nothing.astype(bool),
+        groups={"7": {"members": [7]}, "8": {"members": [8, 9]}}, wcs=wcs, shape=SHAPE, engine=engine,
+        stack=lambda box: cut(image, box, np.nan), error=lambda box: cut(np.ones(SHAPE), box, np.nan),
+        segments=lambda box: cut(nothing, box, 0), mask=lambda box: cut(nothing != 0, box, True),
         result=lambda group, which: SimpleNamespace(member=lambda source: fitted),
     )  # fmt: skip
     monkeypatch.setattr(module, "FitField", lambda results, gain: field)
