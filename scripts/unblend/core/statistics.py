@@ -70,9 +70,10 @@ def clipped_level(values: np.ndarray, clip: float, noise: np.ndarray | None = No
     """
     if noise is not None:
         return _clipped_level_of_unequal(values, clip, noise)
-    kept = np.sort(np.asarray(values, dtype=float)[np.isfinite(values)])
+    kept = np.asarray(values, dtype=float)[np.isfinite(values)]
     if kept.size == 0:
         return math.nan, math.nan
+    kept.sort()
     kept, step = _without_steps(kept)
     for _ in range(_MAX_CLIPS):
         centre = _median_of_sorted(kept)

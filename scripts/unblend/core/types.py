@@ -83,6 +83,11 @@ class Box:
         """Return the box enlarged by `margin` pixels on every side."""
         return Box(self.y0 - margin, self.x0 - margin, self.y1 + margin, self.x1 + margin)
 
+    def tiles(self, side: int) -> list[Box]:
+        """Return boxes of at most `side` × `side` pixels that cover this one without overlap."""
+        corners = [(y, x) for y in range(self.y0, self.y1, side) for x in range(self.x0, self.x1, side)]
+        return [Box(y, x, y + side, x + side) & self for y, x in corners]
+
 
 def cut(array: np.ndarray, box: Box, fill: float | bool, *, outer: Box | None = None) -> np.ndarray:
     """Return the pixels of an array inside a box.

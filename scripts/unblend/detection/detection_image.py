@@ -52,12 +52,13 @@ def detection_image(stack: Stack, fwhm_pixels: float) -> tuple[np.ndarray, np.nd
     if len(layers) > 1:
         with np.errstate(invalid="ignore"):
             layers.append(stack.data / stack.error)
-    highest = np.full(stack.data.shape, -np.inf)
+    flat = np.full(stack.data.shape, -np.inf)
     for layer in layers:
-        highest = np.fmax(highest, layer)
+        np.fmax(flat, layer, out=flat)
     usable = np.isfinite(stack.data)
-    level = _maximum_level(highest, list(stack.snr.values()))
-    flat = np.where(usable, highest - level, 0.0)
+    # in place from here on: a large image fits only a few times into the memory
+    _subtract_level(flat, list(stack.snr.values()))
+    flat[~usable] = 0.0
     noise = stack.error if stack.noise else None
     sigma_pixels = fwhm_pixels / FWHM_PER_SIGMA
     if not fwhm_pixels > 0:
@@ -66,8 +67,12 @@ def detection_image(stack: Stack, fwhm_pixels: float) -> tuple[np.ndarray, np.nd
         smoothed = gaussian_filter(flat, sigma_pixels, mode="constant")
     else:
         smoothed, noise = _smooth_weighted(flat, usable, min(stack.rms.values()) / noise, sigma_pixels)
+    del flat, layers
     centre, sigma = noise_level(smoothed[usable])
-    return np.where(usable, (smoothed - centre) / sigma, 0.0), noise
+    smoothed -= centre
+    smoothed /= sigma
+    smoothed[~usable] = 0.0
+    return smoothed, noise
 
 
 def _smooth_weighted(
@@ -112,21 +117,21 @@ def _smooth_weighted(
     return smoothed, noise
 
 
-def _maximum_level(highest: np.ndarray, layers: list[np.ndarray]) -> np.ndarray:
-    """Return the median of the maximum of several noisy images, for each combination of usable images.
+def _subtract_level(highest: np.ndarray, layers: list[np.ndarray]) -> None:
+    """Subtract the median of the maximum of several noisy images, for each combination of usable images, in place.
 
     The maximum of several noisy images has a positive median. If it were not subtracted, the sky covered by fewer
     images would be several sigma of the smoothed image lower. For combinations of few pixels the level is that of the
     whole field, or 0 for a single image. The level also depends on the relative depths of the images, but for two
     images it changes by less than 0.1 sigma of the smoothed image where the depth of one changes by a factor 4.
     """
-    pattern = sum(np.isfinite(layer).astype(int) << i for i, layer in enumerate(layers))
+    pattern = np.zeros(highest.shape, dtype=np.uint64 if len(layers) > 32 else np.uint32)
+    for i, layer in enumerate(layers):
+        pattern |= np.isfinite(layer).astype(pattern.dtype) << i
     common, _ = noise_level(highest[pattern > 0])
-    level = np.zeros(highest.shape)
     for value in np.unique(pattern[pattern > 0]):
         pixels = pattern == value
         if np.count_nonzero(pixels) >= _MIN_PATTERN_PIXELS:
-            level[pixels], _ = noise_level(highest[pixels])
+            highest[pixels] -= noise_level(highest[pixels])[0]
         elif int(value).bit_count() > 1:
-            level[pixels] = common
-    return level
+            highest[pixels] -= common

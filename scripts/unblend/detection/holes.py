@@ -36,6 +36,8 @@ def fill_holes(
     from scipy.ndimage import binary_dilation, find_objects, label
 
     filled = np.zeros(snr.shape, dtype=bool)
+    if not holes.any():
+        return snr, noise, filled
     result, noise = snr.copy(), None if noise is None else noise.copy()
     everywhere = np.ones((3, 3), dtype=bool)
     areas, _ = label(holes, everywhere)

@@ -149,11 +149,10 @@ def detection_sky(image: np.ndarray, mask: np.ndarray, *, box_pixels: float, sta
     if not good.any():
         return DetectionSky(np.zeros(image.shape), 0.0, 0.0, 0.0)
     sources = np.zeros(image.shape, dtype=bool)
-    background = np.full(image.shape, np.median(image[good]))
     for number in range(1, _PASSES + 1):
         # The median is robust before sources are known; planes of means are exact beside pixels without data.
         used = "median" if number == 1 else statistic
-        background, _ = moving_background(image, ~good | sources, box_pixels=box_pixels, statistic=used)
+        background = moving_background(image, ~good | sources, box_pixels=box_pixels, statistic=used)[0]
         rest = np.where(good, image - background, 0.0)
         if number == _PASSES:
             break
@@ -162,6 +161,7 @@ def detection_sky(image: np.ndarray, mask: np.ndarray, *, box_pixels: float, sta
         sources = grow_mask(good & (smooth - level > SOURCE_SIGMA * sigma), GROWTH_PIXELS)
         centre, noise = clipped_level(rest[good & ~sources], 3.0)
         sources |= np.abs(rest - centre) > CLIP_SIGMA * noise
+        del rest, smooth, background
     noise = clipped_level(rest[good & ~sources], 3.0)[1]
     low, middle, high = np.percentile(background[good], [2, 50, 98])
     error = _error(np.where(good & ~sources, rest, np.nan), box_pixels)

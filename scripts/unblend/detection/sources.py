@@ -116,7 +116,9 @@ def _extract(snr: np.ndarray, mask: np.ndarray, threshold: float, min_area: int,
     import sep
 
     # The default limits of sep are too small for crowded fields ("internal pixel buffer full").
-    sep.set_extract_pixstack(max(snr.size, 10_000))
+    # An entry has 32 bytes: without deblending no more than the pixels above the threshold are needed.
+    entries = snr.size if deblending else 2 * np.count_nonzero(snr > threshold)
+    sep.set_extract_pixstack(max(min(entries, snr.size), 10_000))
     sep.set_sub_object_limit(int(np.clip(snr.size // 16, 1024, _MAX_SUB_OBJECTS)))
     deblending = deblending or {"deblend_cont": 1.0}
     _, segments = sep.extract(

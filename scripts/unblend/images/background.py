@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..core.quantised import spread_image
+from ..core.types import Box
 
 _MIN_COVERAGE = 0.05
 """Boxes with a smaller usable fraction are replaced by the next larger box."""
@@ -20,6 +21,9 @@ Beyond it the plane would be extrapolated too far, and the next larger box is us
 is 6, in a corner of the grid of medians 9.4."""
 _PARTS, _NODES_PER_BOX = 3, 5
 """Medians are taken in boxes of a third of the side, spaced by a sixth of it; a plane is fitted to 5 × 5 of them."""
+TILE_PIXELS = 1024
+"""Side of the tiles in which a large image is worked on, each with the half box around it: planes need 160 bytes for
+every pixel. A tile is not smaller than four boxes."""
 _MAX_DOUBLINGS = 12
 """Largest number of times that a box is doubled, by a factor 4096 in total."""
 
@@ -61,17 +65,17 @@ def moving_background(
     # A box of twice the image covers it from every pixel.
     largest = _odd(2 * max(image.shape))
     box = min(_odd(box_pixels), largest)
-    coverage = _box_mean(good.astype(float), box)
-    background = np.full(image.shape, np.nan)
+    background, coverage = np.full(image.shape, np.nan), _box_mean(good.astype(float), box)
     for _ in range(_MAX_DOUBLINGS):
         estimate, usable = _mean(image, good, box) if statistic == "mean" else _median(image, good, box)
         empty = np.isnan(background) & (usable >= _MIN_COVERAGE)
         background[empty] = estimate[empty]
+        del estimate, usable
         if box == largest or not np.isnan(background).any():
             break
         box = min(_odd(2 * box), largest)
-    fallback = float(np.median(image[good])) if good.any() else 0.0
-    return np.where(np.isnan(background), fallback, background), coverage
+    background[np.isnan(background)] = float(np.median(image[good])) if good.any() else 0.0
+    return background, coverage
 
 
 def _odd(size: float) -> int:
@@ -87,9 +91,15 @@ def _box_mean(values: np.ndarray, box: int) -> np.ndarray:
 
 def _mean(image: np.ndarray, good: np.ndarray, box: int) -> tuple[np.ndarray, np.ndarray]:
     """Return the background from planes through all good pixels of each box, and their fraction of the box."""
-    y, x = np.indices(image.shape, dtype=float)
-    weight = good.astype(float)
-    return _plane(np.where(good, image, 0.0), weight, y, x, y, x, box)
+    whole = Box.of_shape(image.shape)
+    background, usable = np.empty(image.shape), np.empty(image.shape)
+    for tile in whole.tiles(max(TILE_PIXELS, 4 * box)):
+        wide = tile.grown(box // 2 + 1) & whole
+        own = good[wide.slices]
+        y, x = np.indices(wide.shape, dtype=float)
+        plane, fraction = _plane(np.where(own, image[wide.slices], 0.0), own.astype(float), y, x, y, x, box)
+        background[tile.slices], usable[tile.slices] = plane[tile.within(wide)], fraction[tile.within(wide)]
+    return background, usable
 
 
 def _median(image: np.ndarray, good: np.ndarray, box: int) -> tuple[np.ndarray, np.ndarray]:

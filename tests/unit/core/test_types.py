@@ -63,3 +63,14 @@ def test_boxes_sort_and_hash():
 def test_boxes_are_frozen():
     with pytest.raises(AttributeError):
         BOX.y0 = 3  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("box", [Box(0, 0, 10, 7), Box(-3, 5, 9, 8), Box(2, 2, 2, 9)])
+def test_tiles_cover_a_box_once(box):
+    count = np.zeros((20, 20), dtype=int)
+    for tile in box.tiles(4):
+        assert max(tile.shape) <= 4 and tile in box and not tile.is_empty
+        count[tile.shifted(5, 5).slices] += 1
+    expected = np.zeros((20, 20), dtype=int)
+    expected[box.shifted(5, 5).slices] = 1
+    np.testing.assert_array_equal(count, expected)

@@ -143,3 +143,15 @@ def test_fluxes_on_a_strong_gradient(statistic: str) -> None:
     assert (np.abs(found.flux - flux) < 0.01 * flux + 3.0 * found.err).all()
     without = solve_fluxes(image, np.full(shape, 4.0), templates)
     assert (np.abs(without.flux - flux) / flux).max() > 0.05
+
+
+def test_tiles_leave_no_seam(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A large image is worked on in tiles: the planes are those of the whole image, to rounding errors."""
+    rng = np.random.default_rng(6)
+    image = plane((150, 230), 0.02, -0.03) + rng.normal(size=(150, 230))
+    mask = random_sources(image.shape, rng)
+    mask[:40, 100:140] = True
+    whole, _ = moving_background(image, mask, box_pixels=15)
+    monkeypatch.setattr("unblend.images.background.TILE_PIXELS", 64)
+    tiled, _ = moving_background(image, mask, box_pixels=15)
+    np.testing.assert_allclose(tiled, whole, atol=1e-9)
