@@ -33,8 +33,10 @@ def robust_sigma(values: np.ndarray) -> float:
     finite = finite[np.isfinite(finite)]
     if finite.size == 0:
         return math.nan
-    spread_out, step = _without_steps(np.sort(finite))
-    return without_spread(SIGMA_PER_MAD * float(np.median(np.abs(spread_out - np.median(spread_out)))), step)
+    finite.sort()
+    spread_out, step = _without_steps(finite)
+    distance = np.abs(spread_out - _median_of_sorted(spread_out))
+    return without_spread(SIGMA_PER_MAD * float(np.median(distance, overwrite_input=True)), step)
 
 
 def median(values: np.ndarray) -> float:

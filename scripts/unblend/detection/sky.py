@@ -142,32 +142,33 @@ def detection_sky(image: np.ndarray, mask: np.ndarray, *, box_pixels: float, sta
     statistic : {"mean", "median"}
         Statistic of the pixels in the box, without sources and outliers.
     """
-    from scipy.ndimage import gaussian_filter
-
     good = np.isfinite(image) & ~mask
     box_pixels = min(box_pixels, *image.shape)
     if not good.any():
         return DetectionSky(np.zeros(image.shape), 0.0, 0.0, 0.0)
-    sources = np.zeros(image.shape, dtype=bool)
-    for number in range(1, _PASSES + 1):
-        # The median is robust before sources are known; planes of means are exact beside pixels without data.
-        used = "median" if number == 1 else statistic
-        background = moving_background(image, ~good | sources, box_pixels=box_pixels, statistic=used)[0]
-        rest = np.where(good, image - background, 0.0)
-        if number == _PASSES:
-            break
-        smooth = gaussian_filter(rest, SMOOTHING_PIXELS, mode="constant")
-        level, sigma = clipped_level(smooth[good], 3.0)
-        sources = grow_mask(good & (smooth - level > SOURCE_SIGMA * sigma), GROWTH_PIXELS)
-        centre, noise = clipped_level(rest[good & ~sources], 3.0)
-        sources |= np.abs(rest - centre) > CLIP_SIGMA * noise
-        del rest, smooth, background
+    # the median is robust before sources are known; planes of means are exact beside pixels without data
+    background = moving_background(image, ~good, box_pixels=box_pixels, statistic="median")[0]
+    for _ in range(1, _PASSES):
+        sources = _sources(np.where(good, image - background, 0.0), good)
+        background = moving_background(image, ~good | sources, box_pixels=box_pixels, statistic=statistic)[0]
+    rest = np.where(good, image - background, 0.0)
     noise = clipped_level(rest[good & ~sources], 3.0)[1]
     low, middle, high = np.percentile(background[good], [2, 50, 98])
     error = _error(np.where(good & ~sources, rest, np.nan), box_pixels)
     # As precise as on disk, where the stage that edits the segments finds it.
     background = (background - middle).astype(np.float32).astype(np.float64)
     return DetectionSky(background, float(high - low), error, float(noise))
+
+
+def _sources(rest: np.ndarray, good: np.ndarray) -> np.ndarray:
+    """Return the pixels of sources and outliers of an image minus its background, bool array (ny, nx)."""
+    from scipy.ndimage import gaussian_filter
+
+    smooth = gaussian_filter(rest, SMOOTHING_PIXELS, mode="constant")
+    level, sigma = clipped_level(smooth[good], 3.0)
+    sources = grow_mask(good & (smooth - level > SOURCE_SIGMA * sigma), GROWTH_PIXELS)
+    centre, noise = clipped_level(rest[good & ~sources], 3.0)
+    return np.asarray(sources | (np.abs(rest - centre) > CLIP_SIGMA * noise))
 
 
 def _error(rest: np.ndarray, box_pixels: float) -> float:

@@ -17,7 +17,7 @@ import numpy as np
 
 from ..core.errors import UnusableBandError
 from ..core.statistics import noise_rms
-from ..core.types import Box, Template
+from ..core.types import Box, Template, cut
 from .linear_system import LinearSolution, box_array
 from .normal_matrix import whole_matrix
 from .stamps import pair_products, single_thread
@@ -33,6 +33,9 @@ MIN_LAG = 5
 
 MAX_LAG = 15
 """Largest lag in pixels: correlation on larger scales is background, and is removed by the background option."""
+
+TILE_PIXELS = 2048
+"""Side of the tiles over which products of pixels are summed."""
 
 CLIP_SIGMA = 4.0
 """Residual pixels beyond this many sigma are taken as misfit, not noise (1 in 16 000 pixels of Gaussian noise)."""
@@ -338,19 +341,28 @@ def _normalised(residual: np.ndarray, weight: np.ndarray, exclude: np.ndarray | 
 
 
 def _covariance(field: np.ndarray, good: np.ndarray, lag: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the covariance of the `good` pixels at each lag, and the number of pairs."""
+    """Return the covariance of the `good` pixels at each lag, and the number of pairs.
+
+    The products are summed over tiles, each with the pixels around it, so that the memory does not follow the image.
+    """
+    level = np.mean(field, where=good)
+    products, pairs = np.zeros((2, 2 * lag + 1, 2 * lag + 1))
+    for tile in Box.of_shape(field.shape).tiles(TILE_PIXELS):
+        inside, around = (cut(good, box, False) for box in (tile, tile.grown(lag)))
+        values, others = (cut(field, box, level) - level for box in (tile, tile.grown(lag)))
+        pairs += np.rint(_sums_of_products(inside.astype(float), around.astype(float)))
+        products += _sums_of_products(np.where(inside, values, 0.0), np.where(around, others, 0.0))
+    return products / np.maximum(pairs, 1.0), pairs
+
+
+def _sums_of_products(inner: np.ndarray, outer: np.ndarray) -> np.ndarray:
+    """Return the sum over all pixels of `inner` times `outer`, which is larger on all sides, moved by each lag."""
     from scipy.fft import irfft2, next_fast_len, rfft2
 
-    shape = tuple(next_fast_len(n + lag, real=True) for n in field.shape)
-
-    def correlate(values: np.ndarray) -> np.ndarray:
-        """Return the sum of products at each lag."""
-        product = irfft2(np.abs(rfft2(values, s=shape)) ** 2, s=shape)
-        return np.roll(product, (lag, lag), axis=(0, 1))[: 2 * lag + 1, : 2 * lag + 1]
-
-    values = np.where(good, field - np.mean(field, where=good), 0.0)
-    pairs = np.rint(correlate(good.astype(float)))
-    return correlate(values) / np.maximum(pairs, 1.0), pairs
+    shape = tuple(next_fast_len(n, real=True) for n in outer.shape)
+    products = irfft2(rfft2(inner, s=shape).conj() * rfft2(outer, s=shape), s=shape)
+    rows, columns = (big - small + 1 for big, small in zip(outer.shape, inner.shape, strict=True))
+    return np.asarray(products[:rows, :columns])
 
 
 def _is_white(correlation: np.ndarray, pairs: np.ndarray) -> bool:

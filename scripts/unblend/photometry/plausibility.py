@@ -91,15 +91,20 @@ def find_peaks(
     if area.is_empty or not usable[area.slices].any():
         return Peaks(0, 0)
     sigma = fwhm / FWHM_PER_SIGMA
-    light = np.where(usable, image - solution.background_image, 0.0)[area.slices]
-    light -= np.median(light[usable[area.slices]])
+    usable, inside = usable[area.slices], area.slices
+    # in single precision: of a large image there are several of these at a time
+    light = np.where(usable, (image - solution.background_image)[inside], 0.0).astype(np.float32)
+    light -= np.median(light[usable])
     smooth = gaussian_filter(light, sigma)
-    model = np.where(usable, model_image(templates, np.nan_to_num(solution.flux), image.shape), 0.0)
-    model = gaussian_filter(model[area.slices], sigma)
-    noise = robust_sigma(smooth[usable[area.slices]])
-    top = smooth == maximum_filter(smooth, size=2 * int(np.ceil(fwhm)) + 1)
-    peak = top & usable[area.slices] & (smooth > PEAK_SNR * noise)
-    return Peaks(int(peak.sum()), int(np.sum(peak & (model < EXPLAINED * smooth))))
+    del light
+    noise = robust_sigma(smooth[usable])
+    peak = smooth == maximum_filter(smooth, size=2 * int(np.ceil(fwhm)) + 1)
+    peak &= usable & (smooth > PEAK_SNR * noise)
+    if not peak.any():
+        return Peaks(0, 0)
+    model = model_image(templates, np.nan_to_num(solution.flux), image.shape)[inside]
+    model = gaussian_filter(np.where(usable, model, 0.0).astype(np.float32), sigma)
+    return Peaks(int(peak.sum()), int(np.sum(model[peak] < EXPLAINED * smooth[peak])))
 
 
 def peaks_warning(found: Peaks, band: str) -> str | None:

@@ -153,7 +153,8 @@ def page_image(
     jacobian = sky_jacobian(wcs, *centre) * factor
     data, residual = binned(data, factor), binned(residual, factor)
     sigma, black = _noise_and_black_level(data, residual)
-    image, residual = data / sigma, residual / sigma
+    # in single precision: those of all bands are held until the page is written
+    image, residual = (np.asarray(values / sigma, dtype=np.float32) for values in (data, residual))
     scale = float(np.sqrt(abs(np.linalg.det(jacobian))))
     record: dict[str, Any] = {
         "width": data.shape[1],
@@ -287,8 +288,8 @@ def panels_png(results: Path, band: str, image: PageImage) -> bytes:
 
 def outlines(results: Path, image: PageImage) -> bytes:
     """Return the borders of the segments on the page pixels of the stack as a PNG: 255 on a border."""
-    edges = outline(read_labels(str(results / "det_seg.fits"))).astype(float)
-    return png(np.where(np.nan_to_num(binned(edges, image.factor)) > 0, 255, 0).astype(np.uint8))
+    edges = outline(read_labels(str(results / "det_seg.fits"))).astype(np.float32)
+    return png(np.where(binned(edges, image.factor) > 0, 255, 0).astype(np.uint8))
 
 
 def same_grid(first: PageImage, second: PageImage) -> bool:
