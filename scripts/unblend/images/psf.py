@@ -124,6 +124,7 @@ def examined_psf(
     data /= original_sum
     middle = ((data.shape[0] - 1) / 2, (data.shape[1] - 1) / 2)
     centre = middle if position == "given" else centroid(data)
+    _check_centre(centre, data.shape, name)
     pedestal = find_pedestal(data, centre)
     off_middle = max(abs(centre[0] - middle[0]), abs(centre[1] - middle[1])) > 1.0
     share = border_share(data) if pedestal is None and total == "unit" else 0.0
@@ -177,11 +178,20 @@ def _check_sum(original_sum: float, peak: float, total: str, name: str) -> None:
         )
 
 
+def _check_centre(centre: tuple[float, float], shape: tuple[int, ...], name: str) -> None:
+    """Refuse a PSF whose centroid moves off the array, as that of noise does."""
+    if not all(-0.5 <= c <= n - 0.5 for c, n in zip(centre, shape, strict=True)):
+        raise InputError(
+            f"{name} has no peak on which its light is centred; expected a PSF. Give another file or extension, or set "
+            "psf_centre: given if the middle of the array is the position of the source."
+        )
+
+
 def centroid(data: np.ndarray, *, iterations: int = 100) -> tuple[float, float]:
     """Return the centroid (y, x) in a Gaussian window, iterated as the windowed position of SExtractor (XWIN_IMAGE).
 
     The FWHM of the window is `WINDOW_FWHM` times that of the PSF, so that the centre does not depend on the sampling.
-    Unlike the plain centroid it is not biased by noise or by truncated wings.
+    Unlike the plain centroid it is not biased by noise or by truncated wings. NaN if there is no light in the window.
     """
     y, x = (float(c) for c in np.unravel_index(np.argmax(data), data.shape))
     sigma = WINDOW_FWHM * _fwhm(data, (y, x)) / FWHM_PER_SIGMA
@@ -191,6 +201,8 @@ def centroid(data: np.ndarray, *, iterations: int = 100) -> tuple[float, float]:
     for _ in range(iterations):
         window = data * np.exp(-((rows - y) ** 2 + (columns - x) ** 2) / (2 * sigma**2))
         total = window.sum()
+        if not total > 0:
+            return np.nan, np.nan
         dy, dx = step * ((rows - y) * window).sum() / total, step * ((columns - x) * window).sum() / total
         y, x = float(y + dy), float(x + dx)
         if abs(dy) + abs(dx) < 1e-9:

@@ -104,6 +104,14 @@ def test_an_invalid_psf(data):
         prepare_psf(data, name="k-psf.fits")
 
 
+def test_noise_has_no_centre():
+    """The window moves off the array, where there is no light."""
+    rng = np.random.default_rng(142)
+    data = rng.normal(0.05, 0.4, (rng.integers(5, 25), rng.integers(5, 25)))
+    with pytest.raises(InputError, match=r"k-psf\.fits has no peak on which its light is centred"):
+        prepare_psf(data, name="k-psf.fits", oversampling=1.0, kind="effective")
+
+
 def test_pixels_that_are_not_finite_are_refused_with_their_number():
     data = gaussian()
     data[0, 0], data[20, 20] = np.nan, np.inf
