@@ -28,8 +28,8 @@ that the width of the PSF follows from its width."""
 NARROW, WIDE = 0.8, 1.25
 """Limits of the median of the ratios of widths."""
 ENOUGH, NARROWER, WIDER = 5, 0.85, 1.15
-"""Fewest very compact sources for closer limits, and these: in bands of HST, JWST, HSC and MUSE the medians of the
-widths of the PSF are 0.91 to 1.02 of its own."""
+"""Fewest compact sources for closer limits, and these: in bands of HST, JWST, HSC and MUSE the medians of the widths of
+the PSF are 0.91 to 1.02 of its own, and those of sources, also of drawn spirals, 0.97 to 1.04 of their templates'."""
 SPIKE = 0.3
 """Height of a pixel over the median of its surroundings, and over the peak of a source, from which it is no light of
 the sky: the interpolation to finer pixels would spread it over the source."""
@@ -92,8 +92,7 @@ class WidthComparison:
         of_psf = np.sqrt(np.maximum(self.measured**2 - size2, 0.0)) / self.fwhm
         for widths, largest in ((of_psf, VERY_COMPACT), (ratio, COMPACT)):
             compact = self.isolated & (self.expected < largest * self.fwhm)
-            sure = largest == VERY_COMPACT and compact.sum() >= ENOUGH
-            low, high = (NARROWER, WIDER) if sure else (NARROW, WIDE)
+            low, high = (NARROWER, WIDER) if compact.sum() >= ENOUGH else (NARROW, WIDE)
             if compact.sum() >= MIN_SOURCES and not low <= np.median(widths[compact]) <= high:
                 return float(np.median(widths[compact]))
         if self.isolated.sum() >= ENOUGH and np.median(ratio[self.isolated]) > FAR_WIDER:
