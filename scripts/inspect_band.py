@@ -45,14 +45,16 @@ def main(spec_path: str, results_dir: str, removed_path: str, sim_path: str, bor
 
     target = nearest_source(fluxes["id"], results, spec["target"])
     # not for the proposals, which a mask that the user saves must not change
-    own = band_only_light(folder, image.shape)
-    removed = neighbours_removed(image - own, templates, fluxes["flux"], target)
-    write_image(removed_path, removed, wcs=wcs, header={"BAND": spec["band"], "TARGET": target})
+    shown = image - band_only_light(folder, image.shape)
+    shown = neighbours_removed(shown, templates, fluxes["flux"], target)
+    write_image(removed_path, shown, wcs=wcs, header={"BAND": spec["band"], "TARGET": target})
+    del shown
 
     model = significant_model(templates, fluxes, image.shape)
     left, noise = what_is_left(image - model - background, image == 0, spec)
-    detection, usable = read_wcs(str(results / "det_stack.fits")), read_array(str(results / "det_stack.fits"))
-    inside = sample_mask(wcs, left.shape, detection, np.isfinite(usable))
+    del image, background
+    detection, stack = read_wcs(str(results / "det_stack.fits")), str(results / "det_stack.fits")
+    inside = sample_mask(wcs, left.shape, detection, np.isfinite(read_array(stack)))
     segments = sample_mask(wcs, left.shape, detection, read_labels(str(results / "det_seg.fits")) > 0)
     fwhm = float(read_header(str(folder / "psf.fits"))["FWHM"])  # type: ignore[arg-type]
 

@@ -35,8 +35,10 @@ def robust_sigma(values: np.ndarray) -> float:
         return math.nan
     finite.sort()
     spread_out, step = _without_steps(finite)
-    distance = np.abs(spread_out - _median_of_sorted(spread_out))
-    return without_spread(SIGMA_PER_MAD * float(np.median(distance, overwrite_input=True)), step)
+    # in place: the values of a large image fit only a few times into the memory
+    spread_out -= _median_of_sorted(spread_out)
+    np.abs(spread_out, out=spread_out)
+    return without_spread(SIGMA_PER_MAD * float(np.median(spread_out, overwrite_input=True)), step)
 
 
 def median(values: np.ndarray) -> float:

@@ -291,14 +291,14 @@ def place_circles(
     # approximately the mean light over a circle
     light = gaussian_filter(np.maximum(np.nan_to_num(model_light), 0.0), 0.5 * radius)
     if faint_level > 0:
-        random = np.random.default_rng(PLACEMENT_SEED).random(light.shape)
-        light = np.maximum(light, faint_level) * (1.0 + 1e-3 * random)
+        np.maximum(light, faint_level, out=light)
+        light *= 1.0 + 1e-3 * np.random.default_rng(PLACEMENT_SEED).random(light.shape)
     masked, source = np.asarray(mask) != 0, np.asarray(segments) != 0
     smallest = min(radius, 2.0 * fwhm)
     size = radius
     while True:
         near_mask, near_source = _within(masked, size), _within(source, size)
-        circles = _fill(np.where(light <= bright_level, light, np.inf), near_mask | near_source, size, wanted)
+        circles = _fill(light, near_mask | near_source | (light > bright_level), size, wanted)
         if len(circles) >= enough or size <= smallest:
             break
         size = max(0.9 * size, smallest)
@@ -330,9 +330,13 @@ def _fill(
 def _lowest(cost: np.ndarray, count: int) -> Iterator[tuple[int, int]]:
     """Yield the positions (y, x) of at least the `count` lowest finite values, or of all, in increasing order."""
     values = cost.ravel()
-    usable = np.flatnonzero(np.isfinite(values))
-    if count < usable.size:
-        usable = usable[values[usable] <= np.partition(values[usable], count)[count]]
+    finite = np.isfinite(values)
+    if count < np.count_nonzero(finite):
+        kept = values[finite]
+        kept.partition(count)
+        finite = values <= kept[count]
+        del kept
+    usable = np.flatnonzero(finite)
     for index in usable[np.argsort(values[usable], kind="stable")].tolist():
         yield divmod(index, cost.shape[1])
 

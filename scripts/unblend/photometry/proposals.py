@@ -133,7 +133,9 @@ def _clusters(
     """Return the detections above a threshold and their areas in pixels; with a `contrast` of 1 blends stay blended."""
     import sep
 
-    sep.set_extract_pixstack(max(snr.size, 10_000))
+    # an entry has 32 bytes: without deblending no more than the pixels above the threshold are needed
+    entries = snr.size if contrast < 1.0 else min(2 * np.count_nonzero(snr > threshold), snr.size)
+    sep.set_extract_pixstack(max(entries, 10_000))
     snr = np.ascontiguousarray(np.clip(snr, -LARGEST_SNR, LARGEST_SNR), dtype=float)
     objects = sep.extract(snr, threshold, minarea=min_area, filter_kernel=None, deblend_cont=contrast)
     found = np.zeros(len(objects), dtype=FOUND_DTYPE)
