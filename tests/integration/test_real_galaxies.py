@@ -15,6 +15,8 @@ import yaml
 from astropy.table import Table
 from test_example import ROOT, snakemake
 from unblend.core.flags import Flag
+from unblend.io.files import read_json
+from unblend.io.images import read_array
 
 pytestmark = [pytest.mark.integration]
 DATA = Path(os.environ.get("UNBLEND_TEST_DATA", ROOT.parent / "shared/data")) / "uds-jwst"
@@ -32,14 +34,19 @@ BEYOND_EDGE = (34.3001, -5.1083)
 
 
 @pytest.fixture(scope="module")
-def catalogue(tmp_path_factory) -> Table:
+def results(tmp_path_factory) -> Path:
     if not DATA.is_dir():
         pytest.skip(f"{DATA} is not here")
     folder = tmp_path_factory.mktemp("uds")
     config = yaml.safe_load((DATA / "config.yaml").read_text())
     (folder / "config.yaml").write_text(yaml.safe_dump({**config, "data_dir": str(DATA)}))
     snakemake(folder, "results/catalogue.fits")
-    return Table.read(folder / "results/catalogue.fits")
+    return folder / "results"
+
+
+@pytest.fixture(scope="module")
+def catalogue(results) -> Table:
+    return Table.read(results / "catalogue.fits")
 
 
 def distances(catalogue: Table, place: tuple[float, float]) -> np.ndarray:
@@ -51,6 +58,16 @@ def row_at(catalogue: Table, place: tuple[float, float]) -> int:
     distance = distances(catalogue, place)
     assert distance.min() < 0.2
     return int(np.argmin(distance))
+
+
+def test_the_files_of_a_fit_have_the_chi2_of_imfit(results):
+    """The error image is that of the last fit, also of the group whose sky was held and whose misfit is noise there."""
+    fits = {path.parent: read_json(path)["fit"] for path in results.glob("imfit/*/fit.json")}
+    assert any(member["flags"] & Flag.SKY_HELD for fit in fits.values() for member in fit["members"])
+    for folder, fit in fits.items():
+        names = ("imfit_bestfit_res.fits", "error.fits", "mask.fits")
+        residual, error, mask = (read_array(str(folder / name)) for name in names)
+        assert np.sum((residual / error)[mask == 0] ** 2) == pytest.approx(fit["chi2"], rel=1e-3)
 
 
 def test_a_merger_has_the_flux_of_its_growth_curve(catalogue):

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from .covariance import safe_inverse
-from .damped_steps import NormalEquations, is_logarithmic, limit_side, step_unit
+from .damped_steps import MAX_LOGARITHMIC_STEP, NormalEquations, is_logarithmic, limit_side, step_unit
 from .exact_model import ExactModel
 from .imfit import ImfitSolution, in_half_turn, parameters_of, with_parameters
 from .imfit_config import Block, Parameter
@@ -28,16 +28,17 @@ FIRST_DAMPING, MIN_DAMPING, MAX_DAMPING = 1e-4, 1e-8, 1e8
 """Damping of the first step, smallest damping, and that at which steps are too short to lower chi2. It is added to the
 diagonal of the normal matrix, which is scaled to 1, divided by ten after a step to a lower chi2, and multiplied by ten
 otherwise."""
-MAX_STEPS = 40
+MAX_STEPS = 100
 """Maximum number of steps of a fit from its start values, including corrected ones and those that do not lower chi2."""
 COARSE_FTOL = 1e-4
 """Relative decrease of chi2 expected from the last of `MAX_STEPS` below which the fit counts as converged, as in IMFIT:
 along a profile that shrinks to a point chi2 hardly changes."""
 
-NEAR_MINIMUM = 1.0
-"""Decrease of chi2 expected from a step below which its length is corrected (`_better_length`): chi2 is then close to a
-parabola, but not to the one of the normal equations, which leave out the second derivatives of the model. Where the
-residual is large the steps would be half as long as they should, or twice, and oscillate."""
+SHORT_STEP = MAX_LOGARITHMIC_STEP
+"""Largest change of any variable in a step whose length is corrected (`_better_length`). chi2 is then close to a
+parabola along the step, but not to that of the normal equations, which leave out the second derivatives of the model:
+where the residual is large, or the source faint, steps would be half as long as they should, or twice, and oscillate. A
+longer step ends at a limit of its length, or of a parameter."""
 GOOD_LENGTHS = (0.75, 1.33)
 """Lengths of the minimum along a step, in units of the step, between which it is not corrected."""
 SHORTEST, LONGEST = 0.25, 4.0
@@ -224,7 +225,7 @@ def lowest_point(objective: Objective, start: Point, max_steps: int) -> Lowest |
             return Lowest(point, True, expected, evaluations)
         trial = objective.after_step(point, step)
         evaluations += 1
-        length = _better_length(slope, point.objective - trial.objective) if expected < NEAR_MINIMUM else None
+        length = _better_length(slope, point.objective - trial.objective) if np.abs(step).max() < SHORT_STEP else None
         if length is not None:
             other = objective.after_step(point, length * step)
             evaluations += 1
