@@ -28,7 +28,7 @@ from .result import GroupFit, MemberFit
 
 log = logging.getLogger(__name__)
 
-MAX_STEPS = 30
+MAX_STEPS = 12
 """Maximum number of steps from IMFIT's minimum, including those that do not lower chi2."""
 
 

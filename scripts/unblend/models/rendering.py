@@ -138,11 +138,16 @@ def _nine_nodes(rows: np.ndarray, columns: np.ndarray, side: float, profile: tup
 
 
 def _subdivided(y: np.ndarray, x: np.ndarray, side: float, profile: tuple[float, ...], depth: int) -> np.ndarray:
-    """Return the integral over each square as the sum over its parts."""
+    """Return the integral over each square as the sum over its parts, a strip of rows at a time."""
     parts = (np.arange(_SUBDIVISIONS) - (_SUBDIVISIONS - 1) / 2.0) * side / _SUBDIVISIONS
-    fine_y, fine_x = (y[:, None] + parts).ravel(), (x[:, None] + parts).ravel()
-    fine = _integrated(fine_y, fine_x, side / _SUBDIVISIONS, profile, depth + 1)  # type: ignore[arg-type]
-    return fine.reshape(y.size, _SUBDIVISIONS, x.size, _SUBDIVISIONS).sum(axis=(1, 3))
+    fine_x, total = (x[:, None] + parts).ravel(), np.empty((y.size, x.size))
+    step = max(1, _PIXELS_PER_STRIP // (_SUBDIVISIONS**2 * x.size))
+    for first in range(0, y.size, step):
+        rows = y[first : first + step]
+        fine_y = (rows[:, None] + parts).ravel()
+        fine = _integrated(fine_y, fine_x, side / _SUBDIVISIONS, profile, depth + 1)  # type: ignore[arg-type]
+        total[first : first + step] = fine.reshape(rows.size, _SUBDIVISIONS, x.size, _SUBDIVISIONS).sum(axis=(1, 3))
+    return total
 
 
 def stamp_half_size(n: float, r_e: float, ell: float, pa: float) -> tuple[int, int]:
