@@ -133,7 +133,22 @@ def test_the_targets_card_is_open_and_the_first(page):
     assert facts["Sersic n"] == "1.00 ± 0.10" and facts["r_e [arcsec]"] == "0.300 ± 0.030"
     assert facts["fitted in"] == "imfit/1 with 1"
     fluxes = page.find_element("css selector", ".card .numbers").text
-    assert re.search(r"green 250 2000 8\.00 2000 ± 8\.00 15\.65 ± 0\.00", fluxes)
+    assert re.search(r"green 250 2000 8\.00 2000 ± 8\.00 15\.65 ± 0\.00 2000 ± 8\.00", fluxes)
+    # no source in blue: an upper limit in place of a magnitude
+    assert re.search(r"blue 0 0 8\.00 0 ± 8\.00 > 20\.45 0 ± 8\.00", fluxes)
+
+
+def test_a_card_shows_the_extinction_where_it_is_known(page):
+    """The columns of a catalogue with `extinction`, put into the data of the page."""
+    words = page.execute_script(
+        """DATA.sources.ebv = DATA.sources.id.map(() => 0.021);
+        DATA.bands[1].columns.extinction = DATA.sources.id.map(() => 0.068);
+        const row = ROW_OF.get(DATA.target);
+        return [shapeTable(row).textContent, fluxTable(row).querySelector("thead").textContent,
+          ...[...fluxTable(row).querySelectorAll("tbody tr")].map((line) => line.children[6].textContent)];"""
+    )
+    assert "Galactic E(B−V)0.021" in words[0] and "A [mag]" in words[1]
+    assert words[2:5] == ["–", "0.068", "–"]
 
 
 def test_stamps_show_the_source_and_remove_its_neighbours(page):

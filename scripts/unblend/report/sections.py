@@ -91,6 +91,8 @@ def source_columns(results: Path, catalogue: np.ndarray, sides: np.ndarray) -> d
     columns["functions"] = [_text(name) for name in fits["functions"][fit_rows]]
     columns |= {name: decimals(detected[name][detection_rows], 2) for name in ("a", "b", "theta")}
     columns["side"] = decimals(sides, 2)
+    if "ebv" in (catalogue.dtype.names or ()):
+        columns["ebv"] = decimals(catalogue["ebv"], 3)
     return columns
 
 
@@ -130,6 +132,9 @@ def band_numbers(
         "snr": numbers(np.divide(flux, error, out=np.full(len(flux), np.nan), where=error > 0), 4),
         "mag": decimals(catalogue[f"mag_{band}"], 3),
         "mag_err": decimals(catalogue[f"mag_err_{band}"], 3),
+        "limit": decimals(catalogue[f"mag_limit_{band}"], 2),
+        "aperture": numbers(catalogue[f"ap_flux_{band}"], 4),
+        "aperture_err": numbers(catalogue[f"ap_err_{band}"], 3),
         "formal": numbers(catalogue[f"err_formal_{band}"], 4),
         "sim": numbers(catalogue[f"err_sim_{band}"], 4),
         **{kind: numbers(catalogue[f"err_{kind}_{band}"], 4) for kind in KINDS},
@@ -140,6 +145,8 @@ def band_numbers(
     if f"flux_{band}_ujy" in (catalogue.dtype.names or ()):
         columns["ujy"] = numbers(catalogue[f"flux_{band}_ujy"])
         columns["err_ujy"] = numbers(catalogue[f"err_{band}_ujy"], 4)
+    if f"a_{band}" in (catalogue.dtype.names or ()):
+        columns["extinction"] = decimals(catalogue[f"a_{band}"], 3)
     cards = {"rms": "RMS", "lag": "LAG1", "background": "BACKGR", "masked_fraction": "LEFTOUT"}
     noise: dict[str, Any] = {key: _finite_number(header.get(name)) for key, name in cards.items()}
     # a constant needs no list of its terms

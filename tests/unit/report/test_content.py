@@ -26,6 +26,9 @@ def test_fluxes_of_a_band(made):
     assert blue["flux"] == [0.0] * 5 + [-4.0] and blue["snr"] == [0.0] * 5 + [-0.5] and blue["mag"] == [None] * 6
     assert coarse["flux"][:3] == [None, 2000.0, pytest.approx(4000 / 3, rel=1e-4)] and coarse["snr"][1] == 250.0
     assert coarse["ujy"][1] == 2000.0  # the zero point is that of microjansky
+    # three times the error of 8; a source that is seen has none
+    assert blue["limit"] == [pytest.approx(23.9 - 2.5 * np.log10(24.0), abs=0.01)] * 6 and coarse["limit"][1] is None
+    assert (coarse["aperture"][1], coarse["aperture_err"][1]) == (2000.0, 8.0)
     assert coarse["worst"][1] == 1 and coarse["correlation"][1] == -0.25
 
 

@@ -108,21 +108,25 @@ function shapeTable(row) {
     line("ellipticity", withError(s.ell[row], s.ell_err[row], 2)),
     line("PA [deg]", withError(s.pa[row], s.pa_err[row], 0)),
     line("reduced χ²", fixed(s.chi2_red[row], 2)),
+    s.ebv ? line("Galactic E(B−V)", fixed(s.ebv[row], 3)) : null,
     line("fitted in", [fit, shared.length ? [" with ", shared.flatMap((id, k) => [k ? ", " : "", sourceLink(id)])] : null]));
 }
 
 function fluxTable(row) {
   const microjansky = DATA.bands.some((band) => band.columns.ujy);
+  const extinction = DATA.bands.some((band) => band.columns.extinction);
+  const magnitude = (c) => known(c.limit[row]) ? `> ${fixed(c.limit[row], 2)}` : withError(c.mag[row], c.mag_err[row], 2);
   const some = (kind) => DATA.bands.some((band) => band.columns[kind].some((value) => value > 0));
   const kinds = [["shape", "shape error"], ["shift", "shift error"], ["psf", "PSF error"], ["misfit", "misfit error"]].filter(([kind]) => kind === "shape" || some(kind));
-  const head = ["band", "S/N", "flux", "error", microjansky ? "flux [µJy]" : null, "AB mag", "Monte Carlo error", ...kinds.map(([, name]) => name), "worst neighbour", "correlation"];
+  const head = ["band", "S/N", "flux", "error", microjansky ? "flux [µJy]" : null, "AB mag", extinction ? "A [mag]" : null, "in the aperture", "Monte Carlo error", ...kinds.map(([, name]) => name), "worst neighbour", "correlation"];
   const rows = DATA.bands.map((band) => {
     const c = band.columns, worst = c.worst[row];
     const own = flagNames(c.flag[row] & ~DATA.sources.flag[row]);
     return html("tr", {}, html("th", {}, band.name), html("td", {}, digits(c.snr[row])), html("td", {}, digits(c.flux[row], 4)),
       html("td", {}, digits(c.err[row])),
       microjansky ? html("td", {}, c.ujy ? `${digits(c.ujy[row], 4)} ± ${digits(c.err_ujy[row])}` : "–") : null,
-      html("td", {}, withError(c.mag[row], c.mag_err[row], 2)), html("td", {}, digits(c.sim[row])), kinds.map(([kind]) => html("td", {}, digits(c[kind][row]))),
+      html("td", {}, magnitude(c)), extinction ? html("td", {}, c.extinction ? fixed(c.extinction[row], 3) : "–") : null,
+      html("td", {}, known(c.aperture[row]) ? `${digits(c.aperture[row], 4)} ± ${digits(c.aperture_err[row])}` : "–"), html("td", {}, digits(c.sim[row])), kinds.map(([kind]) => html("td", {}, digits(c[kind][row]))),
       html("td", {}, ROW_OF.has(worst) ? sourceLink(worst) : "–"), html("td", {}, ROW_OF.has(worst) ? fixed(c.correlation[row], 2) : "–"),
       html("td", { class: "words" }, own.join(", ")));
   });
