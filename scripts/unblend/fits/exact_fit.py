@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from operator import itemgetter
 
 import numpy as np
 
@@ -176,9 +177,13 @@ class Objective:
         is_outward = limit_sides(inside) * gradient > 0
         return Point(inside, chi2, objective, NormalEquations(matrix, gradient, is_outward | ~has_effect))
 
-    def after_step(self, point: Point, step: np.ndarray) -> Point:
-        """Return the point after a step of all free parameters."""
-        return self.at(blocks_after_step(point.blocks, step))
+    def value(self, blocks: Sequence[Block]) -> float:
+        """Return the objective of blocks inside their limits, in a fifth of the time of `at`."""
+        pixels = self.model.pixels
+        good = ~pixels.mask
+        residual = (pixels.image - self.model.image(blocks))[good] / pixels.error[good]
+        pulls = (prior.pull(p) for k, p in enumerate(parameters_of(blocks)) if (prior := self.priors.get(k)))
+        return float(residual @ residual) + sum(pull**2 for pull in pulls)
 
 
 @dataclass(frozen=True)
@@ -193,7 +198,7 @@ class Lowest:
     expected : float
         Decrease of the objective expected from the last step.
     evaluations : int
-        Number of points at which the model was linearised.
+        Number of points at which chi2 was computed.
     """
 
     point: Point
@@ -223,20 +228,28 @@ def lowest_point(objective: Objective, start: Point, max_steps: int) -> Lowest |
         # a step that was shortened because a longer one failed does not show the minimum
         if (was_lower and expected < NEGLIGIBLE_DECREASE) or damping > MAX_DAMPING:
             return Lowest(point, True, expected, evaluations)
-        trial = objective.after_step(point, step)
+        value, trial = _after_step(objective, point, step)
         evaluations += 1
-        length = _better_length(slope, point.objective - trial.objective) if np.abs(step).max() < SHORT_STEP else None
+        length = _better_length(slope, point.objective - value) if np.abs(step).max() < SHORT_STEP else None
         if length is not None:
-            other = objective.after_step(point, length * step)
+            value, trial = min((value, trial), _after_step(objective, point, length * step), key=itemgetter(0))
             evaluations += 1
-            trial = other if other.is_finite and not other.objective > trial.objective else trial
-        was_lower = trial.is_finite and trial.objective < point.objective
-        is_full = damping <= FIRST_DAMPING
-        if is_full and not was_lower and expected < PRECISION and trial.objective < point.objective + PRECISION:
+        was_lower = value < point.objective
+        if was_lower:
+            moved = objective.at(trial)
+            was_lower = moved.is_finite
+            point = moved if was_lower else point
+        elif damping <= FIRST_DAMPING and expected < PRECISION and value < point.objective + PRECISION:
             return Lowest(point, True, expected, evaluations)
-        point = trial if was_lower else point
         damping = max(0.1 * damping, MIN_DAMPING) if was_lower else 10.0 * damping
     return Lowest(point, False, expected, evaluations)
+
+
+def _after_step(objective: Objective, point: Point, step: np.ndarray) -> tuple[float, Blocks]:
+    """Return the objective after a step of all variables, infinite where it is not finite, and the blocks there."""
+    blocks = blocks_inside_limits(blocks_after_step(point.blocks, step))
+    value = objective.value(blocks)
+    return (value if math.isfinite(value) else math.inf), blocks
 
 
 def _better_length(slope: float, decrease: float) -> float | None:
@@ -247,7 +260,7 @@ def _better_length(slope: float, decrease: float) -> float | None:
     slope : float
         Half the decrease of chi2 along the step that its derivative at the start gives.
     decrease : float
-        Decrease that the step has brought; with the slope it determines a parabola. NaN: None is returned.
+        Decrease that the step has brought; with the slope it determines a parabola. Not finite: None is returned.
     """
     if not math.isfinite(decrease):
         return None

@@ -113,7 +113,7 @@ class ExactModel:
         for block in blocks:
             exact, other = _divided(block)
             for function in exact.functions:
-                image += self._drawn(exact, function)[0]
+                image += self._drawn(exact, function, derivatives=False)[0]
             if other.functions:
                 image += self._by_imfit(other)
         return image
@@ -144,8 +144,8 @@ class ExactModel:
             first += len(block.parameters)
         return indices, np.concatenate(jacobian), (pixels.image - model)[good] / pixels.error[good]
 
-    def _drawn(self, block: Block, function: Function) -> tuple[np.ndarray, Terms]:
-        """Return the image of one exact function, in flux per pixel, and its derivatives."""
+    def _drawn(self, block: Block, function: Function, *, derivatives: bool = True) -> tuple[np.ndarray, Terms]:
+        """Return the image of one exact function, in flux per pixel, and its derivatives, or none of these."""
         if function.name == SKY:
             ones = np.ones(self.pixels.image.shape)
             return function["I_sky"].value * ones, {"I_sky": ones}
@@ -157,8 +157,10 @@ class ExactModel:
             flux = function["I_tot"].value
             return flux * unit, {"Y0": flux * by_y, "X0": flux * by_x, "I_tot": unit}
         p = Sersic(y, x, *(parameter.value for parameter in function.parameters))
-        unit, shape = self._images.sersic(p)
+        unit, shape = self._images.sersic(p, derivatives=derivatives)
         flux = p.total_flux
+        if not derivatives:
+            return flux * unit, {}
         terms = dict(zip(("Y0", "X0", "PA", "ell", "n", "r_e"), flux * shape, strict=True))
         terms["ell"] -= flux / (1.0 - p.ell) * unit
         terms["n"] += flux * slope_of_ln_k_n(p.n) * unit

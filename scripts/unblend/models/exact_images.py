@@ -16,10 +16,10 @@ from functools import cached_property
 
 import numpy as np
 
-from ..core.types import Box, Psf
+from ..core.types import Box, Psf, SersicShape
 from ..images.psf import transform
 from .sersic import Sersic, b_n
-from .sersic_transform import sersic_derivatives
+from .sersic_transform import sersic_derivatives, sersic_image_transform
 
 WINDOW_SIGMA = 6.0
 """Pixels, sigma of the Gaussian G of the window 2 G − G ⊗ G. Beyond 6 sigma the rest of a profile of n = 4 has less
@@ -73,25 +73,28 @@ class ExactImages:
         """One minus the window, on the frequencies of `_grid`."""
         return np.asarray(1.0 - _window(*self._grid[:2]))
 
-    def sersic(self, profile: Sersic) -> tuple[np.ndarray, np.ndarray]:
+    def sersic(self, profile: Sersic, *, derivatives: bool = True) -> tuple[np.ndarray, np.ndarray]:
         """Return the image of a Sersic profile of unit flux, and its derivatives.
 
         Parameters
         ----------
         profile : Sersic
             In pixels of the detection image. Its brightness is not used.
+        derivatives : bool
+            False: the image alone, in a fifth of the time.
 
         Returns
         -------
         image : array (ny, nx)
         derivatives : array (6, ny, nx)
-            With respect to y, x, pa (in degrees), ell, n and r_e.
+            With respect to y, x, pa (in degrees), ell, n and r_e; of shape (0, ny, nx) without derivatives.
         """
         ky, kx, psf = self._grid
         divided = self._light_outside(profile)
-        images = self._inverse(_spectra(profile, ky, kx), psf * self._rest if divided else psf, profile.y, profile.x)
+        spectra = _spectra(profile, ky, kx, derivatives=derivatives)
+        images = self._inverse(spectra, psf * self._rest if divided else psf, profile.y, profile.x)
         if divided:
-            images = images + self._smooth_part(profile)
+            images = images + self._smooth_part(profile, derivatives=derivatives)
         return images[0], images[1:]
 
     def point(self, y: float, x: float) -> tuple[np.ndarray, np.ndarray]:
@@ -126,23 +129,26 @@ class ExactImages:
             -1, len(columns)
         )
 
-    def _smooth_part(self, profile: Sersic) -> np.ndarray:
-        """Return the convolution of a profile with the window and the PSF, and its derivatives, (7, ny, nx)."""
+    def _smooth_part(self, profile: Sersic, *, derivatives: bool) -> np.ndarray:
+        """Return the convolution of a profile with the window and the PSF, and derivatives, (1 or 7, ny, nx)."""
         ky, kx, psf = self._wing_grid
         on_rows, on_columns = self._wing_waves
         seen = psf * np.exp(-2j * np.pi * (profile.y - self.box.y0) * ky)[:, None]
         seen *= np.exp(-2j * np.pi * (profile.x - self.box.x0) * kx)
-        spectra = np.ascontiguousarray(np.moveaxis(_spectra(profile, ky, kx) * seen, 0, 1))
-        lines = on_rows @ spectra.reshape(len(ky), -1)
+        spectra = np.moveaxis(_spectra(profile, ky, kx, derivatives=derivatives) * seen, 0, 1)
+        lines = on_rows @ np.ascontiguousarray(spectra).reshape(len(ky), -1)
         # the real part alone, of complex numbers taken as pairs: half the products
         images = lines.view(float).reshape(-1, 2 * len(kx)) @ on_columns
         return np.moveaxis(images.reshape(len(on_rows), -1, self.box.shape[1]), 1, 0)
 
 
-def _spectra(profile: Sersic, ky: np.ndarray, kx: np.ndarray) -> np.ndarray:
-    """Return the transform of a profile of unit flux at the origin and its six derivatives, shape (7, my, mx)."""
-    s, derivatives = sersic_derivatives(ky, kx, np.eye(2), pa=profile.pa, ell=profile.ell, n=profile.n, r_e=profile.r_e)
-    return np.concatenate([s[None], derivatives])
+def _spectra(profile: Sersic, ky: np.ndarray, kx: np.ndarray, *, derivatives: bool) -> np.ndarray:
+    """Return the transform of a profile of unit flux at the origin, and its derivatives, shape (1 or 7, my, mx)."""
+    p = profile
+    if not derivatives:
+        return sersic_image_transform(ky, kx, np.eye(2), SersicShape(n=p.n, r_e=p.r_e, ell=p.ell, pa=p.pa))[None]
+    s, slopes = sersic_derivatives(ky, kx, np.eye(2), pa=p.pa, ell=p.ell, n=p.n, r_e=p.r_e)
+    return np.concatenate([s[None], slopes])
 
 
 def _window(ky: np.ndarray, kx: np.ndarray) -> np.ndarray:

@@ -185,6 +185,10 @@ class Unchanged(ExactModel):
         self.first = getattr(self, "first", residual)
         return indices, jacobian, self.first
 
+    def image(self, blocks):
+        self.blocks = getattr(self, "blocks", blocks)
+        return super().image(self.blocks)
+
 
 class NotFinite(ExactModel):
     def linearise(self, blocks, extra=()):

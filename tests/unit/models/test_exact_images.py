@@ -84,3 +84,13 @@ def test_an_optical_psf_is_integrated_over_the_pixel():
     image, _ = ExactImages(BOX, optical).sersic(p)
     truth = by_galsim(p)
     assert np.abs(image - truth).max() < 4e-4 * truth.max()
+
+
+@pytest.mark.parametrize(("n", "r_e"), [(1.0, 3.0), (4.0, 25.0)])
+def test_the_image_alone_is_that_with_derivatives(n, r_e):
+    """The profile of n = 4 has light far beyond the box, so that it is drawn in two parts."""
+    images = ExactImages(Box(100, 200, 141, 251), EFFECTIVE)
+    profile = Sersic(120.3, 224.8, 30.0, 0.4, n, 1.0, r_e)
+    alone, nothing = images.sersic(profile, derivatives=False)
+    assert nothing.shape == (0, 41, 51)
+    np.testing.assert_allclose(alone, images.sersic(profile)[0], rtol=0, atol=1e-12 * alone.max())
