@@ -17,7 +17,7 @@ test: $(VENV)/installed   ## create the environment, run all tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/snakefmt --check Snakefile workflow
-	@$(BIN)/mypy & types=$$!; $(BIN)/python -m pytest -n $(CORES) --dist loadfile; tests=$$?; wait $$types && exit $$tests
+	@$(BIN)/mypy & types=$$!; $(BIN)/python -m pytest -n $(CORES) --dist loadfile --no-loadscope-reorder; tests=$$?; wait $$types && exit $$tests
 
 test-fast: $(VENV)/installed  ## run the unit tests only (a minute)
 	$(BIN)/python -m pytest tests/unit -n $(CORES)
