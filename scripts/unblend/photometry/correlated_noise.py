@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..core.correlation import sums_of_products
 from ..core.errors import UnusableBandError
 from ..core.statistics import noise_rms
 from ..core.types import Box, Template, cut
@@ -350,19 +351,9 @@ def _covariance(field: np.ndarray, good: np.ndarray, lag: int) -> tuple[np.ndarr
     for tile in Box.of_shape(field.shape).tiles(TILE_PIXELS):
         inside, around = (cut(good, box, False) for box in (tile, tile.grown(lag)))
         values, others = (cut(field, box, level) - level for box in (tile, tile.grown(lag)))
-        pairs += np.rint(_sums_of_products(inside.astype(float), around.astype(float)))
-        products += _sums_of_products(np.where(inside, values, 0.0), np.where(around, others, 0.0))
+        pairs += np.rint(sums_of_products(around.astype(float), inside.astype(float)))
+        products += sums_of_products(np.where(around, others, 0.0), np.where(inside, values, 0.0))
     return products / np.maximum(pairs, 1.0), pairs
-
-
-def _sums_of_products(inner: np.ndarray, outer: np.ndarray) -> np.ndarray:
-    """Return the sum over all pixels of `inner` times `outer`, which is larger on all sides, moved by each lag."""
-    from scipy.fft import irfft2, next_fast_len, rfft2
-
-    shape = tuple(next_fast_len(n, real=True) for n in outer.shape)
-    products = irfft2(rfft2(inner, s=shape).conj() * rfft2(outer, s=shape), s=shape)
-    rows, columns = (big - small + 1 for big, small in zip(outer.shape, inner.shape, strict=True))
-    return np.asarray(products[:rows, :columns])
 
 
 def _is_white(correlation: np.ndarray, pairs: np.ndarray) -> bool:

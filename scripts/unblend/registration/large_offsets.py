@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..core.correlation import sums_of_products
 from ..core.types import Box, Template, cut
 
 MAX_SOURCES = 50
@@ -120,25 +121,15 @@ def _share(weighted: np.ndarray, weight: np.ndarray, template: Template, reach: 
     box, core = _core(template)
     window = Box(box.y0 - reach, box.x0 - reach, box.y1 + reach, box.x1 + reach)
     weights = cut(weight, window, 0.0)
-    seen = _correlation((weights > 0).astype(float), core)
+    seen = sums_of_products((weights > 0).astype(float), core)
     covered = seen >= MIN_COVERAGE * core.sum()
     if not covered.any():
         return None
-    signal = _correlation(cut(weighted, window, 0.0), core)
-    variance = np.where(covered, _correlation(weights, core**2), np.nan)
+    signal = sums_of_products(cut(weighted, window, 0.0), core)
+    variance = np.where(covered, sums_of_products(weights, core**2), np.nan)
     snr2 = np.maximum(signal, 0.0) ** 2 / variance
     largest = float(np.nanmax(snr2))
     return snr2 / largest if largest >= MIN_SNR**2 else None
-
-
-def _correlation(image: np.ndarray, core: np.ndarray) -> np.ndarray:
-    """Return the sums of the products with `core` at each of its places wholly inside the image.
-
-    By FFT: scipy.signal has this too, and takes longer to import than the band to compare.
-    """
-    product = np.fft.rfft2(image) * np.conj(np.fft.rfft2(core, image.shape))
-    ny, nx = np.subtract(image.shape, core.shape) + 1
-    return np.fft.irfft2(product, image.shape)[:ny, :nx]
 
 
 def _core(template: Template) -> tuple[Box, np.ndarray]:

@@ -45,7 +45,7 @@ ROOMS = ("core", "io", "images", "models", "photometry", "registration", "detect
 """Packages of unblend that are loaded; the report's Matplotlib serves two jobs only."""
 LIBRARIES = (
     "astropy.coordinates", "astropy.io.fits", "astropy.units", "astropy.wcs", "finufft", "fitsio", "numpy.fft",
-    "numpy.ma", "scipy.fft", "scipy.linalg", "scipy.ndimage", "scipy.signal", "scipy.sparse.csgraph",
+    "numpy.ma", "scipy.fft", "scipy.linalg", "scipy.ndimage", "scipy.sparse.csgraph",
     "scipy.sparse.linalg", "scipy.spatial", "scipy.special", "sep", "yaml",
 )  # fmt: skip
 """Libraries that modules of unblend import only where they need them."""
