@@ -15,6 +15,11 @@ MAX_CHI2_RISE = 13.3
 """Increase of chi2 up to which a point source is preferred to a Sersic profile. Its four parameters fewer raise chi2 by
 more than this for 1 % of the stars."""
 
+PSF_ERROR = 0.01
+"""Relative error of the PSF. It raises chi2 of a point source by up to the square of its signal-to-noise ratio times
+this, which a profile of 0.05 pixel, for example, can fit: a star of S/N 1400 is then a Sersic profile with chi2 lower
+by 95."""
+
 
 def with_point_sources(problem: Problem, fit: GroupFit, settings: FitSettings) -> GroupFit:
     """Return the fit with a point source for each unresolved bright source that it describes as well.
@@ -35,13 +40,14 @@ def with_point_sources(problem: Problem, fit: GroupFit, settings: FitSettings) -
     for member in fit.members:
         if not fit.converged or not is_unresolved(member, settings):
             continue
-        if segment_snr(member, problem.data, problem.pixels, fit.sky.value) < settings.point_snr:
+        snr = segment_snr(member, problem.data, problem.pixels, fit.sky.value)
+        if snr < settings.point_snr:
             continue
         point = _as_point_source(member)
         others = {m.id: replace(m, start=as_start_values(m.blocks, m.automatic)) for m in fit.members}
         members = tuple(point if m.id == member.id else others[m.id] for m in fit.members)
         trial = fit_jointly(replace(problem, members=members, retries=False))
-        allowed = MAX_CHI2_RISE * max(fit.reduced_chi2, 1.0) if problem.exact else 0.0
+        allowed = max(MAX_CHI2_RISE * max(fit.reduced_chi2, 1.0), (PSF_ERROR * snr) ** 2) if problem.exact else 0.0
         if trial.converged and trial.chi2 < fit.chi2 + allowed:
             fit = trial
     return fit
