@@ -5,8 +5,14 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from unblend.core.coordinates import pixel_scale
+from unblend.detection.detection_image import smoothing_warning
+from unblend.io.images import read_shape, read_wcs
+from unblend.io.selections import split_extension
 from unblend.plan.checks import check_inputs, jobs_of, warn_of_images, zero_points_read
+from unblend.plan.jobs import Jobs
 from unblend.plan.psf_checks import describe_psfs
+from unblend.plan.weight_checks import describe_weights
 from unblend.run.commands import field_parser, read_field_config
 from unblend.run.job_log import run
 
@@ -20,10 +26,20 @@ def main(*words: str) -> None:
     config = read_field_config(options)
     jobs = jobs_of(config, Path(__file__).resolve().parent)
     check_inputs(jobs)
-    sys.stdout.writelines(f"{line}\n" for line in describe_psfs(jobs))
+    sys.stdout.writelines(f"{line}\n" for line in (*describe_psfs(jobs), *describe_weights(jobs)))
     warn_of_images(jobs)
+    warn_of_smoothing(jobs)
     sys.stdout.writelines(f"{line}\n" for line in zero_points_read(jobs))
     sys.stdout.write(f"{options.configfile or 'config.yaml'}: no mistakes in the configuration and the input files\n")
+
+
+def warn_of_smoothing(jobs: Jobs) -> None:
+    """Print a sentence where the smoothing for the detection is far wider than any PSF."""
+    detection = jobs.config.detection
+    path = jobs.inputs.image(jobs.config.bands[detection.bands[0]])
+    if Path(split_extension(path)[0]).exists():
+        warning = smoothing_warning(detection.conv_fwhm, pixel_scale(read_wcs(path), read_shape(path)))
+        sys.stderr.write(f"unblend: {warning}\n" if warning else "")
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ import copy
 
 import check_config
 import pytest
+import smallfield
 import yaml
 from small_config import MINIMAL
 from unblend.core.errors import ConfigError, InputError
@@ -31,3 +32,22 @@ def test_a_file_whose_expressions_snakemake_would_run(tmp_path):
     with pytest.raises(ConfigError, match=r"other\.yaml: __use_yte__ is not allowed: Snakemake runs the expressions"):
         check_config.main("--directory", str(tmp_path), "--configfile", "other.yaml")
     assert not (tmp_path / "ran").exists()
+
+
+def test_a_smoothing_in_pixels_is_named(tmp_path, capsys):
+    smallfield.write(tmp_path)
+    content = yaml.safe_load((tmp_path / "config.yaml").read_text())
+    content["detection"]["conv_fwhm"] = 3.0
+    write(tmp_path, content)
+    check_config.main("--directory", str(tmp_path))
+    said = capsys.readouterr()
+    assert "conv_fwhm is 3 arcsec, 50 pixels of the detection image" in said.err and "no mistakes" in said.out
+
+
+def test_a_map_of_another_kind_is_found_before_any_job(tmp_path, capsys):
+    smallfield.write(tmp_path)
+    content = yaml.safe_load((tmp_path / "config.yaml").read_text())
+    content["bands"][smallfield.BLURRED]["weight"] = {"file": "blurred.fits", "kind": "rms"}
+    write(tmp_path, content)
+    with pytest.raises(InputError, match=r"bands\.blurred\.weight: .* is negative in 4\d% of its pixels"):
+        check_config.main("--directory", str(tmp_path))
