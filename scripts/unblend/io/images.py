@@ -121,7 +121,7 @@ def read_array(name: str) -> np.ndarray:
     with _opened(name) as fits:
         image = _find_image(fits, name)
         with _whole(name):
-            return _pixels(image, None if _is_plain(image) else read_cards(image.hdu), name)
+            return _array(image, name)
 
 
 def read_window(name: str, box: Box) -> np.ndarray:
@@ -139,8 +139,7 @@ def read_window(name: str, box: Box) -> np.ndarray:
         if not common.is_empty:
             image = replace(image, window=common)
             with _whole(name):
-                cards = None if _is_plain(image) else read_cards(image.hdu)
-                result[common.within(box)] = _pixels(image, cards, name)
+                result[common.within(box)] = _array(image, name)
         return result
 
 
@@ -173,6 +172,11 @@ def _whole(name: str) -> Iterator[None]:
         yield
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{name} cannot be read: {_first_line(error)}. Check if the file is truncated.") from error
+
+
+def _array(image: _Image, name: str) -> np.ndarray:
+    """Return the pixels of an image, with its header only read where the pixels need it."""
+    return _pixels(image, None if _is_plain(image) else read_cards(image.hdu), name)
 
 
 def _is_plain(image: _Image) -> bool:
