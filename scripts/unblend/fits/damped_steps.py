@@ -91,9 +91,13 @@ def step_units(blocks: Sequence[Block]) -> np.ndarray:
     return np.array([step_unit(p) for p in parameters_of(blocks) if not p.fixed_or_on_bound])
 
 
+def limited_step(step: float) -> float:
+    """Return a step in a logarithm, of a factor of two at most."""
+    return min(max(step, -MAX_LOGARITHMIC_STEP), MAX_LOGARITHMIC_STEP)
+
+
 def parameter_after_step(p: Parameter, step: float) -> Parameter:
     """Return a parameter after a step, inside its limits; sizes and brightnesses change by at most a factor of two."""
     if is_logarithmic(p):
-        step = min(max(step, -MAX_LOGARITHMIC_STEP), MAX_LOGARITHMIC_STEP)
-        return replace(p, value=p.value * math.exp(step)).clipped()
+        return replace(p, value=p.value * math.exp(limited_step(step))).clipped()
     return replace(p, value=p.value + step).clipped()

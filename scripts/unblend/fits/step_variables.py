@@ -14,13 +14,13 @@ Parameters for which the user has set limits of their own keep their own variabl
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from ..models.sersic import intensity_from_flux, slope_of_ln_k_n, total_flux
-from .damped_steps import MAX_LOGARITHMIC_STEP, inside_limit, limit_side, parameter_after_step, step_unit
+from .damped_steps import inside_limit, limit_side, limited_step, parameter_after_step, step_unit
 from .imfit import parameters_of, with_parameters
 from .imfit_config import Block, Function, Parameter
 
@@ -98,27 +98,18 @@ def _function_after_step(function: Function, step: dict[str, float]) -> Function
     """Return a function after a step of the variables of its free parameters."""
     new = {p.name: p if p.fixed else parameter_after_step(p, step[p.name]) for p in function.parameters}
     if _has_shear(function):
-        along, across = (_limited(step[name]) for name in ("ell", "PA"))
+        along, across = (limited_step(step[name]) for name in ("ell", "PA"))
         along += _shear(function)
         ell = 1.0 - math.exp(-math.hypot(along, across))
         turn = 0.5 * math.degrees(math.atan2(across, along))
         new["ell"] = replace(function["ell"], value=ell).clipped()
         new["PA"] = replace(function["PA"], value=function["PA"].value + turn)
     if _has_flux(function):
-        flux = _flux({p.name: p for p in function.parameters}) * math.exp(_limited(step["I_e"]))
+        before = (function[name].value for name in ("n", "r_e", "ell", "I_e"))
+        flux = total_flux(*before) * math.exp(limited_step(step["I_e"]))
         n, r_e, ell = (new[name].value for name in ("n", "r_e", "ell"))
         new["I_e"] = replace(function["I_e"], value=intensity_from_flux(n, r_e, ell, flux)).clipped()
     return Function(function.name, tuple(new[p.name] for p in function.parameters))
-
-
-def _flux(p: Mapping[str, Parameter]) -> float:
-    """Return the total flux of a profile from its parameters."""
-    return total_flux(p["n"].value, p["r_e"].value, p["ell"].value, p["I_e"].value)
-
-
-def _limited(step: float) -> float:
-    """Return a step in a logarithm, of a factor of two at most."""
-    return min(max(step, -MAX_LOGARITHMIC_STEP), MAX_LOGARITHMIC_STEP)
 
 
 def _shear(function: Function) -> float:
