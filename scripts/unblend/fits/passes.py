@@ -165,22 +165,21 @@ def fit_second_pass(data: GroupData, psf: np.ndarray, first: GroupFit, settings:
         Tolerances and thresholds.
     """
     began = time.process_time()
-    sky = _sky_beside(first, data, group_pixels(data), psf)
-    fit, fitted = _final_fit(data, psf, first, sky, settings), (data, sky)
+    problem = held = _second_problem(data, psf, first, _sky_beside(first, data, group_pixels(data), psf), settings)
+    fit = _final_fit(problem, first, settings)
 
     def refit(earlier: GroupFit, beyond: set[int], sky: Block) -> GroupFit:
-        nonlocal fitted
-        fitted = with_structure(data, psf, earlier, beyond), sky
-        return _final_fit(fitted[0], psf, first, sky, settings)
+        nonlocal held
+        held = _second_problem(with_structure(data, psf, earlier, beyond), psf, first, sky, settings)
+        return _final_fit(held, first, settings)
 
     if not is_crowd(len(fit.members)):
-        unheld = fitted
         fit = held_to_growth_curve(fit, data.sky_around, refit)
-        if not any(member.flags & Flag.SKY_HELD for member in fit.members):
-            fitted = unheld
+    if any(member.flags & Flag.SKY_HELD for member in fit.members):
+        problem = held
     if settings.refine == "exact" and fit.exact_chi2 is not None and fit.by_imfit is None:
-        fit = _with_imfit(fit, _second_problem(fitted[0], psf, first, fitted[1], settings), settings)
-    return replace(fit, data=fitted[0], seconds=time.process_time() - began)
+        fit = _with_imfit(fit, problem, settings)
+    return replace(fit, data=problem.data, seconds=time.process_time() - began)
 
 
 def _second_problem(data: GroupData, psf: np.ndarray, first: GroupFit, sky: Block, settings: FitSettings) -> Problem:
@@ -190,22 +189,21 @@ def _second_problem(data: GroupData, psf: np.ndarray, first: GroupFit, sky: Bloc
     return Problem(members, sky, pixels, data, psf, settings.ftol, retries=False)
 
 
-def _final_fit(data: GroupData, psf: np.ndarray, first: GroupFit, sky: Block, settings: FitSettings) -> GroupFit:
-    """Return the fit of the second pass with this sky, with covariance and all flags, and without IMFIT's beside it."""
-    problem = _second_problem(data, psf, first, sky, settings)
-    pixels, exact = problem.pixels, problem.exact_model if settings.refine == "exact" else None
+def _final_fit(problem: Problem, first: GroupFit, settings: FitSettings) -> GroupFit:
+    """Return the fit of the second pass, with covariance and all flags, and without IMFIT's beside it."""
+    pixels, data, psf = problem.pixels, problem.data, problem.psf
+    exact = problem.exact_model if settings.refine == "exact" else None
     minimum = _exact_minimum(problem, first)
     if minimum is not None and exact is not None:
         fit = replace(minimum, by_imfit=None)
     elif minimum is not None:
-        fit = fit_group(_from_minimum(problem, minimum, settings))
-        # the sky is a parameter of the exact model, also where IMFIT is given its value
-        fit = replace(fit, n_free=fit.n_free + (not sky.functions[0]["I_sky"].fixed))
+        fit = _imfit_from_minimum(problem, minimum, settings)
     else:
         fit = fit_indices_with_prior(problem, fit_group(problem))
         fit = refined(fit, exact, data) if fit.converged and exact is not None else fit
     if fit.converged:
-        fit = _with_covariance(fit, pixels, psf, exact, sky_is_held=sky.functions[0]["I_sky"].fixed)
+        sky_is_held = problem.sky.functions[0]["I_sky"].fixed
+        fit = _with_covariance(fit, pixels, psf, exact, sky_is_held=sky_is_held)
         fit = _with_chi2_and_flags(fit, pixels, data, psf, settings, exact)
     return fit
 
@@ -224,8 +222,8 @@ def _exact_minimum(problem: Problem, first: GroupFit) -> GroupFit | None:
     return None if fit.exact_chi2 is None else fit
 
 
-def _from_minimum(problem: Problem, minimum: GroupFit, settings: FitSettings) -> Problem:
-    """Return the problem for IMFIT, which starts at the minimum of the exact model and so has little to do.
+def _imfit_from_minimum(problem: Problem, minimum: GroupFit, settings: FitSettings) -> GroupFit:
+    """Return the fit of IMFIT, which starts at the minimum of the exact model and so has little to do.
 
     Parameters
     ----------
@@ -242,22 +240,24 @@ def _from_minimum(problem: Problem, minimum: GroupFit, settings: FitSettings) ->
             member = with_fixed_index(member, member.blocks[0].functions[0]["n"].value)
         members.append(replace(member, start=as_start_values(member.blocks, member.automatic)))
     ftol = settings.ftol_first if settings.refine == "exact" else settings.ftol
-    sky = flat_sky(replace(problem.sky.functions[0]["I_sky"], value=minimum.sky.value, fixed=True))
-    return replace(problem, members=tuple(members), sky=sky, ftol=ftol)
+    start = problem.sky.functions[0]["I_sky"]
+    sky = flat_sky(replace(start, value=minimum.sky.value, fixed=True))
+    fit = fit_group(replace(problem, members=tuple(members), sky=sky, ftol=ftol))
+    # the sky is a parameter of the exact model, also where IMFIT is given its value
+    return replace(fit, n_free=fit.n_free + (not start.fixed))
 
 
 def _with_imfit(fit: GroupFit, problem: Problem, settings: FitSettings) -> GroupFit:
     """Return the fit of the exact model with IMFIT's from the same minimum beside it."""
-    by_imfit = fit_group(_from_minimum(problem, fit, settings))
-    sky_is_free = not problem.sky.functions[0]["I_sky"].fixed
+    by_imfit = _imfit_from_minimum(problem, fit, settings)
     return replace(
         fit,
         chi2=by_imfit.chi2,
         n_pixels=by_imfit.n_pixels,
-        n_free=by_imfit.n_free + sky_is_free,
+        n_free=by_imfit.n_free,
         solver=by_imfit.solver,
         evaluations=by_imfit.evaluations,
-        by_imfit=replace(by_imfit, n_free=by_imfit.n_free + sky_is_free),
+        by_imfit=by_imfit,
     )
 
 
