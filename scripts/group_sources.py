@@ -7,13 +7,15 @@ import logging
 import numpy as np
 from unblend.core.coordinates import pixel_scale
 from unblend.core.errors import InputError
+from unblend.core.types import Box
 from unblend.fits.groups import group_digest, group_sources
 from unblend.fits.sky_level import surrounding_sky
 from unblend.fits.smoothed_noise import smoothing_width
 from unblend.images.masks import grow_mask, region_mask
 from unblend.images.sky_regions import sky_box
 from unblend.io.files import digest_of, file_digest, read_json, write_json
-from unblend.io.images import read_array, read_labels, read_shape, read_wcs, write_image
+from unblend.io.images import ROWS_AT_ONCE, read_labels, read_shape, read_wcs, write_strips
+from unblend.io.open_images import OpenImage, Window, open_image, open_labels
 from unblend.io.regions import read_regions, write_regions
 from unblend.io.tables import read_sources
 from unblend.photometry.correlated_noise import autocorrelation
@@ -21,6 +23,8 @@ from unblend.run.job_log import record_work, run
 
 log = logging.getLogger("unblend.groups")
 AWAY_PIXELS = 10.0
+NOISE_SIDE = 4096
+"""Side in pixels of the part of a large image from which the correlation of the noise is measured."""
 
 
 def main(spec_path: str, stack_path: str, error_path: str, segments_path: str, automatic_segments_path: str,
@@ -28,49 +32,89 @@ def main(spec_path: str, stack_path: str, error_path: str, segments_path: str, a
          regions_path: str) -> None:  # fmt: skip
     """Write groups.json, the mask of the fits, and the cutouts as DS9 regions."""
     spec = read_json(spec_path)
-    stack, error, segments = read_array(stack_path), read_array(error_path), read_labels(segments_path)
-    wcs = read_wcs(stack_path)
-    mask = region_mask(read_regions(spec["bad_regions"]["file"]), wcs, stack.shape) | ~np.isfinite(stack)
-    # What is masked cannot matter to a fit: it must not matter to its digest.
-    error, usable = np.where(mask, np.inf, error), np.where(mask, np.nan, stack)
+    segments, wcs = read_labels(segments_path), read_wcs(stack_path)
+    drawn = region_mask(read_regions(spec["bad_regions"]["file"]), wcs, segments.shape)
     groups = group_sources(
         segments,
         read_sources(catalogue_path),
-        pixel_scale_arcsec=pixel_scale(wcs, stack.shape),
+        pixel_scale_arcsec=pixel_scale(wcs, segments.shape),
         psf_side=read_shape(psf_path)[0],
         fit_alone=spec["requested"]["alone"],
         fit_together=spec["requested"]["together"],
         by_flux=spec["own_ids"],
     )
     log.info("%d sources in %d groups", sum(len(g.members) for g in groups), len(groups))
-    smoothed = smoothing(stack, error, segments)
     # segments before the user's edits: an edit does not change the sky of the groups around it
-    automatic = read_labels(automatic_segments_path)
-    content = {}
-    for g in groups:
-        sky = surrounding_sky(usable, error, automatic, g.box, smoothed)
-        content[str(g.main)] = {
-            "members": list(g.members),
-            "box": [g.box.y0, g.box.x0, g.box.y1, g.box.x1],
-            "neighbours": list(g.neighbours),
-            "sky": None if sky is None else [sky.value, sky.error],
-            "digest": group_digest(usable, error, segments, g, sky),
-        }
-    write_image(mask_path, mask, wcs=wcs)
+    with open_image(stack_path) as stack, open_image(error_path) as error, open_labels(automatic_segments_path) as old:
+        usable, noise = UnmaskedStack(stack, drawn), UnmaskedError(stack, error, drawn)
+        smoothed = smoothing(stack, noise, segments)
+        content = {}
+        for g in groups:
+            sky = surrounding_sky(usable, noise, old, g.box, smoothed)
+            content[str(g.main)] = {
+                "members": list(g.members),
+                "box": [g.box.y0, g.box.x0, g.box.y1, g.box.x1],
+                "neighbours": list(g.neighbours),
+                "sky": None if sky is None else [sky.value, sky.error],
+                "digest": group_digest(usable, noise, segments, g, sky),
+            }
+        rows = Box.of_shape(drawn.shape).strips(ROWS_AT_ONCE)
+        masks = (drawn[strip.slices] | ~np.isfinite(stack[strip.slices]) for strip in rows)
+        write_strips(mask_path, drawn.shape, "u1", masks, wcs=wcs)
     cutouts = [sky_box(wcs, g.box, f"{g.main}: {' '.join(map(str, g.members))}") for g in groups]
     write_regions(regions_path, cutouts, color="cyan", remarks=["Fit groups: the cutout of each, main source: members"])
     grid = digest_of(wcs.to_header_string(relax=True))
-    common = {"psf": file_digest(psf_path), "grid": grid, "shape": list(stack.shape), "smoothing": smoothed}
+    common = {"psf": file_digest(psf_path), "grid": grid, "shape": list(segments.shape), "smoothing": smoothed}
     write_json(groups_path, {**common, "groups": content})
     record_work("groups", "all")
 
 
-def smoothing(stack: np.ndarray, error: np.ndarray, segments: np.ndarray) -> float:
-    """Return how far the noise of the stack is correlated, away from sources."""
-    near = grow_mask(segments > 0, AWAY_PIXELS)
-    weight = np.where(np.isfinite(error) & (error > 0), error, np.inf) ** -2.0
+class UnmaskedStack:
+    """The stack, NaN where it is masked, of which windows are read.
+
+    Parameters
+    ----------
+    stack : OpenImage
+    drawn : bool array (ny, nx)
+        True in the bad regions of the fits.
+    """
+
+    def __init__(self, stack: OpenImage, drawn: np.ndarray) -> None:
+        self._stack, self._drawn, self.shape = stack, drawn, stack.shape
+
+    def __getitem__(self, window: Window) -> np.ndarray:
+        """Return the pixels of a window."""
+        return np.where(self._drawn[window], np.nan, self._stack[window])
+
+
+class UnmaskedError:
+    """The error of the stack, infinite where the stack is masked or not finite, of which windows are read.
+
+    What is masked cannot matter to a fit: it must not matter to its digest.
+
+    Parameters
+    ----------
+    stack, error : OpenImage
+    drawn : bool array (ny, nx)
+        True in the bad regions of the fits.
+    """
+
+    def __init__(self, stack: OpenImage, error: OpenImage, drawn: np.ndarray) -> None:
+        self._stack, self._error, self._drawn, self.shape = stack, error, drawn, stack.shape
+
+    def __getitem__(self, window: Window) -> np.ndarray:
+        """Return the pixels of a window."""
+        return np.where(self._drawn[window] | ~np.isfinite(self._stack[window]), np.inf, self._error[window])
+
+
+def smoothing(stack: OpenImage, error: UnmaskedError, segments: np.ndarray) -> float:
+    """Return how far the noise of the stack is correlated, away from sources, in the middle of a large image."""
+    middle = Box.of_shape(stack.shape).middle(NOISE_SIDE).slices
+    near = grow_mask(segments[middle] > 0, AWAY_PIXELS)
+    noise = error[middle]
+    weight = np.where(np.isfinite(noise) & (noise > 0), noise, np.inf) ** -2.0
     try:
-        correlation, _ = autocorrelation(stack, weight, near, max_lag=1)
+        correlation, _ = autocorrelation(stack[middle], weight, near, max_lag=1)
     except InputError:
         return 0.0
     width = smoothing_width(correlation)

@@ -136,9 +136,7 @@ rule subtract_models:
         results=str(R),
     shell:
         'python -IS "$UNBLEND_SCRIPTS"/start_job.py subtract_models --log {log:q}'
-        " --spec {input.spec:q} --models {input.models[0]:q} --stack {input.stack:q} --error {input.error:q}"
-        " --segments {input.segments:q} --mask {input.mask:q} --psf {input.psf:q} --results {params.results:q}"
-        " --residual {output.residual:q} --model {output.model:q}"
+        " --spec {input.spec:q} --results {params.results:q} --residual {output.residual:q} --model {output.model:q}"
 
 
 rule draw_fits:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import dataclass, field, replace
+from typing import Literal, Protocol
 
 import numpy as np
 
@@ -82,6 +82,16 @@ class Box:
     def grown(self, margin: int) -> Box:
         """Return the box enlarged by `margin` pixels on every side."""
         return Box(self.y0 - margin, self.x0 - margin, self.y1 + margin, self.x1 + margin)
+
+    def strips(self, rows: int) -> list[Box]:
+        """Return boxes of at most so many rows, and of the full width, from the first row to the last."""
+        return [Box(y, self.x0, min(y + rows, self.y1), self.x1) for y in range(self.y0, self.y1, rows)]
+
+    def middle(self, side: int) -> Box:
+        """Return the part of at most `side` × `side` pixels around the middle."""
+        ny, nx = (min(length, side) for length in self.shape)
+        y0, x0 = self.y0 + (self.shape[0] - ny) // 2, self.x0 + (self.shape[1] - nx) // 2
+        return Box(y0, x0, y0 + ny, x0 + nx)
 
     def tiles(self, side: int) -> list[Box]:
         """Return boxes of at most `side` × `side` pixels that cover this one without overlap."""
@@ -286,6 +296,17 @@ class FitGroup:
     neighbours: tuple[int, ...] = field(default=())
 
 
+class WindowedImage(Protocol):
+    """An image of which windows are needed: an array, or a file of which only they are read."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Rows and columns."""
+
+    def __getitem__(self, window: tuple[slice, slice], /) -> np.ndarray:
+        """Return the pixels of a window."""
+
+
 @dataclass(frozen=True)
 class Region:
     """A shape drawn in DS9 that encloses an area.
@@ -327,6 +348,12 @@ class Region:
     include: bool = True
     text: str = ""
     line: int = 0
+
+    def moved(self, dy: float, dx: float) -> Region:
+        """Return the region in an image whose pixels have other numbers: positions in its frame "image" are moved."""
+        if self.frame != "image":
+            return self
+        return replace(self, points=tuple((y + dy, x + dx) for y, x in self.points))
 
 
 @dataclass(frozen=True)

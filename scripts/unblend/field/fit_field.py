@@ -14,7 +14,7 @@ import numpy as np
 from ..core.errors import InputError
 from ..core.field_psf import FieldPsf
 from ..core.statistics import with_source_noise
-from ..core.types import Box, cut
+from ..core.types import Box, Template, cut
 from ..fits.fit_psf import fit_psf_at
 from ..fits.group_data import GroupData
 from ..fits.overrides import Override, parse_override
@@ -156,9 +156,12 @@ class FitField:
             Part of the stack; the light is an array of its shape.
         """
         template = self.engine.template(source, read_model(path))
+        return cut(self.flux_of(template) * template.data, box, 0.0, outer=template.box)
+
+    def flux_of(self, template: Template) -> float:
+        """Return the flux of a template of unit flux in its segment, see `flux_in_segment`."""
         parts = (read(template.box) for read in (self.stack, self.error, self.segments, self.mask))
-        flux = flux_in_segment(template, *parts)
-        return cut(flux * template.data, box, 0.0, outer=template.box)
+        return flux_in_segment(template, *parts)
 
     def less_neighbours(self, data: GroupData, group: str, user_files: Mapping[str, Any]) -> GroupData:
         """Return the pixels of a group with the first-pass models of its neighbours subtracted.

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable
 
 import numpy as np
 
-from ..core.types import Box, FitGroup
+from ..core.types import Box, FitGroup, WindowedImage
 from .fft_size import good_box
 from .sky_level import SkyLevel
 
@@ -117,7 +117,7 @@ def _partners(ids: np.ndarray, fit_together: Iterable[Collection[int]]) -> dict[
 
 
 def group_digest(
-    stack: np.ndarray, error: np.ndarray, segments: np.ndarray, group: FitGroup, sky: SkyLevel | None = None
+    stack: WindowedImage, error: WindowedImage, segments: WindowedImage, group: FitGroup, sky: SkyLevel | None = None
 ) -> str:
     """Return 16 hexadecimal digits that identify the input of a group's fit: pixels, errors, segments, box, members.
 

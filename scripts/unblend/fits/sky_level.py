@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ..core.statistics import median
-from ..core.types import Box
+from ..core.types import Box, WindowedImage
 from .imfit import Pixels, flat_sky, sky_block
 from .imfit_config import Block
 from .smoothed_noise import autocorrelation_sum
@@ -58,7 +58,7 @@ class SkyLevel:
 
 
 def surrounding_sky(
-    stack: np.ndarray, error: np.ndarray, segments: np.ndarray, box: Box, smoothing: float = 0.0
+    stack: WindowedImage, error: WindowedImage, segments: WindowedImage, box: Box, smoothing: float = 0.0
 ) -> SkyLevel | None:
     """Return the sky around a cutout, far from all sources; None where there are too few such pixels.
 

@@ -40,7 +40,7 @@ _PRODUCTS = re.compile(
     r"(det_(stack|snr|error|background|auto_seg|auto_cat|seg|cat)|catalogue|flux_draws)\.fits"
     r"|imfit/((groups|models)\.json|(sersic|psf|mask|det_stack-\w+)\.fits|batches/[\w-]+\.json|models/\d+\.fits)"
     r"|imfit/\d+/(\w+\.fits|(first|fit)\.json)"
-    r"|bands/[^/]+/([a-z-]+\.(fits|json|npz))"
+    r"|bands/[^/]+/(tiles/\d+_\d+/)?([a-z-]+\.(fits|json|npz))"
 )
 """Names of the products below the results folder that may be moved aside; whatever else lies there is not ours."""
 

@@ -15,7 +15,8 @@ from ..core.errors import InputError
 from ..core.types import Box
 from .files import is_url
 from .header_zero_point import calibration_cards
-from .images import scaled
+from .image_hdus import scaled
+from .images import read_wcs
 from .selections import Selection, known_extensions, split_extension
 from .world_coordinates import check_inherited, inherited, wcs_from_header
 
@@ -73,10 +74,7 @@ class Mosaic:
 
     def cut_wcs(self, box: Box) -> WCS:
         """Return the WCS of the cutout `box`."""
-        cut = cut_wcs(self.wcs, box)
-        if not hasattr(self.wcs, "physical"):
-            set_physical_coordinates(cut, np.eye(2), np.array([-box.x0, -box.y0], dtype=float))
-        return cut
+        return _cut_with_physical(self.wcs, box)
 
 
 @contextmanager
@@ -110,6 +108,18 @@ def open_mosaic(name: str) -> Iterator[Mosaic]:
         comments = {key: h.comments[key] for h in (hdus[0].header, hdu.header) for key in h if key}
         cards = calibration_cards(header, comments)
         yield Mosaic(hdu, wcs_from_header(header, name, shape=shape), shape, name, plane, cards)
+
+
+def window_wcs(name: str, box: Box) -> WCS:
+    """Return the WCS of the part of an image inside `box`; its physical coordinates are those of the image."""
+    return _cut_with_physical(read_wcs(name), box)
+
+
+def _cut_with_physical(wcs: WCS, box: Box) -> WCS:
+    cut = cut_wcs(wcs, box)
+    if not hasattr(wcs, "physical"):
+        set_physical_coordinates(cut, np.eye(2), np.array([-box.x0, -box.y0], dtype=float))
+    return cut
 
 
 def _http_settings() -> dict[str, Any]:

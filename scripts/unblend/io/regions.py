@@ -11,7 +11,7 @@ import logging
 import math
 import re
 import string
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from ..core.errors import RegionError
@@ -82,11 +82,11 @@ def read_regions(path: str | Path) -> list[Region]:
     return regions
 
 
-def region_digest(path: str | Path) -> str | None:
+def region_digest(path: str | Path, chosen: Callable[[list[Region]], list[Region]] = list) -> str | None:
     """Return a digest of the regions in a file: their shapes, order, exclusions and texts. None if there are none.
 
     Comments, colours, tags and blank lines do not change it. Positions are rounded to 1e-9 degrees or pixels, sizes to
-    1e-6.
+    1e-6. With `chosen` it is that of the regions which this function returns.
 
     Raises
     ------
@@ -96,7 +96,7 @@ def region_digest(path: str | Path) -> str | None:
     path = Path(path)
     if not path.is_file():
         return None
-    regions, _ = parse_regions(read_text(path, RegionError), str(path))
+    regions = chosen(parse_regions(read_text(path, RegionError), str(path))[0])
     return digest_of([_content(region) for region in regions]) if regions else None
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 
@@ -14,12 +14,9 @@ def subtract_models(
     stack: np.ndarray,
     engine: TemplateEngine,
     models: Iterable[tuple[int, Model, bool]],
-    *,
-    error: np.ndarray,
-    segments: np.ndarray,
-    mask: np.ndarray,
+    flux_of: Callable[[Template], float],
 ) -> np.ndarray:
-    """Return the stack minus all models, shape (ny, nx); NaN stays NaN.
+    """Subtract all models from the stack, in place, and return it, shape (ny, nx); NaN stays NaN.
 
     Parameters
     ----------
@@ -28,19 +25,15 @@ def subtract_models(
     engine : TemplateEngine
         Makes templates on the grid of the stack, with the PSF of the fits.
     models : iterable of (ID, Model, fitted)
-        A fitted model is subtracted with its total flux, that of its detail included; any other with its flux in its
-        segment (`flux_in_segment`).
-    error, segments, mask : arrays (ny, nx)
-        As in `flux_in_segment`.
+        A fitted model is subtracted with its total flux, that of its detail included; any other with `flux_of`.
+    flux_of : callable
+        Returns the flux of the template of a model that has none of its own, see `flux_in_segment`.
     """
-    residual = stack.copy()
     for i, model, fitted in models:
         template = engine.template(i, model)
         if not template.box.is_empty:
-            parts = (array[template.box.slices] for array in (stack, error, segments, mask))
-            flux = model.flux if fitted else flux_in_segment(template, *parts)
-            residual[template.box.slices] -= flux * template.data
-    return residual
+            stack[template.box.slices] -= (model.flux if fitted else flux_of(template)) * template.data
+    return stack
 
 
 def flux_in_segment(

@@ -52,9 +52,7 @@ def write_live_stack(jobs: Jobs) -> tuple[Path, int, int]:
                 elif fit is not None:
                     yield source, model_of(fit.member(source), field.wcs, jobs.config.models.oversampling), True
 
-    whole = Box.of_shape(field.shape)
-    stack, error, segments, mask = (read(whole) for read in (field.stack, field.error, field.segments, field.mask))
-    residual = subtract_models(stack, field.engine, models(), error=error, segments=segments, mask=mask)
+    residual = subtract_models(field.stack(Box.of_shape(field.shape)), field.engine, models(), field.flux_of)
     path = jobs.results / LIVE_STACK
     total = sum(len(entry["members"]) for entry in groups.values())
     try:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from unblend.core.types import Box
+from unblend.core.types import Box, Region
 
 BOX = Box(2, 3, 6, 10)
 
@@ -74,3 +74,16 @@ def test_tiles_cover_a_box_once(box):
     expected = np.zeros((20, 20), dtype=int)
     expected[box.shifted(5, 5).slices] = 1
     np.testing.assert_array_equal(count, expected)
+
+
+def test_strips_and_the_middle_of_a_box():
+    strips = Box(2, 3, 9, 5).strips(3)
+    assert strips == [Box(2, 3, 5, 5), Box(5, 3, 8, 5), Box(8, 3, 9, 5)]
+    assert Box(0, 0, 10, 4).middle(6) == Box(2, 0, 8, 4)
+
+
+def test_a_region_in_another_image():
+    size = ((1.0, "pixel"), (1.0, "pixel"))
+    assert Region("circle", "image", ((5.0, 6.0),), size).moved(-2.0, 1.0).points == ((3.0, 7.0),)
+    on_sky = Region("circle", "icrs", ((150.0, 2.0),), size)
+    assert on_sky.moved(-2.0, 1.0) == on_sky
