@@ -1,16 +1,15 @@
-"""Cut the field out of a mosaic, a file or a URL."""
+"""Cut the field out of a mosaic, a file or a URL, or a tile out of the image of a band."""
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 from unblend.core.errors import InputError
+from unblend.core.types import Box
 from unblend.images.cutouts import cutout_box
 from unblend.io.files import read_json
-from unblend.io.images import write_image
-from unblend.io.mosaics import open_mosaic
-from unblend.run.job_log import record_work, run
+from unblend.io.images import read_window, write_image
+from unblend.io.mosaics import open_mosaic, window_wcs
+from unblend.run.job_log import band_of, record_work, run
 
 
 def main(spec_path: str, image_path: str, weight_path: str) -> None:
@@ -22,6 +21,25 @@ def main(spec_path: str, image_path: str, weight_path: str) -> None:
         The weight map does not lie on the mosaic's grid, as far as its size tells.
     """
     spec = read_json(spec_path)
+    if "window" in spec:
+        cut_tile(spec, image_path, weight_path)
+    else:
+        cut_field(spec, image_path, weight_path)
+    record_work("cutout", band_of(image_path))
+
+
+def cut_tile(spec: dict, image_path: str, weight_path: str) -> None:
+    """Write the pixels of a tile and of its weight map."""
+    window = Box(*spec["window"])
+    for record, path in ((spec["image"], image_path), (spec["weight"], weight_path)):
+        if record is None:
+            write_image(path, np.zeros((1, 1)))
+        else:
+            write_image(path, read_window(record["file"], window), wcs=window_wcs(record["file"], window))
+
+
+def cut_field(spec: dict, image_path: str, weight_path: str) -> None:
+    """Write the pixels of a mosaic around the target and of its weight map."""
     with open_mosaic(spec["mosaic"]["file"]) as mosaic:
         box = cutout_box(mosaic.wcs, mosaic.shape, spec["target"], spec["size_arcsec"], spec["mosaic"]["file"])
         shape = mosaic.shape
@@ -36,7 +54,6 @@ def main(spec_path: str, image_path: str, weight_path: str) -> None:
             write_image(weight_path, mosaic.read(box), wcs=mosaic.cut_wcs(box))
     else:
         write_image(weight_path, np.zeros((1, 1)))
-    record_work("cutout", Path(image_path).parent.name)
 
 
 if __name__ == "__main__":

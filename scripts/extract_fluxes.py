@@ -18,6 +18,7 @@ from unblend.field.band_data import (
     has_failed_shift,
     load_band_data,
     outliers_of_field,
+    whole_name,
 )
 from unblend.field.band_mistakes import find_mistakes
 from unblend.field.band_only_sources import write_band_only
@@ -72,8 +73,8 @@ def measure(spec: dict, results: Path, paths: dict[str, str]) -> None:
     """
     folder = results / "bands" / spec["band"]
     data = load_band_data(spec, results)
-    templates, _ = read_templates(folder / "templates.npz")
-    detail = fit_amplitudes(data.image, data.weight, templates, order=data.background_order)
+    stamps, _ = read_templates(folder / "templates.npz")
+    detail = fit_amplitudes(data.image, data.weight, stamps, order=data.background_order)
     shift, field = adopted_shift(spec, results), adopted_field(spec, results)
     engine = TemplateEngine(data.wcs, data.image.shape, data.psf, shift, field)
     own = band_only(spec, data, detail.templates, engine)
@@ -84,13 +85,11 @@ def measure(spec: dict, results: Path, paths: dict[str, str]) -> None:
         data.image, data.weight, templates, fwhm=data.fwhm, noise_origin=data.noise_origin, name=spec["band"],
         order=data.background_order,
     )  # fmt: skip
-    solution = fit.solution
-    noise = measure_noise(fit, templates, name=spec["band"])
-    stored = StoredModels(results)
+    solution, noise = fit.solution, measure_noise(fit, templates, name=spec["band"])
+    stored = StoredModels(results, [template.id for template in detail.templates])
     detected = read_sources(str(results / "det_cat.fits"))
-    warnings, widths = find_mistakes(spec["band"], data, fit, templates, detected, noise, engine, stored)
-    for warning in warnings:
-        log.warning("%s", warning)
+    warnings, widths = find_mistakes(whole_name(spec), data, fit, templates, detected, noise, engine, stored)
+    log_warnings(warnings, spec)
     models = stored.outlines()
     shapes = responses_to_shapes(results, engine, fit, fitted, models)
     detail_err = detail_errors(models, solution)
@@ -104,6 +103,7 @@ def measure(spec: dict, results: Path, paths: dict[str, str]) -> None:
         "flux_err": noise.err,
         "flux_err_white": solution.err,
         "flux_err_isolated": solution.err_isolated,
+        "background_response": solution.background_response(),
         "flux_err_shape": shape_errors(shapes, detail_err, fit, fitted),
         **{name: total_error(changes) for name, changes in common.items()},
         "flux_err_misfit": misfit.err,
@@ -130,6 +130,12 @@ def measure(spec: dict, results: Path, paths: dict[str, str]) -> None:
     light = {"flux": solution.flux[count:], "flux_err": noise.err[count:], "flag": solution.flags[count:]}
     write_parts(folder, covariance_parts(fit, templates, noise, shapes, common, detail_err, count, spec["band"]))
     write_band_only(folder, own, engine, light, detected, fwhm=data.fwhm, band=spec["band"])
+
+
+def log_warnings(warnings: list[str], spec: dict) -> None:
+    """Log sentences on a band; with the name of the tile where they are about one."""
+    for warning in warnings:
+        log.warning("%s%s", warning, f" (In {spec['band']}.)" if "tile" in spec else "")
 
 
 def band_only(spec: dict, data: BandData, templates: list[Template], engine: TemplateEngine) -> BandOnlySources:

@@ -15,14 +15,17 @@ from unblend.core.coordinates import nearest
 from unblend.core.statistics import robust_sigma
 from unblend.core.types import Template
 from unblend.field.adopted_templates import adopted_templates
+from unblend.field.band_data import StoredModels
 from unblend.field.band_only_sources import band_only_light
+from unblend.field.band_regions import write_proposals
+from unblend.field.detection_window import sampled_detection, sampled_segments
 from unblend.field.fitted_background import fitted_background
 from unblend.field.weight_maps import read_weight
-from unblend.images.masks import circles, sample_mask
+from unblend.images.masks import circles
 from unblend.images.sky_regions import sky_circle, sky_ellipse
 from unblend.io.files import read_json
-from unblend.io.images import read_array, read_header, read_labels, read_wcs, write_image
-from unblend.io.regions import read_regions, write_regions
+from unblend.io.images import read_array, read_header, read_wcs, write_image
+from unblend.io.regions import read_regions
 from unblend.io.tables import read_table
 from unblend.photometry.linear_system import model_image, neighbours_removed
 from unblend.photometry.proposals import artefacts, border_sources
@@ -43,19 +46,21 @@ def main(spec_path: str, results_dir: str, removed_path: str, sim_path: str, bor
     background = fitted_background(folder, image.shape)
     templates = adopted_templates(folder)
 
-    target = nearest_source(fluxes["id"], results, spec["target"])
+    target = nearest_source(np.array(list(StoredModels(results))), results, spec["target"])
     # not for the proposals, which a mask that the user saves must not change
     shown = image - band_only_light(folder, image.shape)
-    shown = neighbours_removed(shown, templates, fluxes["flux"], target)
+    if target in fluxes["id"]:
+        shown = neighbours_removed(shown, templates, fluxes["flux"], target)
+    else:
+        shown -= model_image(templates, fluxes["flux"], shown.shape)
     write_image(removed_path, shown, wcs=wcs, header={"BAND": spec["band"], "TARGET": target})
     del shown
 
     model = significant_model(templates, fluxes, image.shape)
     left, noise = what_is_left(image - model - background, image == 0, spec)
     del image, background
-    detection, stack = read_wcs(str(results / "det_stack.fits")), str(results / "det_stack.fits")
-    inside = sample_mask(wcs, left.shape, detection, np.isfinite(read_array(stack)))
-    segments = sample_mask(wcs, left.shape, detection, read_labels(str(results / "det_seg.fits")) > 0)
+    inside = sampled_detection(str(results / "det_stack.fits"), wcs, left.shape)
+    segments = sampled_segments(str(results / "det_seg.fits"), wcs, left.shape)
     fwhm = float(read_header(str(folder / "psf.fits"))["FWHM"])  # type: ignore[arg-type]
 
     used = circles(read_regions(folder / "monte_carlo.reg"), wcs)
@@ -67,15 +72,8 @@ def main(spec_path: str, results_dir: str, removed_path: str, sim_path: str, bor
         strange = artefacts(left, noise, model, inside=inside, segments=segments, fwhm_pixels=fwhm)
     bad = [sky_ellipse(wcs, s["y"], s["x"], (s["a"], s["b"]), s["theta"], k) for k, v in strange.items() for s in v]
 
-    names = spec["names"]
-    write_regions(sim_path, empty, color="yellow", remarks=[
-        "Where the Monte Carlo takes its noise: move what touches light.", f"Save as {names['sim']}"])  # fmt: skip
-    write_regions(border_path, beyond, color="cyan", remarks=[
-        "Sources beyond the detection image: they have no model and must be masked.",
-        f"Save as {names['border']} (this band alone), or add them to mask_border.reg (all bands)"])  # fmt: skip
-    write_regions(bad_path, bad, color="red", remarks=[
-        "What no source explains. Delete what is real: a `source?` is better drawn in det_manual.reg.",
-        f"Save as {names['bad']}"])  # fmt: skip
+    paths = {"sim": sim_path, "border": border_path, "bad": bad_path}
+    write_proposals(paths, {"sim": empty, "border": beyond, "bad": bad}, spec["names"])
     log.info("%s: %d empty circles, %d sources beyond the detection image, %d artefacts",
              spec["band"], len(empty), len(beyond), len(bad))  # fmt: skip
     record_work("inspect", spec["band"])

@@ -7,6 +7,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
+from unblend.core.coordinates import pixel_scale, sky_to_pixel
 from unblend.field.band_data import adopted_field, adopted_shift
 from unblend.io.files import digest_of, file_digest, keep_second_copy, read_json
 from unblend.io.images import read_shape, read_wcs
@@ -19,6 +20,9 @@ from unblend.run.job_log import record_work, run
 
 log = logging.getLogger("unblend.models.templates")
 
+REACH = 20.0
+"""Farthest light of a source beside a tile, in rms lengths of its major axis, before the PSF."""
+
 
 def main(spec_path: str, results_dir: str, templates_path: str) -> None:
     """Write the templates of all models, in the order of their IDs."""
@@ -30,12 +34,14 @@ def main(spec_path: str, results_dir: str, templates_path: str) -> None:
     shifts = [*shift] if field is None else [*shift, field.as_json()]
     common = digest_of([spec["code"], spec["image"]["digest"], file_digest(psf_path), shifts])
     models = read_json(results / "imfit" / "models.json")["models"]
-    keys = {int(i): digest_of([common, model["digest"]]) for i, model in models.items()}
+    sources = read_sources(str(results / "det_cat.fits"))
+    near = near_tile(sources, engine, results) if "tile" in spec else set(map(int, models))
+    keys = {int(i): digest_of([common, model["digest"]]) for i, model in models.items() if int(i) in near}
     # Snakemake deletes the file of the templates before the job
     copy = Path(templates_path).with_name(f".{Path(templates_path).name}")
     kept = unchanged(copy, keys)
     made = dict(kept)
-    for i in in_order(engine, results, keys.keys() - kept.keys()):
+    for i in in_order(engine, sources, keys.keys() - kept.keys()):
         made[i] = engine.template(i, read_model(results / "imfit" / "models" / f"{i}.fits"))
     templates = [made[i] for i in sorted(keys)]
     log.info("%s: %d templates made, %d kept", spec["band"], len(templates) - len(kept), len(kept))
@@ -44,9 +50,18 @@ def main(spec_path: str, results_dir: str, templates_path: str) -> None:
     record_work("templates", spec["band"])
 
 
-def in_order(engine: TemplateEngine, results: Path, ids: Collection[int]) -> list[int]:
+def near_tile(sources: np.ndarray, engine: TemplateEngine, results: Path) -> set[int]:
+    """Return the sources whose light may reach a tile: those in it, and those beside it as far as the PSF extends."""
+    y, x = sky_to_pixel(engine.wcs, sources["ra"], sources["dec"])
+    beside = [np.maximum(np.maximum(-at, at - side), 0.0) for at, side in zip((y, x), engine.shape, strict=True)]
+    stack = str(results / "det_stack.fits")
+    to_pixels = pixel_scale(read_wcs(stack), read_shape(stack)) / pixel_scale(engine.wcs, engine.shape)
+    reach = REACH * sources["a"] * to_pixels + np.hypot(*engine.psf.reach)
+    return set(sources["id"][np.hypot(*beside) <= reach].tolist())
+
+
+def in_order(engine: TemplateEngine, sources: np.ndarray, ids: Collection[int]) -> list[int]:
     """Return sources in an order in which those that share PSFs of the band's map follow each other."""
-    sources = read_sources(str(results / "det_cat.fits"))
     sources = sources[np.isin(sources["id"], list(ids))]
     listed = [int(i) for i in sources["id"][engine.psf_order(sources["ra"], sources["dec"])]]
     return [*listed, *sorted(set(ids) - set(listed))]

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import numpy as np
 from unblend.core.errors import InputError
+from unblend.field.band_data import read_band_regions
+from unblend.field.band_regions import write_mask_regions
 from unblend.field.region_warnings import warning_off_image
 from unblend.field.weight_maps import checked_weight
 from unblend.images.byte_order import has_swapped_bytes
@@ -14,8 +16,7 @@ from unblend.images.masks import band_mask, region_mask
 from unblend.images.saturation import SATURATED, find_plateau, is_saturated
 from unblend.io.files import read_json
 from unblend.io.images import read_array, read_sky_cards, read_wcs, write_image
-from unblend.io.regions import read_regions, write_regions
-from unblend.run.job_log import record_work, run
+from unblend.run.job_log import band_of, record_work, run
 
 log = logging.getLogger("unblend.mask")
 
@@ -24,18 +25,18 @@ def main(spec_path: str, mask_path: str, regions_path: str) -> None:
     """Write the mask (1 = ignored, 2 = saturated) with the number of pixels for each reason; its regions for DS9."""
     spec = read_json(spec_path)
     image = read_array(spec["image"]["file"])
-    band = Path(mask_path).parent.name
+    band = spec["tile"]["band"] if "tile" in spec else Path(mask_path).parent.name
     if has_swapped_bytes(image):
         raise InputError(
             f"bands.{band}.image: {spec['image']['file']} has pixels of all magnitudes, which make sense with the "
             "bytes of each in the opposite order; FITS wants the most significant byte first. Write the file again."
         )
     weight = checked_weight(spec["weight"], image, band) if spec["weight"] else None
-    drawn = {name: read_regions(spec[f"{name}_regions"]["file"]) for name in ("border", "bad")}
+    drawn = {name: read_band_regions(spec[f"{name}_regions"]["file"], spec) for name in ("border", "bad")}
     wcs = read_wcs(spec["image"]["file"]) if any(drawn.values()) else None
     regions = {name: region_mask(found, wcs, image.shape) for name, found in drawn.items() if found}
     bad = warning_off_image(spec["bad_regions"]["file"], drawn["bad"], regions.get("bad"), spec["image"]["file"])
-    if bad:
+    if bad and "tile" not in spec:
         log.warning("%s", bad)
     saturated = is_saturated(image, spec["saturation"])
     mask, counts = band_mask(image, weight=weight, regions={**regions, "saturated": saturated})
@@ -46,10 +47,8 @@ def main(spec_path: str, mask_path: str, regions_path: str) -> None:
     header = {f"N{name[:7].upper().replace(' ', '_')}": count for name, count in counts.items()}
     values = np.where(saturated, SATURATED, mask.astype(np.uint8))
     write_image(mask_path, values, header={**read_sky_cards(spec["image"]["file"]), **header})
-    # Sectors cannot be written: they are in the mask, and in the user's own file.
-    shapes = [region for found in drawn.values() for region in found if region.sector is None]
-    write_regions(regions_path, shapes, color="red", remarks=["The regions of the mask, border and bad"])
-    record_work("mask", band)
+    write_mask_regions(regions_path, [region for found in drawn.values() for region in found])
+    record_work("mask", band_of(mask_path))
 
 
 def warn_of_flat_tops(image: np.ndarray, mask: np.ndarray, spec: dict) -> None:

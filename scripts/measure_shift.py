@@ -43,6 +43,7 @@ def main(spec_path: str, results_dir: str, shift_path: str, residual_path: str) 
     warning = offset_warning(spec, Path(results_dir), found, offsets)
     if warning:
         content["recommendation"] = warning
+    if warning and "tile" not in spec:
         log.warning("%s", warning)
     write_image(residual_path, found.solution.residual, wcs=found.band.wcs)
     write_json(shift_path, content)

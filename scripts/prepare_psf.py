@@ -5,27 +5,33 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+from unblend.field.band_data import origin_of
 from unblend.field.prepared_psf import prepared_psf, psf_of_stars
 from unblend.field.psf_stars import StarPsf, no_stars, star_psf
 from unblend.io.files import atomic_path, read_json
 from unblend.io.images import read_shape
-from unblend.io.psfs import write_psf
+from unblend.io.psfs import read_psf, read_psf_widths, write_psf
 from unblend.io.tables import write_table
 from unblend.run.job_log import record_work, run
 
 
-def main(spec_path: str, psf_path: str, stars_path: str) -> None:
+def main(spec_path: str, psf_path: str, stars_path: str, whole_path: str = "") -> None:
     """Write the PSF described by the spec, its sampling, kind and FWHM (image pixels) in the header; the stars used.
 
-    Where it is built from stars, they are drawn in `psf_stars.png` beside it.
-
+    Where it is built from stars, they are drawn in `psf_stars.png` beside it. That of a tile is that of its band,
+    `whole_path`.
 
     Of a map, the first image is the PSF in the middle of the band's image, and FWHM is the median.
     """
     spec = read_json(spec_path)
+    ny, nx = read_shape(spec["image"]["file"])
+    if "tile" in spec:
+        write_psf_of_tile(spec, psf_path, whole_path, ((ny - 1) / 2.0, (nx - 1) / 2.0))
+        write_table(stars_path, no_stars(), name="STARS")
+        record_work("psf", spec["name"])
+        return
     built = star_psf(spec) if "stars" in spec else None
     psf, widths = prepared_psf(spec, psf_of_stars(spec, built) if built else None)
-    ny, nx = read_shape(spec["image"]["file"])
     middle, width = ((ny - 1) / 2.0, (nx - 1) / 2.0), float(np.median(widths))
     cards = {"FWHM": width / psf.oversampling, "FWHMPSF": width, "PSFSUM": psf.at(*middle).data.sum()}
     if len(psf.psfs) > 1:
@@ -36,6 +42,18 @@ def main(spec_path: str, psf_path: str, stars_path: str) -> None:
     write_table(stars_path, built.table if built else no_stars(), units=units, name="STARS")
     draw_stars(Path(stars_path).with_suffix(".png"), spec["name"], built, (ny, nx))
     record_work("psf", spec["name"])
+
+
+def write_psf_of_tile(spec: dict, path: str, whole_path: str, middle: tuple[float, float]) -> None:
+    """Write the PSF of a band for a tile, whose middle is at the pixel `middle` of the tile."""
+    whole, header = read_psf(whole_path)
+    y0, x0 = origin_of(spec)
+    psf = whole.moved(-y0, -x0)
+    cards: dict[str, object] = {
+        name: header[name] for name in ("FWHM", "FWHMPSF", "FWHMMIN", "FWHMMAX") if name in header
+    }
+    cards["PSFSUM"] = float(psf.at(*middle).data.sum())
+    write_psf(path, psf, cards, middle=middle, widths=read_psf_widths(whole_path))
 
 
 def draw_stars(path: Path, band: str, built: StarPsf | None, shape: tuple[int, int]) -> None:

@@ -10,13 +10,13 @@ from unblend.core.errors import UnusableBandError
 from unblend.core.flags import Flag
 from unblend.core.types import Region
 from unblend.field.adopted_templates import adopted_templates
-from unblend.field.band_data import BandData, load_band_data
+from unblend.field.band_data import BandData, load_band_data, read_band_regions
 from unblend.field.band_only_sources import read_band_only
+from unblend.field.detection_window import projected_segments
 from unblend.field.unmeasured_band import write_no_realizations
-from unblend.images.masks import circles, project_mask
+from unblend.images.masks import circles
 from unblend.io.files import read_json
-from unblend.io.images import read_labels, read_wcs
-from unblend.io.regions import read_regions, write_regions
+from unblend.io.regions import write_regions
 from unblend.io.tables import columns, read_table, write_table
 from unblend.photometry.linear_system import model_image, solve_fluxes
 from unblend.photometry.monte_carlo import (
@@ -51,9 +51,9 @@ def main(spec_path: str, results_dir: str, realizations_path: str, regions_path:
     templates, count = [*detected, *own], len(detected)
     solution = solve_fluxes(data.image, data.weight, templates, order=data.background_order)
     if spec["sim_regions"]:
-        given = circles(read_regions(spec["sim_regions"]["file"]), data.wcs)
+        given = circles(read_band_regions(spec["sim_regions"]["file"], spec), data.wcs)
         patches = usable_circles(given, data.image.shape)
-        if len(patches) < len(given):
+        if len(patches) < len(given) and "tile" not in spec:
             log.warning(
                 "%s: %d of the %d circles in %s are not used: their centres are off the image, or they are too large",
                 spec["band"], len(given) - len(patches), len(given), spec["sim_regions"]["file"],
@@ -86,8 +86,7 @@ def main(spec_path: str, results_dir: str, realizations_path: str, regions_path:
 
 def placed(data: BandData, light: np.ndarray, results: Path, band: str) -> list[tuple[float, float, float]]:
     """Place empty circles, wider than the PSF and the median source."""
-    segments_path = str(results / "det_seg.fits")
-    segments = project_mask(read_labels(segments_path) > 0, read_wcs(segments_path), data.wcs, light.shape)
+    segments = projected_segments(str(results / "det_seg.fits"), data.wcs, light.shape)
     weight, fwhm = data.weight, data.fwhm
     found = place_circles(
         light * np.sqrt(weight), weight == 0, segments, radius=3.0 * fwhm, fwhm=fwhm,

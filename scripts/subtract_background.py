@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 from unblend.core.coordinates import pixel_scale
+from unblend.field.band_data import read_band_regions
+from unblend.field.detection_window import projected_segments
 from unblend.images.background import moving_background
-from unblend.images.masks import grow_mask, project_mask, region_mask
+from unblend.images.masks import grow_mask, region_mask
 from unblend.io.files import read_json
 from unblend.io.images import read_array, read_header, read_labels, read_sky_cards, read_wcs, write_image
-from unblend.io.regions import read_regions
-from unblend.run.job_log import record_work, run
+from unblend.run.job_log import band_of, record_work, run
 
 
 def main(
@@ -25,8 +24,8 @@ def main(
         wcs, mask = read_wcs(spec["image"]["file"]), read_labels(mask_path) != 0
         # A source reaches as far in the band as its segment and the band's PSF together.
         fwhm = float(read_header(psf_path)["FWHM"])  # type: ignore[arg-type]
-        segments = project_mask(read_labels(segments_path) > 0, read_wcs(segments_path), wcs, image.shape)
-        ignored = region_mask(read_regions(spec["mask_all_regions"]["file"]), wcs, image.shape)
+        segments = projected_segments(segments_path, wcs, image.shape)
+        ignored = region_mask(read_band_regions(spec["mask_all_regions"]["file"], spec), wcs, image.shape)
         background, _ = moving_background(
             image,
             mask | ignored | grow_mask(segments, fwhm),
@@ -34,7 +33,7 @@ def main(
             statistic=spec["background"]["statistic"],
         )
     write_image(background_path, background, header=read_sky_cards(spec["image"]["file"]))
-    record_work("background", Path(background_path).parent.name)
+    record_work("background", band_of(background_path))
 
 
 if __name__ == "__main__":

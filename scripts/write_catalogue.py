@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import unblend
 from unblend.field.dust_map import reddening
-from unblend.field.stale_products import move_stale_bands
+from unblend.field.stale_products import move_stale_bands, move_stale_tiles
 from unblend.field.zero_points import adopted_zero_point
 from unblend.io.catalogue_columns import columns_of
 from unblend.io.catalogues import write_catalogue
@@ -49,6 +49,8 @@ def main(spec_path: str, results_dir: str, fits: str, ecsv: str, votable: str, f
     bands = {band: spec["bands"][band] for band in spec["order"] if f"flux_{band}_ujy" in columns}
     write_sed_tables(columns, bands, {"fast": fast, "eazy": eazy, "sed": sed})
     move_stale_bands(results, spec["order"])
+    for band in spec["order"]:
+        move_stale_tiles(results, band, spec.get("tiles", {}).get(band, []))
     record_work("catalogue", "all")
 
 

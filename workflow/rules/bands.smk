@@ -2,27 +2,43 @@ def for_background(product):
     """Return an input function: `product` for a band with a moving background, nothing for a band without."""
 
     def needed(wildcards):
-        return product if CONFIG.bands[wildcards.band].moving_background else []
+        return product if JOBS.bands[wildcards.band].moving_background else []
 
     return needed
 
 
 def star_psf_weight(wildcards):
     """Return the weight map of a band whose PSF is built from its stars, otherwise nothing."""
-    return band_weight(wildcards) if CONFIG.bands[wildcards.band].has_star_psf else []
+    from_stars = JOBS.bands[wildcards.band].has_star_psf and not psf_of_band(wildcards)
+    return band_weight(wildcards) if from_stars else []
 
 
 def measured_shift(wildcards):
     """Return the result of the search for the shift if it is not given, otherwise nothing."""
-    band = CONFIG.bands[wildcards.band]
-    return R / f"bands/{band.name}/astrometry.json" if band.is_shift_measured else []
+    band = JOBS.bands[wildcards.band]
+    return (
+        R / f"bands/{whole_name(wildcards)}/astrometry.json"
+        if band.is_shift_measured
+        else []
+    )
+
+
+def whole_name(wildcards):
+    """Return the name of the band of which this is a tile, or of the band itself."""
+    return wildcards.band.partition("/tiles/")[0]
+
+
+def psf_of_band(wildcards):
+    """Return the PSF of the band of which this is a tile, otherwise nothing."""
+    whole = whole_name(wildcards)
+    return R / f"bands/{whole}/psf.fits" if whole != wildcards.band else []
 
 
 def given_shift(product):
     """Return an input function: `product` for a band with a given shift, nothing if the shift is yet to be found."""
 
     def needed(wildcards):
-        band = CONFIG.bands[wildcards.band]
+        band = JOBS.bands[wildcards.band]
         return [] if band.is_shift_measured else R / f"bands/{band.name}/{product}"
 
     return needed
@@ -38,6 +54,8 @@ rule mask_band:
         regions=R / "bands/{band}/mask.reg",
     log:
         R / "logs/mask_band/{band}.log",
+    wildcard_constraints:
+        band=names_of(WHOLE, TILED),
     conda:
         ENVIRONMENT
     threads: 1
@@ -55,6 +73,7 @@ rule prepare_psf:
         spec=spec("prepare_psf", "band"),
         image=band_image,
         weight=star_psf_weight,
+        whole=psf_of_band,
     output:
         psf=R / "bands/{band}/psf.fits",
         stars=R / "bands/{band}/psf_stars.fits",
@@ -68,7 +87,7 @@ rule prepare_psf:
         runtime=time_of("prepare_psf"),
     shell:
         'python -IS "$UNBLEND_SCRIPTS"/start_job.py prepare_psf --log {log:q}'
-        " --spec {input.spec:q} --psf {output.psf:q} --stars {output.stars:q}"
+        " --spec {input.spec:q} --psf {output.psf:q} --stars {output.stars:q} --whole {input.whole:q}"
 
 
 rule subtract_background:
@@ -83,6 +102,8 @@ rule subtract_background:
         background=R / "bands/{band}/background.fits",
     log:
         R / "logs/subtract_background/{band}.log",
+    wildcard_constraints:
+        band=names_of(WHOLE, TILED),
     conda:
         ENVIRONMENT
     threads: 1
@@ -115,6 +136,8 @@ rule measure_shift:
         residual=R / "bands/{band}/shift-sub.fits",
     log:
         R / "logs/measure_shift/{band}.log",
+    wildcard_constraints:
+        band=names_of([*WHOLE, *SEARCHED], GIVEN),
     conda:
         ENVIRONMENT
     threads: 1
@@ -142,6 +165,8 @@ rule make_templates:
         templates=R / "bands/{band}/templates.npz",
     log:
         R / "logs/make_templates/{band}.log",
+    wildcard_constraints:
+        band=names_of(WHOLE, TILED),
     conda:
         ENVIRONMENT
     threads: 1

@@ -46,8 +46,25 @@ if CONTAINER:
     container: CONTAINER
 
 
+# A large image is measured in tiles: hst/tiles/1_2 is a band of its own in the rules that look at pixels, and the
+# products of hst are joined from those of its tiles.
+TILED = [band for band in BANDS if JOBS.bands.of(band)]
+
+
+def names_of(bands, tiles_of=()):
+    """Return the expression for the wildcard of these bands, and of the tiles of others."""
+    tiles = [re.escape(f"{band}/tiles/") + r"\d+_\d+" for band in tiles_of]
+    return "|".join([*map(re.escape, bands), *tiles]) or "(?!)"
+
+
+WHOLE = [band for band in BANDS if band not in TILED]
+SEARCHED = [band for band in TILED if CONFIG.bands[band].is_shift_measured]
+MEASURED = [name for band in BANDS for name in JOBS.bands.measured(band)]
+GIVEN = [band for band in TILED if band not in SEARCHED]
+
+
 wildcard_constraints:
-    band="|".join(map(re.escape, BANDS)),
+    band=names_of(BANDS, TILED),
     batch=r"\d+",
 
 
@@ -93,7 +110,7 @@ def one_sentence():
 def band_image(wildcards):
     """Return the image of the user, whose time Snakemake must ignore, or the cutout that the workflow makes."""
     wait_for_example()
-    band = CONFIG.bands[wildcards.band]
+    band = JOBS.bands[wildcards.band]
     image = split_extension(JOBS.inputs.image(band))[0]
     return ancient(image) if band.mosaic is None else image
 
@@ -101,7 +118,7 @@ def band_image(wildcards):
 def band_weight(wildcards):
     """Return the weight map of a band, as `band_image` does its image; nothing for a band without one."""
     wait_for_example()
-    band = CONFIG.bands[wildcards.band]
+    band = JOBS.bands[wildcards.band]
     if band.weight is None:
         return []
     weight = split_extension(JOBS.inputs.weight(band)["file"])[0]

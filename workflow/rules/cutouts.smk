@@ -1,11 +1,12 @@
 def mosaic_file(wildcards):
-    """Return the mosaic if it is a local file; Snakemake does not need to know a URL."""
-    name = CONFIG.bands[wildcards.band].mosaic
+    """Return the mosaic, or the image of a tile, if it is a local file; Snakemake does not need to know a URL."""
+    wait_for_example()
+    name = JOBS.bands[wildcards.band].mosaic
     return [] if "://" in name else ancient(split_extension(JOBS.inputs.path(name))[0])
 
 
 rule cut_mosaic:
-    """Cut the field out of a large mosaic (a file or a URL), reading only that part; the WCS is kept."""
+    """Cut the field out of a large mosaic (a file or a URL), or a tile out of an image, reading only that part."""
     input:
         spec=spec("cut_mosaic", "band"),
         mosaic=mosaic_file,

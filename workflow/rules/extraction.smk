@@ -21,6 +21,8 @@ rule extract_fluxes:
         parts=R / "bands/{band}/error-parts.npz",
     log:
         R / "logs/extract_fluxes/{band}.log",
+    wildcard_constraints:
+        band=names_of(WHOLE, TILED),
     conda:
         ENVIRONMENT
     threads: 1
@@ -56,6 +58,8 @@ rule run_monte_carlo:
         regions=R / "bands/{band}/monte_carlo.reg",
     log:
         R / "logs/run_monte_carlo/{band}.log",
+    wildcard_constraints:
+        band=names_of(WHOLE, TILED),
     conda:
         ENVIRONMENT
     threads: 1
@@ -93,6 +97,8 @@ rule inspect_band:
         bad=R / "bands/{band}/proposed-bad.reg",
     log:
         R / "logs/inspect_band/{band}.log",
+    wildcard_constraints:
+        band=names_of(WHOLE, TILED),
     conda:
         ENVIRONMENT
     threads: 1

@@ -21,7 +21,7 @@ rule write_report:
         residual=expand(R / "bands/{band}/residual.fits", band=BANDS),
         removed=expand(R / "bands/{band}/neighbours-removed.fits", band=BANDS),
         own=expand(R / "bands/{band}/band_only.fits", band=BANDS),
-        templates=expand(R / "bands/{band}/templates.npz", band=BANDS),
+        templates=[R / f"bands/{name}/templates.npz" for name in MEASURED],
         background=expand(R / "bands/{band}/background.fits", band=BANDS),
         shift=expand(R / "bands/{band}/astrometry.json", band=BANDS),
         monte_carlo=expand(R / "bands/{band}/monte_carlo.fits", band=BANDS),

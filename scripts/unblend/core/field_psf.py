@@ -29,6 +29,9 @@ class Places(Protocol):
     def distance(self, y: float, x: float) -> float:
         """Return how far outside the map a place is, in pixels; 0 inside."""
 
+    def moved(self, dy: float, dx: float) -> Places:
+        """Return the places in an image in which all pixel positions are larger by (dy, dx)."""
+
 
 @dataclass(frozen=True)
 class Everywhere:
@@ -41,6 +44,10 @@ class Everywhere:
     def distance(self, y: float, x: float) -> float:
         """Return 0."""
         return 0.0
+
+    def moved(self, dy: float, dx: float) -> Everywhere:
+        """Return the same."""
+        return self
 
 
 @dataclass(frozen=True)
@@ -62,6 +69,10 @@ class NearestPoint:
     def distance(self, y: float, x: float) -> float:
         """Return 0: every place has a nearest point."""
         return 0.0
+
+    def moved(self, dy: float, dx: float) -> NearestPoint:
+        """Return the points in an image in which all pixel positions are larger by (dy, dx)."""
+        return NearestPoint(self.points + np.array([dy, dx]))
 
 
 @dataclass(frozen=True)
@@ -92,6 +103,10 @@ class PixelGrid:
         """Return the distance from the rectangle of the grid; along an axis with one point the PSF does not change."""
         axes = [(axis, at) for axis, at in ((self.y, y), (self.x, x)) if axis.size > 1]
         return float(np.hypot.reduce([max(axis[0] - at, at - axis[-1], 0.0) for axis, at in axes], initial=0.0))
+
+    def moved(self, dy: float, dx: float) -> PixelGrid:
+        """Return the grid in an image in which all pixel positions are larger by (dy, dx)."""
+        return PixelGrid(self.y + dy, self.x + dx)
 
 
 def _linear(axis: np.ndarray, at: float) -> list[tuple[int, float]]:
@@ -155,6 +170,11 @@ class Polygons:
         """Return the distance from the nearest polygon, 0 inside one."""
         return 0.0 if self._contains(y, x).any() else float(self._distances(y, x).min())
 
+    def moved(self, dy: float, dx: float) -> Polygons:
+        """Return the polygons in an image in which all pixel positions are larger by (dy, dx)."""
+        offset = np.array([dy, dx])
+        return replace(self, starts=self.starts + offset, ends=self.ends + offset)
+
     def _contains(self, y: float, x: float) -> np.ndarray:
         """Return whether each polygon contains a place, from the number of edges that a ray towards +x crosses."""
         (y0, x0), (y1, x1) = self.starts.T, self.ends.T
@@ -204,6 +224,10 @@ class FieldPsf:
     def at(self, y: float, x: float) -> Psf:
         """Return the PSF at a pixel position (y, x), 0-based."""
         return self.mean(self.places.weights(y, x))
+
+    def moved(self, dy: float, dx: float) -> FieldPsf:
+        """Return the PSFs in an image in which all pixel positions are larger by (dy, dx)."""
+        return replace(self, places=self.places.moved(dy, dx))
 
     def broadened(self, fraction: float) -> FieldPsf:
         """Return the PSFs with a FWHM larger by a fraction: on pixels larger by as much, with the same sum."""

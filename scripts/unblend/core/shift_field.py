@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -42,6 +42,11 @@ class ShiftField:
         """Return the same shift (dy, dx) everywhere, with its error."""
         covariance = np.square(np.array(error, dtype=float))[:, None, None]
         return cls(0, (0.0, 0.0, 0.0, 0.0), np.array(shift, dtype=float)[:, None], covariance)
+
+    def moved(self, dy: float, dx: float) -> ShiftField:
+        """Return the field in an image in which all pixel positions are larger by (dy, dx)."""
+        y0, x0, y1, x1 = self.area
+        return replace(self, area=(y0 + dy, x0 + dx, y1 + dy, x1 + dx))
 
     @cached_property
     def degrees(self) -> tuple[tuple[int, int], ...]:

@@ -2,22 +2,48 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
-from ..core.types import Template
+from ..core.tiles import FOLDER
+from ..core.types import Box, Template
+from ..io.files import read_json
 from ..io.tables import read_table
 from ..io.template_store import read_templates
 from ..photometry.detail_amplitude import with_amplitude
 
+TILES = "tiles.json"
+"""In the folder of a band that is measured in tiles: window and sources of each by the name of its folder."""
+
 
 def adopted_templates(folder: Path) -> list[Template]:
     """Return the templates in the folder of a band whose fluxes have been extracted.
+
+    Those of a band that is measured in tiles are each that of the tile that owns the source, which may be cut at the
+    border of its window.
 
     Raises
     ------
     OSError
         A file is missing or damaged.
     """
+    if (folder / TILES).exists():
+        return _of_tiles(folder, read_json(folder / TILES))
+    return _of_one(folder)
+
+
+def _of_tiles(folder: Path, tiles: Mapping[str, Mapping[str, list[int]]]) -> list[Template]:
+    """Return the templates that the tiles own, in the pixels of the whole image, in the order of the IDs."""
+    found = []
+    for name, tile in tiles.items():
+        owned, window = frozenset(tile["sources"]), Box(*tile["window"])
+        mine = (template for template in _of_one(folder / FOLDER / name) if template.id in owned)
+        found += [replace(each, box=each.box.shifted(window.y0, window.x0)) for each in mine]
+    return sorted(found, key=lambda template: template.id)
+
+
+def _of_one(folder: Path) -> list[Template]:
     templates, _ = read_templates(folder / "templates.npz")
     if all(template.detail is None for template in templates):
         return templates

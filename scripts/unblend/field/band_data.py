@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,11 +15,12 @@ from ..core.errors import UnusableBandError
 from ..core.field_psf import FieldPsf
 from ..core.shift_field import ShiftField
 from ..core.statistics import noise_rms
-from ..core.types import Model, ModelOutline, NoiseOrigin
+from ..core.types import Model, ModelOutline, NoiseOrigin, Region
 from ..io.files import read_json
 from ..io.images import read_array, read_labels, read_wcs
 from ..io.models import read_model, read_model_outline
 from ..io.psfs import read_psf
+from ..io.regions import read_regions
 from .weight_maps import read_weight
 
 if TYPE_CHECKING:
@@ -112,17 +113,20 @@ def load_band_data(spec: Mapping[str, Any], results: Path, *, final_weights: boo
 
 
 class StoredModels(Mapping[int, Model]):
-    """The models of all sources by ID, in the order of the IDs. Each one is read when it is asked for, and not kept.
+    """The models of sources by ID, in the order of the IDs. Each one is read when it is asked for, and not kept.
 
     Parameters
     ----------
     results : Path
         Folder of the products.
+    ids : iterable of int, optional
+        The sources; by default all that have a model.
     """
 
-    def __init__(self, results: Path) -> None:
+    def __init__(self, results: Path, ids: Iterable[int] | None = None) -> None:
         self._folder = results / "imfit" / "models"
-        self._ids = sorted(map(int, read_json(results / "imfit" / "models.json")["models"]))
+        every = map(int, read_json(results / "imfit" / "models.json")["models"]) if ids is None else ids
+        self._ids = sorted(every)
         self._known = frozenset(self._ids)
 
     def _path(self, number: int) -> Path:
@@ -161,15 +165,13 @@ def is_shift_measured(spec: Mapping[str, Any]) -> bool:
 
 def has_failed_shift(spec: Mapping[str, Any], results: Path) -> bool:
     """Return whether the search for the shift of a band has failed."""
-    if not is_shift_measured(spec):
-        return False
-    return bool(read_json(results / "bands" / spec["band"] / "astrometry.json").get("failed"))
+    return is_shift_measured(spec) and bool(_measured_shift(spec, results).get("failed"))
 
 
 def adopted_shift(spec: Mapping[str, Any], results: Path) -> tuple[float, float]:
     """Return the shift of a band (along X, Y in arcsec): the user's, or the result of the search."""
     if is_shift_measured(spec):
-        dx, dy = read_json(results / "bands" / spec["band"] / "astrometry.json")["shift_arcsec"]
+        dx, dy = _measured_shift(spec, results)["shift_arcsec"]
         return dx, dy
     return float(spec["shift"][0]), float(spec["shift"][1])
 
@@ -177,7 +179,10 @@ def adopted_shift(spec: Mapping[str, Any], results: Path) -> tuple[float, float]
 def adopted_field(spec: Mapping[str, Any], results: Path) -> ShiftField | None:
     """Return the field of shifts in addition to `adopted_shift`; None where the shift is the same everywhere."""
     found = _measured_field(spec, results)
-    return None if found is None else ShiftField.from_json(found)
+    if found is None:
+        return None
+    y0, x0 = origin_of(spec)
+    return ShiftField.from_json(found).moved(-y0, -x0)
 
 
 def error_of_shift(spec: Mapping[str, Any], results: Path, wcs: WCS, shape: tuple[int, ...]) -> ShiftField | None:
@@ -204,7 +209,7 @@ def error_of_shift(spec: Mapping[str, Any], results: Path, wcs: WCS, shape: tupl
     field = adopted_field(spec, results)
     if field is not None:
         return field
-    found = read_json(results / "bands" / spec["band"] / "astrometry.json")["shift_error_arcsec"]
+    found = _measured_shift(spec, results)["shift_error_arcsec"]
     if found is None:
         return ShiftField.constant((0.0, 0.0), (np.nan, np.nan))
     middle = ((shape[0] - 1) / 2.0, (shape[1] - 1) / 2.0)
@@ -221,4 +226,26 @@ def _measured_field(spec: Mapping[str, Any], results: Path) -> dict[str, Any] | 
     """Return what astrometry.json says of the field of shifts; None where there is none."""
     if not has_varying_shift(spec):
         return None
-    return read_json(results / "bands" / spec["band"] / "astrometry.json").get("field")
+    return _measured_shift(spec, results).get("field")
+
+
+def _measured_shift(spec: Mapping[str, Any], results: Path) -> dict[str, Any]:
+    """Return astrometry.json of a band; for a tile, that of its band."""
+    return dict(read_json(results / "bands" / whole_name(spec) / "astrometry.json"))
+
+
+def whole_name(spec: Mapping[str, Any]) -> str:
+    """Return the name of the band of a job spec; for a tile, that of its band."""
+    return str(spec["tile"]["band"] if "tile" in spec else spec["band"])
+
+
+def origin_of(spec: Mapping[str, Any]) -> tuple[int, int]:
+    """Return the pixel (y, x) of the image of the band that is the first of a tile; (0, 0) for a whole band."""
+    y0, x0 = spec["tile"]["origin"] if "tile" in spec else (0, 0)
+    return y0, x0
+
+
+def read_band_regions(path: str | Path, spec: Mapping[str, Any]) -> list[Region]:
+    """Return the regions of a file whose pixels are those of the band, in the pixels of a tile where this is one."""
+    y0, x0 = origin_of(spec)
+    return [region.moved(-y0, -x0) for region in read_regions(path)]

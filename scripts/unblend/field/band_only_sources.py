@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..core.coordinates import offset_arcsec
-from ..core.types import Template
+from ..core.types import Region, Template
 from ..images.sky_regions import sky_circle
+from ..io.images import read_header
 from ..io.regions import write_regions
 from ..io.tables import columns, read_table, write_table
 from ..io.template_store import read_templates, write_templates
 from ..models.point_templates import sky_of
 from ..models.templates import TemplateEngine
 from ..photometry.linear_system import model_image
+from .tiled_band import TiledBand, moved_template
 
 if TYPE_CHECKING:
     from ..photometry.band_only_sources import BandOnlySources
@@ -61,15 +64,59 @@ def write_band_only(
         flux=measured["flux"], flux_err=measured["flux_err"], snr=sources.snr, nearest_id=nearest,
         nearest_arcsec=distance, flag=measured["flag"],
     )  # fmt: skip
-    write_table(folder / TABLE, table, units=UNITS, header={"BAND": band}, name="BAND_ONLY")
     drawn = [
         sky_circle(engine.wcs, float(y), float(x), fwhm, f"own {k}")
         for k, (y, x) in enumerate(zip(sources.y, sources.x, strict=True), start=1)
     ]
-    write_regions(folder / REGIONS, drawn, color="magenta", remarks=[
+    _write(folder, table, drawn, sources.templates, band)
+
+
+def join_band_only(band: TiledBand, detected: np.ndarray, name: str) -> int:
+    """Write the products of a band from those of its tiles, each source from the tile in which it lies.
+
+    Parameters
+    ----------
+    band : TiledBand
+    detected : structured array
+        Columns id, ra, dec of the catalogue's sources.
+    name : str
+        Of the band.
+
+    Returns
+    -------
+    int
+        Their number.
+    """
+    found, radius = [], []
+    for k, tile in enumerate(band.tiles):
+        folder = band.folder_of(tile)
+        rows, (templates, _) = read_table(folder / TABLE), read_templates(folder / TEMPLATES)
+        rows["y"], rows["x"] = rows["y"] + tile.window.y0, rows["x"] + tile.window.x0
+        stamps = {template.id: template for template in templates}
+        mine = band.owner(rows["y"] - 1.0, rows["x"] - 1.0) == k
+        found += [(row, moved_template(stamps[int(row["id"])], tile)) for row in rows[mine]]
+        radius.append(float(read_header(str(folder / "psf.fits"))["FWHM"]))  # type: ignore[arg-type]
+    found.sort(key=lambda pair: (-pair[0]["flux"], pair[0]["y"], pair[0]["x"]))
+    empty = read_table(band.folder_of(band.tiles[0]) / TABLE)[:0]
+    table = np.array([row for row, _ in found], dtype=empty.dtype) if found else empty
+    table["id"] = -np.arange(1, len(table) + 1)
+    table["nearest_id"], table["nearest_arcsec"] = _nearest(table["ra"], table["dec"], detected)
+    fwhm = float(np.median(radius))
+    circles = [
+        sky_circle(band.wcs, row["y"] - 1.0, row["x"] - 1.0, fwhm, f"own {k}") for k, row in enumerate(table, start=1)
+    ]
+    stamps_in_order = [replace(stamp, id=-k) for k, (_, stamp) in enumerate(found, start=1)]
+    _write(band.folder, table, circles, stamps_in_order, name)
+    return len(table)
+
+
+def _write(folder: Path, table: np.ndarray, circles: list[Region], templates: list[Template], band: str) -> None:
+    """Write table, regions and templates of a band's own sources."""
+    write_table(folder / TABLE, table, units=UNITS, header={"BAND": band}, name="BAND_ONLY")
+    write_regions(folder / REGIONS, circles, color="magenta", remarks=[
         f"Sources that only {band} shows, fitted as points together with all others: see {TABLE}.",
         "To detect one, draw it in det_manual.reg."])  # fmt: skip
-    write_templates(folder / TEMPLATES, sources.templates, {t.id: "" for t in sources.templates})
+    write_templates(folder / TEMPLATES, templates, {t.id: "" for t in templates})
 
 
 def _nearest(ra: np.ndarray, dec: np.ndarray, detected: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

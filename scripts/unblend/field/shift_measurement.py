@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -90,8 +90,8 @@ def _given(spec: Mapping[str, Any], results: Path) -> MeasuredShift:
     folder = results / "bands" / spec["band"]
     data = load_band_data(spec, results, final_weights=True)
     data = replace(data, image=data.image - band_only_light(folder, data.image.shape))
-    band = _registration(data, results)
     templates, _ = read_templates(folder / "templates.npz")
+    band = _registration(data, results, [template.id for template in templates])
     fit = adopt_weights(data.image, data.weight, data.mask, templates, order=data.background_order)
     fit = _with_noise(band, fit, templates)
     if not spec["astrometry"]:
@@ -126,8 +126,10 @@ def _searched(spec: Mapping[str, Any], results: Path) -> MeasuredShift:
     return MeasuredShift(band, refined.shift, templates, solution, refined.shift, grid, refined.message)
 
 
-def _registration(data: BandData, results: Path) -> Registration:
-    table, models = read_table(results / "imfit" / "sersic.fits"), StoredModels(results)
+def _registration(data: BandData, results: Path, ids: Iterable[int] | None = None) -> Registration:
+    """Return the band with the shapes of the sources `ids`, by default of all."""
+    table, models = read_table(results / "imfit" / "sersic.fits"), StoredModels(results, ids)
+    table = table[np.isin(table["id"], list(models))]
     r_e = {int(row["id"]): reference_radius_arcsec(row, models) for row in table}
     flagged = frozenset(int(row["id"]) for row in table if row["flag"] & FLAGGED_FIT)
     return Registration(

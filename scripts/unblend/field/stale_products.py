@@ -11,6 +11,9 @@ import shutil
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
+from ..core.tiles import FOLDER as TILES_FOLDER
+from .adopted_templates import TILES
+
 log = logging.getLogger(__name__)
 
 FOLDER = "stale"
@@ -45,6 +48,24 @@ def move_stale_bands(results: Path, bands: Collection[str]) -> list[Path]:
     folders = [path for path in sorted((results / "bands").glob("*")) if path.name not in bands and _is_band(path)]
     logs = [path for folder in folders for path in sorted((results / "logs").glob(f"*/{folder.name}.log"))]
     return _move(results, [*folders, *logs])
+
+
+def move_stale_tiles(results: Path, band: str, tiles: Collection[str]) -> list[Path]:
+    """Move the products of tiles that a band does not have any more; return the new paths.
+
+    Parameters
+    ----------
+    results : Path
+        Folder of the products.
+    band : str
+    tiles : collection of str
+        Names of its tiles, none if it is measured as a whole. The templates of a band are then those of its tiles.
+    """
+    folder = results / "bands" / band
+    known = [path for path in sorted((folder / TILES_FOLDER).glob("*_*")) if path.is_dir()]
+    stale = [path for path in known if path.name not in tiles]
+    stale += [folder / name for name in (("templates.npz", ".templates.npz") if tiles else (TILES,))]
+    return _move(results, [path for path in stale if path.exists()])
 
 
 def _is_band(folder: Path) -> bool:

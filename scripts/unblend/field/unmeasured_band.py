@@ -23,7 +23,7 @@ from .covariance_parts import write_parts
 log = logging.getLogger(__name__)
 
 UNKNOWN = (
-    *("flux", "flux_err", "flux_err_white", "flux_err_isolated"),
+    *("flux", "flux_err", "flux_err_white", "flux_err_isolated", "background_response"),
     *("flux_err_shape", "flux_err_shift", "flux_err_psf", "flux_err_misfit"),
     *("ap_flux", "ap_err", "ap_fraction"),
     *("chi2", "fracflux", "detail_amplitude", "detail_amplitude_err"),

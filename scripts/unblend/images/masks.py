@@ -114,6 +114,15 @@ def footprints(
     return result
 
 
+def boxes_of(regions: Iterable[Region], wcs: WCS, shape: tuple[int, int]) -> list[Box]:
+    """Return a box of the image that contains each region, larger than it by up to some tens of pixels.
+
+    Empty for a region off the image. Parameters as in `region_mask`.
+    """
+    image = _ImageGrid(wcs, shape)
+    return [image.box_of(_Plane.of(region, wcs)) for region in regions]
+
+
 def circles(regions: Iterable[Region], wcs: WCS) -> list[tuple[float, float, float]]:
     """Return (y, x, radius) in pixels of a circle around each included region.
 

@@ -100,6 +100,17 @@ class LinearSolution:
         """The background in every pixel, shape (ny, nx)."""
         return self.polynomial.image(self.coefficients)
 
+    def background_response(self) -> np.ndarray:
+        """Return the change of each flux if the background level were higher by one image unit and known, shape (n,).
+
+        NaN without a flux, and for a background that varies.
+        """
+        response = np.full(len(self.ids), np.nan)
+        if len(self.coefficients) == 1:
+            covariance = self.inverse.border @ (self.inverse.schur_inverse @ self.inverse.border[-1])
+            response[self.active] = covariance[:-1] / covariance[-1]
+        return response
+
     def level_error(self, covariance: np.ndarray) -> float:
         """Return the error of the mean level of the background for a covariance (t, t) of its coefficients."""
         return float(np.sqrt(self.mean_terms @ covariance @ self.mean_terms))

@@ -73,7 +73,13 @@ def load_field(
     config = load_config(raw)
     jobs = jobs_of(config, scripts, purpose)
     jobs.store.note(CONFIG_NOTE, config.model_dump(mode="json"))
-    if check and not example_is_missing(config):
+    missing = example_is_missing(config)
+    if check and missing and config.tiles.size != "auto":
+        raise InputError(
+            "tiles.size: expected auto as long as the example field is not drawn, since the tiles follow from its "
+            f"images; found {config.tiles.size:g}. Run once with tiles: {{size: auto}}, then with your size."
+        )
+    if check and not missing:
         check_inputs(jobs)
         _warn_of_unused_files(jobs)
         _warn_of_future_times(jobs)

@@ -21,6 +21,7 @@ from .config_errors import describe_mistakes
 from .config_extinction import Extinction
 from .config_psf import BandPsf
 from .config_sed import SedFilters
+from .config_tiles import Tiles
 from .config_values import (
     AlsoAccepts,
     BandName,
@@ -414,6 +415,7 @@ class Config(Section):
         min_length=1,
         json_schema_extra={"additionalProperties": False},
     )
+    tiles: Tiles = Field(default_factory=Tiles, description="The parts in which large images are measured.")
     extinction: Extinction | None = key(
         None, "Galactic extinction of every source and band as columns of the catalogue; null: none."
     )
@@ -471,7 +473,7 @@ def _without_titles(schema: Any) -> Any:
 
 def _with_band_defaults(data: dict[str, Any]) -> dict[str, Any]:
     """Return the configuration with `band_defaults` in every band, and nothing (null) for an empty section."""
-    for section in ("band_defaults", "catalogue"):
+    for section in ("band_defaults", "catalogue", "tiles"):
         if section in data and data[section] is None:
             data[section] = {}
     defaults, bands = data.get("band_defaults", {}), data.get("bands")

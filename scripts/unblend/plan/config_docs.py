@@ -41,6 +41,7 @@ SECTIONS = {
     "bands.{band}.background": "Background",
     "bands.{band}.astrometry": "ShiftSearch",
     "bands.{band}.sed_filters": "SedFilters",
+    "tiles": "Tiles",
     "extinction": "Extinction",
     "catalogue": "CatalogueSettings",
 }

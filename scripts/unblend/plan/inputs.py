@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import astuple
 from pathlib import Path
 
+from ..core.types import Region
+from ..images.masks import boxes_of
 from ..io.files import digest_of, is_url, read_text
+from ..io.images import read_shape, read_wcs
 from ..io.psf_polygons import JSON_ENDINGS
 from .config import Band, Config
 from .provenance import Provenance
+from .tiles import BandTile
 
 SOURCE_ID = re.compile("[1-9][0-9]{0,9}")
 """The ID of a source as the name of a file: 7.dat, not 007.dat."""
@@ -78,7 +83,10 @@ class FieldInputs:
         return [str(place)]
 
     def cutout_settings(self, band: Band) -> dict[str, object]:
-        """Return what the cutout of a mosaic depends on."""
+        """Return what the cutout of a mosaic, or a tile of an image, depends on."""
+        if isinstance(band, BandTile):
+            weight = self.weight_record(band.whole)
+            return {"image": self.image_record(band.whole), "weight": weight, "window": astuple(band.tile.window)}
         return {
             "mosaic": self.record(self.path(band.mosaic or "")),
             "weight": self.record(self.path(band.weight.file)) if band.weight else None,
@@ -94,6 +102,9 @@ class FieldInputs:
 
     def grid_record(self, band: Band) -> FileRecord:
         """Return a band's image with the digest of its header: for stages that use its grid and not its pixels."""
+        if isinstance(band, BandTile):
+            whole = self.grid_record(band.whole)
+            return {"file": self.image(band), "digest": digest_of([whole["digest"], astuple(band.tile.window)])}
         if band.mosaic is not None:
             return self.image_record(band)
         path = self.image(band)
@@ -146,6 +157,19 @@ class FieldInputs:
         """Return a region file with the digest of its regions; comments and colours do not count."""
         path = self.path(name)
         return {"file": path, "digest": self.provenance.regions(path)}
+
+    def band_regions_record(self, band: Band, name: str) -> FileRecord:
+        """Return a region file as `regions_record` does; for a tile, with the digest of the regions that touch it."""
+        if not isinstance(band, BandTile):
+            return self.regions_record(name)
+        path, image = self.path(name), self.image(band.whole)
+
+        def touching(regions: list[Region]) -> list[Region]:
+            boxes = boxes_of(regions, read_wcs(image), read_shape(image))
+            return [region for region, box in zip(regions, boxes, strict=True) if box.overlaps(band.tile.window)]
+
+        part = f"{band.tile.window} of {self.grid_record(band.whole)['digest']}"
+        return {"file": path, "digest": self.provenance.regions_of(path, part, touching)}
 
     def bad_regions(self, band: Band) -> str:
         """Return the name of a band's file of bad regions."""

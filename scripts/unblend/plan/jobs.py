@@ -7,6 +7,7 @@ of the inputs that Snakemake must not judge by their times; products of other jo
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from .fit_keys import FitKeys
 from .inputs import FieldInputs
 from .provenance import Provenance
 from .specs import SpecStore
+from .tiles import BandTile, BandTiles
 from .unit_checks import unit_warnings
 
 Spec = dict[str, Any]
@@ -44,6 +46,7 @@ class Jobs:
         self.config, self.provenance, self.store, self.results = config, provenance, store, results
         self.inputs = FieldInputs(config, provenance, results)
         self.fits = FitKeys(self.inputs)
+        self.bands = BandTiles(config, self.inputs)
 
     def spec(self, rule: str, **wildcards: str) -> str:
         """Return the path of the spec of a job of `rule`, up to date."""
@@ -66,8 +69,8 @@ class Jobs:
 
 
 def cut_mosaic(jobs: Jobs, band: str) -> Spec:
-    """Return the mosaic, the target and the size."""
-    return jobs.inputs.cutout_settings(jobs.config.bands[band])
+    """Return the mosaic, the target and the size; for a tile, the image of the band and the pixels of the tile."""
+    return jobs.inputs.cutout_settings(jobs.bands[band])
 
 
 def detect_sources(jobs: Jobs) -> Spec:
@@ -208,33 +211,36 @@ def subtract_models(jobs: Jobs) -> Spec:
 
 def mask_band(jobs: Jobs, band: str) -> Spec:
     """Return the image, its weight, border and bad regions, and the level of saturation."""
-    inputs, b = jobs.inputs, jobs.config.bands[band]
+    inputs, b = jobs.inputs, jobs.bands[band]
     return {
         "image": inputs.image_record(b),
         "weight": inputs.weight_record(b),
-        "border_regions": inputs.regions_record(inputs.border_regions(b)),
-        "bad_regions": inputs.regions_record(inputs.bad_regions(b)),
+        "border_regions": inputs.band_regions_record(b, inputs.border_regions(b)),
+        "bad_regions": inputs.band_regions_record(b, inputs.bad_regions(b)),
         "saturation": b.saturation,
+        **_tile(b),
     }
 
 
 def subtract_background(jobs: Jobs, band: str) -> Spec:
     """Return the image, the background section, the regions that it ignores."""
-    inputs, b = jobs.inputs, jobs.config.bands[band]
+    inputs, b = jobs.inputs, jobs.bands[band]
     moving = b.moving_background
     if moving is None:
         return {"image": inputs.grid_record(b), "background": None}
-    mask_all = inputs.regions_record(b.mask_all_regions)
+    mask_all = inputs.band_regions_record(b, b.mask_all_regions)
     section = {"box": moving.box, "statistic": moving.statistic}
-    return {"image": inputs.image_record(b), "background": section, "mask_all_regions": mask_all}
+    return {"image": inputs.image_record(b), "background": section, "mask_all_regions": mask_all, **_tile(b)}
 
 
 def prepare_psf(jobs: Jobs, band: str) -> Spec:
     """Return the band's PSF and how it is sampled, or all that a PSF built from its stars depends on.
 
-    The figure of the stars is drawn again where it was deleted.
+    The figure of the stars is drawn again where it was deleted. A tile has the PSF of its band.
     """
-    b = jobs.config.bands[band]
+    b = jobs.bands[band]
+    if isinstance(b, BandTile):
+        return {"name": band, "image": jobs.inputs.grid_record(b), **_tile(b)}
     if b.has_star_psf:
         finished = (jobs.results / f"bands/{band}/psf_stars.fits").exists()
         return {**jobs.inputs.star_psf_record(b), "makes": [f"bands/{band}/psf_stars.png"] if finished else []}
@@ -243,35 +249,35 @@ def prepare_psf(jobs: Jobs, band: str) -> Spec:
 
 def measure_shift(jobs: Jobs, band: str) -> Spec:
     """Return the band, its shift and the astrometry section."""
-    b = jobs.config.bands[band]
-    search = b.astrometry.model_dump() if b.astrometry else None
+    b = jobs.bands[band]
+    search = b.astrometry.model_dump() if b.astrometry and not isinstance(b, BandTile) else None
     return {**_band_data(jobs, b), "band": band, "astrometry": search}
 
 
 def make_templates(jobs: Jobs, band: str) -> Spec:
     """Return the band's grid (its image) and its shift."""
-    b = jobs.config.bands[band]
-    return {"band": band, "image": jobs.inputs.grid_record(b), "shift": _shift(b)}
+    b = jobs.bands[band]
+    return {"band": band, "image": jobs.inputs.grid_record(b), "shift": _shift(b), **_tile(b)}
 
 
 def extract_fluxes(jobs: Jobs, band: str) -> Spec:
     """Return the band's image, weight and rms, the error of its PSF, and whether sources only it shows are searched."""
-    b = jobs.config.bands[band]
-    searched = b.band_only_sources == "auto" and band not in jobs.config.detection.bands
+    b = jobs.bands[band]
+    searched = b.band_only_sources == "auto" and _whole(b).name not in jobs.config.detection.bands
     return {**_band_data(jobs, b), "band": band, "psf_error": b.psf_error, "band_only_sources": searched}
 
 
 def run_monte_carlo(jobs: Jobs, band: str) -> Spec:
     """Return the band's empty regions."""
-    b = jobs.config.bands[band]
+    b = jobs.bands[band]
     regions = jobs.inputs.sim_regions(b)
-    named = jobs.inputs.regions_record(regions) if regions else None
+    named = jobs.inputs.band_regions_record(b, regions) if regions else None
     return {**_band_data(jobs, b), "band": band, "sim_regions": named}
 
 
 def inspect_band(jobs: Jobs, band: str) -> Spec:
     """Return the band's image and weight, the target, and the names under which the proposals are to be saved."""
-    inputs, b = jobs.inputs, jobs.config.bands[band]
+    inputs, b = jobs.inputs, jobs.bands[band]
     names = {
         "sim": b.sim_regions if b.sim_regions != "auto" else f"{band}-sim.reg",
         "border": b.border_regions or f"{band}-mask-border.reg",
@@ -290,7 +296,46 @@ def _band_data(jobs: Jobs, band: Band) -> Spec:
         "rms": band.rms,
         "shift": _shift(band),
         "background_order": band.background_order,
+        **_tile(band),
     }
+
+
+def join_masks(jobs: Jobs, band: str) -> Spec:
+    """Return the grid of a band, its tiles, and its border and bad regions."""
+    inputs, b = jobs.inputs, jobs.bands[band]
+    files = {"border_regions": inputs.border_regions(b), "bad_regions": inputs.bad_regions(b)}
+    return {**_tiles(jobs, band), **{kind: inputs.regions_record(name) for kind, name in files.items()}}
+
+
+def join_offsets(jobs: Jobs, band: str) -> Spec:
+    """Return the grid of a band and its tiles."""
+    return _tiles(jobs, band)
+
+
+def join_tiles(jobs: Jobs, band: str) -> Spec:
+    """Return the grid of a band, its tiles, and the names under which the proposals are to be saved."""
+    whole = inspect_band(jobs, band)
+    return {**_tiles(jobs, band), "names": whole["names"]}
+
+
+def _tiles(jobs: Jobs, band: str) -> Spec:
+    """Return core and window of each tile of a band as y0, x0, y1, x1."""
+    tiles = {t.tile.name: {"core": astuple(t.tile.core), "window": astuple(t.tile.window)}
+             for t in jobs.bands.of(band).values()}  # fmt: skip
+    return {"band": band, "image": jobs.inputs.grid_record(jobs.bands[band]), "tiles": tiles}
+
+
+def _tile(band: Band) -> Spec:
+    """Return the band of which this is a tile and the first pixel (y, x) of the tile; nothing for a whole band."""
+    if not isinstance(band, BandTile):
+        return {}
+    window = band.tile.window
+    return {"tile": {"band": band.whole.name, "origin": [window.y0, window.x0]}}
+
+
+def _whole(band: Band) -> Band:
+    """Return the band of which this is a tile, or the band itself."""
+    return band.whole if isinstance(band, BandTile) else band
 
 
 def _shift(band: Band) -> Any:
@@ -317,6 +362,9 @@ def write_catalogue(jobs: Jobs) -> Spec:
     if jobs.config.extinction is not None:
         noted["extinction"] = extinction_settings(jobs, jobs.config.extinction)
     order, settings = list(bands), jobs.config.catalogue.model_dump()
+    tiles = {name: [tile.tile.name for tile in jobs.bands.of(name).values()] for name in order}
+    if any(tiles.values()):
+        noted["tiles"] = tiles
     return {"bands": bands, "order": order, **settings, "columns": columns, **noted}
 
 
@@ -373,7 +421,8 @@ SETTINGS: dict[str, Callable[..., Spec]] = {
     for function in (
         cut_mosaic, detect_sources, edit_segments, prepare_fit_psf, group_sources, fit_first_pass, fit_second_pass,
         collect_models, draw_fits, subtract_models, mask_band, subtract_background, prepare_psf, measure_shift,
-        make_templates, extract_fluxes, run_monte_carlo, inspect_band, write_catalogue, write_covariance,
+        make_templates, extract_fluxes, run_monte_carlo, inspect_band, join_masks, join_tiles, join_offsets,
+        write_catalogue, write_covariance,
         compare_positions, write_report,
     )
 }  # fmt: skip
@@ -399,6 +448,8 @@ PRODUCTS = {
     "run_monte_carlo": "bands/{band}/monte_carlo.fits bands/{band}/monte_carlo.reg",
     "inspect_band": "bands/{band}/neighbours-removed.fits bands/{band}/proposed-sim.reg "
     "bands/{band}/proposed-border.reg bands/{band}/proposed-bad.reg",
+    "join_masks": "bands/{band}/mask.fits bands/{band}/mask.reg bands/{band}/background.fits",
+    "join_offsets": "bands/{band}/astrometry.json bands/{band}/shift-sub.fits",
     "write_catalogue": "catalogue.fits catalogue.ecsv catalogue.fast.cat catalogue.eazy.cat catalogue.lephare.cat "
     "catalogue.sed.json",
     "write_covariance": "flux_draws.fits",
@@ -407,3 +458,6 @@ PRODUCTS = {
     "write_report": "report/index.html",
 }
 """By rule: the products that its job makes again once they were damaged; those of the fits are in their settings."""
+PRODUCTS["join_tiles"] = " ".join(
+    [*(PRODUCTS[rule] for rule in ("extract_fluxes", "run_monte_carlo", "inspect_band")), "bands/{band}/tiles.json"]
+)

@@ -8,11 +8,13 @@ from __future__ import annotations
 import ast
 import json
 import os
+from collections.abc import Callable
 from functools import cache, lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from ..core.types import Region
 from ..io.files import digest_of, file_digest, is_url, read_json, write_text
 from ..io.header_zero_point import HeaderZeroPoint, zero_points_of
 from ..io.images import read_header, read_shape
@@ -131,6 +133,10 @@ class Provenance:
     def regions(self, name: str) -> str | None:
         """Return the digest of what a region file means: comments and colours do not count."""
         return self._digest(name, "regions", region_digest)
+
+    def regions_of(self, name: str, part: str, chosen: Callable[[list[Region]], list[Region]]) -> str | None:
+        """Return the digest of those regions of a file that `chosen` returns; `part` says what they depend on."""
+        return self._digest(name, f"regions of {part}", lambda path: region_digest(path, chosen))
 
     def _digest(self, path: str, kind: str, compute: Any) -> Any:
         try:

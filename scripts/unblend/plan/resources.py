@@ -14,6 +14,7 @@ from ..core.errors import UnblendError
 from .batches import GROUPS_PER_BATCH
 from .config import Band
 from .jobs import Jobs
+from .tiles import BandTile
 
 Known = TypeVar("Known")
 
@@ -21,6 +22,8 @@ SNAKEMAKE_MB = 150
 """On a cluster, the processes of Snakemake that start a job belong to the job."""
 SPARE = 1.3
 """What a job asks for in units of what it is expected to need."""
+CROWDED = 2.0
+"""Density of the sources in a tile over the mean of its band, at most."""
 STEP_MB = 50
 """Requests are multiples of this, so that a few more sources change no request."""
 ARCSEC_PER_PIXEL = 0.06
@@ -81,6 +84,9 @@ COSTS = {
     "make_templates": Cost(350.0, band=10.0, sources=50.0, minutes_per_kilosource=5.0),
     "extract_fluxes": Cost(300.0, band=110.0, sources=150.0, minutes_per_megapixel=1.0, minutes_per_kilosource=20.0),
     "run_monte_carlo": Cost(120.0, band=85.0, stack=5.0, sources=100.0, minutes_per_kilosource=10.0),
+    "join_masks": Cost(150.0),
+    "join_offsets": Cost(150.0),
+    "join_tiles": Cost(250.0, sources=100.0, minutes_per_kilosource=2.0),
     "inspect_band": Cost(110.0, band=95.0, stack=12.0, sources=50.0),
     "write_catalogue": Cost(120.0, sources=50.0),
     "write_covariance": Cost(120.0, sources=100.0),
@@ -120,7 +126,7 @@ class Requests:
             Number of processes that work side by side in the job.
         """
         cost = self._cost(rule, band)
-        needed = cost.mb + cost.process * processes + cost.sources * self._kilosources(rule)
+        needed = cost.mb + cost.process * processes + cost.sources * self._kilosources(rule, band)
         needed += sum(getattr(cost, kind) * pixels for kind, pixels in self._megapixels(band).items())
         needed = SPARE * needed + SNAKEMAKE_MB
         return STEP_MB * math.ceil(needed * 2 ** (attempt - 1) / STEP_MB)
@@ -130,14 +136,16 @@ class Requests:
         cost = self._cost(rule, band)
         pixels = max(n for kind, n in self._megapixels(band).items() if kind == "stack" or getattr(cost, kind))
         needed = cost.minutes + cost.minutes_per_megapixel * pixels
-        needed += cost.minutes_per_kilosource * self._kilosources(rule)
+        needed += cost.minutes_per_kilosource * self._kilosources(rule, band)
         return math.ceil(needed * 2 ** (attempt - 1))
 
     def _cost(self, rule: str, band: str | None) -> Cost:
         """Return what jobs of a rule need: in some rules a setting of the band decides whether pixels are read."""
-        bands = self.jobs.config.bands
-        settings = bands.get(self.jobs.config.models.psf if rule == "prepare_fit_psf" else band or "")
-        if rule in ("prepare_psf", "prepare_fit_psf") and not (settings and settings.has_star_psf):
+        bands = self.jobs.bands
+        name = self.jobs.config.models.psf if rule == "prepare_fit_psf" else band or ""
+        settings = bands.get(name)
+        from_stars = settings and settings.has_star_psf and not isinstance(settings, BandTile)
+        if rule in ("prepare_psf", "prepare_fit_psf") and not from_stars:
             return WITHOUT_STARS
         if rule == "subtract_background" and not (settings and settings.moving_background):
             return WITHOUT_BACKGROUND
@@ -148,20 +156,25 @@ class Requests:
         bands, detection = self.jobs.config.bands, self.jobs.config.detection
         size = {name: 1e-6 * self._pixels(each) for name, each in bands.items()}
         return {
-            "band": 0.0 if band is None else size[band],
+            "band": 0.0 if band is None else 1e-6 * self._pixels(self.jobs.bands[band]),
             "stack": size[detection.flux_band],
             "detection": sum(size[name] for name in detection.bands),
             "all_bands": sum(size.values()),
         }
 
-    def _kilosources(self, rule: str) -> float:
+    def _kilosources(self, rule: str, band: str | None) -> float:
         """Return the number of sources of a job in thousands, estimated until they are detected."""
         detected = _known(self.jobs.provenance.rows, str(self.jobs.results / "det_cat.fits"))
         stack = self.jobs.config.bands[self.jobs.config.detection.flux_band]
         number = self._pixels(stack) / PIXELS_PER_SOURCE if detected is None else detected
+        settings = None if band is None else self.jobs.bands[band]
+        if isinstance(settings, BandTile):
+            number *= min(1.0, CROWDED * self._pixels(settings) / max(self._pixels(settings.whole), 1.0))
         return 1e-3 * (min(number, GROUPS_PER_BATCH) if rule.startswith("fit_") else number)
 
     def _pixels(self, band: Band) -> float:
+        if isinstance(band, BandTile):
+            return float(math.prod(band.tile.window.shape))
         shape = _known(self.jobs.provenance.shape, self.jobs.inputs.image(band))
         if shape is None:
             return ((band.cutout_size or 0.0) / ARCSEC_PER_PIXEL) ** 2

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -80,6 +80,49 @@ def describe_offsets(band: Registration, offsets: Offsets | None, present: tuple
             "used": common.used,
         },
         "recommendation": _recommend_field(band, offsets) or recommend(common, (band.scale_y, band.scale_x), present),
+    }
+
+
+def joined_offsets(
+    listed: Sequence[tuple[int, Mapping[str, list[float]]]], owner: Mapping[int, int], scales: tuple[float, float],
+    present: tuple[float, float],
+) -> dict[str, Any]:  # fmt: skip
+    """Return the offsets of the bright sources of all tiles of a band as `describe_offsets` returns those of one.
+
+    Parameters
+    ----------
+    listed : sequence of (tile, offsets)
+        Index of a tile and its offsets as in astrometry.json.
+    owner : mapping of ID to int
+        Index of the tile that owns a source.
+    scales : (y, x)
+        Pixels of the band in arcsec.
+    present : (x, y)
+        Arcsec: shift at which the offsets were measured.
+    """
+    rows = [
+        dict(zip(offsets, values, strict=True))
+        for k, offsets in listed
+        for values in zip(*offsets.values(), strict=True)
+        if owner.get(int(dict(zip(offsets, values, strict=True))["id"])) == k
+    ]
+    if not rows:
+        return {"offsets": None, "common": None, "recommendation": None}
+    rows.sort(key=lambda row: -row["snr"])
+    column = {name: np.array([row[name] for row in rows]) for name in rows[0]}
+    dy, dx = column["dy_arcsec"] / scales[0], column["dx_arcsec"] / scales[1]
+    err_dy, err_dx = column["err_dy_arcsec"] / scales[0], column["err_dx_arcsec"] / scales[1]
+    offsets = {name: values.tolist() for name, values in column.items()}
+    try:
+        common = common_shift(Offsets(column["id"].astype(int), dy, dx, err_dy, err_dx, column["snr"]))
+    except ShiftError:
+        return {"offsets": offsets, "common": None, "recommendation": None}
+    in_arcsec = {"offset_arcsec": common.shift, "error_arcsec": common.error}
+    described = {name: [pair[1] * scales[1], pair[0] * scales[0]] for name, pair in in_arcsec.items()}
+    return {
+        "offsets": offsets,
+        "common": {**described, "used": common.used},
+        "recommendation": recommend(common, scales, present),
     }
 
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from ..core.errors import UnblendError
+from ..core.tiles import FOLDER as TILES_FOLDER
 from .benchmark import logs_folder, write_benchmark
 
 LONG_KEYWORD = "Keyword name .* is greater than 8 characters"
@@ -149,6 +150,13 @@ def start_logging(log_file: str | None = None, level: int = logging.INFO) -> Non
     logging.basicConfig(handlers=[handler], level=level, format="%(asctime)s %(levelname)s %(message)s", force=True)
     logging.captureWarnings(True)
     warnings.filterwarnings("ignore", message=LONG_KEYWORD)
+
+
+def band_of(product: str | Path) -> str:
+    """Return the band, or the tile of a band, to whose folder a product belongs."""
+    folder = Path(product).parent
+    is_tile = folder.parent.name == TILES_FOLDER
+    return f"{folder.parent.parent.name}/{TILES_FOLDER}/{folder.name}" if is_tile else folder.name
 
 
 def record_work(stage: str, what: str | int, seconds: float | None = None) -> None:

@@ -117,3 +117,18 @@ def test_a_broadened_psf_has_a_larger_fwhm_and_the_same_sum(fraction):
     zero = np.zeros(1)
     assert transform(broader.psfs[0], zero, zero).real[0, 0] == pytest.approx(0.9)
     assert broader.reach == pytest.approx(np.array(field.reach) * (1.0 + fraction))
+
+
+@pytest.mark.parametrize("name", ["everywhere", "points", "grid", "polygons"])
+def test_places_of_a_part_of_an_image(name):
+    places = {
+        "everywhere": Everywhere(),
+        "points": NearestPoint(np.array([[10.0, 20.0], [40.0, 20.0]])),
+        "grid": PixelGrid(np.array([10.0, 40.0]), np.array([5.0, 55.0])),
+        "polygons": Polygons.of_lines([(0, 0, np.array([[0.0, 0.0], [0.0, 30.0], [30.0, 0.0]]))]),
+    }[name]
+    moved = places.moved(-7.0, -11.0)
+    for y, x in ((12.0, 15.0), (29.0, 48.0), (3.0, 4.0)):
+        found, expected = dict(moved.weights(y - 7.0, x - 11.0)), dict(places.weights(y, x))
+        assert found == pytest.approx(expected)
+        assert moved.distance(y - 7.0, x - 11.0) == pytest.approx(places.distance(y, x))

@@ -58,3 +58,10 @@ def test_json_returns_the_same_field():
     back = ShiftField.from_json(json.loads(json.dumps(field.as_json())))
     assert back.order == 2 and back.area == AREA
     assert np.array_equal(back.coefficients, field.coefficients) and np.array_equal(back.covariance, field.covariance)
+
+
+def test_the_field_of_a_part_of_an_image():
+    rng = np.random.default_rng(4)
+    field = ShiftField(2, (0.0, 0.0, 100.0, 80.0), rng.normal(size=(2, 6)), np.zeros((2, 6, 6)))
+    moved = field.moved(-30.0, -20.0)
+    assert moved.at(40.0, 25.0) == pytest.approx(field.at(70.0, 45.0))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from unblend.field.stale_products import move_stale_bands, move_stale_models
+from unblend.field.stale_products import move_stale_bands, move_stale_models, move_stale_tiles
 
 
 def write(path, text="x"):
@@ -46,3 +46,14 @@ def test_the_newest_of_two_is_kept(tmp_path):
 def test_a_field_without_products(tmp_path):
     assert move_stale_bands(tmp_path, []) == move_stale_models(tmp_path, []) == []
     assert not (tmp_path / "stale").exists()
+
+
+def test_tiles_that_a_band_does_not_have_any_more(tmp_path):
+    files = ("tiles/0_0/fluxes.fits", "tiles/1_0/fluxes.fits", "tiles/notes.txt", "tiles.json", "templates.npz")
+    for name in files:
+        write(tmp_path / f"bands/h/{name}")
+    move_stale_tiles(tmp_path, "h", ["0_0"])
+    assert names(tmp_path / "stale/bands/h") == ["templates.npz", "tiles/1_0/fluxes.fits"]
+    # measured as a whole again
+    move_stale_tiles(tmp_path, "h", [])
+    assert names(tmp_path / "bands/h") == ["tiles/notes.txt"]
