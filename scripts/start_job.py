@@ -3,8 +3,9 @@
     python -IS start_job.py SCRIPT [WORD ...]
 
 A new Python needs half a second of processor time to load its libraries, more than most jobs need for their work. A run
-on one machine has a job server (`unblend.run.job_server`) that has loaded them once; this program asks it for a process
-and waits for its end. Where there is no such server, or it declines, this program becomes the script itself.
+on one machine, and a submission of several jobs on a cluster, has a job server (`unblend.run.job_server`) that has
+loaded them once; this program asks it for a process and waits for its end. Where there is no such server, or it
+declines, this program becomes the script itself.
 It imports little, and takes 20 ms.
 """
 

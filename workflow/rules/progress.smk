@@ -1,6 +1,7 @@
 """Messages of a run: its progress, and at the end where the results are. `snakemake -p` prints Snakemake's output."""
 
 import logging
+import os
 
 from unblend.run.job_server import start_server, stop_server
 from unblend.run.watch import RunWatch
@@ -9,6 +10,9 @@ WATCH = RunWatch(JOBS)
 SERVERS = []
 if workflow.is_main_process:
     WATCH.attach(logging.getLogger("snakemake.logging"))
+elif workflow.remote_exec and os.environ.get("UNBLEND_SUBMITTED_TOGETHER"):
+    # Jobs of one submission; the server ends with this process.
+    SERVERS.append(start_server(SCRIPTS))
 
 
 def end_run(failed=False):

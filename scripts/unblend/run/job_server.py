@@ -1,4 +1,6 @@
-"""The job server of a run on one machine: it loads the libraries once, and every job is a fork of it.
+"""The job server of a run on one machine, or of jobs that are submitted to a cluster together.
+
+It loads the libraries once, and every job is a fork of it.
 
 Loading numpy, scipy and astropy takes a new Python half a second of processor time, more than most jobs need for their
 work. `scripts/start_job.py`, which is what the rules call, asks the server for a process with its own words,

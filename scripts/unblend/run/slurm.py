@@ -31,12 +31,17 @@ REPEATED = {
 }
 """States of jobs that end for no fault of their own, and with what they are tried again."""
 SQUEUE = ("squeue", "--me", "--states=all", "--noheader", "--format=%i|%T")
+SACCT = ("sacct", "-X", "--noheader", "--parsable2", "--format=State")
+ENDED_S = 0.5
+"""How long an answer of `squeue` serves for a job that has left its exit status, seconds: for others of this round."""
 SEEN_S = 3.0
 """How long a new job may be missing in the answer of `squeue`, seconds."""
 MISSING_S = 60.0
 """How long the exit status of a job that Slurm has forgotten may take to be seen on another node, seconds."""
 QUERY_TIMEOUT_S = 30.0
 RULES = re.compile(r"--allowed-rules (.+?) --")
+TOGETHER_VARIABLE = "UNBLEND_SUBMITTED_TOGETHER"
+"""Environment variable of a submission of several jobs, for which a job server is worth its start."""
 PROPERTIES = "# properties = "
 """What stands before the description of the job in Snakemake's script."""
 
@@ -57,10 +62,15 @@ def job_name(properties: dict[str, Any], wildcards: list[str], script: str) -> s
     script : str
         Snakemake's script for the job.
     """
-    found = RULES.search(script)
-    rules = found[1].split() if found else []
+    rules = rules_in(script)
     label = rules[0] if len(rules) == 1 else properties.get("groupid") or properties["rule"]
     return "-".join([label, *(wildcard.partition("=")[2] for wildcard in wildcards)])
+
+
+def rules_in(script: str) -> list[str]:
+    """Return the rules of the jobs that a script of Snakemake runs."""
+    found = RULES.search(script)
+    return found[1].split() if found else []
 
 
 def submit(jobscript: Path, wildcards: list[str], folder: Path) -> str:
@@ -126,10 +136,11 @@ def sbatch_command(properties: dict[str, Any], name: str, folder: Path) -> list[
 def with_exit_status(script: str, folder: Path) -> str:
     """Return Snakemake's script for a job, which also writes its exit status."""
     marker = f'{shlex.quote(str(folder))}/"$SLURM_JOB_ID".exit'
-    return f"#!/bin/sh\nwrite_status() {{ echo $? > {marker}; }}\ntrap write_status EXIT\n{script}"
+    together = f"export {TOGETHER_VARIABLE}=1\n" if len(rules_in(script)) > 1 else ""
+    return f"#!/bin/sh\nwrite_status() {{ echo $? > {marker}; }}\ntrap write_status EXIT\n{together}{script}"
 
 
-def status(number: str, folder: Path, *, fresh_s: float = 3.0) -> str:
+def status(number: str, folder: Path, *, fresh_s: float = 5.0) -> str:
     """Return `running`, `success` or `failed`; of a job that has failed its record tells the state then.
 
     Parameters
@@ -139,10 +150,11 @@ def status(number: str, folder: Path, *, fresh_s: float = 3.0) -> str:
     folder : Path
         Where the records of the jobs are.
     fresh_s : float
-        How long an answer of `squeue` serves, seconds: for all jobs of one round of questions.
+        How long an answer of `squeue` serves while nothing is known to have ended, seconds.
     """
     record = read_record(folder, number)
-    asked, states = known_states(folder, fresh_s)
+    has_ended = (folder / f"{number}.exit").exists()
+    asked, states = known_states(folder, min(fresh_s, ENDED_S) if has_ended else fresh_s)
     state = states.get(number) or forgotten_state(number, folder, record, asked)
     answer = ENDED.get(state, "running")
     if answer == "failed":
@@ -194,7 +206,7 @@ def forgotten_state(number: str, folder: Path, record: dict[str, Any], asked: fl
         return "COMPLETED" if exit_status == "0" else "FAILED"
     if asked <= record.get("submitted", 0.0) + SEEN_S:
         return "PENDING"
-    accounted = (ask(("sacct", "-X", "--noheader", "--parsable2", "--format=State", f"--jobs={number}")) or "").split()
+    accounted = (ask((*SACCT, f"--jobs={number}")) or "").split()
     if accounted:
         return accounted[0]
     missing = record.setdefault("missing", time.time())

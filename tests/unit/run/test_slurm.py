@@ -14,6 +14,7 @@ import pytest
 import yaml
 from unblend.run.slurm import (
     MISSING_S,
+    TOGETHER_VARIABLE,
     RefusedError,
     job_name,
     read_record,
@@ -99,6 +100,14 @@ def test_a_job_leaves_its_exit_status(records, end):
     assert (records / "12.exit").read_text().strip() == str(done.returncode)
 
 
+@pytest.mark.parametrize(("rules", "server"), [("mask_band", ""), ("make_templates extract_fluxes", "yes")])
+def test_only_jobs_that_are_submitted_together_have_a_job_server(records, rules, server):
+    script = f"#!/bin/sh\n: --allowed-rules {rules} --local-groupid x\necho ${{{TOGETHER_VARIABLE}:+yes}}\n"
+    environment = {**os.environ, "SLURM_JOB_ID": "12"}
+    run = {"input": with_exit_status(script, records), "env": environment, "text": True, "stdout": subprocess.PIPE}
+    assert subprocess.run(["sh"], **run).stdout.strip() == server
+
+
 def test_what_slurm_says_of_a_job_that_it_does_not_accept(tmp_path, programs):
     programs("sbatch", "echo 'sbatch: error: Invalid account' >&2; exit 1")
     with pytest.raises(RefusedError, match=r"^sbatch: error: Invalid account$"):
@@ -129,6 +138,16 @@ def test_slurm_is_asked_once_for_all_jobs_and_nothing_is_kept_of_those_that_ende
     assert [status(str(number), records) for number in range(9, 15)] == expected
     assert len(calls.read_text().splitlines()) == 1
     assert sorted(path.name for path in records.iterdir()) == ["13.json", "states"]
+
+
+def test_a_job_that_has_left_its_exit_status_is_asked_for_at_once(records, programs):
+    calls = programs("squeue", "echo '12|COMPLETED'; echo '13|RUNNING'")
+    (records / "states").write_text(f"{time.time()}\n12|RUNNING\n13|RUNNING\n")
+    second_ago = time.time() - 1.0
+    os.utime(records / "states", (second_ago, second_ago))
+    assert status("13", records) == "running" and not calls.exists()
+    (records / "12.exit").write_text("0")
+    assert status("12", records) == "success" and len(calls.read_text().splitlines()) == 1
 
 
 def test_a_silent_slurm_changes_nothing(records, programs):
@@ -168,19 +187,24 @@ def test_a_job_that_is_younger_than_the_list_waits(records, programs):
     assert status("12", records) == "running" and not calls.exists()
 
 
-def test_most_answers_need_no_library(tmp_path):
+def test_most_answers_need_no_python(tmp_path, programs):
+    programs("python", "echo python")
     states = tmp_path / "states"
-    states.write_text(f"{time.time()}\n12|RUNNING\n13|PENDING\n14|COMPLETED\n")
-    code = (
-        f"import sys; sys.path.insert(0, {str(SCRIPTS)!r}); import slurm_status\n"
-        f"print([slurm_status.runs(each, {str(tmp_path)!r}) for each in ('12', '13', '14', '2')])\n"
-        "print(*sys.modules)"
-    )
-    call = [sys.executable, "-ISc", code]
-    said, modules = subprocess.run(call, capture_output=True, text=True, check=True).stdout.splitlines()
-    assert said == "[True, True, False, False]" and not {"re", "pathlib", "json", "typing"} & set(modules.split())
-    os.utime(states, (0.0, 0.0))
-    assert subprocess.run(call, capture_output=True, text=True).stdout.startswith("[False, False, False, False]")
+    environment = {**os.environ, "UNBLEND_SLURM": str(tmp_path), "UNBLEND_SCRIPTS": str(SCRIPTS)}
+
+    def answers():
+        command = ["sh", str(SCRIPTS / "slurm_status.sh")]
+        asked = {"env": environment, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+        return [subprocess.run([*command, job], **asked).stdout.strip() for job in ("12", "13", "14", "2")]
+
+    assert answers() == ["python"] * 4
+    listed = "\n12|RUNNING\n13|PENDING\n14|COMPLETED\n"
+    states.write_text(f"{time.time()}{listed}")
+    assert answers() == ["running", "running", "python", "python"]
+    (tmp_path / "12.exit").write_text("0")
+    assert answers() == ["python", "running", "python", "python"]
+    states.write_text(f"{time.time() - 60.0}{listed}")
+    assert answers() == ["python"] * 4
 
 
 def test_the_scripts_print_one_word(tmp_path, programs):
