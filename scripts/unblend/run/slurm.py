@@ -214,6 +214,26 @@ def forgotten_state(number: str, folder: Path, record: dict[str, Any], asked: fl
     return "LOST" if time.time() - missing > MISSING_S else "PENDING"
 
 
+def cancel(folder: Path, since: float) -> None:
+    """Cancel the jobs that are not known to have ended.
+
+    Snakemake itself cancels no job for whose state it is asking when it is interrupted.
+
+    Parameters
+    ----------
+    folder : Path
+        Where the records of the jobs are.
+    since : float
+        Jobs that were submitted before this time are left alone, seconds since 1970.
+    """
+    records = {path.stem: read_record(folder, path.stem) for path in sorted(folder.glob("*.json"))}
+    left = [
+        number for number, record in records.items() if "state" not in record and record.get("submitted", 0.0) >= since
+    ]
+    if left:
+        ask(("scancel", *left))
+
+
 def ask(command: tuple[str, ...]) -> str | None:
     """Return what a command of Slurm prints; None where it fails."""
     import subprocess

@@ -95,7 +95,7 @@ class RunWatch(logging.Handler):
         self._state_lock, self._ended = threading.RLock(), threading.Event()
         self._running: dict[int, logging.LogRecord] = {}
         self._started = self._fits_started = self._bands_started = self._printed = self._written = 0.0
-        self._interrupted = False
+        self._interrupted, self._began = False, 0.0
         self._killed: dict[str, str] = {}
         self._lost: dict[int, Lost] = {}
         self._announced: set[int] = set()
@@ -276,6 +276,7 @@ class RunWatch(logging.Handler):
         if not self._attached:
             return
         self._started = self._printed = time.monotonic()
+        self._began = time.time()
         self._offset = self._log.stat().st_size if self._log.exists() else 0
         self._write("running")
         self._thread.start()
@@ -284,6 +285,8 @@ class RunWatch(logging.Handler):
         """Print the results of the run and where they are."""
         if not self._started:
             return
+        if self._interrupted:
+            slurm.cancel(self._slurm, self._began)
         self._ended.set()
         self._thread.join(timeout=5.0)
         with self._state_lock:

@@ -16,6 +16,7 @@ from unblend.run.slurm import (
     MISSING_S,
     TOGETHER_VARIABLE,
     RefusedError,
+    cancel,
     job_name,
     read_record,
     sbatch_command,
@@ -185,6 +186,18 @@ def test_a_job_that_is_younger_than_the_list_waits(records, programs):
     programs("squeue", "")
     write_record(records, "12", {"job": "4", "submitted": time.time()})
     assert status("12", records) == "running" and not calls.exists()
+
+
+def test_only_jobs_of_this_run_that_have_not_ended_are_cancelled(records, programs):
+    calls = programs("scancel", "")
+    now = time.time()
+    write_record(records, "13", {"job": "5", "submitted": now, "state": "TIMEOUT"})
+    cancel(records, now - 1.0)
+    assert not calls.exists()
+    for number in ("14", "15"):
+        write_record(records, number, {"job": "6", "submitted": now})
+    cancel(records, now - 1.0)
+    assert calls.read_text() == "14 15\n"
 
 
 def test_most_answers_need_no_python(tmp_path, programs):

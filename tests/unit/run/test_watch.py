@@ -341,6 +341,24 @@ def test_jobs_submitted_together_are_tried_again_together(scene):
     assert s.watch.state.failed == [] and "mask_band band k: tried again with another node" in s.shown.getvalue()
 
 
+@pytest.mark.parametrize("interrupted", [True, False])
+def test_an_interrupted_run_cancels_its_jobs_in_slurm(scene, tmp_path, monkeypatch, interrupted):
+    (tmp_path / "scancel").write_text(f'#!/bin/sh\necho "$@" > {tmp_path / "cancelled"}\n')
+    (tmp_path / "scancel").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    s = scene()
+    folder = s.jobs.results / "logs/slurm"
+    folder.mkdir(parents=True)
+    write_record(folder, "6", {"submitted": time.time() - 60.0})
+    s.watch.begin()
+    write_record(folder, "7", {"submitted": time.time()})
+    if interrupted:
+        s.logger.info("Terminating processes on user request, this might take some time.")
+    s.watch.end(failed=True)
+    cancelled = tmp_path / "cancelled"
+    assert (cancelled.read_text() == "7\n") if interrupted else not cancelled.exists()
+
+
 def test_jobs_that_the_user_has_interrupted_have_not_failed(scene):
     s = scene()
     s.watch.begin()
