@@ -1,28 +1,40 @@
-"""A real Slurm on one node: munged, slurmctld and slurmd in a folder of the test, as root."""
+"""A real Slurm on one node: munged, slurmctld and slurmd in a folder of the test, as root.
+
+Nothing of it outlives the test, however that ends: the kernel kills each daemon when the test's process dies, and with
+it all processes of its namespace: with `slurmd`, all jobs.
+"""
 
 from __future__ import annotations
 
 import fcntl
 import os
 import shutil
-import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "srun", "squeue", "scancel")
 SEARCHED = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin"])
 CGROUP_ROOT = Path("/sys/fs/cgroup")
-NODE_MB, NODE_CPUS = 16000, 4
-START_S = 60.0
+NODE_MB, NODE_CPUS = 16000, 8
+"""What Slurm believes the node to have: jobs that only wait must not keep others from running."""
+START_S = 120.0
+"""How long daemons may take to start, and the node to come back, on a busy machine, seconds."""
+SWITCH = "UNBLEND_TEST_SLURM"
+"""Environment variable that switches the tests off if it is 0."""
 FOUND_AT = Path("/run/slurm/conf")
 """Where Slurm's programs look for their configuration if there is none in /etc/slurm. The variable SLURM_CONF is not
 enough: Snakemake takes Slurm's variables out of the environment of a job."""
 LOCK = Path("/run/unblend-slurm.lock")
 """A machine has one Slurm at a time."""
+ENDS_WITH_US = ("setpriv", "--pdeathsig", "KILL")
+"""Starts a program that the kernel kills when the process that has started it dies."""
+NAMESPACE = ("unshare", "--pid", "--fork", "--kill-child", "--mount-proc")
+INIT = ("sh", "-c", '"$@" & wait', "sh")
+"""The first process of a namespace of a daemon, which collects orphans."""
 
 CONFIG = """
 ClusterName=unblend
@@ -65,8 +77,8 @@ ConstrainSwapSpace=no
 
 def what_is_missing() -> str:
     """Return what this machine lacks for a Slurm of its own, an empty text where it lacks nothing."""
-    if not os.environ.get("UNBLEND_TEST_SLURM"):
-        return "UNBLEND_TEST_SLURM is not set (these tests start a Slurm of their own)"
+    if os.environ.get(SWITCH) == "0":
+        return f"{SWITCH} is 0"
     lacking = [name for name in PROGRAMS if shutil.which(name, path=SEARCHED) is None]
     if lacking:
         return f"{', '.join(lacking)} not installed (Debian: slurm-wlm, munge)"
@@ -80,6 +92,28 @@ def what_is_missing() -> str:
 def can_limit_memory() -> bool:
     """Return whether Slurm can limit the memory of jobs here: with control groups of version 1."""
     return all(os.access(CGROUP_ROOT / name, os.W_OK) for name in ("memory", "cpuset", "freezer", "devices"))
+
+
+def can_separate() -> bool:
+    """Return whether processes can have a namespace of their own: in some containers not even root may make one."""
+    return subprocess.run([*NAMESPACE, "true"], capture_output=True, check=False).returncode == 0
+
+
+def contained(*words: str, collects_orphans: bool = False) -> list[str]:
+    """Return the command that runs a program which ends, with all that it has started, when its parent dies."""
+    namespace = (*NAMESPACE, *(INIT if collects_orphans else ())) if can_separate() else ()
+    return [*ENDS_WITH_US, *namespace, *words]
+
+
+def remove_control_groups() -> None:
+    """Remove the control groups of jobs that were killed with their Slurm, which takes the kernel a moment."""
+    until = time.monotonic() + 5.0
+    while (folders := [*CGROUP_ROOT.glob("*/slurm*")]) and time.monotonic() < until:
+        for folder in folders:
+            for path, _, _ in os.walk(folder, topdown=False):
+                with suppress(OSError):
+                    os.rmdir(path)
+        time.sleep(0.05)
 
 
 def free_ports(number: int) -> list[int]:
@@ -105,16 +139,25 @@ class SlurmNode:
         """Run a command of Slurm and return what it prints."""
         return subprocess.run(words, env=self.environment, capture_output=True, text=True, check=True).stdout
 
-    def jobs(self) -> dict[str, list[str]]:
-        """Return the states of all jobs so far by name, first submitted first."""
+    def jobs(self, folder: Path) -> dict[str, list[str]]:
+        """Return the states of all jobs so far of the run in a folder, by name, first submitted first."""
         found: dict[str, list[str]] = {}
-        for line in self.command("squeue", "--states=all", "--noheader", "--sort=i", "--format=%j|%T").splitlines():
-            name, state = line.split("|")
-            found.setdefault(name, []).append(state)
+        for line in self.command("squeue", "--states=all", "--noheader", "--sort=i", "--format=%j|%T|%Z").splitlines():
+            name, state, where = line.split("|")
+            if Path(where) == folder:
+                found.setdefault(name, []).append(state)
         return found
+
+    def running(self, folder: Path, job: str) -> str:
+        """Return the number of the job of that name which runs for a folder."""
+        listed = self.command("squeue", "--states=running", f"--name={job}", "--noheader", "--format=%i|%Z")
+        numbers = [line.split("|")[0] for line in listed.splitlines() if Path(line.split("|")[1]) == folder]
+        assert len(numbers) == 1, f"{job} runs {len(numbers)} times"
+        return numbers[0]
 
     def start(self) -> None:
         """Start the three daemons and wait until the node is idle."""
+        remove_control_groups()
         for name in ("state", "spool"):
             (self.folder / name).mkdir()
         (self.folder / "munge.key").write_bytes(os.urandom(1024))
@@ -130,37 +173,53 @@ class SlurmNode:
                  "seed-file": "munge.seed"}  # fmt: skip
         options = [f"--{option}={self.folder / name}" for option, name in munge.items()]
         self._start("munged", "--foreground", "--force", *options)
-        self._wait_for(lambda: (self.folder / "munge.socket").exists())
+        self._wait_for((self.folder / "munge.socket").exists)
         config = str(self.folder / "slurm.conf")
         self._start("slurmctld", "-D", "-c", "-f", config)
         self._start("slurmd", "-D", "-f", config)
-        self._wait_for(lambda: "idle" in self._state())
+        self._wait_for(self.is_usable)
 
     def stop(self) -> None:
-        """Cancel what runs, and end the daemons."""
-        subprocess.run(["scancel", "--user", "root"], env=self.environment, capture_output=True, check=False)
-        self._wait_for(lambda: "comp" not in self._state(), ok=True)
-        for process in reversed(self._processes):
-            process.send_signal(signal.SIGTERM)
-            process.wait(timeout=START_S)
+        """End the daemons, and with them all jobs."""
+        try:
+            if not can_separate():
+                self._try("scancel", "--user=root")
+                self._wait_for(lambda: not self._try("squeue", "--states=running,completing", "--noheader"))
+        finally:
+            for process in reversed(self._processes):
+                process.kill()
+                process.wait()
+            remove_control_groups()
 
-    def _state(self) -> str:
-        words = ["sinfo", "--noheader", "--format=%T"]
+    def lose(self) -> None:
+        """Tell Slurm that the node has failed, with all its jobs, and wait until it is back."""
+        self.command("scontrol", "update", f"nodename={self.name}", "state=down", "reason=lost")
+        # A node that reports to Slurm in between is back already, and there is nothing to resume.
+        self._try("scontrol", "update", f"nodename={self.name}", "state=resume")
+        self._wait_for(self.is_usable)
+
+    def is_usable(self) -> bool:
+        """Return whether Slurm would start a job on the node."""
+        return self._try("sinfo", "--noheader", "--format=%T").strip() in ("idle", "mixed", "allocated")
+
+    def _try(self, *words: str) -> str:
         return subprocess.run(words, env=self.environment, capture_output=True, text=True, check=False).stdout
 
     def _start(self, *words: str) -> None:
         with (self.folder / f"{words[0]}.out").open("wb") as out:
-            process = subprocess.Popen(words, env=self.environment, stdout=out, stderr=out)
+            process = subprocess.Popen(
+                contained(*words, collects_orphans=True), env=self.environment, stdin=subprocess.DEVNULL, stdout=out,
+                stderr=out, start_new_session=True,
+            )  # fmt: skip
         self._processes.append(process)
 
-    def _wait_for(self, condition, *, ok: bool = False) -> None:  # type: ignore[no-untyped-def]
+    def _wait_for(self, condition: Callable[[], bool]) -> None:
         until = time.monotonic() + START_S
         while not condition():
-            if time.monotonic() > until:
-                assert ok, "Slurm did not start: " + "".join(
-                    path.read_text(errors="replace")[-1500:] for path in self.folder.glob("slurm*.log")
-                )
-                return
+            logs = [path for pattern in ("*.out", "*.log") for path in self.folder.glob(pattern)]
+            assert time.monotonic() < until, "Slurm is not ready: " + "".join(
+                f"\n{path.name}: {path.read_text(errors='replace')[-1500:]}" for path in logs
+            )
             time.sleep(0.1)
 
 
@@ -178,4 +237,4 @@ def slurm_node(folder: Path) -> Iterator[SlurmNode]:
             yield node
         finally:
             node.stop()
-            FOUND_AT.unlink()
+            FOUND_AT.unlink(missing_ok=True)
