@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..core.types import Box
 from ..io.tables import read_table_header
 from ..photometry.background_polynomial import BackgroundPolynomial
 
@@ -37,8 +38,8 @@ def background_terms(header: Mapping[str, object]) -> list[tuple[int, int, float
     return [(i, j, value, error) for (i, j), (value, error) in zip(terms, values, strict=True)]
 
 
-def fitted_background(folder: Path, shape: tuple[int, ...]) -> np.ndarray:
-    """Return the background that was fitted with the fluxes, in image units, shape (ny, nx).
+def fitted_background(folder: Path, shape: tuple[int, ...], box: Box | None = None) -> np.ndarray:
+    """Return the background that was fitted with the fluxes, in image units, shape (ny, nx) or that of the box.
 
     Parameters
     ----------
@@ -46,10 +47,12 @@ def fitted_background(folder: Path, shape: tuple[int, ...]) -> np.ndarray:
         Products of the band.
     shape : (ny, nx)
         Of the band's image.
+    box : Box, optional
+        A part of the image.
     """
     header = read_table_header(folder / "fluxes.fits")
     terms = background_terms(header)
     if not terms:
-        return np.full(shape, float(header["BACKGR"]))  # type: ignore[arg-type]
+        return np.full(shape if box is None else box.shape, float(header["BACKGR"]))  # type: ignore[arg-type]
     polynomial = BackgroundPolynomial((shape[0], shape[1]), max(i + j for i, j, _, _ in terms))
-    return polynomial.image(np.array([value for _, _, value, _ in terms]))
+    return polynomial.image(np.array([value for _, _, value, _ in terms]), box)

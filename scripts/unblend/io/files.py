@@ -41,6 +41,22 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         raise
 
 
+@contextmanager
+def atomic_folder(path: str | Path) -> Iterator[Path]:
+    """Give an empty folder beside `path` that replaces it when the block ends well and is removed when it does not."""
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        temporary.mkdir(parents=True)
+        yield temporary
+        if path.exists():
+            shutil.rmtree(path)
+        os.replace(temporary, path)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+
+
 def keep_second_copy(path: str | Path, copy: str | Path) -> None:
     """Keep a file under a second name, without a second copy of its content where the file system allows that."""
     Path(copy).unlink(missing_ok=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -38,8 +38,14 @@ def write_table(
         fits.write(table, extname=name, units=column_units, header=records)
 
 
-def read_table(path: str | Path) -> np.ndarray:
+def read_table(path: str | Path, names: Sequence[str] | None = None) -> np.ndarray:
     """Return the first table of a FITS file as a structured array in native byte order.
+
+    Parameters
+    ----------
+    path : path
+    names : sequence of str, optional
+        Columns to read, those that the table has: the others of a table of many bands take no memory.
 
     Raises
     ------
@@ -52,13 +58,14 @@ def read_table(path: str | Path) -> np.ndarray:
         with open_fits(path) as fits:
             if len(fits) < 2 or not hasattr(fits[1], "get_rec_dtype"):
                 raise InputError(f"{path} has no table in its first extension; expected a FITS table.")
-            table = fits[1].read()
+            kept = None if names is None else [name for name in fits[1].get_colnames() if name in set(names)]
+            table = fits[1].read(columns=kept)
             if table is None:  # the table has no rows
                 table = np.zeros(0, dtype=fits[1].get_rec_dtype()[0])
     except OSError as error:
         reason = str(error).splitlines()[0].rstrip(".")
         raise InputError(f"{path} cannot be read as a FITS table: {reason}. Check if the file is truncated.") from error
-    return table.astype(table.dtype.newbyteorder("="))
+    return table.astype(table.dtype.newbyteorder("="), copy=False)
 
 
 def read_table_header(path: str | Path) -> dict[str, object]:

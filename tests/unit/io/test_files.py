@@ -7,6 +7,7 @@ import os
 import pytest
 from unblend.io.files import (
     DIGEST_LENGTH,
+    atomic_folder,
     digest_of,
     file_digest,
     keep_second_copy,
@@ -69,3 +70,15 @@ def test_a_second_copy_survives_the_first_and_follows_it(tmp_path, monkeypatch):
             assert read_json(copy) == content
         path.unlink()
         assert read_json(copy) == 2
+
+
+def test_a_folder_is_written_whole_or_not_at_all(tmp_path):
+    path = tmp_path / "deep" / "folder"
+    for text in ("first", "second"):
+        with atomic_folder(path) as folder:
+            (folder / text).write_text(text)
+        assert [p.name for p in path.iterdir()] == [text] and [p.name for p in path.parent.iterdir()] == ["folder"]
+    with pytest.raises(KeyError), atomic_folder(path) as folder:
+        (folder / "third").write_text("third")
+        raise KeyError
+    assert [p.name for p in path.iterdir()] == ["second"] and [p.name for p in path.parent.iterdir()] == ["folder"]

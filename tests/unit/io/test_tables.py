@@ -72,3 +72,10 @@ def test_a_failed_write_leaves_no_file(tmp_path):
     with pytest.raises((TypeError, ValueError, OSError)):
         write_table(tmp_path / "t.fits", np.zeros(2, dtype=[("o", object)]))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_some_columns_of_a_table_are_read_in_its_order(tmp_path):
+    write_table(tmp_path / "t.fits", SOURCES, name="FLUXES")
+    some = read_table(tmp_path / "t.fits", ["flux", "id", "unheard_of"])
+    assert some.dtype.names == ("id", "flux") and some.dtype["flux"].isnative
+    np.testing.assert_array_equal(some["flux"], SOURCES["flux"])

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from unblend.core.types import Box, Template
-from unblend.io.template_store import read_templates, write_templates
+from unblend.io.template_store import TemplateFile, read_templates, write_templates
 
 RNG = np.random.default_rng(3)
 TEMPLATES = [
@@ -63,3 +63,36 @@ def test_a_truncated_file_of_templates_is_an_error(tmp_path):
             read_templates(tmp_path / "a.npz")
     with pytest.raises(FileNotFoundError):
         read_templates(tmp_path / "none.npz")
+
+
+def test_templates_that_are_read_one_by_one_are_those_that_are_read_together(tmp_path):
+    path = tmp_path / "templates.npz"
+    write_templates(path, TEMPLATES, KEYS)
+    together, _ = read_templates(path)
+    with TemplateFile(path) as file:
+        for one in reversed(together):
+            other = file.get(one.id)
+            assert (other.id, other.box, other.coverage) == (one.id, one.box, one.coverage)
+            assert (other.detail_share, other.detail_free) == (one.detail_share, one.detail_free)
+            np.testing.assert_array_equal(other.data, one.data)
+            assert (other.detail is None) == (one.detail is None)
+            if one.detail is not None:
+                np.testing.assert_array_equal(other.detail, one.detail)
+        assert file.get(8) is None
+
+
+def test_a_file_of_templates_that_was_cut_is_named(tmp_path):
+    path = tmp_path / "templates.npz"
+    write_templates(path, TEMPLATES, KEYS)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(OSError, match=r"templates\.npz is not a file of templates"):
+        TemplateFile(path)
+    np.savez_compressed(path, **dict(np.load(write_again(tmp_path))))
+    with pytest.raises(OSError, match="is not stored as float32"):
+        TemplateFile(path)
+
+
+def write_again(folder):
+    write_templates(folder / "again.npz", TEMPLATES, KEYS)
+    return folder / "again.npz"
