@@ -63,8 +63,9 @@ accuracy-figures:         ## copy the tables and figures of the last bench-accur
 	cp bench/accuracy-fits.png bench/accuracy-noise.png bench/accuracy-pulls.png docs/figures/
 	cp bench/accuracy.md docs/accuracy-table.md
 
-bench-report: $(VENV)/installed  ## report of 1000 sources: time to write it, its size, time until a browser shows it
-	$(BIN)/python tests/benchmarks/bench_report.py 180 1000
+PAGES ?= 1000 10000 100000
+bench-report: $(VENV)/installed  ## reports of many sources in ten bands: time to write them, size, time in a browser (20 min, 15 GB of disk and of memory)
+	$(BIN)/python tests/benchmarks/bench_report.py $(PAGES)
 
 bench-fit-bias: $(VENV)/installed  ## bias of the fits as a function of n and r_e, and for faint galaxies (5 min)
 	$(BIN)/python tests/benchmarks/bench_fit_bias.py --figure docs/figures/fit-bias.png

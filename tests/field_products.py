@@ -73,13 +73,15 @@ def wcs_of(band: str, side: int) -> tuple[WCS, tuple[int, int]]:
 
 
 def write_products(
-    folder: Path, number: int = 6, bands: tuple[str, ...] = (*SHARP, COARSE), half: float = 15.0, spacing: int = SPACING
-) -> Field:
+    folder: Path, number: int = 6, bands: tuple[str, ...] = (*SHARP, COARSE), half: float = 15.0,
+    spacing: int = SPACING, fluxes: np.ndarray | None = None,
+) -> Field:  # fmt: skip
     """Write the products of `number` sources below `folder`/results, the images below `folder`.
 
     Source i (from 1) has the flux 4000 / i in every band, but none in `blue`, where the last one's is −4. The first
     source's flux is unknown in the coarse band; the second is the target; the last is a point source on a bound.
-    The noise of all images is 1, formal errors are 8, Monte Carlo errors 8.8. The lowest three rows are masked.
+    With `fluxes` they have these. The noise of all images is 1, formal errors are 8, Monte Carlo errors 8.8. The lowest
+    three rows are masked.
     """
     rng = np.random.default_rng(7)
     results, columns_of = folder / "results", int(np.ceil(np.sqrt(number)))
@@ -89,22 +91,23 @@ def write_products(
     ids = np.arange(1, number + 1)
     sky_wcs, shape = wcs_of("stack", side)
     ra, dec = pixel_to_sky(sky_wcs, y, x)
-    flux = {band: np.where(ids == number, -4.0, 0.0) if band == "blue" else 4000.0 / ids for band in bands}
+    given = 4000.0 / ids if fluxes is None else fluxes
+    flux = {band: np.where(ids == number, -4.0, 0.0) if band == "blue" else given for band in bands}
     fits_flag = np.where(ids == number, int(Flag.FIT_ON_BOUND), 0)
     detected = columns(
         id=ids.astype("i4"), area=np.full(number, 80, dtype="i4"), flag=np.zeros(number, dtype="i4"), y=y, x=x, ra=ra,
-        dec=dec, flux=4000.0 / ids, flux_err=np.ones(number), snr=4000.0 / ids, a=np.full(number, SIGMA),
+        dec=dec, flux=given, flux_err=np.ones(number), snr=given, a=np.full(number, SIGMA),
         b=np.full(number, SIGMA), theta=np.zeros(number),
     )  # fmt: skip
     write_sources(results / "det_cat.fits", detected)
     segments = np.zeros(shape, dtype=int)
-    rows, cols = np.indices(shape)
     light = np.zeros(shape)
     for k in range(number):
         window = (slice(int(y[k]) - 6, int(y[k]) + 7), slice(int(x[k]) - 6, int(x[k]) + 7))
-        segments[window][np.hypot(rows[window] - y[k], cols[window] - x[k]) < 5] = ids[k]
+        rows, cols = np.ogrid[window]
+        segments[window][np.hypot(rows - y[k], cols - x[k]) < 5] = ids[k]
         template = gaussian(int(ids[k]), y[k], x[k], shape, sigma=SIGMA, half=half)
-        light[template.box.slices] += 4000.0 / ids[k] * template.data
+        light[template.box.slices] += given[k] * template.data
     noise = rng.normal(size=shape)
     write_image(results / "det_seg.fits", segments, wcs=sky_wcs)
     write_image(results / "det_stack.fits", light + noise, wcs=sky_wcs)

@@ -140,12 +140,12 @@ def test_the_targets_card_is_open_and_the_first(page):
 
 def test_a_card_shows_the_extinction_where_it_is_known(page):
     """The columns of a catalogue with `extinction`, put into the data of the page."""
-    words = page.execute_script(
+    words = page.execute_async_script(
         """DATA.sources.ebv = DATA.sources.id.map(() => 0.021);
         DATA.bands[1].columns.extinction = DATA.sources.id.map(() => 0.068);
-        const row = ROW_OF.get(DATA.target);
-        return [shapeTable(row).textContent, fluxTable(row).querySelector("thead").textContent,
-          ...[...fluxTable(row).querySelectorAll("tbody tr")].map((line) => line.children[6].textContent)];"""
+        cardOf(ROW_OF.get(DATA.target)).then((card) => arguments[0]([
+          shapeTable(card).textContent, fluxTable(card).querySelector("thead").textContent,
+          ...[...fluxTable(card).querySelectorAll("tbody tr")].map((line) => line.children[6].textContent)]));"""
     )
     assert "Galactic E(B−V)0.021" in words[0] and "A [mag]" in words[1]
     assert words[2:5] == ["–", "0.068", "–"]

@@ -8,7 +8,10 @@ def band_picture(band):
 
 
 rule write_report:
-    """Write the report, a single page: the field, every source with its stamps, every band, the fits, the run times."""
+    """Write the report: the field, every source with its stamps, every band, the fits, the run times.
+
+    It is a single page; of a large field it has its pixels and numbers in a folder beside it, which is empty otherwise.
+    """
     input:
         spec=spec("write_report"),
         models=BARRIER,
@@ -33,6 +36,7 @@ rule write_report:
             category="Page",
             labels={"shows": "the whole field"},
         ),
+        files=directory(R / "report/index_files"),
         bands=[band_picture(band) for band in BANDS],
         provenance=R / "provenance.json",
     log:

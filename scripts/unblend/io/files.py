@@ -43,9 +43,14 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
 
 @contextmanager
 def atomic_folder(path: str | Path) -> Iterator[Path]:
-    """Give an empty folder beside `path` that replaces it when the block ends well and is removed when it does not."""
+    """Give an empty folder beside `path` that replaces it when the block ends well and is removed when it does not.
+
+    What a process left there that was killed meanwhile is removed: only one writes the folder at a time.
+    """
     path = Path(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    for left in path.parent.glob(f".{path.name}.*"):
+        shutil.rmtree(left, ignore_errors=True)
     try:
         temporary.mkdir(parents=True)
         yield temporary

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from ..core.errors import UnblendError
+from ..field.page_size import needs_files
 from .batches import GROUPS_PER_BATCH
 from .config import Band
 from .jobs import Jobs
@@ -93,6 +94,8 @@ COSTS = {
     "compare_positions": Cost(120.0),
     "write_report": Cost(130.0, all_bands=60.0, sources=200.0, minutes_per_kilosource=5.0),
 }
+LARGE_REPORT = Cost(350.0, sources=10.0, minutes=30.0, minutes_per_megapixel=1.0, minutes_per_kilosource=1.0)
+"""Of a report whose pixels and numbers are in files beside the page: images are read in strips."""
 WITHOUT_STARS = Cost(120.0)
 """Of the rules that prepare a PSF that is not built from the stars of an image."""
 WITHOUT_BACKGROUND = Cost(120.0, band=15.0)
@@ -147,6 +150,10 @@ class Requests:
         from_stars = settings and settings.has_star_psf and not isinstance(settings, BandTile)
         if rule in ("prepare_psf", "prepare_fit_psf") and not from_stars:
             return WITHOUT_STARS
+        if rule == "write_report":
+            pixels = self._megapixels(None)
+            if needs_files(1e3 * self._kilosources(rule), pixels["stack"] + pixels["all_bands"]):
+                return LARGE_REPORT
         if rule == "subtract_background" and not (settings and settings.moving_background):
             return WITHOUT_BACKGROUND
         return COSTS[rule]

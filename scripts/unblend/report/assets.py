@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 FOLDER = Path(__file__).resolve().parent / "page_files"
@@ -18,6 +19,8 @@ PROGRAMS = (
     "main.js",
 )
 """JavaScript files in the order in which the page executes them."""
+FILE_PROGRAMS = (*PROGRAMS[:-1], "files.js", "viewer.js", PROGRAMS[-1])
+"""Those of a large page, whose pixels and numbers are in files beside it."""
 
 
 def read_style() -> str:
@@ -25,6 +28,6 @@ def read_style() -> str:
     return (FOLDER / STYLE).read_text(encoding="utf-8")
 
 
-def read_programs() -> list[tuple[str, str]]:
-    """Return the page's JavaScript files as (name, text)."""
-    return [(name, (FOLDER / name).read_text(encoding="utf-8")) for name in PROGRAMS]
+def read_programs(names: Sequence[str] = PROGRAMS) -> list[tuple[str, str]]:
+    """Return JavaScript files of the page as (name, text)."""
+    return [(name, (FOLDER / name).read_text(encoding="utf-8")) for name in names]

@@ -82,7 +82,7 @@ class PageImage:
     @property
     def shape(self) -> tuple[int, ...]:
         """Shape (ny, nx) in page pixels."""
-        return self.image.shape
+        return self.record["height"], self.record["width"]
 
     def positions(self, ra: np.ndarray, dec: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the positions (y, x) of sources in page pixels, including the band's shift."""
@@ -149,38 +149,70 @@ def page_image(
     corner, window = used_part(residual)
     data, residual = data[window], residual[window]
     factor = bin_factor(data.size, images)
-    centre = [c + (n - 1) / 2.0 for c, n in zip(corner, data.shape, strict=True)]
-    jacobian = sky_jacobian(wcs, *centre) * factor
+    place = Placed(wcs, corner, data.shape, factor)
     data, residual = binned(data, factor), binned(residual, factor)
-    sigma, black = _noise_and_black_level(data, residual)
+    sigma, black = noise_and_black_level(data, residual)
     # in single precision: those of all bands are held until the page is written
     image, residual = (np.asarray(values / sigma, dtype=np.float32) for values in (data, residual))
-    scale = float(np.sqrt(abs(np.linalg.det(jacobian))))
-    record: dict[str, Any] = {
-        "width": data.shape[1],
-        "height": data.shape[0],
-        "sigma": sigma,
-        "jacobian": [numbers(row, 7) for row in jacobian],
-        "scale": scale,
-        "high": black,
-        "binned": factor,
-        "corner": list(corner),
-    }
-    return PageImage(
-        wcs=wcs,
-        corner=corner,
-        factor=factor,
-        shift=shift_to_pixels(wcs, shift_arcsec, *centre),
-        sigma=sigma,
-        image=image,
-        residual=residual,
-        scale=scale,
-        pngs={"image": png(levels(image)), "residual": png(levels(residual))},
-        record=record,
+    return place.page_image(
+        image, residual, sigma, black, shift_arcsec, {"image": png(levels(image)), "residual": png(levels(residual))}
     )
 
 
-def _noise_and_black_level(data: np.ndarray, residual: np.ndarray) -> tuple[float, float]:
+@dataclass(frozen=True)
+class Placed:
+    """Where the cropped image of a page lies: its original WCS, first pixel, shape in image pixels, and binning."""
+
+    wcs: WCS
+    corner: tuple[int, int]
+    shape: tuple[int, ...]
+    factor: int
+
+    def page_image(
+        self, image: np.ndarray, residual: np.ndarray, sigma: float, black: float, shift_arcsec: tuple[float, float],
+        pngs: Mapping[str, bytes],
+    ) -> PageImage:  # fmt: skip
+        """Return the image of the page.
+
+        Parameters
+        ----------
+        image, residual : arrays
+            In units of `sigma`.
+        sigma : float
+            Noise of a page pixel, image units.
+        black : float
+            Level that is shown black, in units of `sigma`.
+        shift_arcsec : (x, y)
+        pngs : mapping of str to bytes
+        """
+        centre = [c + (n - 1) / 2.0 for c, n in zip(self.corner, self.shape, strict=True)]
+        jacobian = sky_jacobian(self.wcs, *centre) * self.factor
+        scale = float(np.sqrt(abs(np.linalg.det(jacobian))))
+        record: dict[str, Any] = {
+            "width": -(-self.shape[1] // self.factor),
+            "height": -(-self.shape[0] // self.factor),
+            "sigma": sigma,
+            "jacobian": [numbers(row, 7) for row in jacobian],
+            "scale": scale,
+            "high": black,
+            "binned": self.factor,
+            "corner": list(self.corner),
+        }
+        return PageImage(
+            wcs=self.wcs,
+            corner=self.corner,
+            factor=self.factor,
+            shift=shift_to_pixels(self.wcs, shift_arcsec, *centre),
+            sigma=sigma,
+            image=image,
+            residual=residual,
+            scale=scale,
+            pngs=pngs,
+            record=record,
+        )
+
+
+def noise_and_black_level(data: np.ndarray, residual: np.ndarray) -> tuple[float, float]:
     """Return the noise of a pixel, and the level that is shown black in units of it."""
     step = 1 + int(np.sqrt(residual.size / SAMPLE_PIXELS))
     sample = slice(None, None, step), slice(None, None, step)
@@ -197,16 +229,23 @@ def used_part(residual: np.ndarray) -> tuple[tuple[int, int], tuple[slice, slice
     It is the whole image unless most of it is masked, as for an image much larger than the detection image: then it is
     the box around the unmasked pixels, with a margin.
     """
-    rows, columns = (np.flatnonzero(np.isfinite(residual).any(axis=axis)) for axis in (1, 0))
-    everything = (0, 0), (slice(0, residual.shape[0]), slice(0, residual.shape[1]))
+    known = np.isfinite(residual)
+    return used_window(known.any(axis=1), known.any(axis=0))
+
+
+def used_window(known_rows: np.ndarray, known_columns: np.ndarray) -> tuple[tuple[int, int], tuple[slice, slice]]:
+    """Return what `used_part` does, from whether the rows and the columns of the image have any unmasked pixel."""
+    shape = known_rows.size, known_columns.size
+    rows, columns = np.flatnonzero(known_rows), np.flatnonzero(known_columns)
+    everything = (0, 0), (slice(0, shape[0]), slice(0, shape[1]))
     if not rows.size:
         return everything
     margin = int(MARGIN_FRACTION * max(rows[-1] - rows[0], columns[-1] - columns[0])) + 1
-    y0, x0 = max(rows[0] - margin, 0), max(columns[0] - margin, 0)
-    window = slice(y0, rows[-1] + 1 + margin), slice(x0, columns[-1] + 1 + margin)
-    if residual[window].size > MIN_USED_FRACTION * residual.size:
+    y0, x0 = (int(max(known[0] - margin, 0)) for known in (rows, columns))
+    y1, x1 = (int(min(known[-1] + 1 + margin, n)) for known, n in zip((rows, columns), shape, strict=True))
+    if (y1 - y0) * (x1 - x0) > MIN_USED_FRACTION * shape[0] * shape[1]:
         return everything
-    return (int(y0), int(x0)), window
+    return (y0, x0), (slice(y0, y1), slice(x0, x1))
 
 
 def read_stack_image(results: Path, images: int) -> PageImage:

@@ -7,6 +7,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ..core.flags import Flag
 from ..io.tables import read_table
 from .band_images import add_sources, outlines, panels_png, read_band_image, read_stack_image, same_grid
@@ -18,6 +20,7 @@ from .sections import (
     colour_choice,
     colour_scales,
     flag_list,
+    flux_columns,
     source_columns,
     target_of,
     time_list,
@@ -68,24 +71,35 @@ def read_field(spec: Mapping[str, Any], results: Path) -> tuple[dict[str, Any], 
     listed: list[dict[str, Any]] = []
     for band, image in images.items():
         add_sources(image, results, band, catalogue, sides)
-        measured = band_numbers(results, band, catalogue, image, target)
-        listed.append({"name": band, "wavelength": wavelengths[band], **image.record, **measured})
+        fluxes = read_table(results / "bands" / band / "fluxes.fits")
+        measured = flux_columns(catalogue, fluxes, band)
+        columns = {name: column.listed() for name, column in measured.items()}
+        found = band_numbers(results, band, fluxes, measured, image, target)
+        listed.append({"name": band, "wavelength": wavelengths[band], **image.record, "columns": columns, **found})
         pngs |= {f"band:{band}:{kind}": png for kind, png in image.pngs.items()} | star_picture(results, band)
 
     chosen = colour_choice({band: same_grid(stack, image) for band, image in images.items()}, wavelengths)
-    columns = source_columns(results, catalogue, sides)
+    sources = {name: column.listed() for name, column in source_columns(results, catalogue, sides).items()}
     content = {
-        "coding": {"softening": SOFTENING, "step": STEP, "zero": ZERO},
-        "target": target,
-        "position": spec["target"],
+        **field_words(spec, results, catalogue, target),
         "stack": {"name": "stack", **stack.record},
         "bands": listed,
         "colour": {"bands": chosen, "scales": colour_scales(catalogue, chosen)} if chosen else None,
-        "sources": columns,
+        "sources": sources,
+    }
+    return content, pngs, {band: panels_png(results, band, image) for band, image in images.items()}
+
+
+def field_words(spec: Mapping[str, Any], results: Path, catalogue: np.ndarray, target: int | None) -> dict[str, Any]:
+    """Return what a page says of the field as a whole: coding of pixels, target, flags, warnings, run times."""
+    bands = spec["order"]
+    return {
+        "coding": {"softening": SOFTENING, "step": STEP, "zero": ZERO},
+        "target": target,
+        "position": spec["target"],
         "flags": flag_list(),
         "fit_problems": int(FIT_PROBLEMS),
         "summary": {**field_counts(results, catalogue), "positions": compared_positions(spec, results)},
         "warnings": [asdict(warning) for warning in read_warnings(results, bands, BESIDE_THE_REPORT)],
         "times": time_list(results, bands),
     }
-    return content, pngs, {band: panels_png(results, band, image) for band, image in images.items()}

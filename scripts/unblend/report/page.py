@@ -7,6 +7,7 @@ import html
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -31,6 +32,45 @@ def numbers(values: Iterable[Any], digits: int = 5) -> list[float | int | None]:
 def decimals(values: Iterable[float], places: int) -> list[float | None]:
     """Return numbers for JSON with `places` decimals, None for NaN."""
     return [round(v, places) if math.isfinite(v) else None for v in np.asarray(values, dtype=float).tolist()]
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of the table of sources or of their cards, rounded where it is listed.
+
+    Parameters
+    ----------
+    values : array (n,)
+        Numbers, NaN where unknown, or texts.
+    digits : int
+        Number of significant digits; integers are not rounded.
+    places : int or None
+        Number of decimals, in place of `digits`.
+    """
+
+    values: np.ndarray
+    digits: int = 5
+    places: int | None = None
+
+    def listed(self, rows: slice = slice(None)) -> list[Any]:
+        """Return the values of these rows for JSON, None for NaN."""
+        part = self.values[rows]
+        if part.dtype.kind in "SU":
+            return [_text(value) for value in part]
+        return numbers(part, self.digits) if self.places is None else decimals(part, self.places)
+
+    def typed(self, kind: str) -> np.ndarray:
+        """Return the rounded values of all rows as little-endian numbers of this kind, "f4" for example; NaN stays."""
+        return np.array(self.listed(), dtype=float).astype(f"<{kind}")
+
+    @property
+    def has_values(self) -> bool:
+        """Whether a value of any row is known and not 0."""
+        return bool(np.any(np.isfinite(self.values) & (self.values != 0)))
+
+
+def _text(value: Any) -> str:
+    return (value.decode() if isinstance(value, bytes) else str(value)).strip()
 
 
 def base64_of(content: bytes) -> str:

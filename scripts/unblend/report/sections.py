@@ -18,7 +18,7 @@ from ..io.regions import read_regions
 from ..io.tables import read_table, read_table_header
 from ..photometry.catalogue import KINDS
 from .band_images import PageImage
-from .page import decimals, numbers
+from .page import Column, decimals, numbers
 from .summary import depth_of
 
 FITTED = ("n", "r_e_arcsec", "ell", "pa", "n_err", "r_e_err", "ell_err", "pa_err", "chi2_red", "chi2_red_group")
@@ -28,6 +28,10 @@ MIN_SIDE_ARCSEC, MAX_SIDE_ARCSEC = 5.0, 40.0
 """Smallest and largest side of a source's stamps in arcsec, unless the broadest PSF needs more."""
 FIELD_ARROWS = 8
 """Number of places along the longer side of an image at which its field of shifts is drawn."""
+SUMMARY_SNR = 5.0
+"""The summary and the table of the bands count the sources with a larger signal-to-noise ratio."""
+ROWS_AT_ONCE = 5000
+"""Sources of the Monte Carlo whose histogram is computed at once."""
 COLOUR_SNR = 10.0
 """Smallest signal-to-noise ratio of the sources whose median colour is white in the colour image."""
 
@@ -68,8 +72,8 @@ def card_sides(results: Path, catalogue: np.ndarray, scale_arcsec: float, bands:
     return np.clip(5.0 * radius, smallest, max(smallest, MAX_SIDE_ARCSEC))
 
 
-def source_columns(results: Path, catalogue: np.ndarray, sides: np.ndarray) -> dict[str, Any]:
-    """Return the properties of all sources except their fluxes as lists by column, in the order of the catalogue.
+def source_columns(results: Path, catalogue: np.ndarray, sides: np.ndarray) -> dict[str, Column]:
+    """Return the properties of all sources except their fluxes by column, in the order of the catalogue.
 
     Parameters
     ----------
@@ -81,23 +85,18 @@ def source_columns(results: Path, catalogue: np.ndarray, sides: np.ndarray) -> d
     """
     fits, detected = read_table(results / "imfit/sersic.fits"), read_table(results / "det_cat.fits")
     fit_rows, detection_rows = in_order(fits, catalogue["id"]), in_order(detected, catalogue["id"])
-    columns: dict[str, Any] = {name: numbers(catalogue[name]) for name in ("id", "area", "flag")}
-    columns |= {name: decimals(catalogue[name], 6) for name in ("ra", "dec")}
-    columns |= {name: numbers(fits[name][fit_rows], 4) for name in FITTED}
+    columns = {name: Column(catalogue[name]) for name in ("id", "area", "flag")}
+    columns |= {name: Column(catalogue[name], places=6) for name in ("ra", "dec")}
+    columns |= {name: Column(fits[name][fit_rows], 4) for name in FITTED}
     # The fit is in pixels of the stack: this is the pixel size in arcsec.
     ratio = fits["r_e_arcsec"][fit_rows] / fits["r_e"][fit_rows]
-    columns["r_e_err"] = numbers(fits["r_e_err"][fit_rows] * ratio, 4)
-    columns["group"] = numbers(fits["group"][fit_rows])
-    columns["functions"] = [_text(name) for name in fits["functions"][fit_rows]]
-    columns |= {name: decimals(detected[name][detection_rows], 2) for name in ("a", "b", "theta")}
-    columns["side"] = decimals(sides, 2)
+    columns["r_e_err"] = Column(fits["r_e_err"][fit_rows] * ratio, 4)
+    columns |= {name: Column(fits[name][fit_rows]) for name in ("group", "functions")}
+    columns |= {name: Column(detected[name][detection_rows], places=2) for name in ("a", "b", "theta")}
+    columns["side"] = Column(sides, places=2)
     if "ebv" in (catalogue.dtype.names or ()):
-        columns["ebv"] = decimals(catalogue["ebv"], 3)
+        columns["ebv"] = Column(catalogue["ebv"], places=3)
     return columns
-
-
-def _text(value: Any) -> str:
-    return (value.decode() if isinstance(value, bytes) else str(value)).strip()
 
 
 def in_order(table: np.ndarray, ids: np.ndarray) -> np.ndarray:
@@ -106,47 +105,63 @@ def in_order(table: np.ndarray, ids: np.ndarray) -> np.ndarray:
     return np.array([rows[int(i)] for i in ids], dtype=int)
 
 
+def flux_columns(catalogue: np.ndarray, fluxes: np.ndarray, band: str) -> dict[str, Column]:
+    """Return what was measured of all sources in a band by column, in the order of the catalogue.
+
+    Parameters
+    ----------
+    catalogue : structured array (n,)
+    fluxes : structured array (n,)
+        The band's fluxes.fits.
+    band : str
+    """
+    rows = in_order(fluxes, catalogue["id"])
+    flux, error = catalogue[f"flux_{band}"], catalogue[f"err_{band}"]
+    columns = {
+        "flux": Column(flux),
+        "err": Column(error, 4),
+        "snr": Column(np.divide(flux, error, out=np.full(len(flux), np.nan), where=error > 0), 4),
+        "mag": Column(catalogue[f"mag_{band}"], places=3),
+        "mag_err": Column(catalogue[f"mag_err_{band}"], places=3),
+        "limit": Column(catalogue[f"mag_limit_{band}"], places=2),
+        "aperture": Column(catalogue[f"ap_flux_{band}"], 4),
+        "aperture_err": Column(catalogue[f"ap_err_{band}"], 3),
+        "formal": Column(catalogue[f"err_formal_{band}"], 4),
+        "sim": Column(catalogue[f"err_sim_{band}"], 4),
+        **{kind: Column(catalogue[f"err_{kind}_{band}"], 4) for kind in KINDS},
+        "flag": Column(catalogue[f"flag_{band}"]),
+        "worst": Column(fluxes["worst_neighbour"][rows]),
+        "correlation": Column(fluxes["correlation"][rows], places=2),
+    }
+    if f"flux_{band}_ujy" in (catalogue.dtype.names or ()):
+        columns["ujy"] = Column(catalogue[f"flux_{band}_ujy"])
+        columns["err_ujy"] = Column(catalogue[f"err_{band}_ujy"], 4)
+    if f"a_{band}" in (catalogue.dtype.names or ()):
+        columns["extinction"] = Column(catalogue[f"a_{band}"], places=3)
+    return columns
+
+
 def band_numbers(
-    results: Path, band: str, catalogue: np.ndarray, image: PageImage, target: int | None
+    results: Path, band: str, fluxes: np.ndarray, columns: Mapping[str, Column], image: PageImage, target: int | None
 ) -> dict[str, Any]:
-    """Return the fluxes, noise and PSF (FWHM in pixels) of a band, the results of its Monte Carlo and its shift search.
+    """Return the noise and PSF (FWHM in pixels) of a band, the results of its Monte Carlo and its shift search.
 
     Parameters
     ----------
     results : Path
         Folder of the products.
     band : str
-    catalogue : structured array (n,)
+    fluxes : structured array (n,)
+        The band's fluxes.fits.
+    columns : mapping of str to Column
+        From `flux_columns`.
     image : PageImage
         The band's image on the page.
     target : int or None
         ID of the target.
     """
     folder = results / "bands" / band
-    fluxes, header = read_table(folder / "fluxes.fits"), read_table_header(folder / "fluxes.fits")
-    rows = in_order(fluxes, catalogue["id"])
-    flux, error = catalogue[f"flux_{band}"], catalogue[f"err_{band}"]
-    columns = {
-        "flux": numbers(flux),
-        "err": numbers(error, 4),
-        "snr": numbers(np.divide(flux, error, out=np.full(len(flux), np.nan), where=error > 0), 4),
-        "mag": decimals(catalogue[f"mag_{band}"], 3),
-        "mag_err": decimals(catalogue[f"mag_err_{band}"], 3),
-        "limit": decimals(catalogue[f"mag_limit_{band}"], 2),
-        "aperture": numbers(catalogue[f"ap_flux_{band}"], 4),
-        "aperture_err": numbers(catalogue[f"ap_err_{band}"], 3),
-        "formal": numbers(catalogue[f"err_formal_{band}"], 4),
-        "sim": numbers(catalogue[f"err_sim_{band}"], 4),
-        **{kind: numbers(catalogue[f"err_{kind}_{band}"], 4) for kind in KINDS},
-        "flag": numbers(catalogue[f"flag_{band}"]),
-        "worst": numbers(fluxes["worst_neighbour"][rows]),
-        "correlation": decimals(fluxes["correlation"][rows], 2),
-    }
-    if f"flux_{band}_ujy" in (catalogue.dtype.names or ()):
-        columns["ujy"] = numbers(catalogue[f"flux_{band}_ujy"])
-        columns["err_ujy"] = numbers(catalogue[f"err_{band}_ujy"], 4)
-    if f"a_{band}" in (catalogue.dtype.names or ()):
-        columns["extinction"] = decimals(catalogue[f"a_{band}"], 3)
+    header = read_table_header(folder / "fluxes.fits")
     cards = {"rms": "RMS", "lag": "LAG1", "background": "BACKGR", "masked_fraction": "LEFTOUT"}
     noise: dict[str, Any] = {key: _finite_number(header.get(name)) for key, name in cards.items()}
     # a constant needs no list of its terms
@@ -162,14 +177,16 @@ def band_numbers(
     simulated = monte_carlo_numbers(folder, fluxes, target)
     drawn = image.page_circles(circles(read_regions(folder / "monte_carlo.reg"), image.wcs))
     return {
-        "columns": columns,
+        "above": int(np.count_nonzero(columns["snr"].values > SUMMARY_SNR)),
+        "known": [name for name, column in columns.items() if column.has_values],
         "zero_point": zero_point,
         "depth": depth_of(folder, fluxes, noise, simulated["scale"], zero_point["value"]),
         "noise": noise,
         "psf": {**psf_numbers(psf), "widths": widths_of(header)},
         "circles": [decimals(circle, 2) for circle in drawn],
         "shift": {**shift_numbers(read_json(folder / "astrometry.json")), "field": field_numbers(image)},
-        "own": band_only_circles(folder, image, float(psf["FWHM"])),  # type: ignore[arg-type]
+        "own": (own := band_only_circles(folder, image, float(psf["FWHM"]))),  # type: ignore[arg-type]
+        "own_number": len(own),
         "simulated": simulated,
     }
 
@@ -292,15 +309,17 @@ def monte_carlo_numbers(folder: Path, fluxes: np.ndarray, target: int | None) ->
     table, header = read_table(folder / "monte_carlo.fits"), read_table_header(folder / "monte_carlo.fits")
     formal = fluxes["flux_err"][in_order(fluxes, table["id"])]
     realizations = table["realizations"].reshape(len(table), -1)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        pulls = realizations / formal[:, None]
     edges = np.arange(-HISTOGRAM_SIGMA, HISTOGRAM_SIGMA + BIN_SIGMA / 2, BIN_SIGMA)
-    own = pulls[table["id"] == target].ravel()
 
-    def histogram(values: np.ndarray) -> list[int]:
-        """Return the number of finite values in each bin."""
-        clipped = np.clip(values[np.isfinite(values)], edges[0], edges[-1])
-        return np.histogram(clipped, edges)[0].tolist()
+    def histogram(rows: np.ndarray) -> list[int]:
+        """Return the number of finite changes in each bin, in units of the formal errors."""
+        counts = np.zeros(len(edges) - 1, dtype=int)
+        for first in range(0, len(rows), ROWS_AT_ONCE):
+            part = rows[first : first + ROWS_AT_ONCE]
+            with np.errstate(invalid="ignore", divide="ignore"):
+                pulls = realizations[part] / formal[part, None]
+            counts += np.histogram(np.clip(pulls[np.isfinite(pulls)], edges[0], edges[-1]), edges)[0]
+        return counts.tolist()
 
     return {
         "circles": int(header.get("NCIRCLES", 0)),  # type: ignore[call-overload]
@@ -309,8 +328,8 @@ def monte_carlo_numbers(folder: Path, fluxes: np.ndarray, target: int | None) ->
         "ratio_err": _finite_number(header.get("RATIOERR")),
         "bin": BIN_SIGMA,
         "start": -HISTOGRAM_SIGMA,
-        "pooled": histogram(pulls),
-        "target": histogram(own),
+        "pooled": histogram(np.arange(len(table))),
+        "target": histogram(np.flatnonzero(table["id"] == target)),
     }
 
 

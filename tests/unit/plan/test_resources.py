@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 from astropy.io import fits
 from planned_jobs import RAW, ROOT, jobs_of, write_fits
+from unblend.field import page_size
 from unblend.io.tables import write_table
 from unblend.plan import resources
 from unblend.plan.jobs import SETTINGS
-from unblend.plan.resources import COSTS, SNAKEMAKE_MB, SPARE, Cost, Requests
+from unblend.plan.resources import COSTS, LARGE_REPORT, SNAKEMAKE_MB, SPARE, Cost, Requests
 
 MILLION = (1000, 1000)
 
@@ -115,3 +116,17 @@ def test_every_rule_has_its_costs():
     text = "".join(path.read_text() for path in (ROOT / "workflow/rules").glob("*.smk"))
     asked = [set(re.findall(rf'{name}\("(\w+)"\)', text)) for name in ("memory_of", "time_of")]
     assert asked == [set(COSTS), set(COSTS)] and set(SETTINGS) <= set(COSTS)
+
+
+def test_a_large_report_asks_for_memory_by_its_sources_and_not_by_its_pixels(field, monkeypatch):
+    detect(1000)
+    planned = Requests(jobs_of(RAW))
+    small = planned.memory_mb("write_report")
+    monkeypatch.setattr(page_size, "PAGE_MEGAPIXELS", 1e-6)
+    large = planned.memory_mb("write_report")
+    assert large == resources.STEP_MB * np.ceil(expected(LARGE_REPORT.mb + LARGE_REPORT.sources) / resources.STEP_MB)
+    monkeypatch.setattr(page_size, "PAGE_MEGAPIXELS", 30.0)
+    assert planned.memory_mb("write_report") == small
+    detect(100_000)
+    assert planned.memory_mb("write_report") == pytest.approx(
+        expected(LARGE_REPORT.mb + 100 * LARGE_REPORT.sources), abs=resources.STEP_MB)  # fmt: skip

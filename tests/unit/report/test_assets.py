@@ -2,12 +2,12 @@ from __future__ import annotations
 
 import re
 
-from unblend.report.assets import FOLDER, PROGRAMS, read_programs, read_style
+from unblend.report.assets import FILE_PROGRAMS, FOLDER, PROGRAMS, read_programs, read_style
 
 
 def test_style_and_programs_load_nothing_from_the_network():
-    assert sorted(path.name for path in FOLDER.glob("*.js")) == sorted(PROGRAMS)
-    for name, text in [*read_programs(), ("style.css", read_style())]:
+    assert sorted(path.name for path in FOLDER.glob("*.js")) == sorted(FILE_PROGRAMS)
+    for name, text in [*read_programs(FILE_PROGRAMS), ("style.css", read_style())]:
         addresses = set(re.findall(r"https?://[^\s\"'`]+", text)) - {
             "http://www.w3.org/2000/svg"
         }  # a name, not an address
@@ -22,3 +22,4 @@ def test_style_and_programs_load_nothing_from_the_network():
 def test_programs_are_in_the_order_of_execution():
     names = [name for name, _ in read_programs()]
     assert names == list(PROGRAMS) and names[0] == "base.js" and names[-1] == "main.js"
+    assert FILE_PROGRAMS[-1] == "main.js" and set(FILE_PROGRAMS) == {*PROGRAMS, "files.js", "viewer.js"}

@@ -110,3 +110,15 @@ def test_a_run_and_what_it_has_changed(server):
         time.sleep(0.05)
     assert answer["code"] == 0 and answer["lines"] == ["fits 1 of 1"]
     assert answer["changes"] == [{"id": 2, "state": "changed", "sigmas": 3.0, "bands": {"k": [2.0, 1.0, 5.0, 1.0]}}]
+
+
+def test_the_files_of_a_large_page_need_the_token_too(server, field):
+    at = field / "results/report/index_files/0123/cards"
+    at.mkdir(parents=True)
+    (at / "0.js").write_text('chunk("cards/0",{});')
+    path = "report/index_files/0123/cards/0.js"
+    assert request(server, f"/{server.token}/{path}") == (200, b'chunk("cards/0",{});')
+    assert request(server, f"/{path}")[0] == 403
+    # no list of the files, and nothing above the products
+    assert request(server, f"/{server.token}/report/index_files/0123/cards/")[0] == 404
+    assert request(server, f"/{server.token}/report/index_files/../../../secret.txt")[0] == 404

@@ -3,6 +3,7 @@
 const DRAWN = []; // functions that draw the panels again when the stretch changes
 
 function panels(panel, circles, own) {
+  if (FILES) return linkedViewers(panel, circles, own);
   const canvases = ["image", "model", "image − model"].map(() => html("canvas"));
   const marks = (listed, name) => svg("svg", { viewBox: `0 0 ${panel.width} ${panel.height}`, class: `marks rings ${name}` },
     listed.map(([y, x, r]) => svg("circle", { cx: x + 0.5, cy: panel.height - y - 0.5, r })));
@@ -53,7 +54,7 @@ function widthsCell([ratio, error, number]) {
 function bandSummary() {
   const head = ["band", "pixel [″]", "PSF FWHM [″]", "widths / expected", "PSF sum", "zero point [AB mag]", "noise", "correlation", "Monte Carlo / formal", "adopted factor", "shift X, Y [″]", "background level", "masked as unmodelled flux [%]", "only in this band", "above 5 σ"];
   const rows = DATA.bands.map((band) => {
-    const { simulated, noise, shift, psf, zero_point: zero } = band, bright = band.columns.snr.filter((s) => s > 5).length;
+    const { simulated, noise, shift, psf, zero_point: zero } = band;
     return html("tr", {}, html("th", {}, html("a", { href: `#band-${band.name}` }, band.name)), html("td", {}, digits(band.scale / band.binned)),
       html("td", {}, psfWidth(psf, band.scale / band.binned)), widthsCell(psf.widths), html("td", {}, digits(psf.sum, 4)),
       html("td", { title: zero.source }, known(zero.value) ? fixed(zero.value, 3) : "none"),
@@ -61,16 +62,15 @@ function bandSummary() {
       html("td", {}, withError(simulated.ratio, simulated.ratio_err, 2)), html("td", {}, fixed(simulated.scale, 2)),
       html("td", {}, shiftText(shift)), backgroundCell(noise),
       html("td", {}, noise.masked_fraction === null ? "" : fixed(100 * noise.masked_fraction, 1)),
-      html("td", {}, String(band.own.length)),
-      html("td", {}, `${bright} of ${DATA.sources.id.length}`));
+      html("td", {}, String(band.own_number)),
+      html("td", {}, `${band.above} of ${NUMBER}`));
   });
   return html("div", { class: "wide" }, html("table", { class: "numbers" }, html("thead", {}, html("tr", {}, head.map((name) => html("th", {}, name)))), html("tbody", {}, rows)));
 }
 
 // The figure of the stars of which the band's PSF is built, if it is.
-function starFigure(band) {
-  const png = document.getElementById(`png:band:${band.name}:stars`);
-  return png && html("figure", { class: "wide" }, html("img", { src: `data:image/png;base64,${png.textContent}`, alt: `Stars of the PSF of ${band.name}`, loading: "lazy" }),
+function starFigure(band, text) {
+  return text && html("figure", { class: "wide" }, html("img", { src: `data:image/png;base64,${text}`, alt: `Stars of the PSF of ${band.name}`, loading: "lazy" }),
     html("figcaption", {}, "The PSF is built from these stars: stamps with their weights, residuals, the PSF, its light in circles, and the shapes of the stars over the field."));
 }
 
@@ -101,29 +101,61 @@ function buildBands(section) {
   document.querySelector("nav").append(html("label", { class: "stretch" }, "black at ", choice), html("label", {}, large, " large panels"));
   section.append(bandSummary(),
     html("p", { class: "soft" }, "Noise and background level are in image units. Widths / expected: the FWHM of bright isolated sources over that of their templates (median); a PSF that is too wide gives less than 1. The PSF sum is that of the file, before any normalisation. The correlation is that of neighbouring pixels. The adopted factor multiplies the formal errors. Pixels that may contain flux of sources without a model are masked as unmodelled flux. Sources that only a band shows are fitted as points together with all others (magenta circles; band_only.fits). All images of a band have the same stretch: bright pixels are black, masked pixels brown. Yellow circles show where the Monte Carlo takes its noise. Click on a source to open its card."));
-  for (const band of DATA.bands) {
-    const found = band.shift, { ratio, ratio_err: error, circles } = band.simulated;
-    section.append(html("details", { class: "band", id: `band-${band.name}` }, html("summary", {}, html("h3", {}, band.name, html("span", { class: "soft" }, ` black at ${digits(band.high, 2)} σ of the noise${band.binned > 1 ? `, ${band.binned} × ${band.binned} pixels averaged` : ""}`))), panels(band, band.circles, band.own), starFigure(band), shiftResults(found),
-      html("div", { class: "row" }, found.grid ? chi2Plot(found.grid) : null, found.offsets ? html("figure", {}, offsetsPlot(band), html("figcaption", {}, "Offsets from a linear fit to each source. Red arrow: scale. Pale arrows: offsets with errors larger than the red arrow.")) : null,
-        found.offsets && found.field ? html("figure", {}, offsetsPlot(band, found.field), html("figcaption", {}, "Grey arrows: the adopted field of shifts, beside the constant shift. Blue arrows: the offsets of the bright sources from which it was fitted.")) : null,
-        html("figure", {}, monteCarloPlot(band.simulated), html("figcaption", {}, known(ratio)
-          ? `${circles} circles. Ratio of Monte Carlo to formal errors: ${fixed(ratio, 2)} ± ${fixed(error, 2)}. Blue: all sources; red: the target; dashed: a Gaussian of unit width.`
-          : `${circles} circles, which are too few for a ratio.`)), errorsPlot(band))));
-  }
+  for (const band of DATA.bands) section.append(bandDetails(band));
 }
 
-function buildFits(section) {
+// What the section of a band shows besides the numbers with which the page opens.
+function partsOf(band) {
+  if (FILES) return loadChunk(`bands/${band.name}`);
+  const { formal, sim } = band.columns, png = document.getElementById(`png:band:${band.name}:stars`);
+  return { circles: band.circles, own: band.own, offsets: band.shift.offsets, errors: { id: DATA.sources.id, formal, sim }, stars: png ? [png.textContent] : [] };
+}
+
+function bandDetails(band) {
+  const details = html("details", { class: "band", id: `band-${band.name}` }, html("summary", {}, html("h3", {}, band.name, html("span", { class: "soft" }, ` black at ${digits(band.high, 2)} σ of the noise${band.binned > 1 ? `, ${band.binned} × ${band.binned} pixels averaged` : ""}`))));
+  if (!FILES) {
+    details.append(...bandContent(band, partsOf(band)));
+    return details;
+  }
+  let content = null;
+  details.build = () => {
+    content = content || partsOf(band).then((parts) => { details.append(...bandContent(band, parts)); joinEdits(details); }, tell);
+    return content;
+  };
+  details.addEventListener("toggle", details.build);
+  return details;
+}
+
+function bandContent(band, { circles: places, own, offsets, errors, stars }) {
+  const found = band.shift, { ratio, ratio_err: error, circles } = band.simulated;
+  const some = errors.id.length < NUMBER && errors.id.length ? html("figure", {}, errorsPlot(errors), html("figcaption", {}, `${errors.id.length} of ${NUMBER} sources.`)) : errorsPlot(errors);
+  return [panels(band, places, own), starFigure(band, stars[0]), shiftResults(found),
+    html("div", { class: "row" }, found.grid ? chi2Plot(found.grid) : null, offsets ? html("figure", {}, offsetsPlot(band, offsets), html("figcaption", {}, offsets.number > offsets.id.length ? `The ${offsets.id.length} best measured of ${offsets.number} offsets. ` : "", "Offsets from a linear fit to each source. Red arrow: scale. Pale arrows: offsets with errors larger than the red arrow.")) : null,
+      offsets && found.field ? html("figure", {}, offsetsPlot(band, offsets, found.field), html("figcaption", {}, "Grey arrows: the adopted field of shifts, beside the constant shift. Blue arrows: the offsets of the bright sources from which it was fitted.")) : null,
+      html("figure", {}, monteCarloPlot(band.simulated), html("figcaption", {}, known(ratio)
+        ? `${circles} circles. Ratio of Monte Carlo to formal errors: ${fixed(ratio, 2)} ± ${fixed(error, 2)}. Blue: all sources; red: the target; dashed: a Gaussian of unit width.`
+        : `${circles} circles, which are too few for a ratio.`)), some)].flat(3).filter(known);
+}
+
+// The fits with the worst chi2, and those with problems, worst first, and the number of those with problems.
+function worstFits() {
+  if (FILES) return [DATA.worst, FILES.problems];
   const s = DATA.sources, order = s.id.map((_, row) => row).filter((row) => known(s.chi2_red[row])).sort((a, b) => s.chi2_red[b] - s.chi2_red[a]);
   const problems = order.filter((row) => s.flag[row] & DATA.fit_problems), count = Math.max(20, problems.length);
   const listed = order.slice(0, count).concat(problems.filter((row) => order.indexOf(row) >= count));
-  const rows = listed.map((row) => html("tr", { onclick: () => { location.hash = `source-${s.id[row]}`; } },
-    html("td", {}, sourceLink(s.id[row])), html("td", {}, html("a", { href: fitPicture(s.group[row]) }, String(s.group[row]))),
-    html("td", {}, fixed(s.chi2_red[row], 2)), html("td", {}, fixed(s.n[row], 2)), html("td", {}, fixed(s.r_e_arcsec[row], 3)), html("td", {}, fixed(s.ell[row], 2)),
-    html("td", { class: "words" }, flagNames(s.flag[row]).join(", "))));
-  const flagged = s.id.filter((_, row) => s.flag[row] & DATA.fit_problems).length;
-  section.append(html("p", {}, `${flagged} of ${s.id.length} fits are flagged as retried, replaced, on a bound, poor or timed out. `,
+  const names = ["id", "group", "chi2_red", "n", "r_e_arcsec", "ell", "flag"];
+  return [listed.map((row) => Object.fromEntries(names.map((name) => [name, s[name][row]]))), s.id.filter((_, row) => s.flag[row] & DATA.fit_problems).length];
+}
+
+function buildFits(section) {
+  const [listed, flagged] = worstFits();
+  const rows = listed.map((fit) => html("tr", { onclick: () => { location.hash = `source-${fit.id}`; } },
+    html("td", {}, sourceLink(fit.id)), html("td", {}, html("a", { href: fitPicture(fit.group) }, String(fit.group))),
+    html("td", {}, fixed(fit.chi2_red, 2)), html("td", {}, fixed(fit.n, 2)), html("td", {}, fixed(fit.r_e_arcsec, 3)), html("td", {}, fixed(fit.ell, 2)),
+    html("td", { class: "words" }, flagNames(fit.flag).join(", "))));
+  section.append(html("p", {}, `${flagged} of ${NUMBER} fits are flagged as retried, replaced, on a bound, poor or timed out. `,
     "All fits with their residuals: ", html("a", { href: "../imfit/sheet.html" }, "imfit/sheet.html"), "."),
-    panels(DATA.stack, [], []), html("p", { class: "soft" }, "The stack of the detection images, the fitted models, and the residual. The table lists the fits with the worst χ² of a source's own segment first. Groups are the folders in imfit."),
+    panels(DATA.stack, [], []), html("p", { class: "soft" }, `The stack of the detection images, the fitted models, and the residual. The table lists ${FILES ? `${listed.length} fits, those` : "the fits"} with the worst χ² of a source's own segment first. Groups are the folders in imfit.`),
     html("div", { class: "scroll" }, html("table", { class: "numbers", id: "worst" }, html("thead", {}, html("tr", {},
       ["ID", "group", "χ²", "n", "r_e [″]", "ell"].map((name) => html("th", {}, name)), html("th", { class: "words" }, "flags"))), html("tbody", {}, rows))));
 }

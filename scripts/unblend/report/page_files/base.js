@@ -2,7 +2,9 @@
 "use strict";
 const DATA = JSON.parse(document.getElementById("data").textContent);
 const PANELS = [DATA.stack, ...DATA.bands];
-const ROW_OF = new Map(DATA.sources.id.map((id, row) => [id, row]));
+const FILES = DATA.files || null; // a large page: its pixels and numbers are in files beside it, see files.js
+const NUMBER = FILES ? FILES.number : DATA.sources.id.length;
+const ROW_OF = new Map((DATA.sources.id || []).map((id, row) => [id, row]));
 const MASK = [203, 170, 150];
 
 // Elements ---------------------------------------------------------------------------------------------------------
@@ -19,7 +21,14 @@ const html = (tag, attributes, ...children) => fill(document.createElement(tag),
 const svg = (tag, attributes, ...children) =>
   fill(document.createElementNS("http://www.w3.org/2000/svg", tag), attributes, children);
 const sourceLink = (id) => html("a", { href: `#source-${id}`, class: "source" }, String(id));
-const fitPicture = (group) => `../imfit/sheet.html#group-${group}`;
+const fitPicture = (group) => (FILES ? `../imfit/${group}/fit.png` : `../imfit/sheet.html#group-${group}`);
+
+// Show what is wrong as a sentence at the head of the page.
+function tell(problem) {
+  const place = document.getElementById("problem") || html("p", { id: "problem", class: "warn", role: "alert" });
+  place.textContent = problem.message;
+  document.querySelector("main").prepend(place);
+}
 
 // Do `work` when `node` first comes near the window, so that of a hundred panels only visible ones are drawn.
 function whenSeen(node, work) {
@@ -32,7 +41,7 @@ function whenSeen(node, work) {
 
 // Numbers ----------------------------------------------------------------------------------------------------------
 
-const known = (value) => value !== null && value !== undefined;
+const known = (value) => value !== null && value !== undefined && !Number.isNaN(value);
 function digits(value, count = 3) {
   if (!known(value)) return "–";
   const size = Math.abs(value);
@@ -104,6 +113,11 @@ async function panelLevels(panel) {
   const [image, residual] = await Promise.all(
     ["image", "residual"].map((kind) => imageLevels(`${prefixOf(panel)}:${kind}`)));
   return { image: image.levels, residual: residual.levels };
+}
+// Return the levels of image and residual in (at least) the box [y0, x0, y1, x1] of a panel, its first pixel and width.
+async function patchOf(panel, box) {
+  if (FILES) return filePatch(panel, box);
+  return { ...await panelLevels(panel), y0: 0, x0: 0, width: panel.width };
 }
 
 // The stretch of all images of a band: linear in the noise, logarithmic above, bright pixels black. `high` is the level

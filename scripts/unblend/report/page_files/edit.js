@@ -42,6 +42,12 @@ function outlineNode(panel, shape) {
   return svg("polygon", { points: shape.points.map((point) => toMarks(panel, point).join(",")).join(" ") });
 }
 
+// Return a layer of shapes over an image, which shows what the image shows: the whole, or the view of a large image.
+function layerOver(field, name, ...children) {
+  const { width, height } = panelNamed(field.dataset.panel), view = field.view || { x: 0, y: 0, width, height };
+  return svg("svg", { viewBox: `${view.x} ${view.y} ${view.width} ${view.height}`, class: `marks ${name}` }, ...children);
+}
+
 function layersOf(name) {
   return [...document.querySelectorAll(".field[data-panel]")].filter((field) => field.dataset.panel === name);
 }
@@ -51,7 +57,7 @@ function showOutlines() {
   for (const file of EDIT.files)
     for (const field of layersOf(file.panel)) {
       const panel = panelNamed(file.panel);
-      field.append(svg("svg", { viewBox: `0 0 ${panel.width} ${panel.height}`, class: "marks edits" },
+      field.append(layerOver(field, "edits",
         file.outlines.map((shape) => fill(outlineNode(panel, shape), {}, [svg("title", {}, file.title)]))));
     }
 }
@@ -80,16 +86,16 @@ async function removeLine(file, [number, line]) {
 // Drawing ----------------------------------------------------------------------------------------------------------
 
 function positionIn(field, event) {
-  const panel = panelNamed(field.dataset.panel), box = field.getBoundingClientRect();
-  return [(event.clientX - box.left) / box.width * panel.width, (event.clientY - box.top) / box.height * panel.height];
+  const { width, height } = panelNamed(field.dataset.panel), box = field.getBoundingClientRect();
+  const view = field.view || { x: 0, y: 0, width, height };
+  return [view.x + (event.clientX - box.left) / box.width * view.width, view.y + (event.clientY - box.top) / box.height * view.height];
 }
 
 function showDrawn() {
   document.querySelectorAll(".field .drawing").forEach((node) => node.remove());
   const drawn = EDIT.drawn;
   if (!drawn) return;
-  const panel = panelNamed(drawn.field.dataset.panel);
-  const layer = svg("svg", { viewBox: `0 0 ${panel.width} ${panel.height}`, class: "marks edits drawing" });
+  const layer = layerOver(drawn.field, "edits drawing");
   if (drawn.radius !== undefined) layer.append(svg("circle", { cx: drawn.points[0][0], cy: drawn.points[0][1], r: drawn.radius }));
   else layer.append(svg("polyline", { points: [...drawn.points, ...(drawn.next ? [drawn.next] : [])].map((point) => point.join(",")).join(" ") }));
   drawn.field.append(layer);
@@ -105,9 +111,9 @@ function finishShape() {
 }
 
 function listenTo(field) {
-  const isMine = () => EDIT.tool && EDIT.tool.panel === field.dataset.panel;
+  const isMine = (event) => EDIT.tool && EDIT.tool.panel === field.dataset.panel && !event.target.closest("button");
   field.addEventListener("pointerdown", (event) => {
-    if (!isMine() || EDIT.kind !== "circle") return;
+    if (!isMine(event) || EDIT.kind !== "circle") return;
     event.preventDefault();
     field.setPointerCapture(event.pointerId);
     EDIT.drawn = { field, points: [positionIn(field, event)], radius: 0 };
@@ -123,7 +129,7 @@ function listenTo(field) {
   field.addEventListener("pointerup", () => { if (EDIT.drawn && EDIT.drawn.radius !== undefined) finishShape(); });
   // a click belongs to the tool, and does not open a card; a double click closes a polygon
   field.addEventListener("click", (event) => {
-    if (!isMine()) return;
+    if (!isMine(event)) return;
     event.preventDefault();
     event.stopPropagation();
     if (EDIT.kind !== "polygon" || event.detail > 1) return;
@@ -139,16 +145,24 @@ function listenTo(field) {
 
 // The list of edits ------------------------------------------------------------------------------------------------
 
-function chooseTool(file) {
+// Shapes over images that appear after the page was built.
+function joinEdits(node) {
+  node.querySelectorAll(".field[data-panel]").forEach((field) => { listenTo(field); showTool(field); });
+  showOutlines();
+}
+const showTool = (field) => field.classList.toggle("drawable", Boolean(EDIT.tool) && field.dataset.panel === EDIT.tool.panel);
+
+async function chooseTool(file) {
   EDIT.tool = EDIT.tool === file ? null : file;
   EDIT.drawn = null;
   if (EDIT.tool && !EDIT.tool.kinds.includes(EDIT.kind)) EDIT.kind = "circle";
   showDrawn();
   showList();
-  document.querySelectorAll(".field[data-panel]").forEach((field) => field.classList.toggle("drawable", Boolean(EDIT.tool) && field.dataset.panel === EDIT.tool.panel));
+  document.querySelectorAll(".field[data-panel]").forEach(showTool);
   if (!EDIT.tool) return;
   const band = document.getElementById(`band-${EDIT.tool.panel}`);
   if (band) band.open = true;
+  if (band && band.build) await band.build();
   (layersOf(EDIT.tool.panel)[0] || document.body).scrollIntoView({ block: "center" });
 }
 

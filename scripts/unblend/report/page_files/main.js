@@ -1,16 +1,17 @@
 // Build the page: the target's card is open, and an address #source-12 opens another card.
 "use strict";
-function start() {
+async function start() {
   const section = (name) => document.getElementById(name), [ra, dec] = [DATA.position.ra, DATA.position.dec];
-  document.getElementById("lead").textContent = `${DATA.sources.id.length} sources in ${DATA.bands.length} bands; target ${known(DATA.target) ? `${DATA.target} ` : ""}at ${sexagesimal(ra, dec)}. unblend ${DATA.version}, ${DATA.summary.made}`;
+  document.getElementById("lead").textContent = `${NUMBER} sources in ${DATA.bands.length} bands; target ${known(DATA.target) ? `${DATA.target} ` : ""}at ${sexagesimal(ra, dec)}. unblend ${DATA.version}, ${DATA.summary.made}`;
   buildSummary(section("summary"));
   DRAWN.push(buildOverview(section("overview")));
-  buildTable(section("sources"));
+  const table = buildTable(section("sources")).catch(tell);
   buildBands(section("bands"));
   buildFits(section("fits"));
   buildEdit(section("edit"));
   buildTime(section("time"));
-  if (known(DATA.target)) openCard(DATA.target, false);
+  if (FILES) await loadColumns(["id"]).catch(tell);
+  if (known(DATA.target)) await openCard(DATA.target, false);
   const follow = () => {
     const asked = location.hash.match(/^#source-(\d+)$/);
     if (asked) openCard(Number(asked[1]));
@@ -21,6 +22,8 @@ function start() {
   // A second click on the same source does not change the address, but must scroll to the card too.
   addEventListener("click", (event) => { if (event.target.closest("a[href^='#source-'], a[href^='#band-']")) setTimeout(follow); });
   follow();
+  await table;
   document.body.dataset.ready = "yes";
+  performance.mark("ready");
 }
 start();

@@ -69,26 +69,29 @@ async function drawOutlines(canvas) {
   context.putImageData(picture, 0, 0);
 }
 
+// Return the ellipse of a source, with its ID if it is to have one; a thousandth of the view is `size` page pixels wide.
+function sourceMark(row, y0, x0, size, labelled) {
+  const { stack, sources } = DATA, id = sources.id[row], [x, y] = [x0 + 0.5, stack.height - y0 - 0.5];
+  const [a, b] = ["a", "b"].map((axis) => Math.max(2.5 * (sources[axis][row] || 1) / stack.binned, 5 * size));
+  const kind = id === DATA.target ? "target" : "";
+  return svg("a", { href: `#source-${id}`, class: kind },
+    svg("title", {}, `source ${id}`),
+    svg("ellipse", { cx: x, cy: y, rx: a, ry: b, transform: `rotate(${-(sources.theta[row] || 0)} ${x} ${y})` }),
+    labelled || kind ? svg("text", { x: x + 0.7 * a + 2 * size, y: y - 0.7 * b - 2 * size, "font-size": 13 * size }, String(id)) : null);
+}
+
 function sourceMarks() {
-  const { stack, sources } = DATA, size = stack.width / 1000;
-  const layer = svg("svg", { viewBox: `0 0 ${stack.width} ${stack.height}`, class: "marks" });
-  sources.id.forEach((id, row) => {
-    if (!known(stack.x[row]) || !known(stack.y[row])) return;
-    const [x, y] = [stack.x[row] + 0.5, stack.height - stack.y[row] - 0.5];
-    const [a, b] = ["a", "b"].map((axis) => Math.max(2.5 * (sources[axis][row] || 1) / stack.binned, 5 * size));
-    const kind = id === DATA.target ? "target" : "";
-    layer.append(svg("a", { href: `#source-${id}`, class: kind },
-      svg("title", {}, `source ${id}`),
-      svg("ellipse", { cx: x, cy: y, rx: a, ry: b, transform: `rotate(${-(sources.theta[row] || 0)} ${x} ${y})` }),
-      row < LABELS || kind ? svg("text", { x: x + 0.7 * a + 2 * size, y: y - 0.7 * b - 2 * size, "font-size": 13 * size }, String(id)) : null));
+  const { stack, sources } = DATA, layer = svg("svg", { viewBox: `0 0 ${stack.width} ${stack.height}`, class: "marks" });
+  sources.id.forEach((_, row) => {
+    if (known(stack.x[row]) && known(stack.y[row])) layer.append(sourceMark(row, stack.y[row], stack.x[row], stack.width / 1000, row < LABELS));
   });
   return layer;
 }
 
 // Return a scale bar of round length and arrows to north and east.
-function compass() {
-  const { stack } = DATA, goal = stack.width * stack.scale / 6;
-  const length = [1, 2, 5, 10, 20, 30, 60, 120, 300, 600].filter((l) => l <= goal).pop() || 1;
+function compass(width = DATA.stack.width) {
+  const { stack } = DATA, goal = width * stack.scale / 6;
+  const length = [0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600].filter((l) => l <= goal).pop() || 0.1;
   const [[ey, ex], [ny, nx]] = stack.jacobian; // d(east)/d(y, x), d(north)/d(y, x)
   const determinant = ey * nx - ex * ny;
   const toward = (east, north) => {
@@ -97,7 +100,7 @@ function compass() {
     return [dx / size, -dy / size];
   };
   const node = svg("svg", { viewBox: "0 0 1000 90", class: "compass", preserveAspectRatio: "xMinYMax meet" });
-  const bar = 1000 * length / (stack.width * stack.scale);
+  const bar = 1000 * length / (width * stack.scale);
   node.append(svg("path", { d: `M20,70h${bar}` }), svg("text", { x: 20 + bar / 2, y: 60, "text-anchor": "middle" }, `${length}″`));
   for (const [name, east, north] of [["N", 0, 1], ["E", 1, 0]]) {
     const [dx, dy] = toward(east, north), [x, y] = [20 + bar + 70, 60];
@@ -107,17 +110,19 @@ function compass() {
   return node;
 }
 
+const fieldCaption = () => (DATA.colour
+  ? `Colour image of ${DATA.colour.bands.join(", ")} (blue to red). The median bright source is white.`
+  : "The weighted stack of the detection images. Bright pixels are black.");
+
 function buildOverview(section) {
+  if (FILES) return buildSurveyField(section);
   const picture = html("canvas"), borders = html("canvas", { class: "over" }), marks = sourceMarks();
   const box = html("div", { class: `field ${DATA.colour ? "dark" : ""}`, "data-panel": "stack", style: `aspect-ratio: ${DATA.stack.width} / ${DATA.stack.height}` },
     picture, borders, marks, compass());
   const toggle = (label, name) => html("label", {}, html("input", { type: "checkbox", checked: true,
     onchange: (event) => box.classList.toggle("no-" + name, !event.target.checked) }), " ", label);
-  const caption = DATA.colour
-    ? `Colour image of ${DATA.colour.bands.join(", ")} (blue to red). The median bright source is white.`
-    : "The weighted stack of the detection images. Bright pixels are black.";
   section.append(html("div", { class: "controls" }, toggle("segments", "borders"), toggle("sources and IDs", "marks")), box,
-    html("p", { class: "soft" }, `${caption} Segments are outlined. The target is red. Click on a source to open its card.`));
+    html("p", { class: "soft" }, `${fieldCaption()} Segments are outlined. The target is red. Click on a source to open its card.`));
   drawField(picture);
   drawOutlines(borders);
   return () => { drawField(picture); };

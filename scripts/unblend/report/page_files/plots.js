@@ -95,11 +95,13 @@ function withField(found, field) {
 
 // Return the offsets of bright sources as arrows on the pixels of the band: those that are left at the adopted shift, or,
 // with its field of shifts, those that the field describes, on the arrows of the field itself.
-function offsetsPlot(band, field = null) {
-  const found = withField(band.shift.offsets, field), width = 250, height = 250, margin = 24;
+function offsetsPlot(band, offsets, field = null) {
+  const found = withField(offsets, field), width = 250, height = 250, margin = 24;
   const scale = Math.min((width - 8) / band.width, (height - margin - 8) / band.height);
+  // where the source is on the band's image: a large page has the positions with the offsets
+  const spot = (k) => (found.x ? [found.x[k], found.y[k]] : [band.x[ROW_OF.get(found.id[k])], band.y[ROW_OF.get(found.id[k])]]);
   const measured = found.id.map((_, k) => k).filter((k) => known(found.dx[k]) && known(found.dy[k])
-    && Math.hypot(found.err_dx[k], found.err_dy[k]) < 0.2 && ROW_OF.has(found.id[k]));
+    && Math.hypot(found.err_dx[k], found.err_dy[k]) < 0.2 && known(spot(k)[0]));
   const sizes = measured.map((k) => Math.hypot(found.dx[k], found.dy[k])).sort((a, b) => a - b);
   const typical = sizes.length ? sizes[Math.floor(0.8 * (sizes.length - 1))] : 0.1;
   const unit = [0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1].find((u) => u >= typical) || 1;
@@ -121,7 +123,7 @@ function offsetsPlot(band, field = null) {
     inside.append(arrow(x, y, field.dx[k] * pixels, -field.dy[k] * pixels, SOFT, 0.8));
   });
   for (const k of measured) {
-    const row = ROW_OF.get(found.id[k]), [x, y] = place(band.x[row], band.y[row]);
+    const [x, y] = place(...spot(k));
     const group = svg("a", { href: `#source-${found.id[k]}` }, svg("title", {},
       `${found.id[k]}: ${fixed(found.dx[k], 3)} ± ${fixed(found.err_dx[k], 3)}, ${fixed(found.dy[k], 3)} ± ${fixed(found.err_dy[k], 3)} arcsec`),
       svg("circle", { cx: x, cy: y, r: 5, fill: "transparent" }), svg("circle", { cx: x, cy: y, r: 1.3, fill: BLUE }),
@@ -150,9 +152,8 @@ function monteCarloPlot(found) {
   return plot.node;
 }
 
-// Return the plot of Monte Carlo against formal errors of all sources.
-function errorsPlot(band) {
-  const { formal, sim } = band.columns;
+// Return the plot of Monte Carlo against formal errors of all sources, or of some of very many.
+function errorsPlot({ id: ids, formal, sim }) {
   const rows = formal.map((_, k) => k).filter((k) => formal[k] > 0 && sim[k] > 0);
   if (!rows.length) return null;
   const all = rows.flatMap((k) => [formal[k], sim[k]]);
@@ -161,7 +162,7 @@ function errorsPlot(band) {
     title: "formal and Monte Carlo errors", width: 260, height: 250, left: 54 });
   plot.line([[range[0], range[0]], [range[1], range[1]]], { stroke: SOFT, "stroke-dasharray": "3 3" });
   for (const k of rows) {
-    const id = DATA.sources.id[k], mine = id === DATA.target;
+    const id = ids[k], mine = id === DATA.target;
     plot.draw(svg("a", { href: `#source-${id}` }, svg("title", {}, `${id}: ${digits(sim[k] / formal[k])}`),
       svg("circle", { cx: plot.x(formal[k]).toFixed(1), cy: plot.y(sim[k]).toFixed(1), r: mine ? 4 : 2.2, fill: mine ? RED : BLUE, "fill-opacity": mine ? 1 : 0.55 })));
   }
@@ -169,9 +170,9 @@ function errorsPlot(band) {
 }
 
 // Return the fluxes in microjansky against wavelength, or in the order of the bands if a wavelength is not known.
-function sedPlot(row) {
-  const bands = DATA.bands.filter((band) => band.columns.ujy);
-  const points = bands.map((band, order) => ({ band, order, flux: band.columns.ujy[row], error: band.columns.err_ujy[row] }))
+function sedPlot(card) {
+  const measured = inBands(card), bands = DATA.bands.filter((_, k) => measured[k].ujy !== undefined);
+  const points = bands.map((band, order) => ({ band, order, flux: measured[DATA.bands.indexOf(band)].ujy, error: measured[DATA.bands.indexOf(band)].err_ujy }))
     .filter((point) => known(point.flux) && point.error > 0);
   if (!points.length) return html("p", { class: "soft" }, bands.length ? "There is no flux in any band with a zero point." : "No band has a zero point: there are no fluxes in microjansky.");
   const waves = bands.every((band) => known(band.wavelength));

@@ -8,9 +8,12 @@ function warningItem({ sentence, logs, number }) {
 }
 
 function warningList() {
-  const items = DATA.warnings.map(warningItem), rest = items.splice(FIRST_WARNINGS);
+  const items = DATA.warnings.map(warningItem), rest = items.splice(FIRST_WARNINGS), left = FILES ? FILES.warnings : 0;
   if (!items.length) return html("p", { class: "soft" }, "No job of this field has a warning in its log.");
-  const more = rest.length ? html("details", {}, html("summary", {}, `${rest.length} more`), html("ul", { class: "warnings" }, rest)) : null;
+  const list = html("ul", { class: "warnings" }, rest);
+  const load = () => { loadChunk("warnings").then((found) => list.append(...found.map(warningItem)), tell); };
+  const more = rest.length ? html("details", {}, html("summary", {}, `${rest.length + left} more`), list) : null;
+  if (left) more.addEventListener("toggle", load, { once: true });
   return [html("ul", { class: "warnings" }, items), more];
 }
 
@@ -18,7 +21,7 @@ const counted = (number, word) => `${number} ${word}${number === 1 ? "" : "s"}`;
 
 function countsLine() {
   const { points, faint, small } = DATA.summary, time = DATA.times.reduce((sum, { processor }) => sum + processor, 0);
-  const parts = [counted(DATA.sources.id.length, "source"), points ? `${points} of them fitted as points` : null,
+  const parts = [counted(NUMBER, "source"), points ? `${points} of them fitted as points` : null,
     faint || small ? `${faint} candidates below min_snr and ${small} below min_area dropped` : null,
     time ? `${fixed(time, 0)} s of processor time` : null];
   return html("p", {}, `${parts.filter(Boolean).join("; ")}.`);
@@ -39,7 +42,7 @@ function bandLines() {
   const head = ["band", "PSF FWHM [″]", "5 σ depth [AB mag]", "5 σ depth [image units]", "sources above 5 σ", "shift X, Y [″]"];
   const rows = DATA.bands.map((band) => html("tr", {}, html("th", {}, html("a", { href: `#band-${band.name}` }, band.name)),
     html("td", {}, psfWidth(band.psf, band.scale / band.binned)), html("td", {}, fixed(band.depth.mag, 2)), html("td", {}, digits(band.depth.flux)),
-    html("td", {}, `${band.columns.snr.filter((s) => s > 5).length} of ${DATA.sources.id.length}`), html("td", {}, shiftText(band.shift))));
+    html("td", {}, `${band.above} of ${NUMBER}`), html("td", {}, shiftText(band.shift))));
   return html("div", { class: "wide" }, html("table", { class: "numbers" }, html("thead", {}, html("tr", {}, head.map((name) => html("th", {}, name)))), html("tbody", {}, rows)));
 }
 
