@@ -183,7 +183,8 @@ async function openCard(id, scroll = true) {
       const box = document.getElementById("cards"), first = box.querySelector(".card");
       if (first && id !== DATA.target) first.after(card.node);
       else box.prepend(card.node);
-      card.draw();
+      if (FILES) whenSeen(card.node, card.draw);
+      else card.draw();
     } catch (problem) {
       CARDS.delete(id);
       return tell(problem);

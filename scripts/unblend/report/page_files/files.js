@@ -58,21 +58,22 @@ async function fileCard(row) {
 
 const TILE = FILES.tile; // side of a tile in pixels
 const KEPT_TILES = 150; // tiles whose levels are kept: 0.5 MB each
-const TILES = new Map(); // name: promise, the one that was used last at the end
+const TILES = new Map(); // name: {texts, layers}, the one that was used last at the end
 
 const fileName = (panel) => (panel === DATA.stack ? "stack" : `band-${panel.name}`);
 const sizeAt = (panel, level) => [Math.ceil(panel.width / 2 ** level), Math.ceil(panel.height / 2 ** level)];
+const [IMAGE, RESIDUAL, BORDERS] = [0, 1, 2]; // layers of a tile; the last only of the stack
 
-// Return the layers of a tile (image, residual; of the stack also the borders of segments), with its width and height.
-function tileOf(panel, level, row, column) {
-  const name = `images/${fileName(panel)}/${level}/${row}-${column}`;
-  const tile = TILES.get(name) || loadChunk(name).then((texts) => Promise.all(texts.map(levelsOf)))
-    .then((layers) => ({ width: layers[0].width, height: layers[0].height, layers: layers.map(({ levels }) => levels) }));
+// Return a tile as {width, height, layers} with the layers that are wanted; each is decoded once.
+async function tileOf(panel, level, row, column, wanted = [IMAGE, RESIDUAL]) {
+  const name = `images/${fileName(panel)}/${level}/${row}-${column}`, tile = TILES.get(name) || { texts: loadChunk(name), layers: [] };
   TILES.delete(name);
   TILES.set(name, tile);
-  tile.catch(() => TILES.delete(name));
   if (TILES.size > KEPT_TILES) TILES.delete(TILES.keys().next().value);
-  return tile;
+  const texts = await tile.texts.catch((problem) => { TILES.delete(name); throw problem; }), layers = [];
+  const found = await Promise.all(wanted.map((k) => (tile.layers[k] = tile.layers[k] || levelsOf(texts[k]))));
+  wanted.forEach((k, n) => { layers[k] = found[n].levels; });
+  return { width: found[0].width, height: found[0].height, layers };
 }
 
 // Return the levels of a part of a panel, as `patchOf` does.

@@ -27,17 +27,17 @@ function drawSquares(canvas, panel, factor, layers, put) {
 
 // Colours after Lupton et al. (2004): the stretch is applied to the sum of the bands and preserves the hue.
 function luptonPainter(weights) {
-  const noise = Math.hypot(...weights) / 3, black = STRETCH.high || 30;
+  const noise = Math.hypot(...weights) / 3, black = STRETCH.high || 30, light = [0, 0, 0];
   return (bytes, at, means) => {
-    const light = weights.map((weight, k) => means[k] * weight);
+    for (let k = 0; k < 3; k++) light[k] = means[k] * weights[k];
     const sum = (light[0] + light[1] + light[2]) / 3;
     const bright = Number.isNaN(sum) ? 0 : Math.max(0, Math.asinh(sum / noise / 2) / Math.asinh(black / 2));
     // Hues of noise have no meaning: they fade below three sigma.
     const hue = Math.min(1, Math.max(0, sum / noise / 3)) ** 2;
-    const colour = light.map((l) => (sum > 0 ? bright * (hue * l / sum + 1 - hue) : 0));
-    const most = Math.max(...colour, 1);
+    for (let k = 0; k < 3; k++) light[k] = sum > 0 ? bright * (hue * light[k] / sum + 1 - hue) : 0;
+    const most = Math.max(light[0], light[1], light[2], 1);
     // The bands are ordered from blue to red, the bytes of a pixel are red, green, blue.
-    for (let k = 0; k < 3; k++) bytes[at + k] = 25 + 230 * Math.max(0, colour[2 - k] / most);
+    for (let k = 0; k < 3; k++) bytes[at + k] = 25 + 230 * Math.max(0, light[2 - k] / most);
     bytes[at + 3] = 255;
   };
 }

@@ -137,11 +137,13 @@ function drawRows() {
 
 // Columns of a long table only become wider, so that they do not jump while it scrolls.
 function keepWidths() {
-  for (const cell of document.querySelectorAll("#table thead th")) {
-    const { key } = cell.dataset;
-    TABLE.widths[key] = Math.max(TABLE.widths[key] || 0, cell.getBoundingClientRect().width);
+  const cells = [...document.querySelectorAll("#table thead th")], widths = cells.map((cell) => cell.getBoundingClientRect().width);
+  cells.forEach((cell, k) => {
+    const { key } = cell.dataset, width = Math.floor(widths[k]);
+    if (width <= (TABLE.widths[key] || 0) && cell.style.minWidth) return;
+    TABLE.widths[key] = Math.max(TABLE.widths[key] || 0, width);
     cell.style.minWidth = `${TABLE.widths[key]}px`;
-  }
+  });
 }
 function sortBy(column) {
   // The first click sorts numbers from the largest, IDs from the first.

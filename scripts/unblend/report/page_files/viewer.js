@@ -8,18 +8,23 @@ const REACH = 12; // pixels of the screen from which a click reaches a source
 // How the pixels of a tile are painted: of a panel its image (plain: without a tint where it is masked), model or
 // residual, or the colour image.
 function paintedBy(panel, kind) {
-  if (kind === "colour") {
-    return { sources: COLOUR_BANDS, painter: () => {
-      const painter = luptonPainter(COLOUR_WEIGHTS);
-      return (bytes, at, tiles, pixel) => painter(bytes, at, tiles.map(({ layers }) => SIGMAS[layers[0][pixel]]));
-    } };
-  }
-  return { sources: [panel], painter: () => {
+  if (kind === "colour") return { sources: COLOUR_BANDS, wanted: [IMAGE], painter: () => {
+    const painter = luptonPainter(COLOUR_WEIGHTS), means = [0, 0, 0];
+    return (bytes, at, tiles, pixel) => {
+      for (let k = 0; k < 3; k++) means[k] = SIGMAS[tiles[k].layers[0][pixel]];
+      painter(bytes, at, means);
+    };
+  } };
+  return { sources: [panel], wanted: kind === "plain" ? [IMAGE] : kind === "residual" ? [RESIDUAL] : [IMAGE, RESIDUAL], painter: () => {
     const paint = painterOf(panel);
+    if (kind === "model") return (bytes, at, [{ layers: [image, residual] }], pixel) => paint(bytes, at, SIGMAS[image[pixel]] - SIGMAS[residual[pixel]], false);
+    // the colours of all levels, and of all levels where the image is masked
+    const colours = new Uint8ClampedArray(4 * 512);
+    SIGMAS.forEach((sigma, level) => [0, 256].forEach((more) => paint(colours, 4 * (level + more), sigma, more > 0)));
+    const words = new Uint32Array(colours.buffer);
     return (bytes, at, [{ layers: [image, residual] }], pixel) => {
-      const [data, rest] = [SIGMAS[image[pixel]], SIGMAS[residual[pixel]]];
-      if (kind === "image" || kind === "plain") paint(bytes, at, data, kind === "image" && Number.isNaN(rest));
-      else paint(bytes, at, kind === "model" ? data - rest : rest, false);
+      const level = kind === "residual" ? residual[pixel] : image[pixel], word = words[level + (kind === "image" && residual[pixel] === 0 ? 256 : 0)];
+      for (let k = 0; k < 4; k++) bytes[at + k] = word >> (8 * k) & 255;
     };
   } };
 }
@@ -121,14 +126,14 @@ class Viewer {
     return null;
   }
   async paint(level, row, column) {
-    const { sources, painter } = paintedBy(this.panel, this.kind), borders = this.borders && level < BORDER_LEVELS;
-    const [edges, ...tiles] = await Promise.all([borders ? tileOf(DATA.stack, level, row, column) : null, ...sources.map((panel) => tileOf(panel, level, row, column))]);
+    const { sources, wanted, painter } = paintedBy(this.panel, this.kind), borders = this.borders && level < BORDER_LEVELS;
+    const [edges, ...tiles] = await Promise.all([borders ? tileOf(DATA.stack, level, row, column, [BORDERS]) : null, ...sources.map((panel) => tileOf(panel, level, row, column, wanted))]);
     const { width, height } = tiles[0], canvas = new OffscreenCanvas(width, height), context = canvas.getContext("2d");
     const picture = context.createImageData(width, height), put = painter(), colour = this.kind === "colour" ? [120, 200, 255] : [25, 110, 200];
     for (let y = 0; y < height; y++)
       for (let x = 0; x < width; x++) {
         const at = 4 * ((height - 1 - y) * width + x), pixel = y * width + x;
-        if (borders && edges.layers[2][pixel]) picture.data.set([...colour, 255], at);
+        if (borders && edges.layers[BORDERS][pixel]) picture.data.set([...colour, 255], at);
         else put(picture.data, at, tiles, pixel);
       }
     context.putImageData(picture, 0, 0);
