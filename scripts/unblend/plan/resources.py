@@ -94,7 +94,7 @@ COSTS = {
     "compare_positions": Cost(120.0),
     "write_report": Cost(130.0, all_bands=60.0, sources=200.0, minutes_per_kilosource=5.0),
 }
-LARGE_REPORT = Cost(350.0, sources=10.0, minutes=30.0, minutes_per_megapixel=1.0, minutes_per_kilosource=1.0)
+LARGE_REPORT = Cost(300.0, sources=6.0, minutes=30.0, minutes_per_megapixel=1.0, minutes_per_kilosource=1.0)
 """Of a report whose pixels and numbers are in files beside the page: images are read in strips."""
 WITHOUT_STARS = Cost(120.0)
 """Of the rules that prepare a PSF that is not built from the stars of an image."""

@@ -73,21 +73,31 @@ async function drawColourStamp(card, canvas) {
   context.putImageData(picture, 0, 0);
 }
 
+// Return the sources on the stamps of a card as [row, x, y] in pixels of the stamp; found once for all stamps.
+function sourcesOnStamps(card) {
+  if (card.near) return card.near;
+  const { id, ra, dec } = DATA.sources, { row, source: { side } } = card, cosine = Math.cos(dec[row] * Math.PI / 180), reach = 0.47 * side;
+  card.near = [];
+  for (let other = 0; other < id.length; other++) {
+    const north = (dec[other] - dec[row]) * 3600;
+    if (Math.abs(north) > reach) continue;
+    const east = (((ra[other] - ra[row] + 540) % 360) - 180) * 3600 * cosine;
+    if (Math.abs(east) <= reach) card.near.push([other, STAMP * (0.5 - east / side), STAMP * (0.5 - north / side)]);
+  }
+  return card.near;
+}
+
 // Return marks at the positions of the source and its neighbours, drawn over the stamp.
-function stampMarks({ row, source: { side } }) {
-  const { sources } = DATA, marks = svg("svg", { viewBox: `0 0 ${STAMP} ${STAMP}`, class: "marks" });
-  const cosine = Math.cos(sources.dec[row] * Math.PI / 180);
-  sources.id.forEach((id, other) => {
-    const east = (((sources.ra[other] - sources.ra[row] + 540) % 360) - 180) * 3600 * cosine;
-    const north = (sources.dec[other] - sources.dec[row]) * 3600;
-    if (Math.max(Math.abs(east), Math.abs(north)) > 0.47 * side) return;
-    const [x, y] = [STAMP * (0.5 - east / side), STAMP * (0.5 - north / side)];
-    const group = svg("a", { href: `#source-${id}`, class: other === row ? "own" : "" }, svg("title", {}, `source ${id}`));
-    group.append(svg("path", { d: other === row
+function stampMarks(card) {
+  const marks = svg("svg", { viewBox: `0 0 ${STAMP} ${STAMP}`, class: "marks" });
+  for (const [row, x, y] of sourcesOnStamps(card)) {
+    const id = DATA.sources.id[row], own = row === card.row;
+    const group = svg("a", { href: `#source-${id}`, class: own ? "own" : "" }, svg("title", {}, `source ${id}`));
+    group.append(svg("path", { d: own
       ? `M${x - 11},${y}h-8M${x + 11},${y}h8M${x},${y - 11}v-8M${x},${y + 11}v8` : `M${x - 3},${y}h6M${x},${y - 3}v6` }));
-    if (other !== row) group.append(svg("text", { x: x + 4, y: y - 3 }, String(id)));
+    if (!own) group.append(svg("text", { x: x + 4, y: y - 3 }, String(id)));
     marks.append(group);
-  });
+  }
   return marks;
 }
 
