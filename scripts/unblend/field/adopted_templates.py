@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from ..core.tiles import FOLDER
 from ..core.types import Box, Template
 from ..io.files import read_json
 from ..io.tables import read_table
-from ..io.template_store import read_templates
+from ..io.template_store import TemplateFile, read_templates
 from ..photometry.detail_amplitude import with_amplitude
 
 TILES = "tiles.json"
@@ -31,6 +32,48 @@ def adopted_templates(folder: Path) -> list[Template]:
     if (folder / TILES).exists():
         return _of_tiles(folder, read_json(folder / TILES))
     return _of_one(folder)
+
+
+class StoredTemplates:
+    """The templates of a band as they were made, each read when it is asked for; a context manager.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the products of the band, which may be measured in tiles.
+
+    Raises
+    ------
+    OSError
+        A file is missing or damaged.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._stack = ExitStack()
+        self._owner: dict[int, tuple[TemplateFile, Box]] = {}
+        self._whole: TemplateFile | None = None
+        if not (folder / TILES).exists():
+            self._whole = self._stack.enter_context(TemplateFile(folder / "templates.npz"))
+            return
+        for name, tile in read_json(folder / TILES).items():
+            file = self._stack.enter_context(TemplateFile(folder / FOLDER / name / "templates.npz"))
+            self._owner |= dict.fromkeys(tile["sources"], (file, Box(*tile["window"])))
+
+    def __enter__(self) -> StoredTemplates:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def get(self, source: int) -> Template | None:
+        """Return the template of a source on the image of the band; None if it has none."""
+        if self._whole is not None:
+            return self._whole.get(source)
+        if source not in self._owner:
+            return None
+        file, window = self._owner[source]
+        template = file.get(source)
+        return template and replace(template, box=template.box.shifted(window.y0, window.x0))
 
 
 def _of_tiles(folder: Path, tiles: Mapping[str, Mapping[str, list[int]]]) -> list[Template]:

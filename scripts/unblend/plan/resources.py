@@ -152,7 +152,7 @@ class Requests:
             return WITHOUT_STARS
         if rule == "write_report":
             pixels = self._megapixels(None)
-            if needs_files(1e3 * self._kilosources(rule), pixels["stack"] + pixels["all_bands"]):
+            if needs_files(1e3 * self._kilosources(rule, None), pixels["stack"] + pixels["all_bands"]):
                 return LARGE_REPORT
         if rule == "subtract_background" and not (settings and settings.moving_background):
             return WITHOUT_BACKGROUND

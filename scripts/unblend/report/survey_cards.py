@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..core.types import Template
-from ..io.template_store import TemplateFile
+from ..field.adopted_templates import StoredTemplates
 from ..photometry.detail_amplitude import with_amplitude
 from .band_images import PageImage
 from .page import Column, base64_of
@@ -101,10 +101,7 @@ def write_cards(
     """
     ids, sides = sources["id"].values, sources["side"].values
     with ExitStack() as stack:
-        templates = {
-            band.name: stack.enter_context(TemplateFile(results / "bands" / band.name / "templates.npz"))
-            for band in bands
-        }
+        templates = {band.name: stack.enter_context(StoredTemplates(results / "bands" / band.name)) for band in bands}
         for number, first in enumerate(range(0, len(ids), CARDS)):
             rows = slice(first, first + CARDS)
             panels: list[dict[str, Any]] = [_places(positions, rows)]
@@ -121,7 +118,7 @@ def _places(positions: np.ndarray, rows: slice) -> dict[str, Any]:
     return {"y": y, "x": x}
 
 
-def _models(band: BandSources, file: TemplateFile, ids: np.ndarray, sides: np.ndarray, rows: slice) -> list[Any]:
+def _models(band: BandSources, file: StoredTemplates, ids: np.ndarray, sides: np.ndarray, rows: slice) -> list[Any]:
     """Return the model of each source as in `PageImage.tiles`, None where it has none that is visible."""
     names = [int(i) for i in ids]
     found: list[Template] = []

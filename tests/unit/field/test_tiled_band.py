@@ -8,7 +8,7 @@ from astropy.wcs import WCS
 from unblend.core.flags import Flag
 from unblend.core.tiles import tile_grid
 from unblend.core.types import Box, Region, Template
-from unblend.field.adopted_templates import TILES, adopted_templates
+from unblend.field.adopted_templates import TILES, StoredTemplates, adopted_templates
 from unblend.field.band_only_sources import join_band_only, read_band_only
 from unblend.field.tiled_band import TiledBand, joined_rows
 from unblend.io.files import write_json
@@ -99,6 +99,14 @@ def test_templates_are_those_of_the_owners_in_the_pixels_of_the_band(band):
     first, second = adopted_templates(band.folder)
     assert (first.id, first.box, first.data[0, 0]) == (1, Box(40, 5, 43, 8), 2.0)
     assert (second.id, second.box, second.data[0, 0]) == (2, Box(5, 5, 8, 8), 1.0)
+    with StoredTemplates(band.folder) as stored:
+        for template in (first, second):
+            found = stored.get(template.id)
+            assert found.box == template.box
+            np.testing.assert_array_equal(found.data, template.data)
+        assert stored.get(3) is None
+    with StoredTemplates(band.folder_of(band.tiles[0])) as stored:
+        assert stored.get(2).box == Box(5, 5, 8, 8)
 
 
 def test_own_sources_are_numbered_by_flux(band):
