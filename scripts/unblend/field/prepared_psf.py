@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -23,6 +22,8 @@ from ..images.psf import (
 from ..io.images import read_header, read_shape, read_wcs
 from ..io.psf_files import Points, PsfFile, read_placed_psfs, read_psf_images
 from ..io.psf_polygons import read_psf_polygons
+from ..io.psf_sampling import on_detector, oversampled_extension, stated_pixels_arcsec, stated_sampling
+from ..io.selections import split_extension
 from .psf_places import placed_psfs, polygon_places
 from .psf_stars import StarPsf, star_psf
 
@@ -32,8 +33,8 @@ SCALE_TOLERANCE = 0.02
 """Largest relative difference between the sampling in the PSF's header and psf_oversampling."""
 OPTICAL_OVERSAMPLING = 1.5
 """PSF pixels per image pixel below which an optical PSF is doubtful: the light within a pixel is not sampled."""
-SCALE_CARDS = ("PIXELSCL", "PIXSCALE")
-"""Header cards with the size of a PSF pixel in arcsec: STPSF writes the first."""
+UNLIKELY_SAMPLING = 50.0
+"""PSF pixels per image pixel, or the inverse, that no PSF has: the header is wrong, and not psf_oversampling."""
 LISTED = 3
 """PSFs of a map that a message names."""
 
@@ -233,16 +234,24 @@ def _sampling(spec: Mapping[str, Any], file: PsfFile) -> float:
         What the format or the header says and psf_oversampling differ by more than `SCALE_TOLERANCE`: all fluxes would
         be wrong by the square of the factor.
     """
-    name, header = spec["psf"]["file"], file.header
-    found = None if file.sampling else header_pixel_arcsec(file.names[0], header)
+    name = spec["psf"]["file"]
+    stated = {} if file.sampling else stated_pixels_arcsec(file.names[0], file.header)
     if file.sampling:
         sampling, described = file.sampling, f"has {file.sampling:.4g} PSF pixels per image pixel by its format"
-    elif found is not None:
+    elif stated:
+        _check_agreement(stated, name)
+        card, pixel = next(iter(stated.items()))
         image = pixel_scale(read_wcs(spec["image"]["file"]), read_shape(spec["image"]["file"]))
-        sampling, described = image / found, f"has pixels of {found:.4f} arcsec, the image of {image:.4f} by its header"
-    elif _is_positive(header.get("OVERSAMP")):
-        sampling = float(header["OVERSAMP"])  # type: ignore[arg-type]
-        described = f"has OVERSAMP = {sampling:g} by its header"
+        sampling = image / pixel
+        described = f"has pixels of {pixel:.4f} arcsec by its header ({card}), and the image of {image:.4f}"
+    elif (found := stated_sampling(file.header)) is not None:
+        sampling, described = found.value, f"has {found.card} = {found.value:g} by its header"
+    elif spec["oversampling"] == 1.0 and (extension := oversampled_extension(file.header)):
+        raise InputError(
+            f"the image of {name} is the extension {extension}, whose pixels are finer than those of the detector, but "
+            f"psf_oversampling of band {spec['name']} is 1: set it to the number of PSF pixels per image pixel, or "
+            f'name the extension on the pixels of the detector, "{split_extension(name)[0]}[{on_detector(extension)}]".'
+        )
     else:
         return float(spec["oversampling"])
     if abs(spec["oversampling"] / sampling - 1.0) > SCALE_TOLERANCE:
@@ -253,25 +262,29 @@ def _sampling(spec: Mapping[str, Any], file: PsfFile) -> float:
             )
         raise InputError(
             f"{name} {described}, but psf_oversampling of band {spec['name']} is "
-            f"{spec['oversampling']:g}: set it to {sampling:.3f}, or correct the header."
+            f"{spec['oversampling']:g}: {_advice(sampling)}."
         )
     return float(file.sampling or spec["oversampling"])
 
 
-def header_pixel_arcsec(name: str, header: Mapping[str, object]) -> float | None:
-    """Return the size of a pixel of the PSF in arcsec by its header; None if that has none."""
-    for card in SCALE_CARDS:
-        if _is_positive(header.get(card)):
-            return float(header[card])  # type: ignore[arg-type]
-    if "CTYPE1" in header:
-        return float(pixel_scale(read_wcs(name)))
-    for cards in (("CDELT2",), ("CD1_2", "CD2_2")):
-        steps = [step for card in cards if isinstance(step := header.get(card), float)]
-        if steps and math.hypot(*steps) not in (0.0, 1.0):
-            return 3600.0 * math.hypot(*steps)
-    return None
+def _advice(sampling: float) -> str:
+    """Return what to do about a psf_oversampling that the header contradicts."""
+    if 1.0 / UNLIKELY_SAMPLING < sampling < UNLIKELY_SAMPLING:
+        return f"set it to {sampling:.3f}, or correct the header"
+    return "correct the header (CDELT and CD are in degrees unless CUNIT says otherwise, the other cards in arcsec)"
 
 
-def _is_positive(value: object) -> bool:
-    """Return whether the value of a card is a number above 0."""
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value < math.inf
+def _check_agreement(stated: Mapping[str, float], name: str) -> None:
+    """Check that all pixel sizes of a header are one.
+
+    Raises
+    ------
+    InputError
+        Two of them differ by more than `SCALE_TOLERANCE`.
+    """
+    smallest, largest = min(stated, key=lambda card: stated[card]), max(stated, key=lambda card: stated[card])
+    if stated[largest] / stated[smallest] - 1.0 > SCALE_TOLERANCE:
+        raise InputError(
+            f"{name} has pixels of {stated[smallest]:.4f} arcsec by {smallest} of its header and of "
+            f"{stated[largest]:.4f} arcsec by {largest}; expected one size. Correct or remove the wrong card."
+        )

@@ -8,10 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..core.filters import wavelength_um
-from ..field.prepared_psf import header_pixel_arcsec
 from ..images.psf import fwhm, prepare_psf
-from ..io.header_numbers import positive
 from ..io.images import image_extensions, read_array, read_header, read_shape
+from ..io.psf_sampling import stated_pixels_arcsec, stated_sampling
 from ..io.selections import split_extension
 from .file_roles import PSF_WORDS, stem_of, words_of
 
@@ -102,11 +101,11 @@ def found_psf(file: str, scale_arcsec: float, band: str, instrument: str) -> Fou
     header = read_header(name)
     data = read_array(name)
     width = fwhm(prepare_psf(data, name=name))
-    pixel, over = header_pixel_arcsec(name, header), positive(header, "OVERSAMP") or positive(header, "DET_SAMP")
+    pixel = next(iter(stated_pixels_arcsec(name, header).values()), None)
     if pixel is not None:
         sampling, reason, certain = scale_arcsec / pixel, f'pixels of {pixel:.4g}" by its header', True
-    elif over is not None:
-        sampling, reason, certain = over, f"OVERSAMP = {over:g} in its header", True
+    elif (stated := stated_sampling(header)) is not None:
+        sampling, reason, certain = stated.value, f"{stated.card} = {stated.value:g} in its header", True
     else:
         sampling, reason = _likely_sampling(width, scale_arcsec, band, instrument)
         certain = False

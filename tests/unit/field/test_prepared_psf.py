@@ -45,6 +45,10 @@ def spec(tmp_path):
         # the size of the pixel decides: in the second image of an STPSF file OVERSAMP is that of the first
         {"PIXELSCL": 0.02, "OVERSAMP": 5},
         {"PIXELSCL": "unknown", "PIXSCALE": 0.0, "CDELT2": 1.0},
+        {"SECPIX": "0.02"},
+        {"CDELT1": -0.02, "CDELT2": 0.02, "CUNIT1": "arcsec", "CUNIT2": "arcsec"},
+        {"DET_SAMP": "3"},
+        {"EXTNAME": "OVERSAMP"},
     ],
 )
 def test_a_header_that_agrees_or_has_no_sampling_is_accepted(spec, cards):
@@ -55,11 +59,13 @@ def test_a_header_that_agrees_or_has_no_sampling_is_accepted(spec, cards):
 @pytest.mark.parametrize(
     ("cards", "found"),
     [
-        ({"PIXELSCL": 0.012}, "has pixels of 0.0120 arcsec, the image of 0.0600 by its header"),
+        ({"PIXELSCL": 0.012}, "has pixels of 0.0120 arcsec by its header \\(PIXELSCL\\), and the image of 0.0600"),
         ({"PIXSCALE": 0.06}, "has pixels of 0.0600 arcsec"),
         ({"CDELT1": -0.012 / 3600, "CDELT2": 0.012 / 3600}, "has pixels of 0.0120 arcsec"),
         ({"CD1_1": 0.0, "CD1_2": 0.012 / 3600, "CD2_2": 0.0}, "has pixels of 0.0120 arcsec"),
         ({"OVERSAMP": 5}, "has OVERSAMP = 5 by its header"),
+        ({"DET_SAMP": "5"}, "has DET_SAMP = 5 by its header"),
+        ({"PIXSCAL1": 0.012, "PIXSCAL2": 0.012}, r"has pixels of 0.0120 arcsec by its header \(PIXSCAL1\)"),
     ],
 )
 def test_a_header_that_disagrees_is_refused(spec, cards, found):
@@ -67,6 +73,28 @@ def test_a_header_that_disagrees_is_refused(spec, cards, found):
         prepared_psf(spec(**cards))
     expected = 1.0 if "PIXSCALE" in cards else 5.0
     assert f"psf_oversampling of band k is 3: set it to {expected:.3f}, or correct the header." in str(error.value)
+
+
+@pytest.mark.parametrize("cards", [{"PIXELSCL": 0.02, "CDELT2": 0.06 / 3600}, {"PIXSCALE": 0.06, "SECPIX": 0.02}])
+def test_a_header_with_two_sizes_of_pixels_is_refused(spec, cards):
+    with pytest.raises(InputError, match=r"has pixels of 0\.0200 arcsec by \w+ of its header and of 0\.0600 arcsec by"):
+        prepared_psf(spec(**cards))
+
+
+def test_a_size_in_another_unit_is_the_mistake_of_the_header(spec):
+    with pytest.raises(InputError, match=r"of band k is 3: correct the header \(CDELT and CD are in deg"):
+        prepared_psf(spec(CDELT1=-0.02, CDELT2=0.02))
+
+
+def test_an_oversampled_extension_needs_its_sampling(spec):
+    """STPSF writes the oversampled PSF first: it is the one that a file without an extension means."""
+    with pytest.raises(InputError, match=r'is the extension OVERDIST, whose pixels .* name .*psf\.fits\[DET_DIST\]"'):
+        prepared_psf(spec(oversampling=1.0, EXTNAME="OVERDIST"))
+
+
+def test_the_cards_of_the_oversampled_image_do_not_count_on_the_pixels_of_the_detector(spec):
+    psf, _ = prepared_psf(spec(oversampling=1.0, EXTNAME="DET_SAMP", OVERSAMP=4, DET_SAMP=4))
+    assert psf.oversampling == 1.0
 
 
 def test_the_psf_of_the_stack_has_no_oversampling_of_its_own(spec):
