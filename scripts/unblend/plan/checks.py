@@ -25,6 +25,7 @@ from .inputs import SOURCE_ID
 from .jobs import Jobs
 from .provenance import Provenance
 from .psf_checks import bad_psfs, psf_files, star_files
+from .results_folder import bad_results_folder
 from .specs import Purpose, SpecStore
 from .unit_checks import unit_warnings
 
@@ -111,7 +112,9 @@ def check_inputs(jobs: Jobs) -> None:
     InputError
         With every mistake on a line of its own.
     """
-    mistakes = list(_missing(jobs))
+    models = jobs.config.models
+    folders = [Path(jobs.inputs.path(name)) for name in ("", models.overrides_dir, models.custom_dir)]
+    mistakes = [*bad_results_folder(jobs.results, _files(jobs), folders), *_missing(jobs)]
     if not mistakes:
         state = _state(jobs)
         checked = jobs.results / "specs" / "checked.json"
@@ -159,7 +162,8 @@ def _missing(jobs: Jobs) -> Iterator[str]:
             continue
         if not found:
             hint = ", and no band has that name" if key == "models.psf" else ""
-            yield f"{key}: {path} does not exist{hint}; correct the name or data_dir ({jobs.config.data_dir})."
+            fault = "is no file, but a folder or device" if Path(path).exists() else f"does not exist{hint}"
+            yield f"{key}: {path} {fault}; correct the name or data_dir ({jobs.config.data_dir})."
 
 
 def _region_files(jobs: Jobs) -> list[str]:

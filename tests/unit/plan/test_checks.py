@@ -371,3 +371,15 @@ def test_a_zero_point_is_checked_again_where_only_its_header_has_changed(data):
     load_field(copy.deepcopy(raw), SCRIPTS, lambda: "run")
     write_image(data / "k.fits", (12, 11), 2 * SCALE, CRPIX1=6.0, CRPIX2=6.0, BUNIT="DN")
     assert "k.zero_point" in mistakes(zero_point="auto")[0]
+
+
+def test_the_folder_of_the_inputs_holds_no_products(data):
+    with pytest.raises(InputError, match=r"results_dir: data is a folder of input files \(data\)"):
+        load_field({**RAW, "results_dir": "data"}, SCRIPTS, lambda: "plan")
+
+
+def test_a_folder_in_place_of_an_image_is_named_as_such(data):
+    raw = copy.deepcopy(RAW)
+    raw["bands"]["k"]["image"] = "overrides"
+    with pytest.raises(InputError, match=r"bands.k.image: data/overrides is no file, but a folder or device"):
+        load_field(raw, SCRIPTS, lambda: "plan")
