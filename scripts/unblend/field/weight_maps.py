@@ -27,6 +27,9 @@ HALF_CONTRADICTION = 8.0
 UNIT_FACTOR = 30.0
 """Factor beyond which a map of the noise or its variance is refused in any case. Weights may have any unit: those that
 count exposures or seconds are inverse variances up to a factor."""
+LEAST_WEIGHT, DEEP_PERCENTILE = 1e-4, 90.0
+"""Weights below this fraction of that percentile mean no data: maps of the noise mark such pixels by 1e9 or 1e30, and
+resampling leaves a little weight at edges. Their noise is at least a hundred times that of the deep part."""
 _FEWEST = 100
 """Fewest pixels whose scatter is compared with a map."""
 _SAMPLE = 500_000
@@ -40,7 +43,7 @@ _NAMES = {
 
 
 def read_weight(weight: Mapping[str, str], shape: tuple[int, ...]) -> np.ndarray:
-    """Return a weight map as inverse variance; 0 where it is not finite or not positive.
+    """Return a weight map as inverse variance; 0 where it is not finite, not positive, or as good as 0.
 
     Parameters
     ----------
@@ -108,6 +111,8 @@ def _inverse_variance(values: np.ndarray, kind: str) -> np.ndarray:
     good = np.isfinite(values) & (values > 0)
     result = np.zeros(values.shape)
     result[good] = values[good] ** _POWERS[kind]
+    if good.any():
+        result[result < LEAST_WEIGHT * np.percentile(result[good], DEEP_PERCENTILE)] = 0.0
     return result
 
 
@@ -120,6 +125,10 @@ def _check_scale(image: np.ndarray, values: np.ndarray, kind: str, start: str, n
         It must be of another kind, or is in other units than the image.
     """
     usable = np.isfinite(image) & np.isfinite(values) & (values > 0) & ~unobserved(image)
+    if usable.any():  # without the numbers that mark pixels without data, such as a noise of 1e9
+        middle = float(np.median(values[usable]))
+        factor = LEAST_WEIGHT ** (1.0 / abs(_POWERS[kind]))
+        usable &= (values >= factor * middle) & (values <= middle / factor)
     noises = {each: np.where(usable, values, 1.0) ** (-0.5 * power) for each, power in _POWERS.items()}
     # A map of another kind may fit the deep or the shallow half of an image alone.
     halves = [half for half in _halves(values, usable) if np.count_nonzero(half) >= _FEWEST]

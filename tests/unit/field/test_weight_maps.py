@@ -114,3 +114,20 @@ def test_crowded_sources_and_correlated_noise_do_not_refuse_a_map(tmp_path):
             path = tmp_path / str(number) / kind
             path.mkdir()
             checked_weight({"file": weight_file(path, MAP=data), "kind": kind}, image, "k")
+
+
+@pytest.mark.parametrize(("kind", "mark"), [("rms", 1e9), ("variance", 1e30), ("weight", 1e-12), ("rms", 1.0)])
+def test_a_noise_that_marks_pixels_without_data_gives_no_weight(tmp_path, kind, mark):
+    """They had a little weight: a source on such pixels alone was measured, 7170 ± 8900 in place of 60."""
+    values = MAPS[kind].copy()
+    values[:30] = mark
+    found = checked_weight({"file": weight_file(tmp_path, MAP=values), "kind": kind}, IMAGE, "k")
+    np.testing.assert_array_equal(found[:30], 0.0)
+    np.testing.assert_allclose(found[30:], MAPS["weight"][30:], rtol=1e-6)
+
+
+def test_a_part_that_is_much_noisier_keeps_its_weight(tmp_path):
+    noise = NOISE * np.where(np.arange(100) < 30, 25.0, 1.0)[:, np.newaxis]
+    image = noise * np.random.default_rng(1).normal(size=noise.shape)
+    found = checked_weight({"file": weight_file(tmp_path, MAP=noise), "kind": "rms"}, image, "k")
+    np.testing.assert_allclose(found, noise**-2, rtol=1e-6)
