@@ -11,6 +11,8 @@ import hashlib
 
 import numpy as np
 
+from .dark_cores import dark_cores
+
 _SIDES = (3, 4, 5, 7, 9, 12, 16, 22, 31, 45, 63)
 """Sides in pixels of the squares of equal pixels that are looked for, the smallest first."""
 _BRIGHT_PERCENTILE = 95.0
@@ -52,8 +54,8 @@ def unobserved(image: np.ndarray) -> np.ndarray:
     """Return True where a pixel has a number but was not observed.
 
     These are large connected areas of exactly one value (whatever the value and the sky), rows and columns or long
-    parts of them, and single zeros in noise around zero. The constant sky of an image without noise, the plateau of a
-    saturated star, and the common values of integers are kept.
+    parts of them, single zeros in noise around zero, and cores of bright sources without light. The constant sky of an
+    image without noise, the plateau of a saturated star, and the common values of integers are kept.
 
     Parameters
     ----------
@@ -68,6 +70,7 @@ def unobserved(image: np.ndarray) -> np.ndarray:
     key = (content.shape, content.dtype.str, hashlib.blake2b(content.data if content.size else b"").digest())
     if key not in _KEPT:
         found = _padding(image) | _border_lines(image) | _scattered_zeros(image)
+        found |= dark_cores(image, found)
         _KEPT[key] = np.packbits(found)
         if len(_KEPT) > _MOST_KEPT:
             del _KEPT[next(iter(_KEPT))]

@@ -1,0 +1,83 @@
+"""Pixels of no light in the middle of bright sources: the cores of saturated stars as some pipelines leave them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..core.statistics import robust_sigma
+
+_BRIGHT, _FAINTEST_BESIDE = 20.0, 5.0
+"""Noises above the sky of the typical pixel beside a dark core, and of the faintest one."""
+_DARK = 3.0
+"""Noises above the sky below which a pixel of a core is dark. Through any PSF that the pixels sample, the light around
+such a hole would fill it."""
+_LARGEST = 15
+"""Largest side of a core in pixels."""
+_SAMPLE = 1_000_000
+"""Number of pixels from which sky and noise are estimated."""
+
+
+def dark_cores(image: np.ndarray, missing: np.ndarray | None = None) -> np.ndarray:
+    """Return True for small holes without light that bright pixels enclose on all sides.
+
+    Zeros, large negative numbers and values that were wrapped are found alike.
+
+    Parameters
+    ----------
+    image : array (ny, nx)
+        NaN pixels count as neither dark nor bright.
+    missing : array (ny, nx) of bool, optional
+        True for other pixels that count as neither.
+
+    Returns
+    -------
+    array (ny, nx) of bool
+    """
+    found = np.zeros(image.shape, dtype=bool)
+    step = max(1, image.size // _SAMPLE)
+    known = image.ravel()[::step]
+    known = known[np.isfinite(known) & (True if missing is None else ~missing.ravel()[::step])]
+    if not known.size or not (noise := robust_sigma(known)) > 0:
+        return found
+    sky = float(np.median(known))
+    bright, dark = image > sky + _BRIGHT * noise, image < sky + _DARK * noise
+    if missing is not None:
+        dark &= ~missing
+        bright &= ~missing
+    beside = np.zeros_like(dark)
+    beside[:, 1:] = dark[:, 1:] & bright[:, :-1]
+    for y, x in np.argwhere(beside).tolist():
+        if found[y, x]:
+            continue
+        window = tuple(slice(max(at - _LARGEST, 0), at + _LARGEST + 1) for at in (y, x))
+        hole = _enclosed(image[window], dark[window], (y - window[0].start, x - window[1].start))
+        if hole is not None and _is_bright(image[window], hole, sky, noise):
+            found[window] |= hole
+    return found
+
+
+def _enclosed(image: np.ndarray, dark: np.ndarray, at: tuple[int, int]) -> np.ndarray | None:
+    """Return the connected dark pixels around a position; None if they are too many or reach the edge."""
+    from scipy.ndimage import label
+
+    y, x = at
+    if any(side.all() for side in (dark[y, x:], dark[:y, x], dark[y:, x])):
+        return None  # the sky beside a source: most are told by this alone
+    areas, _ = label(dark)
+    hole = areas == areas[at]
+    rows, columns = (np.flatnonzero(hole.any(axis=axis)) for axis in (1, 0))
+    for used, side in ((rows, image.shape[0]), (columns, image.shape[1])):
+        if used[0] == 0 or used[-1] == side - 1 or used.size > _LARGEST:
+            return None
+    return hole
+
+
+def _is_bright(image: np.ndarray, hole: np.ndarray, sky: float, noise: float) -> bool:
+    """Return whether all light beside a hole is that of a bright source."""
+    from scipy.ndimage import binary_dilation
+
+    ring = image[binary_dilation(hole) & ~hole]
+    known = ring[np.isfinite(ring)]
+    return bool(
+        known.size > 0 and known.min() > sky + _FAINTEST_BESIDE * noise and np.median(known) > sky + _BRIGHT * noise
+    )
