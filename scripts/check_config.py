@@ -10,8 +10,9 @@ from unblend.detection.detection_image import smoothing_warning
 from unblend.io.images import read_shape, read_wcs
 from unblend.io.selections import split_extension
 from unblend.plan.checks import check_inputs, jobs_of, warn_of_images, zero_points_read
+from unblend.plan.input_table import describe_images
 from unblend.plan.jobs import Jobs
-from unblend.plan.psf_checks import describe_psfs
+from unblend.plan.psf_checks import described_psfs
 from unblend.plan.weight_checks import describe_weights
 from unblend.run.commands import field_parser, read_field_config
 from unblend.run.job_log import run
@@ -26,7 +27,11 @@ def main(*words: str) -> None:
     config = read_field_config(options)
     jobs = jobs_of(config, Path(__file__).resolve().parent)
     check_inputs(jobs)
-    sys.stdout.writelines(f"{line}\n" for line in (*describe_psfs(jobs), *describe_weights(jobs)))
+    psfs = described_psfs(jobs)
+    lines = [line for line, _ in psfs.values()] + describe_weights(jobs)
+    table, warnings = describe_images(jobs, {band: fwhm for band, (_, fwhm) in psfs.items()})
+    sys.stdout.writelines(f"{line}\n" for line in (*table, *lines))
+    sys.stderr.writelines(f"unblend: {warning}\n" for warning in warnings)
     warn_of_images(jobs)
     warn_of_smoothing(jobs)
     sys.stdout.writelines(f"{line}\n" for line in zero_points_read(jobs))

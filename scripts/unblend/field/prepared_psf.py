@@ -119,6 +119,12 @@ def describe(spec: Mapping[str, Any], psf: FieldPsf, widths: np.ndarray) -> str:
     )
 
 
+def fwhm_arcsec(spec: Mapping[str, Any], psf: FieldPsf, widths: np.ndarray) -> float:
+    """Return the FWHM of a PSF, the median of several, in arcsec; parameters as for `describe`."""
+    pixel = pixel_scale(read_wcs(spec["image"]["file"]), read_shape(spec["image"]["file"]))
+    return float(np.median(widths)) * pixel / psf.oversampling
+
+
 def psf_of(spec: Mapping[str, Any]) -> FieldPsf:
     """Return the PSF of a job spec.
 

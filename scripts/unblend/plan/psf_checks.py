@@ -46,25 +46,33 @@ def bad_psfs(jobs: Jobs) -> Iterator[str]:
             yield f"{key}: {error}"
 
 
-def describe_psfs(jobs: Jobs) -> list[str]:
-    """Return one line on the PSF of each band whose image is there: number of PSFs, range of the FWHM, sampling.
+def described_psfs(jobs: Jobs) -> dict[str, tuple[str, float]]:
+    """Return one line on the PSF of each band whose image is there, and its FWHM in arcsec (the median of several).
+
+    The line has the number of PSFs, the range of the FWHM, and the sampling.
 
     Raises
     ------
     InputError
         With every PSF that cannot be used on a line of its own.
     """
-    from ..field.prepared_psf import describe, measured_psf
+    from ..field.prepared_psf import describe, fwhm_arcsec, measured_psf
 
-    lines, mistakes = [], []
+    found, mistakes = {}, []
     for name, band in jobs.config.bands.items():
         if band.mosaic is not None:
             continue
         spec = prepare_psf(jobs, name)
         try:
-            lines.append(f"bands.{name}.psf: {describe(spec, *measured_psf(spec))}")
+            psf, widths = measured_psf(spec)
+            found[name] = f"bands.{name}.psf: {describe(spec, psf, widths)}", fwhm_arcsec(spec, psf, widths)
         except UnblendError as error:
             mistakes.append(f"bands.{name}.psf: {error}")
     if mistakes:
         raise InputError("the PSFs have mistakes:\n  " + "\n  ".join(mistakes))
-    return lines
+    return found
+
+
+def describe_psfs(jobs: Jobs) -> list[str]:
+    """Return the lines of `described_psfs`."""
+    return [line for line, _ in described_psfs(jobs).values()]

@@ -17,7 +17,12 @@ def field_parser(name: str, description: str, *, folder: bool = False) -> argpar
     """
     parser = argparse.ArgumentParser(prog=f"./unblend {name}", description=description)
     if folder:
-        parser.add_argument("folder", metavar="FIELD", nargs="?", help="folder of the field; the same as --directory")
+        parser.add_argument(
+            "folder",
+            metavar="FIELD",
+            nargs="?",
+            help="folder of the field, the same as --directory; or its configuration, the same as --configfile",
+        )
     parser.add_argument("--configfile", help="configuration of the field (default: config.yaml in its folder)")
     parser.add_argument("--directory", default=".", help="folder in which Snakemake runs (default: this one)")
     return parser
@@ -33,6 +38,10 @@ def read_field_config(options: argparse.Namespace) -> Config:
     ConfigError
         The file is not YAML, or the configuration has mistakes.
     """
+    first = getattr(options, "folder", None)
+    if first is not None and options.configfile is None and Path(first).is_file():
+        # a configuration: the field is in its folder
+        options.configfile, options.folder = str(Path(first).absolute()), str(Path(first).parent)
     directory = Path(getattr(options, "folder", None) or options.directory)
     return in_folder(load_config(read_text(config_file(options.configfile, directory))), directory)
 

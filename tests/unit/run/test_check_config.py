@@ -3,9 +3,11 @@ from __future__ import annotations
 import copy
 
 import check_config
+import numpy as np
 import pytest
 import smallfield
 import yaml
+from astropy.io import fits
 from small_config import MINIMAL
 from unblend.core.errors import ConfigError, InputError
 
@@ -51,3 +53,20 @@ def test_a_map_of_another_kind_is_found_before_any_job(tmp_path, capsys):
     write(tmp_path, content)
     with pytest.raises(InputError, match=r"bands\.blurred\.weight: .* is negative in 4\d% of its pixels"):
         check_config.main("--directory", str(tmp_path))
+
+
+def test_the_table_of_the_images(tmp_path, capsys):
+    smallfield.write(tmp_path)
+    check_config.main(str(tmp_path / "config.yaml"))
+    head, sharp, blurred, *_ = capsys.readouterr().out.splitlines()
+    assert head.split()[:4] == ["band", "image", "pixels", "pixel"]
+    assert sharp.split()[:2] == ["sharp", "sharp.fits"] and " 272 x 204 " in sharp and " 0.145 " in sharp
+    assert " 0.0%" in blurred and " 100% " in blurred and " 0.481 " in blurred
+
+
+def test_a_psf_wider_than_every_source_is_named(tmp_path, capsys):
+    smallfield.write(tmp_path)
+    data = np.kron(smallfield.psf(smallfield.BLURRED), np.ones((5, 5)))
+    fits.writeto(tmp_path / "blurred-psf.fits", data, overwrite=True)
+    check_config.main(str(tmp_path))
+    assert "times as wide as the most compact sources of the image" in capsys.readouterr().err

@@ -38,3 +38,12 @@ def test_a_config_without_sections(tmp_path, text):
 def test_a_config_with_mistakes(tmp_path, text):
     with pytest.raises(ConfigError, match=r"^config.yaml: "):
         field(tmp_path, text)
+
+
+def test_the_configuration_may_be_the_first_word(tmp_path, monkeypatch):
+    """It says where the field is: in its folder."""
+    (tmp_path / "field").mkdir()
+    (tmp_path / "field/other.yaml").write_text(yaml.safe_dump({**MINIMAL, "data_dir": "data"}))
+    monkeypatch.chdir(tmp_path)
+    options = field_parser("check", "", folder=True).parse_args(["field/other.yaml"])
+    assert read_field_config(options).data_dir == "field/data"
