@@ -19,6 +19,7 @@ from typing import Any
 from ..core.errors import UnblendError
 from ..core.tiles import FOLDER as TILES_FOLDER
 from .benchmark import logs_folder, write_benchmark
+from .machine_trouble import machine_trouble
 
 LONG_KEYWORD = "Keyword name .* is greater than 8 characters"
 """Warning of astropy about headers of images that is no fault of the data."""
@@ -55,12 +56,15 @@ def run(main: Callable[..., None]) -> None:
         words = words[:at] + words[at + 2 :]
     positional, named = _arguments(main, words)
     start_logging(log_file)
+    logging.raiseExceptions = False  # on a full disk each message would print a traceback of its own
     for number in (signal.SIGTERM, signal.SIGHUP):
         # nohup ignores SIGHUP
         if signal.getsignal(number) is signal.SIG_DFL:
             signal.signal(number, _terminate)
     try:
         main(*positional, **named)
+        if log_file:
+            write_benchmark(log_file, started)
     except UnblendError as error:
         logging.getLogger("unblend").error("%s", error)
         if log_file and not _damage_is_the_cause(log_file, words):
@@ -79,11 +83,12 @@ def run(main: Callable[..., None]) -> None:
         sys.exit(128 + signal.Signals[str(stop)])
     except Exception as error:
         logging.getLogger("unblend").exception("unexpected error")
-        if log_file and not _damage_is_the_cause(log_file, words):
+        trouble = machine_trouble(error, Path(log_file).parent if log_file else Path())
+        if trouble is not None:
+            print(f"\nunblend: {trouble}\n", file=sys.stderr)
+        elif log_file and not _damage_is_the_cause(log_file, words):
             print(f"\nunblend: {type(error).__name__}: {error} (traceback in {log_file})\n", file=sys.stderr)
         sys.exit(1)
-    if log_file:
-        write_benchmark(log_file, started)
     logging.shutdown()
     sys.stdout.flush()
     sys.stderr.flush()

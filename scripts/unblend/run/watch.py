@@ -15,6 +15,7 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
@@ -385,7 +386,9 @@ class RunWatch(logging.Handler):
         self._written = time.monotonic()
         process = {"state": state, "pid": os.getpid(), "host": socket.gethostname(), "updated": time.time()}
         seconds = self._written - self._started
-        write_json(self.results / RUN_FILE, {**process, "seconds": seconds, "progress": self.state.to_dict()})
+        # on a full or read-only disk the run still ends with its last lines
+        with suppress(OSError):
+            write_json(self.results / RUN_FILE, {**process, "seconds": seconds, "progress": self.state.to_dict()})
 
 
 def _job_title(record: Any) -> str:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import gc
 import json
 import logging
@@ -22,6 +23,7 @@ SCRIPTS = Path(__file__).resolve().parents[3] / "scripts"
 def _restore_logging():
     root = logging.getLogger()
     handlers, level, collection = root.handlers[:], root.level, gc.get_threshold()
+    raising = logging.raiseExceptions
     signals = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
     yield
     for number, handler in signals.items():
@@ -32,6 +34,7 @@ def _restore_logging():
     root.handlers[:] = handlers
     root.setLevel(level)
     logging.captureWarnings(False)
+    logging.raiseExceptions = raising
     gc.set_threshold(*collection)
 
 
@@ -95,6 +98,22 @@ def test_a_mistake_of_ours_leaves_its_traceback_in_the_log(monkeypatch, tmp_path
     assert caught.value.code == 1
     assert "Traceback" in log.read_text()
     assert capsys.readouterr().err == f"\nunblend: ZeroDivisionError: by nought (traceback in {log})\n\n"
+
+
+def test_a_full_disk_is_one_sentence(monkeypatch, tmp_path, capsys):
+    """Also one that is found when the job is done, and writes its benchmark file."""
+    log = tmp_path / "logs/job.log"
+    monkeypatch.setattr(sys, "argv", ["script.py", "--log", str(log)])
+
+    def fail(*_):
+        raise OSError(errno.ENOSPC, "No space left on device", "x.json")
+
+    monkeypatch.setattr("unblend.run.job_log.write_benchmark", fail)
+    with pytest.raises(SystemExit) as caught:
+        run(lambda: None)
+    assert caught.value.code == 1 and "Traceback" in log.read_text()
+    said = capsys.readouterr().err
+    assert said.startswith(f"\nunblend: no space is left on the disk of {log.parent}") and "traceback" not in said
 
 
 def test_an_interrupt_leaves_the_terminal_alone(monkeypatch, tmp_path, capsys):

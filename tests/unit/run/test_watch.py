@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import logging
@@ -139,6 +140,18 @@ def test_a_plugin_that_writes_to_the_terminal_keeps_it_and_the_run_is_followed(j
     watch.end(failed=True)
     assert capsys.readouterr() == ("", "")
     assert read_json(jobs.results / "logs/run.json")["progress"]["failed"] == ["x: no log"]
+
+
+def test_a_run_on_a_full_disk_has_its_last_lines(jobs, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("unblend.run.watch.write_json", full)
+    watch = RunWatch(jobs)
+    watch.attach(logging.Logger("like snakemake's"))
+    watch.begin()
+    watch.end(failed=True)
+    assert not (jobs.results / "logs/run.json").exists()
 
 
 def test_after_an_unexpected_record_the_output_is_snakemakes(scene):
