@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..core.errors import InputError
 from ..core.quantised import spread_image
 from ..core.types import Box
 
@@ -55,12 +56,14 @@ def moving_background(
     Raises
     ------
     ValueError
-        The statistic is unknown or the box is smaller than a pixel.
+        The statistic is unknown.
+    InputError
+        The box is smaller than a pixel.
     """
     if statistic not in ("mean", "median"):
         raise ValueError(f"statistic is {statistic!r}; expected mean or median")
     if not box_pixels >= 1:
-        raise ValueError(f"the box of the background is {box_pixels:g} pixels; expected at least 1")
+        raise InputError(f"the box of the background is {box_pixels:g} pixels; expected at least 1. Give it in arcsec.")
     good = np.isfinite(image) & ~mask
     # A box of twice the image covers it from every pixel.
     largest = _odd(2 * max(image.shape))

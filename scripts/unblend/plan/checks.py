@@ -23,6 +23,7 @@ from .example import example_is_missing
 from .image_checks import same_images
 from .inputs import SOURCE_ID
 from .jobs import Jobs
+from .length_checks import bad_lengths
 from .provenance import Provenance
 from .psf_checks import bad_psfs, psf_files, star_files
 from .results_folder import bad_results_folder
@@ -202,7 +203,19 @@ def _state(jobs: Jobs) -> str:
     target = jobs.config.target.model_dump()
     zero_points = {b.name: [known(provenance.grid, path), b.wavelength] for b in bands if b.zero_point == "auto"
                    and (path := _own_image(jobs, b)) is not None}  # fmt: skip
-    looked_at = [list(jobs.config.bands), frames, psfs, regions, overrides, jobs.config.detection.bands, own, target]
+    lengths = [jobs.config.detection.model_dump(mode="json", include={"background"}),
+               [band.model_dump(mode="json", include={"background", "shift"}) for band in bands]]  # fmt: skip
+    looked_at = [
+        lengths,
+        list(jobs.config.bands),
+        frames,
+        psfs,
+        regions,
+        overrides,
+        jobs.config.detection.bands,
+        own,
+        target,
+    ]
     return digest_of([*looked_at, zero_points, jobs.config.models.psf, jobs.inputs.reference_positions()])
 
 
@@ -221,6 +234,7 @@ def _bad_grids(jobs: Jobs) -> Iterator[str]:
         yield from _bad_weight(jobs, band, grids[name][0])
     yield from _bad_zero_points(jobs)
     yield from _bad_target(jobs.config, grids)
+    yield from bad_lengths(jobs.config, grids)
     detection = [name for name in jobs.config.detection.bands if name in grids]
     if not detection:
         return

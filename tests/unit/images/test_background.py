@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from gaussians import gaussian
+from unblend.core.errors import InputError
 from unblend.images.background import moving_background
 from unblend.photometry.linear_system import model_image, solve_fluxes
 
@@ -121,7 +122,7 @@ def test_wrong_settings() -> None:
     image, mask = np.zeros((4, 4)), np.zeros((4, 4), dtype=bool)
     with pytest.raises(ValueError, match="expected mean or median"):
         moving_background(image, mask, box_pixels=3, statistic="mode")
-    with pytest.raises(ValueError, match="expected at least 1"):
+    with pytest.raises(InputError, match="expected at least 1"):
         moving_background(image, mask, box_pixels=0.2)
 
 

@@ -383,3 +383,35 @@ def test_a_folder_in_place_of_an_image_is_named_as_such(data):
     raw["bands"]["k"]["image"] = "overrides"
     with pytest.raises(InputError, match=r"bands.k.image: data/overrides is no file, but a folder or device"):
         load_field(raw, SCRIPTS, lambda: "plan")
+
+
+@pytest.mark.parametrize(
+    ("edit", "found"),
+    [
+        (
+            {"background": {"box": 0.05}},
+            r"bands.k.background.box is 0.05 arcsec, less than a pixel of the image \(0.2 ",
+        ),
+        ({"shift": [1e300, 0.0]}, r"bands.k.shift moves the models by 1e\+300 arcsec, out of the image of"),
+        ({"shift": [5.0, -5.0]}, r"bands.k.shift moves the models by 7.07 arcsec"),
+        ({"background": {"order": 2}}, None),
+        ({"background": {"box": 0.3}, "shift": [1.5, 0.0]}, None),
+    ],
+)
+def test_lengths_that_no_image_has(data, edit, found):
+    """Also after a run with others: the files are the same."""
+    load_field(RAW, SCRIPTS, lambda: "run")
+    raw = copy.deepcopy(RAW)
+    raw["bands"]["k"].update(edit)
+    if found is None:
+        assert load_field(raw, SCRIPTS, lambda: "plan")[0].bands["k"].name == "k"
+        return
+    with pytest.raises(InputError, match=found):
+        load_field(raw, SCRIPTS, lambda: "plan")
+
+
+def test_a_box_of_the_detection_smaller_than_a_pixel(data):
+    raw = copy.deepcopy(RAW)
+    raw["detection"]["background"] = {"box": 1e-9}
+    with pytest.raises(InputError, match=r"detection.background.box is 1e-09 arcsec, less than a pixel"):
+        load_field(raw, SCRIPTS, lambda: "plan")
