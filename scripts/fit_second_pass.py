@@ -9,7 +9,7 @@ from unblend.field.fit_field import FitField
 from unblend.field.fit_folder import write_group_files
 from unblend.fits.fit_settings import FitSettings
 from unblend.fits.passes import fit_second_pass, with_structure
-from unblend.io.files import read_json, write_json
+from unblend.io.files import read_json, read_note, write_json
 from unblend.run.fit_batch import fit_batch
 from unblend.run.fit_fallbacks import fallbacks_of_second_pass
 from unblend.run.job_log import run
@@ -39,7 +39,9 @@ def main(spec_path: str, results_dir: str, done_path: str, workers: int = 1) -> 
     # Snakemake deletes the list of keys before the job, so the sources with the user's own models are noted beside it;
     # before any model is replaced, for a job that is killed in between
     record = Path(done_path).with_name(f"custom-{Path(done_path).name}")
-    before = read_json(record) if record.exists() else []
+    # all of them where the note is damaged: one drawn again in vain is the same
+    everything = [int(i) for e in spec["groups"].values() for i in e["user_files"]]
+    before = read_note(record, everything) if record.exists() else []
     custom = {int(i) for e in spec["groups"].values() for i, kinds in e["user_files"].items() if "custom" in kinds}
     write_json(record, sorted({*before, *custom}))
     now = render_batch(field, spec, before, workers)

@@ -127,6 +127,18 @@ def read_json(path: str | Path) -> Any:
         raise DamagedFileError(f"{path} is damaged (not JSON: {error}); delete it and run again.") from error
 
 
+def read_note(path: str | Path, default: Any) -> Any:
+    """Return the content of a JSON file that the program keeps for itself, or `default` where it has none of its kind.
+
+    Nothing depends on such a file but time: one that is missing, damaged or holds something else is made again.
+    """
+    try:
+        content = read_json(path)
+    except (OSError, ValueError):
+        return default
+    return content if isinstance(content, type(default)) else default
+
+
 def digest_of(content: Any) -> str:
     """Return a short digest of bytes, text, or of anything that JSON can hold."""
     if isinstance(content, str):

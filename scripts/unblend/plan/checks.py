@@ -14,7 +14,7 @@ import numpy as np
 
 from ..core.coordinates import DETECTION_GRID_TOLERANCE_PIXELS, largest_offset, pixel_scale, pixel_to_sky, sky_to_pixel
 from ..core.errors import InputError, UnblendError
-from ..io.files import digest_of, is_url, read_json, read_text
+from ..io.files import digest_of, is_url, read_note, read_text
 from ..io.header_zero_point import read_zero_point
 from ..io.images import image_extensions, read_shape, read_wcs
 from ..io.selections import split_extension
@@ -118,8 +118,7 @@ def check_inputs(jobs: Jobs) -> None:
     mistakes = [*bad_results_folder(jobs.results, _files(jobs), folders), *_missing(jobs)]
     if not mistakes:
         state = _state(jobs)
-        checked = jobs.results / "specs" / "checked.json"
-        if checked.exists() and read_json(checked) == state:
+        if read_note(jobs.results / "specs" / "checked.json", "") == state:
             return
         mistakes = [*bad_psfs(jobs), *_bad_grids(jobs), *_bad_text_files(jobs)]
         if not mistakes:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ..core.types import Region
-from ..io.files import digest_of, file_digest, is_url, read_json, write_text
+from ..io.files import digest_of, file_digest, is_url, read_note, write_text
 from ..io.header_zero_point import HeaderZeroPoint, zero_points_of
 from ..io.images import read_header, read_shape
 from ..io.regions import region_digest
@@ -52,10 +52,7 @@ class Provenance:
     def __init__(self, scripts: Path, folder: Path):
         self.scripts = scripts
         self._kept_path = folder / "digests.json"
-        try:
-            self._kept: dict[str, list[Any]] = read_json(self._kept_path)
-        except (OSError, ValueError):
-            self._kept = {}
+        self._kept: dict[str, list[Any]] = read_note(self._kept_path, {})
         self._changed = False
         self._codes: dict[tuple[str, ...], str] = {}
         self._imports: dict[Path, tuple[Path, ...]] = {}

@@ -20,7 +20,7 @@ from typing import Any, Literal
 
 from ..core.errors import UnblendError
 from ..io.damage import SUFFIX, cut_of, is_whole
-from ..io.files import read_json, write_json
+from ..io.files import read_json, read_note, write_json
 
 Purpose = Literal["run", "plan", "job"]
 """Of this process: to run the workflow, only to plan it, or to run one job for another Snakemake process."""
@@ -89,10 +89,7 @@ class SpecStore:
         self._name_damaged(gone)
         if gone:
             return {str(path): parent.stat().st_mtime_ns if parent.exists() else 0 for path, parent in gone.items()}
-        try:
-            return read_json(self.folder / name / "spec.json").get("lost", {})
-        except (OSError, ValueError):
-            return {}
+        return read_note(self.folder / name / "spec.json", {}).get("lost", {})
 
     def damaged(self, name: str, products: list[Path]) -> dict[str, int]:
         """Return which products of a job are damaged, or were and are moved aside, so that it makes them again.
@@ -105,10 +102,7 @@ class SpecStore:
         found = {str(path): mark.stat().st_mtime_ns for path, mark in marks.items() if mark.exists()}
         if found or not products:
             return found
-        try:
-            return read_json(self.folder / name / "spec.json").get("damaged", {})
-        except (OSError, ValueError):
-            return {}
+        return read_note(self.folder / name / "spec.json", {}).get("damaged", {})
 
     def _name_damaged(self, paths: Iterable[Path]) -> None:
         """Say once on the terminal which of these products are there and damaged."""

@@ -8,7 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from ..io.files import digest_of, read_json
+from ..io.files import digest_of, read_note
 
 PACKAGES = ("numpy", "scipy", "astropy", "finufft", "fitsio", "pyimfit", "sep", "snakemake", "matplotlib")
 """The packages with which the products are computed."""
@@ -27,7 +27,7 @@ def product_record(results: Path, own_version: str) -> dict[str, Any]:
     stages: dict[str, Any] = {}
     config = results / "specs" / "config.json"
     for path in sorted((results / "specs").rglob("spec.json")):
-        spec = read_json(path)
+        spec = read_note(path, {})
         stage = path.parent.relative_to(results / "specs").as_posix()
         settings = {name: value for name, value in spec.items() if name != "code"}
         stages[stage] = {"code": spec.get("code"), "settings": digest_of(settings)}
@@ -38,7 +38,7 @@ def product_record(results: Path, own_version: str) -> dict[str, Any]:
         "system": f"{platform.system()} {platform.machine()}",
         "packages": {name: _version(name) for name in PACKAGES},
         "command": "unblend run FIELD, or: snakemake --directory FIELD",
-        "config": read_json(config) if config.exists() else None,
+        "config": read_note(config, {}) or None,
         "inputs": inputs,
         "stages": stages,
     }

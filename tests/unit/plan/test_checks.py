@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from astropy.io import fits
 from unblend.core.errors import ConfigError, InputError
+from unblend.io.files import read_json
 from unblend.io.tables import write_table
 from unblend.plan.checks import load_field, zero_points_read
 from unblend.plan.example import example_is_missing
@@ -415,3 +416,22 @@ def test_a_box_of_the_detection_smaller_than_a_pixel(data):
     raw["detection"]["background"] = {"box": 1e-9}
     with pytest.raises(InputError, match=r"detection.background.box is 1e-09 arcsec, less than a pixel"):
         load_field(raw, SCRIPTS, lambda: "plan")
+
+
+@pytest.mark.parametrize("content", [b"", b"\0" * 40, b"[1, 2]", b"null", b'{"a', b"\xff\xfe"])
+def test_a_damaged_note_of_the_checks_is_made_again(data, content):
+    """As after a loss of power, which leaves zeros: every run was refused until the file was deleted."""
+    notes = [Path("results/specs") / name for name in ("checked.json", "digests.json", "config.json")]
+    notes[0].parent.mkdir(parents=True)
+    for note in notes:
+        note.write_bytes(content)
+    _, jobs = load_field(RAW, SCRIPTS, lambda: "run")
+    jobs.spec("mask_band", band="k")
+    jobs.provenance.save()
+    jobs.store.release()
+    assert all(read_json(note) for note in notes)
+    spec = Path("results/specs/mask_band/k/spec.json")
+    before = spec.read_bytes()
+    spec.write_bytes(content)
+    load_field(RAW, SCRIPTS, lambda: "run")[1].spec("mask_band", band="k")
+    assert spec.read_bytes() == before
