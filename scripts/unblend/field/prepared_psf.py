@@ -212,6 +212,11 @@ def _warn(findings: Mapping[str, PsfFindings], name: str) -> None:
         log.warning("%s: %d of %d PSFs (%s) have a second peak of up to %.0f %% of the first, as of a neighbour of the "
                     "star from which they were made, and the fluxes are wrong; remove it from the file.", name,
                     len(double), len(findings), _listed(double, name), 100 * max(double.values()))  # fmt: skip
+    noisy = {own: found.sum_error for own, found in findings.items() if found.sum_error is not None}
+    if noisy:
+        log.warning("%s: the pixels of %d of %d PSFs (%s) are so noisy that their sums, and all fluxes, may be wrong "
+                    "by up to %.0f %%; set those far from the centres to 0, or fit profiles to them.", name, len(noisy),
+                    len(findings), _listed(noisy, name), 100 * max(noisy.values()))  # fmt: skip
     cut = {own: found.border_share for own, found in findings.items() if found.border_share is not None}
     if cut:
         log.warning("%s: the outermost pixels of %d of %d PSFs (%s) hold up to %.0f %% of their light: the stamps are "

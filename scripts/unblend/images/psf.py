@@ -11,7 +11,14 @@ import numpy as np
 from ..core.errors import InputError
 from ..core.types import Psf
 from ..core.units import FWHM_PER_SIGMA
-from .psf_border import LARGEST_BORDER_SHARE, Pedestal, border_share, find_pedestal
+from .psf_border import (
+    LARGEST_BORDER_SHARE,
+    LARGEST_SUM_ERROR,
+    Pedestal,
+    border_share,
+    find_pedestal,
+    sum_error,
+)
 from .psf_companion import Companion, find_companion
 
 log = logging.getLogger(__name__)
@@ -43,12 +50,15 @@ class PsfFindings:
         Fraction of the light in the outermost pixels, where it is so much that light beyond the stamp is missing.
     companion : Companion or None
         A second peak.
+    sum_error : float or None
+        Error of the sum from the noise of the pixels, as a fraction of it, where it is large.
     """
 
     centre: tuple[float, float] | None = None
     pedestal: Pedestal | None = None
     border_share: float | None = None
     companion: Companion | None = None
+    sum_error: float | None = None
 
 
 def prepare_psf(
@@ -98,6 +108,10 @@ def prepare_psf(
         log.warning("%s: the outermost pixels of the PSF hold %.0f %% of its light: the stamp is too small, and the "
                     "fluxes lack what lies beyond it; give a larger one, or psf_sum: given with the true sum.",
                     name, 100 * findings.border_share)  # fmt: skip
+    if findings.sum_error is not None:
+        log.warning("%s: the pixels of the PSF are so noisy that their sum, and all fluxes, may be wrong by %.0f %%; "
+                    "set those far from the centre to 0, or fit a profile to them.", name,
+                    100 * findings.sum_error)  # fmt: skip
     if findings.centre is not None:
         log.warning("%s: the centroid at x=%.2f y=%.2f (1-based) is more than a pixel from the middle of the array; "
                     "it is taken as the position of the source. If the middle is meant, set psf_centre: given.",
@@ -128,11 +142,13 @@ def examined_psf(
     pedestal = find_pedestal(data, centre)
     off_middle = max(abs(centre[0] - middle[0]), abs(centre[1] - middle[1])) > 1.0
     share = border_share(data) if pedestal is None and total == "unit" else 0.0
+    noise = sum_error(data, centre)
     findings = PsfFindings(
         centre if off_middle else None,
         None if pedestal is None else replace(pedestal, level=pedestal.level * original_sum),
         share if share > LARGEST_BORDER_SHARE else None,
         find_companion(data, centre, _fwhm(data, centre)),
+        noise if noise > LARGEST_SUM_ERROR and share <= LARGEST_BORDER_SHARE else None,
     )
     nearest = tuple(round(c) for c in centre)
     offset = max(abs(centre[0] - nearest[0]), abs(centre[1] - nearest[1]))

@@ -24,6 +24,9 @@ MIN_RING_PIXELS = 12
 LARGEST_BORDER_SHARE = 0.02
 """Largest share of the outermost pixels of a stamp in its sum: in 13 PSFs of HST, JWST, Spitzer, Subaru and MUSE it is
 0.004 at most. Wings have light of the same order beyond the stamp."""
+LARGEST_SUM_ERROR = 0.01
+"""Largest error of the sum of a PSF from the noise of its pixels: in 19 PSFs of HST, JWST, Spitzer, Subaru and MUSE it
+is 0.0006 at most."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +87,22 @@ def border_share(data: np.ndarray) -> float:
     """
     (y0, y1), (x0, x1) = ((used[0], used[-1]) for used in (np.flatnonzero((data != 0).any(axis=k)) for k in (1, 0)))
     return 1.0 - float(data[y0 + 1 : y1, x0 + 1 : x1].sum() / data.sum())
+
+
+def sum_error(data: np.ndarray, centre: tuple[float, float]) -> float:
+    """Return the error of the sum of a PSF as a fraction of it, if the scatter of the pixels at its border is noise.
+
+    Parameters
+    ----------
+    data, centre
+        As for `find_pedestal`. The result is 0 where too few pixels are at the border.
+    """
+    rows, columns = np.indices(data.shape)
+    radius, reach = np.hypot(rows - centre[0], columns - centre[1]), _reach(data != 0, centre)
+    ring = (radius >= OUTER_RING[0] * reach) & (radius < OUTER_RING[1] * reach)
+    if ring.sum() < MIN_RING_PIXELS:
+        return 0.0
+    return float(robust_sigma(data[ring]) * np.sqrt(np.count_nonzero(data)) / data.sum())
 
 
 def _reach(filled: np.ndarray, centre: tuple[float, float]) -> float:

@@ -261,3 +261,15 @@ def test_the_centre_is_the_zero_of_the_phase():
 )
 def test_band_limit(sigma, oversampling, limit):
     assert band_limit(Psf(gaussian((61, 61), (30.0, 30.0), sigma), (30.0, 30.0), oversampling)) == limit
+
+
+def test_noise_that_changes_the_sum_is_warned_of(caplog):
+    noise = np.random.default_rng(1).normal(0.0, 2e-4, (141, 141))
+    psf = gaussian((141, 141), (70.0, 70.0), 1.4)
+    prepare_psf(psf + noise, name="x.fits")
+    assert (
+        "x.fits: the pixels of the PSF are so noisy that their sum, and all fluxes, may be wrong by 3 %" in caplog.text
+    )
+    caplog.clear()
+    prepare_psf(psf + 0.03 * noise, name="x.fits")
+    assert "noisy" not in caplog.text

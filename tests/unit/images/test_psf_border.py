@@ -7,7 +7,7 @@ import logging
 import numpy as np
 import pytest
 from unblend.images.psf import prepare_psf
-from unblend.images.psf_border import LARGEST_BORDER_SHARE, border_share, find_pedestal
+from unblend.images.psf_border import LARGEST_BORDER_SHARE, LARGEST_SUM_ERROR, border_share, find_pedestal, sum_error
 
 
 def power_law(side, slope, core=3.0, centre=None):
@@ -102,3 +102,14 @@ def test_a_psf_whose_stamp_is_too_small_is_warned_of(side, total, warned, caplog
     with caplog.at_level(logging.WARNING):
         prepare_psf(psf / gaussian(41, 1.33).sum(), name="k", total=total)
     assert ("the outermost pixels of the PSF hold 37 % of its light: the stamp is too small" in caplog.text) is warned
+
+
+def test_the_error_of_the_sum_is_that_of_the_noise_of_all_pixels():
+    """With noise of 2e-4 in each of 141 × 141 pixels a flux was 5 % too small, in silence."""
+    middle = (70.0, 70.0)
+    noise = np.random.default_rng(1).normal(0.0, 2e-4, (141, 141))
+    psf = gaussian(141, 1.4)
+    assert sum_error(psf / psf.sum() + noise, middle) == pytest.approx(141 * 2e-4, rel=0.05)
+    assert sum_error(gaussian(141, 1.4), middle) < 1e-6
+    assert sum_error(power_law(141, 3.0, core=3.0), middle) < LARGEST_SUM_ERROR
+    assert sum_error(np.ones((5, 5)), (2.0, 2.0)) == 0.0
