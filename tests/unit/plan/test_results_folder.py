@@ -38,9 +38,13 @@ def test_a_file_is_refused(data, results):
 
 @pytest.mark.parametrize("name", ["bands/k/cutout.fits", "det_cat.fits", "catalogue.fits", "imfit/models/3.fits"])
 def test_an_input_in_the_place_of_a_product_is_refused(data, name):
-    (sentence,) = said("results", [*data, ("detection.catalogue", f"results/{name}")])
-    assert sentence.startswith(f"detection.catalogue: results/{name} lies where this run writes its own products")
+    (sentence,) = said("results", [*data, ("bands.a.weight", f"results/{name}")])
+    assert sentence.startswith(f"bands.a.weight: results/{name} lies where this run writes its own products")
 
 
 def test_an_input_beside_the_products_is_accepted(data):
-    assert said("results", [*data, ("detection.catalogue", "results/mine/det_cat.fits")]) == []
+    assert said("results", [*data, ("bands.a.weight", "results/mine/det_cat.fits")]) == []
+
+
+def test_the_segments_of_the_run_before_are_accepted(data):
+    assert said("results", [*data, ("detection.segmentation", "results/det_auto_seg.fits")]) == []
