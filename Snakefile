@@ -2,6 +2,8 @@
 include: "workflow/Snakefile"
 
 
-# Snakemake forgets the default target of an included file. In a module the target is that of the other workflow.
-if workflow.modifier.parent_modifier is None:
-    workflow.default_target = "all"
+rule default:
+    """All products. Snakemake forgets the default target of an included file, so that this one names its own."""
+    default_target: True
+    input:
+        rules.all.input,

@@ -82,6 +82,18 @@ def test_a_product_asked_for_by_its_name_has_a_plan(images: Path, tmp_path: Path
     assert planned == {"detect_sources": 1, "edit_segments": 1}
 
 
+@pytest.mark.parametrize("snakefile", ["Snakefile", "workflow/Snakefile"])
+def test_without_a_target_all_products_are_made(snakefile: str, images: Path, tmp_path: Path) -> None:
+    """By either file, also as the module of a workflow that has no default target of its own."""
+    module = f'module unblend:\n    snakefile: "{ROOT / snakefile}"\n    config: config\n\n'
+    uses = "use rule * from unblend as unblend_*\n"
+    (tmp_path / "module.smk").write_text(f'configfile: "config.yaml"\n\n{module}{uses}')
+    for path, prefix in [(ROOT / snakefile, ""), (tmp_path / "module.smk", "unblend_")]:
+        planned = jobs(plan(images, "-s", str(path), "-n", "--cores", "2"))
+        assert planned[f"{prefix}write_report"] == planned[f"{prefix}draw_fits"] == 1
+        assert planned[f"{prefix}inspect_band"] == 2
+
+
 @pytest.mark.parametrize("profile", ["default", "slurm"])
 def test_either_profile_has_a_plan(profile: str, images: Path, tmp_path: Path) -> None:
     config = ROOT / "tests/configs/smallest.yaml"
