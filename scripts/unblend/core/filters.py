@@ -17,7 +17,8 @@ is in hundredths of a micrometre. f410m is taken as the NIRCam filter."""
 
 _UM = {
     "fuv": 0.153, "nuv": 0.231, "u": 0.36, "b": 0.44, "g": 0.48, "v": 0.55, "r": 0.62, "i": 0.76, "z": 0.90, "y": 1.02,
-    "j": 1.25, "h": 1.65, "k": 2.20, "ks": 2.15, "irac1": 3.56, "irac2": 4.50, "irac3": 5.74, "irac4": 7.93,
+    "r2": 0.62, "i2": 0.77, "j": 1.25, "h": 1.65, "k": 2.20, "ks": 2.15,
+    "irac1": 3.56, "irac2": 4.50, "irac3": 5.74, "irac4": 7.93,
     "ch1": 3.56, "ch2": 4.50, "ch3": 5.74, "ch4": 7.93, "w1": 3.35, "w2": 4.60, "w3": 11.6, "w4": 22.1, "mips24": 23.7,
 }  # fmt: skip
 """Pivot wavelengths in micrometres, accurate to a few per cent because instruments differ."""

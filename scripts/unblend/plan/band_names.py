@@ -40,7 +40,12 @@ def band_name(header: Mapping[str, object], stem: str) -> str:
     stem : str
         Name of the file without its ending.
     """
-    return (_of_channel(header) or _of_filter(header) or _of_file(stem))[:MAX_BAND_NAME]
+    return (filter_name(header) or _of_file(stem))[:MAX_BAND_NAME]
+
+
+def filter_name(header: Mapping[str, object]) -> str:
+    """Return the filter or channel that a header names; empty where it names none."""
+    return _of_channel(header) or _of_filter(header)
 
 
 def _of_channel(header: Mapping[str, object]) -> str:

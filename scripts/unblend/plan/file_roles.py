@@ -50,10 +50,10 @@ def stem_of(path: str | Path) -> str:
 
 def words_of(stem: str) -> list[str]:
     """Return the words of a file's name that say which image it is, without those that say what it holds of it."""
-    known = _IMAGE_WORDS | set(KIND_OF_WORD) | PSF_WORDS
-    words = _all_words(stem)
-    left = [word for word in words if word not in known and not _STAMPS.fullmatch(word)]
-    return left or words
+    words = [word for word in _all_words(stem) if not _STAMPS.fullmatch(word)]
+    own = [word for word in words if word not in KIND_OF_WORD and word not in PSF_WORDS]
+    # mosaic_cov.fits belongs to mosaic.fits
+    return [word for word in own if word not in _IMAGE_WORDS] or own or words or _all_words(stem)
 
 
 def _all_words(stem: str) -> list[str]:
@@ -64,7 +64,9 @@ def role_of(path: str | Path) -> Role:
     """Return what a file is by the words of its name."""
     words = _all_words(stem_of(path))
     psf_matched = any(word in PSF_WORDS and after in _MATCHED for word, after in pairwise(words))
-    if set(words) & PSF_WORDS and not psf_matched:
+    # the PRFs of IRAC: IRAC.1.EXTPRF.5X.fits, and apex_sh_IRAC1_col129_row129_x100.fits
+    prf_of_irac = words[:2] == ["apex", "sh"] or "extprf" in words
+    if prf_of_irac or (set(words) & PSF_WORDS and not psf_matched):
         return "psf"
     if set(words) & set(KIND_OF_WORD):
         return "weight"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,13 +17,15 @@ from ..field.weight_maps import checked_weight
 from ..io.header_zero_point import HeaderZeroPoint, read_zero_point, zero_points_of
 from ..io.images import extension_shapes, read_array, read_header, read_shape, read_wcs
 from ..io.selections import split_extension
-from .band_names import band_name, instrument_of, pivot_um, without_duplicates
+from .band_names import band_name, filter_name, instrument_of, pivot_um, without_duplicates
 from .file_roles import ENDINGS, KIND_OF_EXTENSION, belongs_to, kind_of, role_of, stem_of
 from .found_psfs import FoundPsf, found_psf, psf_advice, psf_candidates
 
 SCIENCE_EXTENSIONS = ("SCI", "IMAGE", "DATA", "PRIMARY")
 LARGEST_CHECKED = 30_000_000
 """Pixels of the largest image whose weight map is compared with its pixels here; a run compares all."""
+MAX_FOLDERS = 4
+"""Folders that are named where more were not looked at."""
 _PREFERENCE = ("weight", "variance", "rms")
 """Kinds of weight maps, the preferred one first: maps of the noise often include the photon noise of the sources, which
 biases the fluxes of bright ones, and maps of weights do not."""
@@ -110,6 +113,7 @@ def find_images(names: Sequence[str]) -> tuple[list[FoundImage], list[str]]:
         except UnblendError as error:
             problems.append(f"{file} is not used: {str(error).removeprefix(file).strip()}")
     if not found:
+        problems += _folders_below(names)
         raise InputError(
             "no image found: expected FITS images with world coordinates. " + " ".join(problems or ["Name some."])
         )
@@ -117,6 +121,7 @@ def find_images(names: Sequence[str]) -> tuple[list[FoundImage], list[str]]:
     images = [replace(image, band=band) for image, band in zip(found, bands, strict=True)]
     complete = [_with_psf(_with_weight(image, known), known) for image in images]
     used = {each.weight.file for each in complete if each.weight} | {each.psf.file for each in complete if each.psf}
+    problems += _folders_below(names)
     problems += [
         f"{file} is not used: by its name it is a {'PSF' if role_of(file) == 'psf' else 'map'}, of none of the images."
         for file in given
@@ -140,6 +145,31 @@ def _files(names: Sequence[str]) -> Iterator[str]:
 
 def _fits_in(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if path.name.lower().endswith(ENDINGS) and path.is_file())
+
+
+def _folders_below(names: Sequence[str]) -> list[str]:
+    """Return a sentence about the folders within the named ones that hold FITS files, which are not looked at."""
+    given = {Path(name).resolve() for name in names}
+    found = [str(path) for name in names if Path(name).is_dir() for path in _with_fits(Path(name))]
+    missed = [name for name in dict.fromkeys(found) if Path(name).resolve() not in given]
+    if not missed:
+        return []
+    more = f" and {len(missed) - MAX_FOLDERS} more" if len(missed) > MAX_FOLDERS else ""
+    return [
+        f"folders with FITS files that were not looked at (name them, too): {', '.join(missed[:MAX_FOLDERS])}{more}."
+    ]
+
+
+def _with_fits(folder: Path) -> Iterator[Path]:
+    """Yield the folders below `folder` that hold FITS files, but hidden ones and results of this program."""
+    for path, folders, files in os.walk(folder):
+        folders[:] = sorted(each for each in folders if not each.startswith(".") and not _is_results(Path(path, each)))
+        if Path(path) != folder and any(name.lower().endswith(ENDINGS) for name in files):
+            yield Path(path)
+
+
+def _is_results(folder: Path) -> bool:
+    return (folder / "det_stack.fits").exists()
 
 
 def _image(file: str) -> FoundImage:
@@ -192,7 +222,8 @@ def _with_weight(image: FoundImage, files: Sequence[str]) -> FoundImage:
         for name, shape in extension_shapes(path).items()
         if name in KIND_OF_EXTENSION and shape[-2:] == image.shape
     ]
-    beside = [FoundWeight(f, kind_of(f)) for f in files if role_of(f) == "weight" and belongs_to(f, path)]
+    maps = _nearest([f for f in files if role_of(f) == "weight" and belongs_to(f, path)], path)
+    beside = [FoundWeight(file, kind_of(file)) for file in maps]
     candidates = sorted([*inside, *beside], key=lambda each: _PREFERENCE.index(each.kind))
     notes = list(image.notes)
     pixels = read_array(image.file) if candidates and math.prod(image.shape) <= LARGEST_CHECKED else None
@@ -210,6 +241,11 @@ def _with_weight(image: FoundImage, files: Sequence[str]) -> FoundImage:
     return replace(image, notes=tuple(notes))
 
 
+def _nearest(files: Sequence[str], image: str) -> list[str]:
+    """Return the files in the folder of the image, where there are any: MOPEX calls every mosaic by the same name."""
+    return [file for file in files if Path(file).parent == Path(image).parent] or list(files)
+
+
 def _map_of(file: str, shape: tuple[int, int]) -> str:
     found = read_shape(file)
     if found != shape:
@@ -220,7 +256,10 @@ def _map_of(file: str, shape: tuple[int, int]) -> str:
 def _with_psf(image: FoundImage, files: Sequence[str]) -> FoundImage:
     """Return an image with the likeliest of its PSFs, or a note where one gets a PSF."""
     path = split_extension(image.file)[0]
-    candidates = psf_candidates([file for file in files if role_of(file) == "psf"], path, image.band)
+    psfs = [file for file in files if role_of(file) == "psf"]
+    psfs = [*_nearest([file for file in psfs if belongs_to(file, path)], path), *psfs]
+    psfs = list(dict.fromkeys(psfs))
+    candidates = psf_candidates(psfs, path, image.band) or [file for file in psfs if _header_names_band(file, image)]
     inside = extension_shapes(path).get("PSF")
     if inside is not None:
         plane = f"[*,*,{(inside[0] + 1) // 2}]" if len(inside) == 3 else ""
@@ -234,8 +273,20 @@ def _with_psf(image: FoundImage, files: Sequence[str]) -> FoundImage:
             continue
         if not psf.certain:
             notes.append(f"{psf.file}: psf_oversampling {psf.oversampling:g}: {psf.reason}; check it")
+        if not psf.kind_certain:
+            notes.append(f"{psf.file}: psf_kind {psf.kind}: taken as measured on the image; optical if it was computed")
         if inside is not None and len(inside) == 3:
             notes.append(f"{psf.file} is the middle one of {inside[0]} PSFs; choose that of your target")
         return replace(image, psf=psf, notes=tuple(notes))
     notes.append(f"no PSF found; you get one from {psf_advice(image.band, image.instrument)}")
     return replace(image, notes=tuple(notes))
+
+
+def _header_names_band(file: str, image: FoundImage) -> bool:
+    """Return whether the header of a PSF names the filter of an image; its name does not."""
+    try:
+        header = read_header(file)
+    except UnblendError:
+        return False
+    name, instrument = filter_name(header), instrument_of(header).split()
+    return bool(name) and image.band in (name, f"{instrument[-1] if instrument else ''}-{name}")

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ..core.filters import wavelength_um
+from ..field.prepared_psf import OPTICAL_OVERSAMPLING
 from ..images.psf import fwhm, prepare_psf
+from ..io.header_numbers import positive
 from ..io.images import image_extensions, read_array, read_header, read_shape
 from ..io.psf_sampling import stated_pixels_arcsec, stated_sampling
 from ..io.selections import split_extension
@@ -18,6 +20,10 @@ APERTURE_M = {"jwst": 6.5, "nircam": 6.5, "miri": 6.5, "niriss": 6.5, "hst": 2.4
 """Diameters in metres of the mirrors of telescopes that reach their diffraction limit."""
 IRAC_FWHM_ARCSEC = {1: 1.66, 2: 1.72, 3: 1.88, 4: 1.98}
 """FWHM of the PSF by channel: IRAC Instrument Handbook, table 2.1."""
+IRAC_PIXEL_ARCSEC = {1: 1.221, 2: 1.213, 3: 1.222, 4: 1.220}
+"""Pixel of the detector by channel, in which the PRFs are sampled: IRAC Instrument Handbook, table 2.1."""
+_RESAMPLING = re.compile(r"(?:^|[._-])(?:x(\d{1,3})|(\d{1,3})x)(?=[._-]|$)", re.IGNORECASE)
+"""How often a PRF of IRAC samples a detector pixel, in the name of its file: IRAC.1.EXTPRF.5X, apex_sh_IRAC1_…_x100."""
 COARSEST = 1.7
 """A PSF whose FWHM on the pixels of the image would be below this factor of that of the telescope has these pixels:
 drizzling and measuring broaden it by up to a factor 1.5."""
@@ -46,6 +52,8 @@ class FoundPsf:
         What the sampling is from.
     certain : bool
         Whether the header tells the sampling.
+    kind_certain : bool
+        Whether the file tells the kind.
     """
 
     file: str
@@ -54,6 +62,7 @@ class FoundPsf:
     fwhm_arcsec: float
     reason: str
     certain: bool
+    kind_certain: bool = True
 
 
 def psf_candidates(files: Sequence[str], image: str, band: str) -> list[str]:
@@ -76,9 +85,18 @@ def psf_candidates(files: Sequence[str], image: str, band: str) -> list[str]:
 
 
 def _names_band(file: str, band: str, parts: set[str]) -> bool:
-    words = set(re.split(r"[^a-z0-9]+", stem_of(file).lower())) - PSF_WORDS
-    short = {f"i{band[-1]}", f"ch{band[-1]}", f"irac{band[-1]}"} if re.fullmatch(r"irac-?(ch)?\d", band) else set()
-    return parts <= words or bool(short & words) or (len(parts) > 1 and "".join(sorted(parts)) in words)
+    text = re.sub(r"[^a-z0-9]+", "-", stem_of(file).lower())
+    # Tiny Tim adds two digits to the name that one gives: acs_f606w00_psf.fits
+    words = {re.sub(r"^(f\d{3}[a-z]+)\d\d$", r"\1", word) for word in text.split("-")} - PSF_WORDS
+    channel = _irac_channel(band)
+    if channel and re.search(rf"(?:^|-)(?:i|ch|iracpc|irac-?){channel}(?:-|$)", text):
+        return True
+    return parts <= words or (len(parts) > 1 and "".join(sorted(parts)) in words)
+
+
+def _irac_channel(band: str) -> int | None:
+    match = re.fullmatch(r"(?:spitzer-)?irac-?(?:ch)?([1-4])|ch([1-4])", band)
+    return int(match[1] or match[2]) if match else None
 
 
 def found_psf(file: str, scale_arcsec: float, band: str, instrument: str) -> FoundPsf:
@@ -102,16 +120,35 @@ def found_psf(file: str, scale_arcsec: float, band: str, instrument: str) -> Fou
     data = read_array(name)
     width = fwhm(prepare_psf(data, name=name))
     pixel = next(iter(stated_pixels_arcsec(name, header).values()), None)
+    stated, channel, match = stated_sampling(header), _irac_channel(band), _RESAMPLING.search(stem_of(file))
+    resampling = positive(header, "PRFXRSMP") or (float(match[1] or match[2]) if match else None)
+    certain = True
     if pixel is not None:
-        sampling, reason, certain = scale_arcsec / pixel, f'pixels of {pixel:.4g}" by its header', True
-    elif (stated := stated_sampling(header)) is not None:
-        sampling, reason, certain = stated.value, f"{stated.card} = {stated.value:g} in its header", True
+        sampling, reason = scale_arcsec / pixel, f'pixels of {pixel:.4g}" by its header'
+    elif stated is not None:
+        sampling, reason = stated.value, f"{stated.card} = {stated.value:g} in its header"
+    elif channel and resampling:
+        detector = IRAC_PIXEL_ARCSEC[channel]
+        sampling, reason = (
+            scale_arcsec / detector * resampling,
+            f'a PRF with pixels of {detector:.4g}" / {resampling:g}',
+        )
     else:
         sampling, reason = _likely_sampling(width, scale_arcsec, band, instrument)
         certain = False
     sampling = float(round(sampling)) if abs(sampling - round(sampling)) < 5e-3 * sampling else float(f"{sampling:.4g}")
-    kind = "optical" if re.search(r"\[(OVERDIST|OVERSAMP)\]$", name) else "effective"
-    return FoundPsf(name, sampling, kind, width / sampling * scale_arcsec, reason, certain)
+    kind, kind_certain = _kind(name, header, sampling, measured=channel is not None)
+    return FoundPsf(name, sampling, kind, width / sampling * scale_arcsec, reason, certain, kind_certain)
+
+
+def _kind(name: str, header: Mapping[str, object], sampling: float, *, measured: bool) -> tuple[str, bool]:
+    """Return whether a PSF includes the response of the image pixel, and whether the file tells it."""
+    if re.search(r"\[(OVERDIST|OVERSAMP)\]$", name):
+        return "optical", True
+    fine = sampling >= OPTICAL_OVERSAMPLING
+    if "SPHERICL" in header and "X_CLOVER" in header:  # aberrations, as Tiny Tim writes them
+        return "optical" if fine else "effective", True
+    return "effective", measured or not fine or "[PSF]" in name
 
 
 def _selected(file: str) -> str:
@@ -149,9 +186,9 @@ def _likely_sampling(width: float, scale_arcsec: float, band: str, instrument: s
 
 def _expected_fwhm(scale_arcsec: float, band: str, instrument: str) -> float | None:
     """Return the FWHM in arcsec of a diffraction-limited telescope, with the pixel of the image, or of IRAC."""
-    channel = re.fullmatch(r"(?:spitzer-)?irac-?(?:ch)?([1-4])|ch([1-4])", band)
+    channel = _irac_channel(band)
     if channel:
-        return IRAC_FWHM_ARCSEC[int(channel[1] or channel[2])]
+        return IRAC_FWHM_ARCSEC[channel]
     diameter = next((d for word, d in APERTURE_M.items() if word in re.split(r"[^a-z0-9]+", instrument.lower())), None)
     wavelength = wavelength_um(band)
     if diameter is None or wavelength is None:
@@ -161,12 +198,13 @@ def _expected_fwhm(scale_arcsec: float, band: str, instrument: str) -> float | N
 
 def psf_advice(band: str, instrument: str) -> str:
     """Return where one gets a PSF of a band."""
+    stars = "the stars of the image (psf: {stars: auto})"
     if any(word in instrument for word in ("jwst", "nircam", "miri", "niriss")):
-        return "STPSF (https://stpsf.readthedocs.io), or the stars of the image (photutils EPSFBuilder, PSFEx)"
+        return f"STPSF (https://stpsf.readthedocs.io), or {stars}"
     if any(word in instrument for word in ("hst", "acs", "wfc3", "wfpc2")):
-        return "Tiny Tim, the PSF library of STScI, or the stars of the image (photutils EPSFBuilder, PSFEx)"
+        return f"Tiny Tim, the PSF library of STScI, or {stars}"
     if "irac" in instrument or "irac" in band:
         return "the PRFs of IRAC (https://irsa.ipac.caltech.edu/data/SPITZER/docs/irac/calibrationfiles/psfprf)"
     if "hsc" in instrument or "hyper" in instrument or "hsc" in band:
         return "the PSF picker of HSC-SSP (https://hsc-release.mtk.nao.ac.jp)"
-    return "the stars of the image (photutils EPSFBuilder, PSFEx)"
+    return f"{stars}, or PSFEx"

@@ -148,7 +148,8 @@ def _psf(image: FoundImage, choices: Choices, folder: Path) -> Iterator[str]:
     reason = psf.reason if sampling == psf.oversampling else "as you said"
     yield _line(f"    psf_oversampling: {sampling:g}", f"{'' if psf.certain else 'CHECK: '}{reason}")
     pixel = "includes" if psf.kind == "effective" else "does not include"
-    yield _line(f"    psf_kind: {psf.kind}", f"the PSF {pixel} the response of the image pixel")
+    check = "" if psf.kind_certain else "CHECK, optical if it was computed: "
+    yield _line(f"    psf_kind: {psf.kind}", f"{check}the PSF {pixel} the response of the image pixel")
 
 
 def _zero_point(image: FoundImage, choices: Choices) -> Iterator[str]:

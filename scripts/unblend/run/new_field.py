@@ -60,7 +60,8 @@ def choose(images: Sequence[FoundImage], ask: Ask, tell: Callable[[str], None]) 
         An answer cannot be understood.
     """
     detection = sharpest(images)
-    tell(f"detection on {detection.band}, the sharpest image")
+    among = "" if all(image.psf for image in images) or not detection.psf else " with a PSF"
+    tell(f"detection on {detection.band}, the sharpest image{among}")
     answer = ask(f"position of your source of interest (RA, Dec) [the middle of {detection.band}]: ").strip()
     target, reason = detection.centre, f"the middle of {detection.band}; put your source of interest here"
     if answer:

@@ -19,6 +19,7 @@ from unblend.core.filters import wavelength_um
         ("irac-ch2", 4.50),
         ("ch1", 3.56),
         ("subaru-z", 0.90),
+        ("hsc-r2", 0.62),
         ("muse", None),
         ("205", None),  # EAZY's number of a filter
         ("", None),

@@ -12,7 +12,8 @@ from unblend.plan.file_roles import belongs_to, kind_of, role_of, stem_of, words
         ("hlsp_x_acs_f814w_v1_wht.fits", "weight"), ("mosaic_unc.fits", "weight"), ("mosaic_cov.fits", "weight"),
         ("f444w-psf.fits", "psf"), ("psf_f444w.fits", "psf"), ("PSF_NIRCam_F200W.fits", "psf"),
         ("irac_ch1_prf.fits", "psf"), ("f814w_psf-matched_drz.fits", "image"), ("f814w_seg.fits", "other"),
-        ("tile_ctx.fits", "other"),
+        ("tile_ctx.fits", "other"), ("apex_sh_IRACPC2_col129_row129_x100.fits", "psf"),
+        ("IRAC.1.EXTPRF.5X.070704.fits", "psf"), ("apex_laboca_map.fits", "image"),
     ],
 )  # fmt: skip
 def test_roles_by_the_words_of_a_name(name, role):
@@ -36,7 +37,7 @@ def test_kinds_of_maps(name, kind):
     [
         ("hlsp_x_f814w_v1_wht.fits", "hlsp_x_f814w_v1_drz.fits"),
         ("f444w-wht.fits", "f444w-sci.fits"),
-        ("ks-weight.fits.gz", "ks.fits"),
+        ("ks-weight.fits.gz", "ks.fits"), ("mosaic_cov.fits", "mosaic.fits"), ("mosaic_psf.fits", "mosaic.fits"),
         ("legacysurvey-0744-invvar-r.fits.fz", "legacysurvey-0744-image-r.fits.fz"),
         ("SPITZER_I1_4958976_0000_5_E8600003_mcov.fits", "SPITZER_I1_4958976_0000_5_E8600001_maic.fits"),
         ("EUC_MER_MOSAIC-VIS-RMS_TILE102-1D0E59_20241018T142710.276857Z_00.00.fits",

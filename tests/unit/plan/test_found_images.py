@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from astropy.io import fits
@@ -88,6 +90,46 @@ def test_files_that_are_no_image_are_said(tmp_path):
     assert [image.band for image in images] == ["j"]
     assert any("plain.fits is not used" in p and "no celestial WCS" in p for p in problems)
     assert any("h_wht.fits is not used" in p for p in problems)
+
+
+def test_a_psf_whose_header_names_the_filter(tmp_path):
+    write(tmp_path / "j8_drc.fits", noise(), INSTRUME="ACS", FILTER1="F606W", FILTER2="CLEAR2L")
+    write(tmp_path / "ib_drz.fits", noise(), INSTRUME="WFC3", FILTER="F160W")
+    axis = np.arange(-10, 11) ** 2
+    for name, band in (("result00_psf", "F160W"), ("other_psf", "F850LP")):
+        psf = fits.PrimaryHDU(np.exp(-0.2 * (axis[:, None] + axis)), fits.Header({"FILTER": band, "PIXSCALE": 0.018}))
+        psf.writeto(tmp_path / f"{name}.fits")
+    images, problems = find_images([str(tmp_path)])
+    found = {image.band: image.psf and Path(image.psf.file).name for image in images}
+    assert found == {"f606w": None, "f160w": "result00_psf.fits"}
+    assert any("other_psf.fits is not used" in problem for problem in problems)
+    assert any("optical if it was computed" in note for image in images for note in image.notes)
+
+
+def test_files_of_one_name_in_two_folders(tmp_path):
+    """MOPEX calls every mosaic mosaic.fits."""
+    for channel in (1, 2):
+        (tmp_path / f"ch{channel}").mkdir()
+        write(tmp_path / f"ch{channel}/mosaic.fits", noise(), INSTRUME="IRAC", CHNLNUM=channel)
+        write(tmp_path / f"ch{channel}/mosaic_cov.fits", np.full((40, 40), 10.0 * channel))
+    images, problems = find_images([str(tmp_path / "ch1"), str(tmp_path / "ch2")])
+    assert problems == [] and {image.band for image in images} == {"irac-ch1", "irac-ch2"}
+    for image in images:
+        assert image.weight is not None and Path(image.weight.file).parent == Path(image.file).parent
+
+
+def test_folders_within_a_folder_are_named(tmp_path):
+    """MOPEX and MAST put every mosaic in a folder of its own."""
+    for name in ("ch1/Combine/mosaic.fits", "field/results/det_stack.fits", ".trash/old.fits"):
+        (tmp_path / name).parent.mkdir(parents=True)
+        write(tmp_path / name, noise())
+    with pytest.raises(InputError, match=r"not looked at \(name them, too\): .*ch1/Combine\.$"):
+        find_images([str(tmp_path)])
+    write(tmp_path / "k.fits", noise())
+    _, problems = find_images([str(tmp_path)])
+    assert len(problems) == 1 and "ch1/Combine." in problems[0]
+    images, problems = find_images([str(tmp_path), str(tmp_path / "ch1/Combine")])
+    assert len(images) == 2 and problems == []
 
 
 def test_nothing_found(tmp_path):

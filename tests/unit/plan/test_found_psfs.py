@@ -26,6 +26,10 @@ def write(path, fwhm_pixels, **cards):
         (["irac_ch2_warm_psf.fits", "irac_ch1_psf.fits"], "m.fits", "irac-ch1", ["irac_ch1_psf.fits"]),
         (["I1_prf.fits"], "m.fits", "irac-ch1", ["I1_prf.fits"]),
         (["ks_psf.fits", "k_psf.fits"], "im.fits", "ks", ["ks_psf.fits"]),
+        (["wfc3_ir_f160w00_psf.fits", "acs_f606w00_psf.fits"], "j8_drc.fits", "f606w", ["acs_f606w00_psf.fits"]),
+        (["IRAC.2.EXTPRF.5X.fits", "IRAC.1.EXTPRF.5X.fits"], "m.fits", "irac-ch1", ["IRAC.1.EXTPRF.5X.fits"]),
+        (["apex_sh_IRACPC2_col129_row129_x100.fits", "I1_hdr_warm_psf.fits"], "mosaic.fits", "irac-ch2",
+         ["apex_sh_IRACPC2_col129_row129_x100.fits"]),
         (["psf-HSC-I-9813.fits", "psf-HSC-R-9813.fits"], "c.fits", "hsc-i", ["psf-HSC-I-9813.fits"]),
     ],
 )  # fmt: skip
@@ -73,6 +77,34 @@ def test_a_sampling_that_the_width_alone_does_not_tell_is_named_as_such(tmp_path
     assert psf.oversampling == 5 and "4 and 6 are possible, too" in psf.reason
 
 
+@pytest.mark.parametrize(
+    ("name", "cards", "per_detector_pixel"),
+    [
+        ("IRAC.2.EXTPRF.5X.070704", {}, 5),
+        ("apex_sh_IRAC2_col129_row129_x20", {}, 20),
+        ("ch2_prf", {"PRFXRSMP": 10}, 10),
+    ],
+)
+def test_prfs_of_irac_sample_the_pixel_of_the_detector(tmp_path, name, cards, per_detector_pixel):
+    psf = found_psf(write(tmp_path / f"{name}.fits", 7.0, **cards), 0.6, "irac-ch2", "spitzer irac")
+    assert psf.oversampling == pytest.approx(0.6 / 1.213 * per_detector_pixel, rel=1e-3) and psf.certain
+    assert psf.fwhm_arcsec == pytest.approx(7.0 * 1.213 / per_detector_pixel, rel=0.02)
+
+
+@pytest.mark.parametrize(
+    ("cards", "kind", "certain"),
+    [
+        ({"X_CLOVER": 0.008, "SPHERICL": -0.013, "PIXSCALE": 0.015}, "optical", True),  # Tiny Tim, subsampled
+        ({"X_CLOVER": 0.008, "SPHERICL": -0.013, "PIXSCALE": 0.06}, "effective", True),
+        ({"PIXSCALE": 0.015}, "effective", False),
+        ({"PIXSCALE": 0.06}, "effective", True),
+    ],
+)
+def test_what_a_fine_psf_includes(tmp_path, cards, kind, certain):
+    psf = found_psf(write(tmp_path / "f606w00_psf.fits", 8.0, **cards), 0.06, "f606w", "hst acs")
+    assert (psf.kind, psf.kind_certain) == (kind, certain)
+
+
 def test_stpsf(tmp_path):
     names = ["OVERSAMP", "DET_SAMP", "OVERDIST", "DET_DIST"]
     hdus = [
@@ -93,4 +125,4 @@ def test_no_psf(tmp_path):
 def test_advice_where_to_get_one():
     assert "STPSF" in psf_advice("f444w", "jwst nircam") and "Tiny Tim" in psf_advice("f814w", "hst acs")
     assert "PRF" in psf_advice("irac-ch1", "") and "PSF picker" in psf_advice("hsc-i", "")
-    assert "PSFEx" in psf_advice("ks", "vista")
+    assert "PSFEx" in psf_advice("ks", "vista") and "psf: {stars: auto}" in psf_advice("ks", "vista")

@@ -47,6 +47,11 @@ def test_likely_answers_are_said(images):
     assert any("target: the middle of f200w" in line for line in told)
 
 
+def test_a_sharper_image_without_a_psf_is_not_passed_over_in_silence(images):
+    without = [replace(image, psf=None) if image.band == "f200w" else image for image in images]
+    assert chosen(without)[2][0] == "detection on irac-ch1, the sharpest image with a PSF"
+
+
 @pytest.mark.parametrize("answer", ["150.001, 2.0005", "150.001 2.0005", "10:00:00.24 +02:00:01.8"])
 def test_a_target(images, answer):
     choices, _, _ = chosen(images, answer)
