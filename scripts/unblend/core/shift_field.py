@@ -68,11 +68,6 @@ class ShiftField:
         """Return the shifts dy and dx at n un-shifted positions, shape (2, n), pixels."""
         return np.asarray(self.coefficients @ self.terms(y, x).T)
 
-    def errors_at(self, y: np.ndarray, x: np.ndarray) -> np.ndarray:
-        """Return the errors of dy and dx at n positions, shape (2, n), pixels."""
-        terms = self.terms(y, x)
-        return np.sqrt(np.einsum("nt,atu,nu->an", terms, self.covariance, terms))
-
     def as_json(self) -> dict[str, Any]:
         """Return the field as lists of numbers for a JSON file."""
         return {

@@ -10,7 +10,7 @@ import numpy as np
 from ..fits.exact_model import ExactModel
 from ..fits.group_data import GroupData, group_pixels
 from ..fits.imfit import evaluate_blocks, psf_for
-from ..fits.imfit_config import ImfitConfig, format_config, parse_config
+from ..fits.imfit_config import ImfitConfig, format_config
 from ..fits.override_groups import origin_line
 from ..fits.refinement import exact_image
 from ..fits.result import GroupFit, best_config, single_configs, start_config
@@ -31,11 +31,6 @@ MAKE_SCRIPT = """#!/bin/sh
 cd "$(dirname "$0")" || exit 1
 exec makeimage imfit_bestfit_full_{id}.dat --refimage ../img.fits {psf}--output {out}_{id}.fits
 """
-
-
-def read_config(path: str | Path, origin: tuple[int, int] = (0, 0)) -> ImfitConfig:
-    """Return the content of an IMFIT file; `origin` is the 0-based position of the cutout's first pixel (y, x)."""
-    return parse_config(Path(path).read_text(), str(path), origin)
 
 
 def write_group_files(

@@ -1,7 +1,7 @@
 """The AB zero point of an image from its header: the unit of its pixels, its sensitivity, or a magnitude keyword.
 
-Everything that the header says is read. `header_zero_point` adopts one value, and refuses where there is none or where
-two disagree; `stated_zero_points` returns all of them, for comparison with a value that a user has given.
+Everything that the header says is read. `read_zero_point` adopts one value, and refuses where there is none or where
+two disagree; `zero_points_of` returns all of them, for comparison with a value that a user has given.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def read_zero_point(name: str, *, wavelength_um: float | None = None) -> HeaderZ
     InputError
         The file cannot be read; the header states no zero point, one that is not AB, or two that disagree.
     """
-    return _adopted(zero_points_of(name, wavelength_um=wavelength_um), name)
+    return adopted_zero_point(zero_points_of(name, wavelength_um=wavelength_um), name)
 
 
 def zero_points_of(name: str, *, wavelength_um: float | None = None) -> tuple[list[HeaderZeroPoint], list[str]]:
@@ -99,39 +99,15 @@ def _wcs_area_sr(name: str) -> float:
     return pixel_scale(read_wcs(name), read_shape(name)) ** 2 * STERADIAN_PER_ARCSEC2
 
 
-def header_zero_point(
-    header: Mapping[str, object],
-    name: str,
-    *,
-    comments: Mapping[str, str] | None = None,
-    wcs_area_sr: Callable[[], float] | None = None,
-    wavelength_um: float | None = None,
-) -> HeaderZeroPoint:
-    """Return the AB zero point that a header states.
+def adopted_zero_point(stated: tuple[list[HeaderZeroPoint], list[str]], name: str) -> HeaderZeroPoint:
+    """Return the zero point among those that a header states.
 
     Parameters
     ----------
-    header : mapping
+    stated : tuple of list of HeaderZeroPoint, and list of str
+        What `stated_zero_points` returns.
     name : str
         Name of the file for error messages.
-    comments : mapping of str to str, optional
-        Comments of the cards; they may say that a magnitude is AB or Vega.
-    wcs_area_sr : callable, optional
-        Returns the area of a pixel in steradian by the WCS; called only for a surface brightness.
-    wavelength_um : float, optional
-        As in `read_zero_point`.
-
-    Raises
-    ------
-    InputError
-        The header states no zero point, one that is not AB, or two that disagree.
-    """
-    stated = stated_zero_points(header, comments=comments, wcs_area_sr=wcs_area_sr, wavelength_um=wavelength_um)
-    return _adopted(stated, name)
-
-
-def _adopted(stated: tuple[list[HeaderZeroPoint], list[str]], name: str) -> HeaderZeroPoint:
-    """Return the zero point that a header states.
 
     Raises
     ------
@@ -160,7 +136,15 @@ def stated_zero_points(
 ) -> tuple[list[HeaderZeroPoint], list[str]]:
     """Return all zero points that a header states, the most reliable one first, and why others cannot be used.
 
-    Parameters are those of `header_zero_point`.
+    Parameters
+    ----------
+    header : mapping
+    comments : mapping of str to str, optional
+        Comments of the cards; they may say that a magnitude is AB or Vega.
+    wcs_area_sr : callable, optional
+        Returns the area of a pixel in steradian by the WCS; called only for a surface brightness.
+    wavelength_um : float, optional
+        As in `read_zero_point`.
     """
     found: list[HeaderZeroPoint] = []
     reasons: list[str] = []

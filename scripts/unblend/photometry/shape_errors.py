@@ -117,7 +117,14 @@ class ShapeResponses:
     matrix: csr_array | None
 
     def errors(self, solution: LinearSolution) -> np.ndarray:
-        """Return the flux errors in the order of the solution, image units; NaN as for `all_shape_errors`."""
+        """Return the flux errors from the uncertain shapes of each source and of its neighbours, in image units.
+
+        Returns
+        -------
+        array (n,)
+            In the order of the solution. NaN where the source's own covariance is not known or it has no flux; the
+            shape of a neighbour with unknown covariance is taken as exact.
+        """
         errors = np.full(len(solution.ids), np.nan)
         if self.matrix is not None:
             with single_thread():
@@ -126,15 +133,15 @@ class ShapeResponses:
         return errors
 
 
-def all_shape_errors(
+def shape_responses(
     engine: TemplateEngine,
     models: Mapping[int, Outlined],
     shapes: np.ndarray,
     solution: LinearSolution,
     templates: Sequence[Template],
     weight: np.ndarray,
-) -> np.ndarray:
-    """Return the flux errors from the uncertain shapes of each source and of its neighbours, in image units.
+) -> ShapeResponses:
+    """Return how the fit responds to the uncertain shapes of its sources.
 
     Parameters
     ----------
@@ -150,25 +157,7 @@ def all_shape_errors(
         As fitted, in the order of the solution.
     weight : array (ny, nx)
         As fitted.
-
-    Returns
-    -------
-    array (n,)
-        In the order of the solution. NaN where the source's own covariance is not known or it has no flux; the shape of
-        a neighbour with unknown covariance is taken as exact.
     """
-    return shape_responses(engine, models, shapes, solution, templates, weight).errors(solution)
-
-
-def shape_responses(
-    engine: TemplateEngine,
-    models: Mapping[int, Outlined],
-    shapes: np.ndarray,
-    solution: LinearSolution,
-    templates: Sequence[Template],
-    weight: np.ndarray,
-) -> ShapeResponses:
-    """Return how the fit responds to the shapes of its sources; the parameters are those of `all_shape_errors`."""
     rows = {int(row["id"]): row for row in shapes if np.isfinite(row["covariance"]).all()}
     with single_thread():
         return _responses(engine, models, rows, solution, templates, weight)

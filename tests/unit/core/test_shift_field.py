@@ -41,16 +41,10 @@ def test_beyond_the_measured_area_the_shift_is_that_of_its_border():
     assert field.at(50.0, 9999.0) == pytest.approx(field.at(50.0, 220.0))
 
 
-def test_errors_follow_from_the_covariance():
-    dy, dx = field_of(1).errors_at(np.array([60.0, 110.0]), np.array([120.0, 220.0]))
-    # in the middle only the constant counts, in the corner all three terms are 1
-    assert dy == pytest.approx([0.1, 0.1 * np.sqrt(3)]) and dx == pytest.approx([0.2, 0.2 * np.sqrt(3)])
-
-
 def test_the_same_shift_everywhere():
     field = ShiftField.constant((0.3, -0.2), (0.01, 0.02))
     assert field.at(5.0, 1e4) == (0.3, -0.2) and field.order == 0
-    assert field.errors_at(np.array([0.0]), np.array([7.0]))[:, 0] == pytest.approx([0.01, 0.02])
+    assert np.sqrt(field.covariance[:, 0, 0]) == pytest.approx([0.01, 0.02])
 
 
 def test_json_returns_the_same_field():

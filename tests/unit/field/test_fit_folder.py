@@ -9,14 +9,19 @@ import numpy as np
 import pytest
 from galaxy_stamps import BOX, fitting_psf, galaxy, group
 from unblend.core.errors import InputError
-from unblend.field.fit_folder import read_config, write_group_files
+from unblend.field.fit_folder import write_group_files
 from unblend.fits.group_data import group_starts
 from unblend.fits.imfit import Pixels, evaluate_blocks
+from unblend.fits.imfit_config import parse_config
 from unblend.fits.imfit_loader import load_pyimfit
 from unblend.fits.overrides import parse_override
 from unblend.fits.passes import fit_first_pass, fit_second_pass
 
 ORIGIN = (BOX.y0, BOX.x0)
+
+
+def read_config(path, origin=(0, 0)):
+    return parse_config(path.read_text(), str(path), origin)
 
 
 @pytest.fixture(scope="module")

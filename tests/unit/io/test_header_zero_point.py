@@ -9,7 +9,7 @@ import pytest
 from astropy.io import fits
 from image_headers import CD, tan_header
 from unblend.core.errors import InputError
-from unblend.io.header_zero_point import header_zero_point, read_zero_point, stated_zero_points
+from unblend.io.header_zero_point import adopted_zero_point, read_zero_point, stated_zero_points
 
 DATA = Path(os.environ.get("UNBLEND_TEST_DATA", Path(__file__).resolve().parents[4] / "shared/data"))
 ACS = {"PHOTFLAM": 7.0331e-20, "PHOTPLAM": 8045.53, "INSTRUME": "ACS", "BUNIT": "ELECTRONS/S"}
@@ -17,7 +17,7 @@ ACS = {"PHOTFLAM": 7.0331e-20, "PHOTPLAM": 8045.53, "INSTRUME": "ACS", "BUNIT": 
 
 
 def zero_point(header, **options):
-    return header_zero_point(header, "image.fits", **options)
+    return adopted_zero_point(stated_zero_points(header, **options), "image.fits")
 
 
 # Units --------------------------------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ from template_battery import SKY, Blur, Grid, psf_of, wcs_of
 from unblend.models.rendering import sersic_model
 from unblend.models.templates import TemplateEngine
 from unblend.photometry.linear_system import solve_fluxes
-from unblend.photometry.shape_errors import PARAMETERS, ShapeDerivatives, all_shape_errors
+from unblend.photometry.shape_errors import PARAMETERS, ShapeDerivatives, shape_responses
 
 STACK = np.array([[0.0, -0.06], [0.06, 0.0]])  # detection pixels: north up, east left
 PROFILE = {"n": 2.0, "r_e": 5.0, "ell": 0.4, "pa": 30.0}
@@ -140,7 +140,7 @@ def test_all_errors_in_the_order_of_the_solution():
     covariance[5, 5] = 0.1**2
     rows = rows_of([2, 4, 9], covariance)
     rows["covariance"][2] = np.nan
-    errors = all_shape_errors(engine, models, rows, solution, templates, weight)
+    errors = shape_responses(engine, models, rows, solution, templates, weight).errors(solution)
     assert solution.ids.tolist() == [4, 9, 2, 7] and errors.shape == (4,)
     # 9 has no covariance, 7 is off the image
     assert np.isfinite(errors[[0, 2]]).all() and np.isnan(errors[[1, 3]]).all()
@@ -159,14 +159,16 @@ def test_the_shape_error_of_a_neighbour_is_included():
     solution = solve_fluxes(image, weight, templates)
     rows = rows_of([1, 2], np.zeros((6, 6)))
     rows["covariance"][0, 5, 5] = 0.1**2
-    errors = all_shape_errors(engine, models, rows, solution, templates, weight)
+    errors = shape_responses(engine, models, rows, solution, templates, weight).errors(solution)
     wrong = [engine.template(1, model_at(r_e=PROFILE["r_e"] + 0.1)), templates[1]]
     moved = np.abs(solve_fluxes(image, weight, wrong).flux - solution.flux)
     # first order: r_e wrong by 2 %
     assert errors == pytest.approx(moved, rel=0.05) and moved[1] > 0.3
     # a neighbour without covariance adds nothing; its own error is not known
     rows["covariance"][0] = np.nan
-    np.testing.assert_array_equal(all_shape_errors(engine, models, rows, solution, templates, weight), [np.nan, 0.0])
+    np.testing.assert_array_equal(
+        shape_responses(engine, models, rows, solution, templates, weight).errors(solution), [np.nan, 0.0]
+    )
 
 
 def test_an_unconstrained_angle_does_not_affect_the_other_parameters():
@@ -180,5 +182,5 @@ def test_an_unconstrained_angle_does_not_affect_the_other_parameters():
     for variance in (0.0, 1e28):
         rows = rows_of([1], np.diag([0.0, 0.0, variance, 0.01, 0.5, 0.1]))
         rows["ell"] = 0.0
-        errors.append(all_shape_errors(engine, {1: model}, rows, solution, templates, weight)[0])
+        errors.append(shape_responses(engine, {1: model}, rows, solution, templates, weight).errors(solution)[0])
     assert errors[1] == pytest.approx(errors[0], rel=1e-6) and errors[0] > 0.1

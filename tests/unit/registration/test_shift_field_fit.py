@@ -45,7 +45,8 @@ def test_the_true_order_is_chosen_and_the_field_is_within_its_errors(order, outl
         if found.field.order != order:
             continue
         values = np.array([found.field.at(*place) for place in zip(y, x, strict=True)]).T
-        pulls.append((values - true) / found.field.errors_at(y, x))
+        terms = found.field.terms(y, x)
+        pulls.append((values - true) / np.sqrt(np.einsum("nt,atu,nu->an", terms, found.field.covariance, terms)))
         assert (
             set(range(outliers)) <= found.outliers and len(found.outliers) <= outliers + 6
         )  # a tenth of them by chance
