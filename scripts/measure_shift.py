@@ -13,7 +13,7 @@ from unblend.field.shift_measurement import measured_shift
 from unblend.field.unmeasured_band import write_no_shift
 from unblend.io.files import read_json, write_json
 from unblend.io.images import write_image
-from unblend.registration.summary import describe_field, describe_offsets, shift_error
+from unblend.registration.summary import describe_offsets, describe_shift_field, shift_error
 from unblend.run.job_log import record_work, run
 
 log = logging.getLogger("unblend.shift")
@@ -30,7 +30,7 @@ def main(spec_path: str, results_dir: str, shift_path: str, residual_path: str) 
         return
     content: dict[str, Any] = {"band": spec["band"], "shift_arcsec": list(found.shift)}
     content |= {"message": found.message, "grid": found.grid, "failed": found.failed}
-    content["field"] = describe_field(found.band, found.field)
+    content["field"] = describe_shift_field(found.band, found.field)
     if found.message:
         log.warning("%s: %s", spec["band"], found.message)
     if found.best:

@@ -14,7 +14,7 @@ from unblend.core.errors import InputError, UnblendError
 from unblend.io.files import write_text
 from unblend.plan.checks import check_inputs, jobs_of
 from unblend.plan.config import load_config
-from unblend.plan.config_text import read_text
+from unblend.plan.config_text import read_config_file
 from unblend.plan.found_images import find_images
 from unblend.plan.new_config import config_text
 from unblend.run.commands import in_folder
@@ -76,7 +76,7 @@ def next_steps(folder: Path) -> list[str]:
     """Return what to do next, after a check of the new field."""
     place = shlex.quote(str(folder))
     try:
-        config = in_folder(load_config(read_text(folder / "config.yaml")), folder)
+        config = in_folder(load_config(read_config_file(folder / "config.yaml")), folder)
         check_inputs(jobs_of(config, Path(__file__).resolve().parent))
     except UnblendError as error:
         return [f"It cannot be run yet: {error}", f"Then: ./unblend check {place}, and ./unblend run {place}"]

@@ -15,9 +15,9 @@ from pathlib import Path
 def main() -> None:
     """Print the state of the job."""
     sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-    from unblend.run.slurm import status
+    from unblend.run.slurm import job_state
 
-    print(status(sys.argv[1], Path(os.environ["UNBLEND_SLURM"])))
+    print(job_state(sys.argv[1], Path(os.environ["UNBLEND_SLURM"])))
 
 
 if __name__ == "__main__":

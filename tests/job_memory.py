@@ -8,7 +8,7 @@ from pathlib import Path
 
 from unblend.plan.checks import jobs_of
 from unblend.plan.config import load_config
-from unblend.plan.config_text import read_text
+from unblend.plan.config_text import read_config_file
 from unblend.plan.resources import SNAKEMAKE_MB, Requests
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -31,7 +31,7 @@ def measured(folder: Path, config: str = "config.yaml") -> list[JobMemory]:
     before = Path.cwd()
     os.chdir(folder)
     try:
-        jobs = jobs_of(load_config(read_text(config)), ROOT / "scripts")
+        jobs = jobs_of(load_config(read_config_file(config)), ROOT / "scripts")
         requests, found = Requests(jobs), []
         for path in sorted((jobs.results / "benchmarks").rglob("*.tsv")):
             rule, *rest = path.relative_to(jobs.results / "benchmarks").with_suffix("").parts

@@ -29,7 +29,7 @@ from unblend.io.images import read_array, read_wcs
 from unblend.io.regions import parse_regions
 from unblend.io.source_lists import read_source_list
 from unblend.plan.config import load_config
-from unblend.plan.config_text import read_text
+from unblend.plan.config_text import read_config_file
 
 RIGHT, SENTENCE = "right", "sentence"
 TRACEBACK, HANG, WRONG = "traceback", "hang", "wrong"
@@ -214,7 +214,7 @@ def judge_config(text: str, folder: Path) -> str:
     """A configuration is read whole, every number finite, or refused."""
     path = folder / "config.yaml"
     path.write_bytes(text.encode("utf-8", "surrogatepass"))
-    config = load_config(read_text(path))
+    config = load_config(read_config_file(path))
     numbers = [value for value in _values(config.model_dump()) if isinstance(value, float)]
     return RIGHT if np.isfinite(numbers).all() else f"{WRONG}: a number that is not finite was taken"
 

@@ -58,7 +58,7 @@ def prepared_psf(spec: Mapping[str, Any], psf: FieldPsf | None = None) -> tuple[
         psf_oversampling.
     """
     psf, widths = measured_psf(spec, psf)
-    log.info("%s: %s", spec["name"], describe(spec, psf, widths))
+    log.info("%s: %s", spec["name"], describe_psf(spec, psf, widths))
     return psf, widths
 
 
@@ -88,7 +88,7 @@ def measured_psf(spec: Mapping[str, Any], psf: FieldPsf | None = None) -> tuple[
     return psf, widths
 
 
-def describe(spec: Mapping[str, Any], psf: FieldPsf, widths: np.ndarray) -> str:
+def describe_psf(spec: Mapping[str, Any], psf: FieldPsf, widths: np.ndarray) -> str:
     """Return one line on a PSF: its FWHM in arcsec and in PSF pixels, its sampling and its sum.
 
     Parameters

@@ -20,7 +20,7 @@ import numpy as np
 from ..core.flags import Flag
 from .centre_check import members_off_segment
 from .covariance import derivatives, safe_inverse
-from .damped_steps import NormalEquations, inside_limit, limit_side, parameter_after_step, step_units
+from .damped_steps import StepEquations, inside_limit, limit_side, parameter_after_step, step_units
 from .imfit import flat_sky, in_half_turn, parameters_of, with_parameters
 from .imfit_config import Block
 from .joint_fit import Problem, as_start_values, fit_jointly, has_few_pixels, with_variances
@@ -186,16 +186,14 @@ class _Crowd:
             if previous_chi2 - chi2 < ftol * chi2:
                 return
 
-    def _step_to_lower_chi2(
-        self, chi2: float, equations: NormalEquations, damping: float
-    ) -> tuple[_Crowd | None, float]:
+    def _step_to_lower_chi2(self, chi2: float, equations: StepEquations, damping: float) -> tuple[_Crowd | None, float]:
         """Return the crowd after a step to a lower chi2, and its damping, which is raised until such a step is found.
 
         Parameters
         ----------
         chi2 : float
             The present chi2.
-        equations : NormalEquations
+        equations : StepEquations
             Normal equations at the present parameters.
         damping : float
             The damping to try first.
@@ -226,7 +224,7 @@ class _Crowd:
             members[member.id] = replace(member, blocks=with_parameters(member.blocks, inside))
         return replace(self, members=members)
 
-    def _normal_equations(self) -> NormalEquations:
+    def _normal_equations(self) -> StepEquations:
         """Return the normal equations of all free parameters, from derivatives drawn source by source."""
         pixels = self.problem.pixels
         jacobians = [
@@ -245,7 +243,7 @@ class _Crowd:
         blocked = (np.array(sides) * gradient > 0) | (np.diag(matrix) == 0)
         blocked[-1] |= sky.fixed
         matrix[np.diag_indices_from(matrix)] += np.where(np.diag(matrix) > 0, 0.0, 1.0)
-        return NormalEquations(matrix, gradient, blocked)
+        return StepEquations(matrix, gradient, blocked)
 
     def _after_step(self, step: np.ndarray) -> _Crowd:
         """Return the crowd after a step of all free parameters and the sky, inside all limits."""

@@ -23,7 +23,7 @@ gradient then shows whether the parameter would move back into its range."""
 
 
 @dataclass(frozen=True)
-class NormalEquations:
+class StepEquations:
     """Normal equations of all free parameters, the sky last, in the units of `step_units`.
 
     Parameters

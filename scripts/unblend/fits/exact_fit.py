@@ -15,10 +15,10 @@ from operator import itemgetter
 import numpy as np
 
 from .covariance import safe_inverse
-from .damped_steps import MAX_LOGARITHMIC_STEP, NormalEquations, is_logarithmic, limit_side, step_unit
+from .damped_steps import MAX_LOGARITHMIC_STEP, StepEquations, is_logarithmic, limit_side, step_unit
 from .exact_model import ExactModel
 from .imfit import ImfitSolution, in_half_turn, parameters_of, with_parameters
-from .imfit_config import Block, Parameter
+from .imfit_config import Block, Blocks, Parameter
 from .sky_level import SKY_SIGMAS
 from .step_variables import blocks_after_step, blocks_inside_limits, limit_sides, parameters_by_variables
 
@@ -47,8 +47,6 @@ SHORTEST, LONGEST = 0.25, 4.0
 PRECISION = 0.01
 """A minimum is reached, too, if a step that is not shortened, and from which a decrease of less than this is expected,
 raises chi2 by less than this: the exact model is interpolated in tables, and chi2 has steps of 1e-8 of its value."""
-
-Blocks = tuple[Block, ...]
 
 
 def fit_exactly(blocks: Sequence[Block], model: ExactModel) -> ImfitSolution | None:
@@ -97,7 +95,7 @@ class Point:
     blocks: Blocks
     chi2: float
     objective: float
-    equations: NormalEquations
+    equations: StepEquations
 
     @property
     def is_finite(self) -> bool:
@@ -163,27 +161,36 @@ class Objective:
         design = jacobian
         design *= np.array([step_unit(p) for _, p in free])[:, None]
         matrix, gradient, chi2 = design @ design.T, design @ residual, float(residual @ residual)
-        objective = chi2
-        for row, (k, parameter) in enumerate(free):
-            if k in self.priors:
-                pull, sigma = self.priors[k].pull(parameter), self.priors[k].sigma
-                matrix[row, row] += sigma**-2
-                gradient[row] -= pull / sigma
-                objective += pull**2
+        pulls = self._pulls(inside)
+        for row, (k, _) in enumerate(free):
+            if k in pulls:
+                matrix[row, row] += self.priors[k].sigma ** -2
+                gradient[row] -= pulls[k] / self.priors[k].sigma
+        objective = _penalised(chi2, pulls)
         change = parameters_by_variables(inside)
         matrix, gradient = change.T @ matrix @ change, change.T @ gradient
         has_effect = np.diag(matrix) > 0
         matrix[np.diag_indices_from(matrix)] += np.where(has_effect, 0.0, 1.0)
         is_outward = limit_sides(inside) * gradient > 0
-        return Point(inside, chi2, objective, NormalEquations(matrix, gradient, is_outward | ~has_effect))
+        return Point(inside, chi2, objective, StepEquations(matrix, gradient, is_outward | ~has_effect))
 
     def value(self, blocks: Sequence[Block]) -> float:
         """Return the objective of blocks inside their limits, in a fifth of the time of `at`."""
         pixels = self.model.pixels
         good = ~pixels.mask
         residual = (pixels.image - self.model.image(blocks))[good] / pixels.error[good]
-        pulls = (prior.pull(p) for k, p in enumerate(parameters_of(blocks)) if (prior := self.priors.get(k)))
-        return float(residual @ residual) + sum(pull**2 for pull in pulls)
+        return _penalised(float(residual @ residual), self._pulls(blocks))
+
+    def _pulls(self, blocks: Sequence[Block]) -> dict[int, float]:
+        """Return the pull of every parameter with a prior, by its place in IMFIT's order."""
+        return {k: self.priors[k].pull(p) for k, p in enumerate(parameters_of(blocks)) if k in self.priors}
+
+
+def _penalised(chi2: float, pulls: Mapping[int, float]) -> float:
+    """Return chi2 plus the squared pulls of the priors."""
+    for pull in pulls.values():
+        chi2 += pull**2
+    return chi2
 
 
 @dataclass(frozen=True)

@@ -116,11 +116,14 @@ class Block:
         return replace(self, y0=y0, x0=x0)
 
 
+Blocks = tuple[Block, ...]
+
+
 @dataclass(frozen=True)
 class ImfitConfig:
     """Content of a configuration file: options of the image and blocks of functions."""
 
-    blocks: tuple[Block, ...]
+    blocks: Blocks
     options: dict[str, float] = field(default_factory=dict)
 
 

@@ -20,12 +20,11 @@ from .exact_fit import fit_exactly
 from .exact_model import ExactModel
 from .group_data import GroupData
 from .imfit import ImfitSolution, Pixels, minimise, parameters_of, with_parameters
-from .imfit_config import Block, Function
+from .imfit_config import Block, Blocks, Function
 from .result import GroupFit, MemberFit, function_flux
 
 log = logging.getLogger(__name__)
 
-Blocks = tuple[Block, ...]
 Values = dict[str, float]
 NO_FLAG = Flag(0)
 

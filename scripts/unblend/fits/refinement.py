@@ -18,11 +18,11 @@ from ..core.flags import Flag
 from ..models.sersic import intensity_from_flux, total_flux
 from .centre_check import members_off_segment
 from .damped_steps import limit_side
-from .exact_fit import NEGLIGIBLE_DECREASE, Blocks, Objective, Point, Prior, lowest_point, on_limit, sky_priors
+from .exact_fit import NEGLIGIBLE_DECREASE, Objective, Point, Prior, lowest_point, on_limit, sky_priors
 from .exact_model import ExactModel, is_exact
 from .group_data import GroupData
 from .imfit import flat_sky, in_half_turn, parameters_of, with_parameters
-from .imfit_config import Block, Function, Parameter
+from .imfit_config import Block, Blocks, Function, Parameter
 from .index_prior import N_RANGE, SIGMA_LN_N, TYPICAL_N, has_prior, members_and_parameters
 from .result import GroupFit, MemberFit
 

@@ -40,7 +40,7 @@ def read_cards(hdu: fitsio.hdu.ImageHDU) -> dict[str, object]:
     return {name: value for name, value, _ in _records(hdu) if name != "COMMENT"}
 
 
-def read_comments(hdu: fitsio.hdu.ImageHDU) -> dict[str, str]:
+def comments_of(hdu: fitsio.hdu.ImageHDU) -> dict[str, str]:
     """Return the comment of every card with a value of an extension; empty where it has none.
 
     Raises

@@ -12,8 +12,7 @@ import numpy as np
 
 from ..core.types import Box
 from .fits_files import new_fits
-from .headers import read_cards
-from .headers import read_comments as comments_of
+from .headers import comments_of, read_cards
 from .image_hdus import (
     TABLES,
     StoredImage,

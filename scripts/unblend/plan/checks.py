@@ -44,7 +44,7 @@ NO_IMAGE = re.compile(
 """Usual names of extensions that are no images of the sky."""
 CLOCK_TOLERANCE_S = 5.0
 """Seconds by which clocks of a network may differ."""
-Grid = tuple[tuple[int, int], "WCS"]
+ImageGrid = tuple[tuple[int, int], "WCS"]
 
 
 CONFIG_NOTE = "config.json"
@@ -220,7 +220,7 @@ def _state(jobs: Jobs) -> str:
 
 def _bad_grids(jobs: Jobs) -> Iterator[str]:
     """Yield what is wrong with images and weights: unreadable, without a sky, on grids that do not fit."""
-    grids: dict[str, Grid] = {}
+    grids: dict[str, ImageGrid] = {}
     for name, band in jobs.config.bands.items():
         if band.mosaic is not None:
             continue
@@ -263,7 +263,7 @@ def _wrong_extension(jobs: Jobs, band: Band) -> Iterator[str]:
                f"sky by its name; write {named}, in quotes.")  # fmt: skip
 
 
-def _odd_pixels(name: str, grid: Grid, first: str, detection: Grid) -> Iterator[str]:
+def _odd_pixels(name: str, grid: ImageGrid, first: str, detection: ImageGrid) -> Iterator[str]:
     """Yield why the pixels of a band cannot be as large as its header says."""
     scale, finest = (pixel_scale(wcs, shape) for shape, wcs in (grid, detection))
     if scale > LARGEST_PIXEL_RATIO * finest:
@@ -271,7 +271,7 @@ def _odd_pixels(name: str, grid: Grid, first: str, detection: Grid) -> Iterator[
                f"image ({first}) {finest:.4g}; CDELT or CD has to be in degrees. Correct the header.")  # fmt: skip
 
 
-def _fit_psf_of_other_pixels(config: Config, grids: Mapping[str, Grid], first: str) -> Iterator[str]:
+def _fit_psf_of_other_pixels(config: Config, grids: Mapping[str, ImageGrid], first: str) -> Iterator[str]:
     """Yield why the PSF of a band cannot be that of the fits: it is on pixels of another size."""
     name = config.models.psf
     if name not in grids:
@@ -306,7 +306,7 @@ def _own_image(jobs: Jobs, band: Band) -> str | None:
     return None if is_url(path) else path
 
 
-def _bad_target(config: Config, grids: Mapping[str, Grid]) -> Iterator[str]:
+def _bad_target(config: Config, grids: Mapping[str, ImageGrid]) -> Iterator[str]:
     """Yield what is wrong with the target, where the images of all bands are there: it has to be on one of them."""
     ra, dec = config.target.ra, config.target.dec
     if len(grids) < len(config.bands) or any(_covers(grid, ra, dec) for grid in grids.values()):
@@ -320,7 +320,7 @@ def _bad_target(config: Config, grids: Mapping[str, Grid]) -> Iterator[str]:
            f"ra = {ra0:.6g}, dec = {dec0:.6g}: {advice}.")  # fmt: skip
 
 
-def _covers(grid: Grid, ra: float, dec: float) -> bool:
+def _covers(grid: ImageGrid, ra: float, dec: float) -> bool:
     """Whether a position on the sky lies on an image."""
     (ny, nx), wcs = grid
     (y,), (x,) = sky_to_pixel(wcs, np.array([ra]), np.array([dec]))
@@ -342,7 +342,7 @@ def _bad_weight(jobs: Jobs, band: Band, shape: tuple[int, int]) -> Iterator[str]
                f"{shape[1]} x {shape[0]}: both must lie on one grid.")  # fmt: skip
 
 
-def _other_grid(name: str, grid: Grid, first: str, expected: Grid) -> Iterator[str]:
+def _other_grid(name: str, grid: ImageGrid, first: str, expected: ImageGrid) -> Iterator[str]:
     if grid[0] != expected[0]:
         yield (f"detection.bands: {name} has {grid[0][::-1]} pixels and {first} {expected[0][::-1]}: "
                "all must lie on one grid; reproject one of them.")  # fmt: skip
@@ -354,7 +354,7 @@ def _other_grid(name: str, grid: Grid, first: str, expected: Grid) -> Iterator[s
                "all must lie on one grid; reproject one of them.")  # fmt: skip
 
 
-def _overlap(grid: Grid, other: Grid) -> bool:
+def _overlap(grid: ImageGrid, other: ImageGrid) -> bool:
     """Whether a point of one image lies on the other; either may be the larger."""
     for (shape, wcs), (other_shape, other_wcs) in ((grid, other), (other, grid)):
         y, x = sky_to_pixel(other_wcs, *pixel_to_sky(wcs, *_sample(shape)))

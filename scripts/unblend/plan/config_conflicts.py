@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from .config_errors import nearest
+from .config_errors import nearest_name
 
 BAND_COLUMNS = (
     "flux_{}", "err_{}", "flag_{}", "err_formal_{}", "err_sim_{}", "err_shape_{}", "err_shift_{}",
@@ -52,7 +52,7 @@ def _names_of_no_band(detection: Any, bands: list[str]) -> Iterator[str]:
     named = list(dict.fromkeys(pair for pair in named if isinstance(pair[1], str)))
     for key, name in [*named, ("detection.flux_band", detection.get("flux_band"))]:
         if isinstance(name, str) and name not in bands:
-            yield f"{key}: {name!r} is not a defined band; did you mean {nearest(name, bands)!r}?"
+            yield f"{key}: {name!r} is not a defined band; did you mean {nearest_name(name, bands)!r}?"
 
 
 def _incomplete(name: str, band: Mapping[str, Any]) -> Iterator[str]:

@@ -101,11 +101,11 @@ def unknown_key(where: str, key: Any, known: Sequence[str]) -> str:
     known : sequence of str
         The keys of the section.
     """
-    near = nearest(str(key)[:MAX_SHOWN], known)
+    near = nearest_name(str(key)[:MAX_SHOWN], known)
     return f"{where}{'.' if where else ''}{shortened(str(key))} is not a key: did you mean {near}?"
 
 
-def nearest(name: str, known: Sequence[str]) -> str:
+def nearest_name(name: str, known: Sequence[str]) -> str:
     """Return the known name that is most like `name`."""
     return difflib.get_close_matches(name, known, n=1, cutoff=0.0)[0]
 

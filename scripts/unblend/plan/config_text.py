@@ -54,7 +54,7 @@ def check_text(paths: Iterable[str | Path]) -> None:
         raise ConfigError("\n".join(mistakes))
 
 
-def read_text(path: str | Path) -> Any:
+def read_config_file(path: str | Path) -> Any:
     """Return the content of a configuration file, once its text is checked.
 
     Raises

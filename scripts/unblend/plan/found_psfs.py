@@ -29,7 +29,8 @@ COARSEST = 1.7
 drizzling and measuring broaden it by up to a factor 1.5."""
 UNIQUE_SAMPLING = 2
 """Largest sampling that the FWHM alone tells from the next one."""
-MAX_OVERSAMPLING = 20
+LARGEST_GUESS = 20
+"""Largest sampling that is guessed from the FWHM."""
 _OPTICAL_EXTENSIONS = ("OVERDIST", "OVERSAMP")
 """Extensions of STPSF (WebbPSF) with the oversampled PSF, which does not include the pixel of the detector; the first
 includes the distortion of the detector."""
@@ -176,7 +177,7 @@ def _likely_sampling(width: float, scale_arcsec: float, band: str, instrument: s
     broader = 1.0 if expected is None else width * scale_arcsec / expected
     if expected is None or broader < COARSEST:
         return 1.0, "no pixel size in its header; taken as that of the image"
-    sampling = min(MAX_OVERSAMPLING, round(broader))
+    sampling = min(LARGEST_GUESS, round(broader))
     found = width * scale_arcsec / sampling
     others = f"; {sampling - 1} and {sampling + 1} are possible, too" if sampling > UNIQUE_SAMPLING else ""
     return float(

@@ -59,7 +59,7 @@ def sharpest(images: Sequence[FoundImage]) -> FoundImage:
     return max(sharp, key=lambda image: image.wavelength_um or wavelength_um(image.band) or 0.0)
 
 
-def same_grid(images: Sequence[FoundImage], chosen: FoundImage) -> list[str]:
+def bands_on_grid(images: Sequence[FoundImage], chosen: FoundImage) -> list[str]:
     """Return the other bands on the pixel grid of the chosen image: they may be stacked for the detection."""
     wcs = read_wcs(chosen.file)
     return [
@@ -83,7 +83,7 @@ def config_text(images: Sequence[FoundImage], choices: Choices, folder: Path) ->
     """
     detection = next(image for image in images if image.band == choices.detection)
     ra, dec = choices.target
-    others = same_grid(images, detection)
+    others = bands_on_grid(images, detection)
     stack = f"; on the same pixels: {', '.join(others)}" if others else ""
     kind = "FWHM" if detection.psf else "pixels of"
     size = detection.fwhm_arcsec if detection.psf else detection.scale_arcsec

@@ -56,7 +56,7 @@ def described_psfs(jobs: Jobs) -> dict[str, tuple[str, float]]:
     InputError
         With every PSF that cannot be used on a line of its own.
     """
-    from ..field.prepared_psf import describe, fwhm_arcsec, measured_psf
+    from ..field.prepared_psf import describe_psf, fwhm_arcsec, measured_psf
 
     found, mistakes = {}, []
     for name, band in jobs.config.bands.items():
@@ -65,7 +65,7 @@ def described_psfs(jobs: Jobs) -> dict[str, tuple[str, float]]:
         spec = prepare_psf(jobs, name)
         try:
             psf, widths = measured_psf(spec)
-            found[name] = f"bands.{name}.psf: {describe(spec, psf, widths)}", fwhm_arcsec(spec, psf, widths)
+            found[name] = f"bands.{name}.psf: {describe_psf(spec, psf, widths)}", fwhm_arcsec(spec, psf, widths)
         except UnblendError as error:
             mistakes.append(f"bands.{name}.psf: {error}")
     if mistakes:

@@ -18,7 +18,7 @@ from ..images.psf import fwhm
 from ..models.templates import Spectrum, TemplateEngine
 from ..photometry.linear_system import LinearSolution, solve_fluxes
 from .offsets import Offsets, common_shift, linear_offsets, template_gradients
-from .shift_search import ENOUGH_REFERENCES, ShiftSearch, choose_references, grid_search
+from .shift_search import ENOUGH_REFERENCES, GridSearchResult, choose_references, grid_search
 from .windowed_templates import WindowedTemplates
 
 log = logging.getLogger(__name__)
@@ -227,7 +227,9 @@ class Registration:
             )
         return references
 
-    def search(self, settings: Mapping[str, Any], references: Sequence[int], solution: LinearSolution) -> ShiftSearch:
+    def search(
+        self, settings: Mapping[str, Any], references: Sequence[int], solution: LinearSolution
+    ) -> GridSearchResult:
         """Search the grid around a shift of zero; neighbours that reach into the search radius are fitted too.
 
         For references named by the user the fitted pixels are those around the first one, and the others are its
@@ -285,7 +287,7 @@ class Registration:
 
     def find_shift(
         self, settings: Mapping[str, Any], references: Sequence[int], solution: LinearSolution
-    ) -> tuple[ShiftSearch, list[int], Refined]:
+    ) -> tuple[GridSearchResult, list[int], Refined]:
         """Return the grid search, the references that it used, and the shift refined on all bright sources.
 
         If the two disagree, automatically chosen references that are outliers among the bright sources (for example
@@ -312,7 +314,7 @@ class Registration:
             refined = self.refine(found)
         return found, used, refined
 
-    def refine(self, grid: ShiftSearch) -> Refined:
+    def refine(self, grid: GridSearchResult) -> Refined:
         """Return the shift of the grid refined by the common offset of the bright sources, if the two agree."""
         start = self.to_arcsec(grid.shift)
         shift, common = start, None

@@ -26,7 +26,7 @@ ENOUGH_REFERENCES = 3
 
 
 @dataclass(frozen=True)
-class ShiftSearch:
+class GridSearchResult:
     """The result of a grid search.
 
     Parameters
@@ -60,7 +60,7 @@ def grid_search(
     max_pixels: float,
     neighbours: Sequence[int] = (),
     narrow: Callable[[np.ndarray], TemplateMaker] | None = None,
-) -> ShiftSearch:
+) -> GridSearchResult:
     """Find the shift of least chi2 on the grid |dy|, |dx| <= max_pixels, refined to a fraction of a step by a parabola.
 
     At each grid point the templates of references and neighbours and a background level are fitted to the pixels within
@@ -213,7 +213,7 @@ def _chi2(
     return float(np.sum((data - amplitudes @ design) ** 2))
 
 
-def _minimum(chi2: np.ndarray, offsets: np.ndarray, pixels: int, references: Sequence[int]) -> ShiftSearch:
+def _minimum(chi2: np.ndarray, offsets: np.ndarray, pixels: int, references: Sequence[int]) -> GridSearchResult:
     """Return the search with its minimum refined by a parabola through the 3 × 3 grid points around the least chi2."""
     row, column = (int(k) for k in np.unravel_index(int(np.argmin(chi2)), chi2.shape))
     last, step = len(offsets) - 1, float(offsets[1] - offsets[0])
@@ -224,7 +224,7 @@ def _minimum(chi2: np.ndarray, offsets: np.ndarray, pixels: int, references: Seq
             f"grid of ±{offsets[-1]:g} pixels: increase astrometry max_shift, or choose another reference."
         )
     shift, error = _parabola(chi2[row - 1 : row + 2, column - 1 : column + 2])
-    return ShiftSearch(
+    return GridSearchResult(
         (dy + step * shift[0], dx + step * shift[1]), (step * error[0], step * error[1]), chi2, offsets, pixels
     )
 

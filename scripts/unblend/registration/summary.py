@@ -12,16 +12,16 @@ from ..core.errors import ShiftError
 from .band_shift import Registration
 from .offsets import MIN_SHIFT_PIXELS, Offsets, common_shift, recommend
 from .shift_field_fit import FittedField, fit_shift_field, with_field
-from .shift_search import ShiftSearch
+from .shift_search import GridSearchResult
 
 
-def describe_search(band: Registration, found: ShiftSearch, references: list[int]) -> dict[str, Any]:
+def describe_search(band: Registration, found: GridSearchResult, references: list[int]) -> dict[str, Any]:
     """Return the result of the grid search in arcsec.
 
     Parameters
     ----------
     band : Registration
-    found : ShiftSearch
+    found : GridSearchResult
         In pixels of the band.
     references : list of int
         IDs of the references that were used.
@@ -144,7 +144,7 @@ def shift_error(described: Mapping[str, Any]) -> list[float] | None:
     return None if grid is None else list(grid["error_arcsec"])
 
 
-def describe_field(band: Registration, found: FittedField | None) -> dict[str, Any] | None:
+def describe_shift_field(band: Registration, found: FittedField | None) -> dict[str, Any] | None:
     """Return a field of shifts: its polynomial in pixels (see `ShiftField`), and how well it fits the sources.
 
     Parameters

@@ -331,7 +331,7 @@ def outlines(results: Path, image: PageImage) -> bytes:
     return png(np.where(binned(edges, image.factor) > 0, 255, 0).astype(np.uint8))
 
 
-def same_grid(first: PageImage, second: PageImage) -> bool:
+def same_page_pixels(first: PageImage, second: PageImage) -> bool:
     """Return whether both images share one pixel grid."""
     if (first.shape, first.factor, first.corner) != (second.shape, second.factor, second.corner):
         return False

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..core.flags import Flag
 from ..io.tables import read_table
-from .band_images import add_sources, outlines, panels_png, read_band_image, read_stack_image, same_grid
+from .band_images import add_sources, outlines, panels_png, read_band_image, read_stack_image, same_page_pixels
 from .pixels import SOFTENING, STEP, ZERO
 from .run_warnings import read_warnings
 from .sections import (
@@ -78,7 +78,7 @@ def read_field(spec: Mapping[str, Any], results: Path) -> tuple[dict[str, Any], 
         listed.append({"name": band, "wavelength": wavelengths[band], **image.record, "columns": columns, **found})
         pngs |= {f"band:{band}:{kind}": png for kind, png in image.pngs.items()} | star_picture(results, band)
 
-    chosen = colour_choice({band: same_grid(stack, image) for band, image in images.items()}, wavelengths)
+    chosen = colour_choice({band: same_page_pixels(stack, image) for band, image in images.items()}, wavelengths)
     sources = {name: column.listed() for name, column in source_columns(results, catalogue, sides).items()}
     content = {
         **field_words(spec, results, catalogue, target),

@@ -18,6 +18,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from ..core.types import Box
 from ..models.sersic import Sersic
+from .fit_descriptions import Word
 from .plots import outline, stretch
 
 PANEL = 300
@@ -35,8 +36,6 @@ MEMBERS = ("#0b6fb8", "#c2410c", "#15803d", "#a21caf", "#0f766e", "#b45309")
 """Colours of the outlines and IDs of the members, used in turn."""
 BROWN_DARK, BROWN_LIGHT = (60, 34, 20), (222, 200, 184)
 """Ends of the brown ramp in red, green, blue."""
-Word = tuple[int, int, str]
-"""Number of the member that gives the colour (-1: black), position x in screen pixels, text."""
 
 
 @dataclass(frozen=True)

@@ -84,7 +84,7 @@ def source_columns(results: Path, catalogue: np.ndarray, sides: np.ndarray) -> d
         Side of each source's stamps in arcsec.
     """
     fits, detected = read_table(results / "imfit/sersic.fits"), read_table(results / "det_cat.fits")
-    fit_rows, detection_rows = in_order(fits, catalogue["id"]), in_order(detected, catalogue["id"])
+    fit_rows, detection_rows = rows_in_order(fits, catalogue["id"]), rows_in_order(detected, catalogue["id"])
     columns = {name: Column(catalogue[name]) for name in ("id", "area", "flag")}
     columns |= {name: Column(catalogue[name], places=6) for name in ("ra", "dec")}
     columns |= {name: Column(fits[name][fit_rows], 4) for name in FITTED}
@@ -99,7 +99,7 @@ def source_columns(results: Path, catalogue: np.ndarray, sides: np.ndarray) -> d
     return columns
 
 
-def in_order(table: np.ndarray, ids: np.ndarray) -> np.ndarray:
+def rows_in_order(table: np.ndarray, ids: np.ndarray) -> np.ndarray:
     """Return the rows of a table in the order of `ids`."""
     rows = {int(i): row for row, i in enumerate(table["id"])}
     return np.array([rows[int(i)] for i in ids], dtype=int)
@@ -115,7 +115,7 @@ def flux_columns(catalogue: np.ndarray, fluxes: np.ndarray, band: str) -> dict[s
         The band's fluxes.fits.
     band : str
     """
-    rows = in_order(fluxes, catalogue["id"])
+    rows = rows_in_order(fluxes, catalogue["id"])
     flux, error = catalogue[f"flux_{band}"], catalogue[f"err_{band}"]
     columns = {
         "flux": Column(flux),
@@ -307,7 +307,7 @@ def monte_carlo_numbers(folder: Path, fluxes: np.ndarray, target: int | None) ->
         ID of the target.
     """
     table, header = read_table(folder / "monte_carlo.fits"), read_table_header(folder / "monte_carlo.fits")
-    formal = fluxes["flux_err"][in_order(fluxes, table["id"])]
+    formal = fluxes["flux_err"][rows_in_order(fluxes, table["id"])]
     realizations = table["realizations"].reshape(len(table), -1)
     edges = np.arange(-HISTOGRAM_SIGMA, HISTOGRAM_SIGMA + BIN_SIGMA / 2, BIN_SIGMA)
 

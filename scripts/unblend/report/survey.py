@@ -10,7 +10,7 @@ import numpy as np
 
 from ..io.tables import read_table
 from ..photometry.catalogue import KINDS
-from .band_images import same_grid
+from .band_images import same_page_pixels
 from .content import FIT_PROBLEMS, field_words, star_picture
 from .page import Column, base64_of, numbers
 from .page_folder import PageFolder
@@ -21,7 +21,7 @@ from .sections import (
     colour_choice,
     colour_scales,
     flux_columns,
-    in_order,
+    rows_in_order,
     source_columns,
     target_of,
 )
@@ -75,7 +75,9 @@ def write_survey(spec: Mapping[str, Any], results: Path, files: PageFolder) -> t
     write_cards(files, results, sources, places, bands)
 
     wavelengths = {band: spec["bands"][band]["wavelength_um"] for band in order}
-    chosen = colour_choice({band: same_grid(stack.page, image.page) for band, image in images.items()}, wavelengths)
+    chosen = colour_choice(
+        {band: same_page_pixels(stack.page, image.page) for band, image in images.items()}, wavelengths
+    )
     words = field_words(spec, results, catalogue, target)
     files.write("warnings", words["warnings"][WARNINGS:])
     content = {
@@ -132,7 +134,7 @@ def band_sources(results: Path, band: str, catalogue: np.ndarray, image: SurveyI
     image : SurveyImage
     """
     fluxes = read_fluxes(results, band)
-    rows = in_order(fluxes, catalogue["id"])
+    rows = rows_in_order(fluxes, catalogue["id"])
     details = "detail_amplitude" in (fluxes.dtype.names or ())
     return BandSources(
         name=band,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ..core.errors import InputError
 from ..plan.config import Config, load_config
-from ..plan.config_text import read_text
+from ..plan.config_text import read_config_file
 
 
 def field_parser(name: str, description: str, *, folder: bool = False) -> argparse.ArgumentParser:
@@ -43,7 +43,7 @@ def read_field_config(options: argparse.Namespace) -> Config:
         # a configuration: the field is in its folder
         options.configfile, options.folder = str(Path(first).absolute()), str(Path(first).parent)
     directory = Path(getattr(options, "folder", None) or options.directory)
-    return in_folder(load_config(read_text(config_file(options.configfile, directory))), directory)
+    return in_folder(load_config(read_config_file(config_file(options.configfile, directory))), directory)
 
 
 def config_file(name: str | None, directory: Path) -> Path:

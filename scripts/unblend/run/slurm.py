@@ -114,7 +114,7 @@ def submit(jobscript: Path, wildcards: list[str], folder: Path) -> str:
     resources = properties["resources"]
     limits = {"memory_mb": resources.get("mem_mb", 0), "minutes": resources.get("runtime", 0)}
     write_record(folder, number, {"job": str(properties["jobid"]), **limits, "submitted": time.time()})
-    write_text(attempt, number)
+    write_whole(attempt, number)
     return number
 
 
@@ -140,7 +140,7 @@ def with_exit_status(script: str, folder: Path) -> str:
     return f"#!/bin/sh\nwrite_status() {{ echo $? > {marker}; }}\ntrap write_status EXIT\n{together}{script}"
 
 
-def status(number: str, folder: Path, *, fresh_s: float = 5.0) -> str:
+def job_state(number: str, folder: Path, *, fresh_s: float = 5.0) -> str:
     """Return `running`, `success` or `failed`; of a job that has failed its record tells the state then.
 
     Parameters
@@ -176,13 +176,13 @@ def known_states(folder: Path, fresh_s: float) -> tuple[float, dict[str, str]]:
     except OSError:
         is_fresh = False
     if not is_fresh:
-        answer = ask(SQUEUE)
+        answer = run_slurm_command(SQUEUE)
         if answer is not None:
-            write_text(path, f"{time.time()}\n{answer}")
+            write_whole(path, f"{time.time()}\n{answer}")
         elif path.exists():
             os.utime(path)
         else:
-            write_text(path, "0\n")
+            write_whole(path, "0\n")
     asked, *lines = path.read_text().splitlines()
     return float(asked), dict(line.split("|", 1) for line in lines if "|" in line)
 
@@ -206,7 +206,7 @@ def forgotten_state(number: str, folder: Path, record: dict[str, Any], asked: fl
         return "COMPLETED" if exit_status == "0" else "FAILED"
     if asked <= record.get("submitted", 0.0) + SEEN_S:
         return "PENDING"
-    accounted = (ask((*SACCT, f"--jobs={number}")) or "").split()
+    accounted = (run_slurm_command((*SACCT, f"--jobs={number}")) or "").split()
     if accounted:
         return accounted[0]
     missing = record.setdefault("missing", time.time())
@@ -231,10 +231,10 @@ def cancel(folder: Path, since: float) -> None:
         number for number, record in records.items() if "state" not in record and record.get("submitted", 0.0) >= since
     ]
     if left:
-        ask(("scancel", *left))
+        run_slurm_command(("scancel", *left))
 
 
-def ask(command: tuple[str, ...]) -> str | None:
+def run_slurm_command(command: tuple[str, ...]) -> str | None:
     """Return what a command of Slurm prints; None where it fails."""
     import subprocess
 
@@ -256,10 +256,10 @@ def read_record(folder: Path, number: str) -> dict[str, Any]:
 
 def write_record(folder: Path, number: str, record: dict[str, Any]) -> None:
     """Write the record of a job."""
-    write_text(folder / f"{number}.json", json.dumps(record))
+    write_whole(folder / f"{number}.json", json.dumps(record))
 
 
-def write_text(path: Path, text: str) -> None:
+def write_whole(path: Path, text: str) -> None:
     """Write a file such that nobody reads half of it."""
     new = path.with_name(f"{path.name}.new")
     new.write_text(text)

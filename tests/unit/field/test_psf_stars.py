@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from star_field import SCALE_ARCSEC, StarField, asymmetric_psf, encircled, flux_of, moffat_psf, true_psf
 from unblend.core.errors import InputError
-from unblend.field.prepared_psf import describe, prepared_psf, psf_of
+from unblend.field.prepared_psf import describe_psf, prepared_psf, psf_of
 from unblend.field.psf_stars import no_stars, star_psf
 from unblend.images.psf import centroid
 
@@ -145,7 +145,7 @@ def test_it_is_prepared_as_any_other_psf(tmp_path):
     (single,) = psf.psfs
     assert single.data.sum() == pytest.approx(1.0) and single.kind == "effective" and single.oversampling == 2
     np.testing.assert_allclose(centroid(single.data), single.centre, atol=1e-3)
-    assert "PSF built from stars" in describe(spec, psf, widths)
+    assert "PSF built from stars" in describe_psf(spec, psf, widths)
     # the same to the bit a second time
     np.testing.assert_array_equal(psf_of(spec).psfs[0].data, single.data)
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from unblend.fits.damped_steps import (
-    NormalEquations,
+    StepEquations,
     inside_limit,
     limit_side,
     parameter_after_step,
@@ -14,12 +14,12 @@ from unblend.fits.imfit_config import Block, Function, Parameter
 
 
 def equations(*blocked):
-    return NormalEquations(np.diag([4.0, 1.0]), np.array([2.0, 3.0]), np.isin([0, 1], blocked))
+    return StepEquations(np.diag([4.0, 1.0]), np.array([2.0, 3.0]), np.isin([0, 1], blocked))
 
 
 def test_the_step_without_damping_solves_the_normal_equations():
     assert equations().step(0.0).tolist() == [0.5, 3.0]
-    coupled = NormalEquations(np.array([[2.0, 1.0], [1.0, 2.0]]), np.array([3.0, 3.0]), np.zeros(2, dtype=bool))
+    coupled = StepEquations(np.array([[2.0, 1.0], [1.0, 2.0]]), np.array([3.0, 3.0]), np.zeros(2, dtype=bool))
     np.testing.assert_allclose(coupled.step(0.0), [1.0, 1.0])
 
 

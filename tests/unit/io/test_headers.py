@@ -9,7 +9,7 @@ import fitsio
 import numpy as np
 import pytest
 from unblend.io import headers
-from unblend.io.headers import header_text, read_cards, read_comments
+from unblend.io.headers import comments_of, header_text, read_cards
 from unblend.io.images import read_array, read_header
 
 TEXT = "a text that does not fit into one card " * 4
@@ -45,9 +45,9 @@ def test_both_readers_find_the_same_cards(tmp_path, monkeypatch):
 def test_comments_of_a_long_header(tmp_path, monkeypatch):
     path = write_long(tmp_path / "long.fits", [{"name": "MAGZERO", "value": 25.9, "comment": "AB magnitude"}])
     with fitsio.FITS(str(path)) as fits:
-        comments = read_comments(fits[0])
+        comments = comments_of(fits[0])
         monkeypatch.setattr(headers, "LONG", 10**6)
-        assert comments == read_comments(fits[0])
+        assert comments == comments_of(fits[0])
     assert comments["MAGZERO"] == "AB magnitude" and comments["NUM3"] == ""
 
 

@@ -7,7 +7,7 @@ import pytest
 from small_config import MINIMAL, load
 from unblend.core.errors import ConfigError
 from unblend.plan.config import config_schema, load_config
-from unblend.plan.config_errors import expected_value, nearest
+from unblend.plan.config_errors import expected_value, nearest_name
 
 QUOTES = "without quotes YAML reads 24 as a number and on, off, yes and no as true or false."
 NUMBER = "expected a number above 0 (sigma). Detection threshold"
@@ -131,8 +131,8 @@ def test_a_long_value_is_shortened():
 
 
 def test_nearest_always_offers_a_name():
-    assert nearest("zeropoint", ["image", "zero_point"]) == "zero_point"
-    assert nearest("?", ["image"]) == "image"
+    assert nearest_name("zeropoint", ["image", "zero_point"]) == "zero_point"
+    assert nearest_name("?", ["image"]) == "image"
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from unblend.core.errors import ConfigError
-from unblend.plan.config_text import check_text, read_text
+from unblend.plan.config_text import check_text, read_config_file
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -150,7 +150,7 @@ def test_a_number_of_thousands_of_digits(tmp_path):
 
 def test_the_content_of_a_checked_file(tmp_path):
     (tmp_path / "c.yaml").write_text("\ufeffa: é\n", encoding="utf-8")
-    assert read_text(tmp_path / "c.yaml") == {"a": "é"}
+    assert read_config_file(tmp_path / "c.yaml") == {"a": "é"}
 
 
 def test_missing_files_are_passed_over(tmp_path):

@@ -8,7 +8,7 @@ import yaml
 from instrument_fields import INSTRUMENTS, write_instrument
 from unblend.plan.config import load_config
 from unblend.plan.found_images import find_images
-from unblend.plan.new_config import Choices, config_text, path_in, same_grid, sharpest
+from unblend.plan.new_config import Choices, bands_on_grid, config_text, path_in, sharpest
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +30,7 @@ def folder_of(images):
 
 def test_the_detection_is_on_the_sharpest_and_reddest_image(images):
     assert sharpest(images).band == "f200w"  # as sharp as f814w
-    assert same_grid(images, sharpest(images)) == ["f814w"]
+    assert bands_on_grid(images, sharpest(images)) == ["f814w"]
     without = [replace(image, psf=None) if image.band == "f200w" else image for image in images]
     assert sharpest(without).band == "f814w"
 

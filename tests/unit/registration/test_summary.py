@@ -9,7 +9,7 @@ from unblend.core.shift_field import ShiftField
 from unblend.core.types import ModelOutline
 from unblend.registration.band_shift import Registration
 from unblend.registration.offsets import Offsets
-from unblend.registration.shift_search import ShiftSearch
+from unblend.registration.shift_search import GridSearchResult
 from unblend.registration.summary import describe_offsets, describe_search, shift_error
 
 SCALE = 0.2
@@ -33,7 +33,7 @@ def offsets(snr):
 
 def test_the_grid_search_in_arcsec_along_x_and_y(band):
     chi2 = np.array([[9.0, 8.0, 7.0], [6.0, 1.23456, 5.0], [4.0, 3.0, 2.0]])
-    found = ShiftSearch((0.5, -0.25), (0.1, 0.05), chi2, np.array([-1.0, 0.0, 1.0]), 99)
+    found = GridSearchResult((0.5, -0.25), (0.1, 0.05), chi2, np.array([-1.0, 0.0, 1.0]), 99)
     summary = describe_search(band, found, [4, 9])
     # 0.2 arcsec per pixel; x first
     assert summary["best_shift_arcsec"] == pytest.approx([-0.05, 0.1], rel=1e-5)

@@ -7,7 +7,7 @@ import pytest
 from field_products import COARSE, SCALE
 from unblend.core.coordinates import pixel_to_sky
 from unblend.core.shift_field import ShiftField
-from unblend.report.band_images import page_image, read_band_image, same_grid, used_part
+from unblend.report.band_images import page_image, read_band_image, same_page_pixels, used_part
 
 
 def test_positions_include_the_shift_of_the_band(made):
@@ -53,7 +53,7 @@ def test_bands_on_one_pixel_grid(made):
     green, red, coarse = (
         read_band_image(folder / "results", b, field.spec["bands"][b]["image"], 8) for b in ("green", "red", COARSE)
     )
-    assert same_grid(green, red) and not same_grid(green, coarse)
+    assert same_page_pixels(green, red) and not same_page_pixels(green, coarse)
 
 
 def test_positions_and_circles_in_a_cropped_and_binned_image(made):

@@ -15,8 +15,8 @@ from unblend.report.sections import (
     colour_scales,
     field_numbers,
     flag_list,
-    in_order,
     psf_numbers,
+    rows_in_order,
     shift_numbers,
     target_of,
     time_list,
@@ -32,7 +32,7 @@ def test_flags_have_names_and_descriptions():
 
 def test_rows_in_the_order_of_the_ids():
     table = np.array([(7,), (3,), (5,)], dtype=[("id", "i4")])
-    assert in_order(table, np.array([3, 5, 7])).tolist() == [1, 2, 0]
+    assert rows_in_order(table, np.array([3, 5, 7])).tolist() == [1, 2, 0]
 
 
 def test_the_side_of_a_card(made):

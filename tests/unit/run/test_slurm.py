@@ -18,9 +18,9 @@ from unblend.run.slurm import (
     RefusedError,
     cancel,
     job_name,
+    job_state,
     read_record,
     sbatch_command,
-    status,
     submit,
     with_exit_status,
     write_record,
@@ -123,7 +123,7 @@ def test_only_a_job_that_ended_for_no_fault_of_its_own_has_a_second_attempt(tmp_
     programs("squeue", f"echo '12|{state}'")
     script = jobscript(tmp_path)
     submit(script, ["band=k"], tmp_path)
-    assert status("12", tmp_path) == "failed" and read_record(tmp_path, "12")["state"] == state
+    assert job_state("12", tmp_path) == "failed" and read_record(tmp_path, "12")["state"] == state
     if is_tried:
         assert submit(script, ["band=k"], tmp_path) == "12"
     else:
@@ -136,7 +136,7 @@ def test_slurm_is_asked_once_for_all_jobs_and_nothing_is_kept_of_those_that_ende
     calls = programs("squeue", "\n".join(f"echo '{number}|{state}'" for number, state in enumerate(states, 9)))
     (records / "12.log").write_text("x")
     expected = ["running", "running", "running", "success", "failed", "running"]
-    assert [status(str(number), records) for number in range(9, 15)] == expected
+    assert [job_state(str(number), records) for number in range(9, 15)] == expected
     assert len(calls.read_text().splitlines()) == 1
     assert sorted(path.name for path in records.iterdir()) == ["13.json", "states"]
 
@@ -146,46 +146,46 @@ def test_a_job_that_has_left_its_exit_status_is_asked_for_at_once(records, progr
     (records / "states").write_text(f"{time.time()}\n12|RUNNING\n13|RUNNING\n")
     second_ago = time.time() - 1.0
     os.utime(records / "states", (second_ago, second_ago))
-    assert status("13", records) == "running" and not calls.exists()
+    assert job_state("13", records) == "running" and not calls.exists()
     (records / "12.exit").write_text("0")
-    assert status("12", records) == "success" and len(calls.read_text().splitlines()) == 1
+    assert job_state("12", records) == "success" and len(calls.read_text().splitlines()) == 1
 
 
 def test_a_silent_slurm_changes_nothing(records, programs):
     programs("squeue", "exit 1")
-    assert status("12", records) == "running"
+    assert job_state("12", records) == "running"
     (records / "states").write_text(f"{time.time()}\n12|RUNNING\n")
     os.utime(records / "states", (0.0, 0.0))
-    assert status("12", records) == "running"
+    assert job_state("12", records) == "running"
 
 
 @pytest.mark.parametrize(("exit_status", "answer"), [("0", "success"), ("1", "failed")])
 def test_of_a_job_that_slurm_has_forgotten_the_exit_status_tells(records, programs, exit_status, answer):
     programs("squeue", "")
     (records / "12.exit").write_text(exit_status)
-    assert status("12", records) == answer
+    assert job_state("12", records) == answer
 
 
 def test_a_forgotten_job_without_exit_status_is_looked_for_in_the_accounts(records, programs):
     programs("squeue", "")
     calls = programs("sacct", "echo 'CANCELLED by 0'")
-    assert status("12", records) == "failed" and read_record(records, "12")["state"] == "CANCELLED"
+    assert job_state("12", records) == "failed" and read_record(records, "12")["state"] == "CANCELLED"
     assert "--jobs=12" in calls.read_text()
 
 
 def test_a_forgotten_job_without_any_trace_is_given_up_after_a_while(records, programs):
     programs("squeue", "")
-    assert status("12", records) == "running"
+    assert job_state("12", records) == "running"
     record = read_record(records, "12")
     write_record(records, "12", {**record, "missing": record["missing"] - MISSING_S})
-    assert status("12", records) == "failed" and read_record(records, "12")["state"] == "LOST"
+    assert job_state("12", records) == "failed" and read_record(records, "12")["state"] == "LOST"
 
 
 def test_a_job_that_is_younger_than_the_list_waits(records, programs):
     calls = programs("sacct", "exit 1")
     programs("squeue", "")
     write_record(records, "12", {"job": "4", "submitted": time.time()})
-    assert status("12", records) == "running" and not calls.exists()
+    assert job_state("12", records) == "running" and not calls.exists()
 
 
 def test_only_jobs_of_this_run_that_have_not_ended_are_cancelled(records, programs):
