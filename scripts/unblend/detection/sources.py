@@ -18,6 +18,7 @@ from ..core import coordinates
 from ..core.errors import UnblendError
 from ..core.flags import Flag
 from ..core.types import Region
+from ..images.pixel_stack import set_pixel_stack
 from ..images.sky_regions import sky_circle
 from .detection_image import detection_image
 from .hidden_sources import HiddenSource, add_hidden, find_hidden
@@ -115,10 +116,7 @@ def find_segments(
 def _extract(snr: np.ndarray, mask: np.ndarray, threshold: float, min_area: int, **deblending: float) -> np.ndarray:
     import sep
 
-    # The default limits of sep are too small for crowded fields ("internal pixel buffer full").
-    # An entry has 32 bytes: without deblending no more than the pixels above the threshold are needed.
-    entries = snr.size if deblending else 2 * np.count_nonzero(snr > threshold)
-    sep.set_extract_pixstack(max(min(entries, snr.size), 10_000))
+    set_pixel_stack(snr, threshold, deblends=bool(deblending))
     sep.set_sub_object_limit(int(np.clip(snr.size // 16, 1024, _MAX_SUB_OBJECTS)))
     deblending = deblending or {"deblend_cont": 1.0}
     _, segments = sep.extract(

@@ -10,6 +10,7 @@ import numpy as np
 
 from ..core.statistics import median, robust_sigma
 from ..core.units import FWHM_PER_SIGMA
+from ..images.pixel_stack import set_pixel_stack
 
 LARGEST_SNR = 1e6
 """S/N is cut at this: the moments of an image with values of 1e38, as of a file in another byte order, overflow."""
@@ -133,9 +134,7 @@ def _clusters(
     """Return the detections above a threshold and their areas in pixels; with a `contrast` of 1 blends stay blended."""
     import sep
 
-    # an entry has 32 bytes: without deblending no more than the pixels above the threshold are needed
-    entries = snr.size if contrast < 1.0 else min(2 * np.count_nonzero(snr > threshold), snr.size)
-    sep.set_extract_pixstack(max(entries, 10_000))
+    set_pixel_stack(snr, threshold, deblends=contrast < 1.0)
     snr = np.ascontiguousarray(np.clip(snr, -LARGEST_SNR, LARGEST_SNR), dtype=float)
     objects = sep.extract(snr, threshold, minarea=min_area, filter_kernel=None, deblend_cont=contrast)
     found = np.zeros(len(objects), dtype=FOUND_DTYPE)
