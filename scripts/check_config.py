@@ -8,7 +8,6 @@ from pathlib import Path
 from unblend.core.coordinates import pixel_scale
 from unblend.detection.detection_image import smoothing_warning
 from unblend.io.images import read_shape, read_wcs
-from unblend.io.selections import split_extension
 from unblend.plan.checks import check_inputs, jobs_of, warn_of_images, zero_points_read
 from unblend.plan.input_table import describe_images
 from unblend.plan.jobs import Jobs
@@ -41,10 +40,12 @@ def main(*words: str) -> None:
 def warn_of_smoothing(jobs: Jobs) -> None:
     """Print a sentence where the smoothing for the detection is far wider than any PSF."""
     detection = jobs.config.detection
-    path = jobs.inputs.image(jobs.config.bands[detection.bands[0]])
-    if Path(split_extension(path)[0]).exists():
-        warning = smoothing_warning(detection.conv_fwhm, pixel_scale(read_wcs(path), read_shape(path)))
-        sys.stderr.write(f"unblend: {warning}\n" if warning else "")
+    band = jobs.config.bands[detection.bands[0]]
+    if band.mosaic is not None:
+        return
+    path = jobs.inputs.image(band)
+    warning = smoothing_warning(detection.conv_fwhm, pixel_scale(read_wcs(path), read_shape(path)))
+    sys.stderr.write(f"unblend: {warning}\n" if warning else "")
 
 
 if __name__ == "__main__":

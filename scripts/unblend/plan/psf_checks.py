@@ -8,6 +8,7 @@ from ..core.errors import InputError, UnblendError
 from ..io.psf_files import read_placed_psfs, read_psf_images
 from ..io.psf_polygons import read_psf_polygons
 from ..io.star_places import read_star_places
+from .band_descriptions import describe_bands
 from .jobs import Jobs, prepare_psf
 
 
@@ -58,18 +59,18 @@ def described_psfs(jobs: Jobs) -> dict[str, tuple[str, float]]:
     """
     from ..field.prepared_psf import describe_psf, fwhm_arcsec, measured_psf
 
-    found, mistakes = {}, []
-    for name, band in jobs.config.bands.items():
-        if band.mosaic is not None:
-            continue
+    found: dict[str, tuple[str, float]] = {}
+
+    def line(name: str) -> str:
         spec = prepare_psf(jobs, name)
         try:
             psf, widths = measured_psf(spec)
-            found[name] = f"bands.{name}.psf: {describe_psf(spec, psf, widths)}", fwhm_arcsec(spec, psf, widths)
         except UnblendError as error:
-            mistakes.append(f"bands.{name}.psf: {error}")
-    if mistakes:
-        raise InputError("the PSFs have mistakes:\n  " + "\n  ".join(mistakes))
+            raise InputError(f"bands.{name}.psf: {error}") from None
+        found[name] = f"bands.{name}.psf: {describe_psf(spec, psf, widths)}", fwhm_arcsec(spec, psf, widths)
+        return found[name][0]
+
+    describe_bands(jobs, line, "the PSFs")
     return found
 
 

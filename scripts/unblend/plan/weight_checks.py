@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..core.errors import InputError, UnblendError
 from ..io.images import read_array
+from .band_descriptions import describe_bands
 from .jobs import Jobs
 
 
@@ -19,19 +19,12 @@ def describe_weights(jobs: Jobs) -> list[str]:
     """
     from ..field.weight_maps import checked_weight
 
-    lines, mistakes = [], []
-    for name, band in jobs.config.bands.items():
+    def line(name: str) -> str | None:
+        band = jobs.config.bands[name]
         weight = jobs.inputs.weight(band)
-        if weight is None or band.mosaic is not None:
-            continue
-        try:
-            found = checked_weight(weight, read_array(jobs.inputs.image(band)), name)
-        except UnblendError as error:
-            mistakes.append(str(error))
-            continue
-        lines.append(
-            f"bands.{name}.weight: {weight['file']}, read as {weight['kind']}; {np.mean(found == 0):.0%} without data"
-        )
-    if mistakes:
-        raise InputError("the weight maps have mistakes:\n  " + "\n  ".join(mistakes))
-    return lines
+        if weight is None:
+            return None
+        no_data = np.mean(checked_weight(weight, read_array(jobs.inputs.image(band)), name) == 0)
+        return f"bands.{name}.weight: {weight['file']}, read as {weight['kind']}; {no_data:.0%} without data"
+
+    return describe_bands(jobs, line, "the weight maps")
