@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import time
 
@@ -170,6 +171,36 @@ def test_the_spectral_energy_distribution(page):
     assert points[1] == "green: 2000 ± 8.00 µJy" and len(points) == 4
     labels = texts(page, ".card .plot text")
     assert "wavelength [µm]" in labels and "flux [µJy]" in labels
+    names = page.execute_script(
+        """const of = (node) => [node.textContent, node.getBoundingClientRect().left];
+        return [...document.querySelectorAll('.card .band-name text')].map(of)"""
+    )
+    assert sorted(name for name, _ in names) == sorted(point.split(":")[0] for point in points)
+    lefts = [left for _, left in names]
+    assert all(right - left > 8 for left, right in itertools.pairwise(lefts)), "names do not overlap"
+
+
+def rgb(browser, selector, kind):
+    text = browser.execute_script(
+        "return getComputedStyle(document.querySelector(arguments[0]))[arguments[1]]", selector, kind
+    )
+    return [int(number) for number in re.findall(r"\d+", text)[:3]]
+
+
+def test_dark_windows(page):
+    """Text and plots change with the window, the images and the marks on them do not."""
+    looks = {}
+    for scheme in ("light", "dark"):
+        wish = {"name": "prefers-color-scheme", "value": scheme}
+        page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [wish]})
+        image = grey(page, stamp(4, 2), 20, 66)
+        mark = rgb(page, ".card .stamp .marks .own path", "stroke")
+        looks[scheme] = rgb(page, "body", "backgroundColor"), rgb(page, ".card .band-name text", "fill"), image, mark
+    page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+    light, dark = looks["light"], looks["dark"]
+    assert min(light[0]) > 240 and max(dark[0]) < 40
+    assert max(light[1]) < 60 and min(dark[1]) > 200
+    assert light[2:] == dark[2:]
 
 
 def test_sorting(page):

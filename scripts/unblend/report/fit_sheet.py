@@ -11,11 +11,13 @@ from ..core.flags import describe
 from .fit_descriptions import flag_words
 
 _STYLE = """
-:root { color-scheme: light; --ink: #14212b; --soft: #5c6b76; --line: #d8dee3; --warn: #9a3412; }
-body { font: 15px/1.45 system-ui, sans-serif; color: var(--ink); max-width: 1010px; margin: 1.5rem auto;
-       padding: 0 1rem; }
+:root { color-scheme: light dark; --paper: #fff; --ink: #14212b; --soft: #5c6b76; --line: #d8dee3; --warn: #9a3412; }
+@media screen and (prefers-color-scheme: dark) {
+  :root { --paper: #12181e; --ink: #e3e9ee; --soft: #9fadb8; --line: #34414c; --warn: #f0a36b; } a { color: #7db8ef; } }
+body { font: 15px/1.45 system-ui, sans-serif; color: var(--ink); background: var(--paper); max-width: 1010px;
+       margin: 1.5rem auto; padding: 0 1rem; }
 h1 { font-size: 1.5rem; margin: 0; } p.lead { color: var(--soft); margin: .3rem 0 1rem; }
-form { position: sticky; top: 0; background: #fff; padding: .6rem 0; border-bottom: 1px solid var(--line);
+form { position: sticky; top: 0; background: var(--paper); padding: .6rem 0; border-bottom: 1px solid var(--line);
        display: flex; gap: .8rem; flex-wrap: wrap; align-items: center; z-index: 1; }
 input, select { font: inherit; padding: .2rem .4rem; } #shown { color: var(--soft); }
 article { border-bottom: 1px solid var(--line); padding: .9rem 0; } article[hidden] { display: none; }

@@ -148,16 +148,14 @@ function fluxTable(card) {
   const kinds = [["shape", "shape error"], ["shift", "shift error"], ["psf", "PSF error"], ["misfit", "misfit error"]].filter(([kind]) => kind === "shape" || some(kind));
   const head = ["band", "S/N", "flux", "error", microjansky ? "flux [µJy]" : null, "AB mag", extinction ? "A [mag]" : null, "in the aperture", "Monte Carlo error", ...kinds.map(([, name]) => name), "worst neighbour", "correlation"];
   const rows = measured.map((c, k) => {
-    const own = flagNames(c.flag & ~card.source.flag);
     return html("tr", {}, html("th", {}, DATA.bands[k].name), html("td", {}, digits(c.snr)), html("td", {}, digits(c.flux, 4)),
       html("td", {}, digits(c.err)),
       microjansky ? html("td", {}, c.ujy !== undefined ? `${digits(c.ujy, 4)} ± ${digits(c.err_ujy)}` : "–") : null,
       html("td", {}, magnitude(c)), extinction ? html("td", {}, c.extinction !== undefined ? fixed(c.extinction, 3) : "–") : null,
       html("td", {}, known(c.aperture) ? `${digits(c.aperture, 4)} ± ${digits(c.aperture_err)}` : "–"), html("td", {}, digits(c.sim)), kinds.map(([kind]) => html("td", {}, digits(c[kind]))),
-      html("td", {}, ROW_OF.has(c.worst) ? sourceLink(c.worst) : "–"), html("td", {}, ROW_OF.has(c.worst) ? fixed(c.correlation, 2) : "–"),
-      html("td", { class: "words" }, own.join(", ")));
+      html("td", {}, ROW_OF.has(c.worst) ? sourceLink(c.worst) : "–"), html("td", {}, ROW_OF.has(c.worst) ? fixed(c.correlation, 2) : "–"));
   });
-  return html("table", { class: "numbers" }, html("thead", {}, html("tr", {}, head.filter(known).map((name) => html("th", {}, name)), html("th", { class: "words" }, "flags of the band"))),
+  return html("table", { class: "numbers" }, html("thead", {}, html("tr", {}, head.filter(known).map((name) => html("th", {}, name)))),
     html("tbody", {}, rows));
 }
 

@@ -1,6 +1,6 @@
 // Small plots as SVG: axes, histograms, maps, arrows, spectral energy distributions.
 "use strict";
-const INK = "#14212b", SOFT = "#5c6b76", BLUE = "#1f5f99", RED = "#c1121f", PALE = "#c9d6e2";
+const INK = "var(--ink)", SOFT = "var(--soft)", BLUE = "var(--blue)", RED = "var(--red)", PALE = "var(--faint)";
 
 function niceTicks(low, high, wanted = 5) {
   const raw = (high - low) / wanted;
@@ -32,8 +32,9 @@ function plainPower(value) {
 
 // A plot with axes; the functions x and y convert data to the drawing. Ranges are [low, high].
 class Plot {
-  constructor({ width = 270, height = 220, x, y, xlabel, ylabel, xlog = false, ylog = false, xticks, yticks, title, left = 48 }) {
-    const box = { left, right: 10, top: title ? 24 : 10, bottom: 38 };
+  constructor({ width = 270, height = 220, x, y, xlabel, ylabel, xlog = false, ylog = false, xticks, yticks, title, left = 48,
+    right = 10, top = title ? 24 : 10 }) {
+    const box = { left, right, top, bottom: 38 };
     const [w, h] = [width - box.left - box.right, height - box.top - box.bottom];
     const scaled = (value, [low, high], log) =>
       log ? Math.log(value / low) / Math.log(high / low) : (value - low) / (high - low);
@@ -131,7 +132,7 @@ function offsetsPlot(band, offsets, field = null) {
     inside.append(group);
   }
   const [x, y] = [12, margin + band.height * scale - 10];
-  node.append(svg("rect", { x: 6, y: y - 18, width: unit * pixels + 44, height: 26, fill: "white", opacity: 0.85 }),
+  node.append(svg("rect", { x: 6, y: y - 18, width: unit * pixels + 44, height: 26, fill: "var(--paper)", opacity: 0.85 }),
     arrow(x, y, unit * pixels, 0, RED, 2), svg("text", { x, y: y - 6, fill: RED }, `${unit}″`));
   return node;
 }
@@ -169,6 +170,17 @@ function errorsPlot({ id: ids, formal, sim }) {
   return plot.node;
 }
 
+// Return the names of the bands above a plot, each at its point, moved aside where they would overlap.
+function bandNames(plot, points) {
+  const { x, y, width } = plot.area, sorted = [...points].sort((a, b) => a.x - b.x), last = sorted.length - 1;
+  const step = Math.min(14, width / Math.max(1, last)), at = sorted.map((point) => plot.x(point.x));
+  for (let k = 1; k <= last; k++) at[k] = Math.max(at[k], at[k - 1] + step);
+  for (let k = last; k >= 0; k--) at[k] = Math.min(at[k], x + width - (last - k) * step);
+  return sorted.map((point, k) => svg("g", { class: "band-name" },
+    svg("path", { d: `M${plot.x(point.x).toFixed(1)},${y}L${at[k].toFixed(1)},${y - 6}`, stroke: SOFT, "stroke-width": 0.7 }),
+    svg("text", { x: at[k] + 2, y: y - 8, fill: INK, transform: `rotate(-60 ${at[k] + 2} ${y - 8})` }, point.band.name)));
+}
+
 // Return the fluxes in microjansky against wavelength, or in the order of the bands if a wavelength is not known.
 function sedPlot(card) {
   const measured = inBands(card), bands = DATA.bands.filter((_, k) => measured[k].ujy !== undefined);
@@ -185,8 +197,10 @@ function sedPlot(card) {
   const xs = points.map((point) => point.x);
   const x = waves ? [Math.min(...xs) / 1.25, Math.max(...xs) * 1.25] : [-0.5, bands.length - 0.5];
   const y = [Math.min(...points.map((p) => p.low)) / 1.5, Math.max(...points.map((p) => p.top)) * 1.6];
+  const above = 16 + 5.5 * Math.max(...points.map((point) => point.band.name.length));
   const plot = new Plot({ x, y, xlog: waves, ylog: true, xlabel: waves ? "wavelength [µm]" : "band", ylabel: "flux [µJy]",
-    xticks: waves ? undefined : bands.map((band, k) => [k, band.name]), width: 340, height: 250, left: 54 });
+    xticks: waves ? undefined : [], width: 380, height: 250 + above, left: 54, right: 28, top: above });
+  plot.draw(bandNames(plot, points));
   for (const point of points) {
     const [at, high, low] = [plot.x(point.x), plot.y(point.top), plot.y(point.low)];
     const tooltip = svg("title", {}, `${point.band.name}: ${digits(point.flux, 4)} ± ${digits(point.error)} µJy`);
