@@ -7,13 +7,19 @@ import shlex
 import shutil
 from pathlib import Path
 
+import numpy as np
+from astropy.visualization import ZScaleInterval
 from unblend.core.errors import InputError
+from unblend.io.images import read_array
+from unblend.io.tables import read_table_header
 from unblend.plan.checks import jobs_of
 from unblend.plan.config import Config
 from unblend.run.commands import field_parser, read_field_config
 from unblend.run.ds9 import Ds9Frame, ds9_arguments
 from unblend.run.job_log import run
 from unblend.run.screen import window_size
+
+Limits = tuple[float, float]
 
 
 def main(*words: str) -> None:
@@ -54,11 +60,30 @@ def band_frames(config: Config, name: str, proposal: str | None = None) -> list[
     drawn = existing(results / "det_cat.reg", folder / "mask.reg", folder / "monte_carlo.reg", folder / "band_only.reg")
     if proposal:  # alone: what DS9 saves is then the user's file
         drawn = (product(folder / f"proposed-{proposal}.reg"),)
+    residual = str(product(folder / "residual.fits"))
+    of_image, of_residual = limits(image, folder)
     return [
-        Ds9Frame(image, drawn),
-        Ds9Frame(product(folder / "residual.fits"), drawn),
+        Ds9Frame(image, drawn, limits=of_image),
+        Ds9Frame(residual, drawn, limits=of_residual),
         Ds9Frame(product(results / "det_seg.fits"), existing(results / "det_cat.reg"), labels=True),
     ]
+
+
+def limits(image: str, folder: Path) -> tuple[Limits | None, Limits | None]:
+    """Return the limits of zscale for the image of a band, and the same less its background level for the residual.
+
+    Both are None where the level is not known, because the fluxes are not measured.
+    """
+    if not (folder / "fluxes.fits").exists():
+        return None, None
+    level = float(read_table_header(folder / "fluxes.fits")["BACKGR"])  # type: ignore[arg-type]
+    level += float(np.nanmedian(read_array(str(folder / "background.fits"))))
+    pixels = read_array(image)
+    pixels = pixels[np.isfinite(pixels)]
+    if not np.isfinite(level) or not pixels.size:
+        return None, None
+    low, high = (float(limit) for limit in ZScaleInterval().get_limits(pixels))
+    return (low, high), (low - level, high - level)
 
 
 def stack_frames(config: Config) -> list[Ds9Frame]:

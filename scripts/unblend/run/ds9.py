@@ -13,12 +13,14 @@ IN_ONE_ROW = 3
 class Ds9Frame:
     """One frame: an image, the region files over it, and how it is shown.
 
-    `labels` images (segments) are shown by a colour an ID, others by an inverted grey on the stretch of the first.
+    `labels` images (segments) are shown in one colour for each ID, others in an inverted grey between `limits` (image
+    units), or without these between those of the first.
     """
 
     image: str
     regions: tuple[str, ...] = ()
     labels: bool = False
+    limits: tuple[float, float] | None = None
 
 
 def ds9_arguments(
@@ -26,7 +28,8 @@ def ds9_arguments(
 ) -> list[str]:
     """Return the command that starts DS9 with frames side by side, in two rows where there are more than three.
 
-    All images have the zscale limits of the first, so that residuals are seen on the scale of the image.
+    Images without limits of their own have the zscale limits of the first, so that residuals are seen on the scale of
+    the image.
 
     Parameters
     ----------
@@ -45,10 +48,14 @@ def ds9_arguments(
         if frame.labels:
             words += ["-cmap", "sls", "-scale", "linear", "-scale", "mode", "minmax"]
         else:
-            words += ["-cmap", "grey", "-cmap", "invert", "yes", "-scale", "asinh", "-scale", "mode", "zscale"]
+            words += ["-cmap", "grey", "-cmap", "invert", "yes", "-scale", "asinh"]
+            limits = (
+                ["mode", "zscale"] if frame.limits is None else ["limits", *(f"{each:.9g}" for each in frame.limits)]
+            )
+            words += ["-scale", *limits]
         for path in frame.regions:
             words += ["-regions", "load", path]
-        if number + 1 < len(frames) and frames[number + 1].labels:
+        if number + 1 < len(frames) and frames[number + 1].labels and frame.limits is None:
             words += ["-frame", "first", "-match", "scalelimits", "-frame", "last"]
     centre = [f"{angle:.7f}" for angle in target]
     words += ["-wcs", "icrs", "-wcs", "skyformat", "degrees"]

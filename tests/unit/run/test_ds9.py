@@ -21,6 +21,15 @@ def test_frames_come_in_order_with_their_regions():
     assert words_after(words, "seg.fits")[:2] == ["-cmap", "sls"] and words_after(words, "c.fits")[1] == "grey"
 
 
+def test_limits_of_an_image_are_its_own():
+    frames = [Ds9Frame("a.fits", limits=(0.2, 0.3)), Ds9Frame("b.fits", limits=(-0.05, 0.05))]
+    words = ds9_arguments([*frames, Ds9Frame("seg.fits", labels=True)], (53.1, -27.8), "t", (1500, 900))
+    text = " ".join(words)
+    assert "-scale limits 0.2 0.3" in text and "-scale limits -0.05 0.05" in text and "scalelimits" not in text
+    plain = ds9_arguments([Ds9Frame("a.fits"), Ds9Frame("seg.fits", labels=True)], (53.1, -27.8), "t", (1500, 900))
+    assert "-scale mode zscale" in " ".join(plain) and "scalelimits" in plain
+
+
 def test_the_view_is_centred_on_the_target():
     words = ds9_arguments([Ds9Frame("a.fits")], (53.1, -27.8), "t", (1500, 900))
     assert words_after(words, "-pan")[:3] == ["to", "53.1000000", "-27.8000000"]

@@ -6,10 +6,13 @@ import shlex
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import open_ds9
 import pytest
 import yaml
 from unblend.core.errors import InputError
+from unblend.io.images import write_image
+from unblend.io.tables import columns, write_table
 
 CONFIG = {
     "target": {"ra": 53.0, "dec": -27.8},
@@ -57,6 +60,24 @@ def test_a_band(field: Path, capsys: pytest.CaptureFixture[str]) -> None:
     # without Monte Carlo circles, which are not there yet
     assert loaded(words) == ["det_cat.reg", "mask.reg", "det_cat.reg", "mask.reg", "det_cat.reg"]
     assert words[words.index("-pan") :][:6] == ["-pan", "to", "53.0000000", "-27.8000000", "wcs", "icrs"]
+
+
+def test_the_residual_is_seen_on_the_scale_of_an_image_with_a_sky(
+    field: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    noise = np.random.default_rng(1).normal(0.0, 1.0, (80, 80))
+    folder = field / "results/bands/f160w"
+    make("det_seg.fits")
+    write_image("b.fits", noise + 250.0)
+    write_image(folder / "residual.fits", noise)
+    write_image(folder / "background.fits", np.full((80, 80), 200.0))
+    write_table(folder / "fluxes.fits", columns(id=np.array([1])), header={"BACKGR": 50.0})
+    config = {**CONFIG, "bands": {**CONFIG["bands"], "f160w": {"image": "b.fits", "psf": "psf.fits"}}}  # type: ignore[dict-item]
+    (field / "config.yaml").write_text(yaml.safe_dump(config))
+    words = printed(capsys, "f160w")
+    (low, high), residual = ([float(w) for w in words[at + 1 : at + 3]] for at, w in enumerate(words) if w == "limits")
+    assert low == pytest.approx(247.0, abs=1.0) and high == pytest.approx(253.0, abs=1.0)
+    assert residual == pytest.approx([low - 250.0, high - 250.0], abs=1e-6)
 
 
 def test_the_sources_of_a_band_alone_are_drawn(field: Path, capsys: pytest.CaptureFixture[str]) -> None:
