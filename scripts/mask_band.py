@@ -28,8 +28,8 @@ def main(spec_path: str, mask_path: str, regions_path: str) -> None:
     band = spec["tile"]["band"] if "tile" in spec else Path(mask_path).parent.name
     if has_swapped_bytes(image):
         raise InputError(
-            f"bands.{band}.image: {spec['image']['file']} has pixels of all magnitudes, which make sense with the "
-            "bytes of each in the opposite order; FITS wants the most significant byte first. Write the file again."
+            f"bands.{band}.image: {spec['image']['file']} has pixels of all magnitudes, which become sensible "
+            "with their bytes in the opposite order; FITS has the most significant byte first. Write the file again."
         )
     weight = checked_weight(spec["weight"], image, band) if spec["weight"] else None
     drawn = {name: read_band_regions(spec[f"{name}_regions"]["file"], spec) for name in ("border", "bad")}

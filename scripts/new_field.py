@@ -53,7 +53,7 @@ def main(*words: str) -> None:
 
 @contextmanager
 def only_errors() -> Iterator[None]:
-    """Log no warnings: what `new` looks at and does not take is none of the user's mistakes."""
+    """Log no warnings: files that `new` looks at and does not use are not mistakes of the user."""
     log = logging.getLogger("unblend")
     before = log.level
     log.setLevel(logging.ERROR)

@@ -15,7 +15,7 @@ from astropy.io import fits
 SIDE, SAMPLING, FWHM = 41, 2.0, 3.0
 """Side of a PSF in its pixels, PSF pixels per image pixel, FWHM in image pixels."""
 SHAPE = (120, 200)
-"""Of the image over which the PSF changes."""
+"""Shape of the image over which the PSF changes."""
 
 
 def drawn_psf(y: float, x: float, *, sampling: float = SAMPLING, side: int = SIDE) -> np.ndarray:

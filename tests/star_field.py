@@ -13,7 +13,7 @@ from unblend.images.psf import centroid, upsampled
 
 SCALE_ARCSEC = 0.1
 FWHM = 3.0
-"""Of the PSFs, in pixels."""
+"""FWHM of the PSFs in pixels."""
 NOISE = 1.0
 PARAMETERS = galsim.GSParams(maximum_fft_size=16384, folding_threshold=1e-4)
 

@@ -69,7 +69,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class Summary:
-    """Of `number` fluxes: median of (f − t)/t above S/N 20 (of how many), robust sigma of pulls, fraction beyond 5."""
+    """Median of (f − t)/t above S/N 20 (of how many), robust sigma of pulls, fraction beyond 5 of `number` fluxes."""
 
     number: int
     bright: int

@@ -58,7 +58,7 @@ def frame_of(wcs: WCS) -> CelestialFrame:
     Raises
     ------
     InputError
-        The system is not known, or its equinox is no year.
+        The system is not known, or its equinox is not a year.
     """
     # In 2-D, `lng` is -1 where no axis is a longitude; `lngtyp` is not filled in before the first use of the WCS.
     longitude = str(wcs.wcs.ctype[max(wcs.wcs.lng, 0)])[:4].rstrip("-")
@@ -73,7 +73,7 @@ def frame_of(wcs: WCS) -> CelestialFrame:
         return CelestialFrame(name)
     given = float(wcs.wcs.equinox)
     if np.isfinite(given) and given != 0.0 and not _OLDEST_EQUINOX < given < _LAST_EQUINOX:
-        raise InputError(f"EQUINOX = {given:g} is no year of a celestial system; expected for example 2000.0 or 1950.0")
+        raise InputError(f"EQUINOX = {given:g} is not the year of an equinox; expected for example 2000.0 or 1950.0")
     equinox = given if given > 0 else _EQUINOXES[name]
     if name != "fk4":
         return CelestialFrame(name, equinox)

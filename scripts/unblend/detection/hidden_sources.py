@@ -38,7 +38,7 @@ of the width of the filter, and was 0.8 to 0.9 for companions and 1.4 to 1.6 for
 COUNTERPARTS_DEG = (60.0, 90.0, 120.0, 180.0, 240.0, 270.0, 300.0)
 """Angles around the bright source at which spikes, rings and arms repeat."""
 COUNTERPART_FRACTION = 0.5
-"""A peak with a counterpart of more than this fraction of its signal-to-noise ratio is no source."""
+"""A peak with a counterpart of more than this fraction of its signal-to-noise ratio is not a source."""
 SEGMENT_RADIUS_FWHM = 3.0
 """Largest radius of the segment of a hidden source, in FWHM."""
 MIN_FWHM_PIXELS = 2.0

@@ -13,7 +13,7 @@ REACH_FWHM, MIN_REACH_PIXELS = 12.0, 24
 MAX_SNR = 5.0
 """Larger S/N counts as this, so that no bright source decides."""
 MIN_OFFSET_PIXELS = 2.0
-"""Smallest offset that is warned of: a pixel more or less can come from the filter with which a map was made."""
+"""Smallest offset that causes a warning: a pixel more or less can come from the filter with which a map was made."""
 MAX_SHARE = 0.85
 """Largest share of the agreement at the best offset that sources beside the light have where they are."""
 MIN_AGREEMENT = 1.5

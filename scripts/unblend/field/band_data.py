@@ -223,7 +223,7 @@ def outliers_of_field(spec: Mapping[str, Any], results: Path) -> frozenset[int]:
 
 
 def _measured_field(spec: Mapping[str, Any], results: Path) -> dict[str, Any] | None:
-    """Return what astrometry.json says of the field of shifts; None where there is none."""
+    """Return what astrometry.json says about the field of shifts; None where there is none."""
     if not has_varying_shift(spec):
         return None
     return _measured_shift(spec, results).get("field")

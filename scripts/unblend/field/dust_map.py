@@ -25,7 +25,7 @@ def reddening(files: Sequence[str], ra: np.ndarray, dec: np.ndarray) -> np.ndarr
     Raises
     ------
     InputError
-        A file is no such image, or a position is not on it.
+        A file is not such an image, or a position is not on it.
     """
     if len(files) == 1:
         return _interpolated(files[0], ra, dec)

@@ -218,13 +218,13 @@ def select_labels(segments: np.ndarray, segmentation: str, catalogue: str, wcs: 
     Raises
     ------
     InputError
-        The catalogue has an ID that is no label of the map, or most of its positions lie on other labels.
+        The catalogue has an ID that is not a label of the map, or most of its positions lie on other labels.
     """
     table = read_source_list(catalogue)
     missing = np.setdiff1d(table["id"], segments)
     if missing.size:
         raise InputError(
-            f"{catalogue} has the IDs {listed(missing)}, which are no labels of {segmentation}; expected only IDs of "
+            f"{catalogue} has the IDs {listed(missing)}, which are not labels of {segmentation}; expected only IDs of "
             "its labels where both are given. Remove these rows, or give one of the two files alone."
         )
     y, x = (pixel_of(np.nan_to_num(at, nan=-1.0)) for at in sky_to_pixel(wcs, table["ra"], table["dec"]))

@@ -83,7 +83,7 @@ def measured_psf(spec: Mapping[str, Any], psf: FieldPsf | None = None) -> tuple[
     if psf.kind == "optical" and psf.oversampling < OPTICAL_OVERSAMPLING:
         log.warning("%s: psf_kind is optical, and the PSF has only %.2g pixels per image pixel: on the pixels of its "
                     "image a PSF usually includes the response of the pixel (psf_kind: effective), which then counts "
-                    "twice and makes the fluxes some per cent too large; give an optical PSF on finer pixels.",
+                    "twice and makes the fluxes a few per cent too large; give an optical PSF on finer pixels.",
                     spec["name"], psf.oversampling)  # fmt: skip
     return psf, widths
 
@@ -177,7 +177,7 @@ def _check_grid(spec: Mapping[str, Any], file: PsfFile) -> None:
     on_sky = file.places is None or (isinstance(file.places, Points) and file.places.frame == "sky")
     if spec.get("other_grid") and not on_sky:
         raise InputError(
-            f"models.psf: the PSFs of band {spec['name']} have places in the pixels of its image, which is no "
+            f"models.psf: the PSFs of band {spec['name']} have places in the pixels of its image, which is not a "
             "detection image; expected positions on the sky or polygons. Name a band of detection.bands."
         )
 

@@ -61,7 +61,7 @@ def psf_flags(
         if distance > 0 and -0.5 <= y < engine.shape[0] - 0.5 and -0.5 <= x < engine.shape[1] - 0.5:
             outside.append(distance)
     if outside:
-        log.warning("%s: %d of %d sources lie outside the map of PSFs, by up to %.1f arcsec; they are seen through the "
+        log.warning("%s: %d of %d sources lie outside the map of PSFs, by up to %.1f arcsec; they use the "
                     "PSF of its nearest place (flag psf_from_afar beyond %.0f arcsec).",
                     name, len(outside), len(ids), max(outside), MAX_DISTANCE_ARCSEC)  # fmt: skip
     return flags

@@ -87,8 +87,8 @@ def _grid(grid: Grid, wcs: WCS, name: str) -> PixelGrid:
     matrix, offset = physical_transform(wcs)
     if not np.allclose(matrix, np.eye(2)):
         raise InputError(
-            f"{name}: the grid of PSFs is one of the original pixels, and the image is turned or scaled against them "
-            "(LTM in its header). Use the original image, or give positions on the sky."
+            f"{name}: the grid of PSFs is one of the original pixels, and the image is rotated or scaled relative to "
+            "them (LTM in its header). Use the original image, or give positions on the sky."
         )
     return PixelGrid(grid.y - 1.0 + offset[1], grid.x - 1.0 + offset[0])
 

@@ -18,7 +18,7 @@ def warning_off_image(path: str, regions: Sequence[Region], inside: np.ndarray |
     path : str
         The region file.
     regions : sequence of Region
-        What it has; nothing is said of an empty file.
+        What it has; there is no warning about an empty file.
     inside : bool array (ny, nx) or None
         True on the pixels of the image that a region covers.
     image : str

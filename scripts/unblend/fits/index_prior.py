@@ -11,7 +11,7 @@ its pulls, for 129 galaxies of S/N 8 … 15 with n = 0.5 … 4, are:
     n fixed at 1.3      −3 %  16 %   1.13 (rms 1.44, 5 %), with the prior's variance in the error
     most probable n     −2 %  14 %   0.99 (rms 1.30, 4 %)
 
-An additional prior on r_e (0.5 in ln r_e) is no improvement: −6 %, 15 %.
+An additional prior on r_e (0.5 in ln r_e) does not help: −6 %, 15 %.
 """
 
 from __future__ import annotations

@@ -49,7 +49,7 @@ def find_pedestal(data: np.ndarray, centre: tuple[float, float]) -> Pedestal | N
     """Return the pedestal of a PSF, None where the light at its border can be that of its wings.
 
     The medians of two rings are compared. Wings that fall with the radius at least as r⁻² leave less in the outer ring
-    than (r_in / r_out)² times the inner one; a pedestal leaves more. Light below 0 in the outer ring is no wing.
+    than (r_in / r_out)² times the inner one; a pedestal leaves more. Negative light in the outer ring is not a wing.
 
     Parameters
     ----------

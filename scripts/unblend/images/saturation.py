@@ -12,9 +12,9 @@ FLATNESS = 1e-3
 """Largest difference of the pixels of a plateau over their height above the median of the image. The brightest 3 × 3
 pixels of a Gaussian of FWHM 10 pixels differ by 5 %."""
 BRIGHTEST, MOST_EQUAL, TIMES_OTHERS, MOST_ABOVE = 50, 6, 3, 2
-"""Of so many of the brightest pixels so many have exactly one value, so many times as many as any other value, and so
-few are brighter: the cores of several sources are cut at one level, each in a few pixels. Integers repeat near the
-maximum, too, but evenly."""
+"""The cores of several sources are cut at one level, each in a few pixels, if of this number of the brightest pixels at
+least so many have exactly one value, so many times as many as any other value, and if at most so many are brighter.
+Integers repeat near the maximum, too, but evenly."""
 SIDE = 3
 """Side of the smallest square that a plateau contains."""
 

@@ -178,7 +178,7 @@ def _of_unit(
     text = str(header.get("BUNIT") or "").strip()
     unit = image_unit(text)
     if unit.kind == "unknown":
-        raise NotStatedError(f"BUNIT = {text!r} is no unit of flux that is understood")
+        raise NotStatedError(f"BUNIT = {text!r} is not a unit of flux that is recognised")
     if not unit.kind.startswith("flux"):
         return
     scale, source = unit.scale, [f"BUNIT = {text!r}"]

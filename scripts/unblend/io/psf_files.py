@@ -208,7 +208,7 @@ def _stpsf(name: str, images: np.ndarray, names: tuple[str, ...], header: Mappin
     y, x = np.unique(positions[:, 0]), np.unique(positions[:, 1])
     order = np.lexsort((positions[:, 1], positions[:, 0]))
     if y.size * x.size != len(images) or len(np.unique(positions, axis=0)) != len(images):
-        raise InputError(f"{name}: the positions DET_YX0 … are those of no rectangular grid. Correct the header.")
+        raise InputError(f"{name}: the positions DET_YX0 … do not form a rectangular grid. Correct the header.")
     sampling = needed_number(header, "OVERSAMP", name)
     return PsfFile(images[order], tuple(names[k] for k in order), Grid(x + 1.0, y + 1.0), header, sampling)
 
@@ -223,7 +223,7 @@ def _spherex(name: str, images: np.ndarray, names: tuple[str, ...], header: Mapp
     )
     if _has_exchanged_zones(name, header):
         log.warning("%s: this version of the SPHEREx pipeline exchanged rows and columns of the zones in the header of "
-                    "its PSFs; they are put right.", name)  # fmt: skip
+                    "its PSFs; they are corrected.", name)  # fmt: skip
         x, y = y, x
     return PsfFile(
         images, names, Points("detector", np.column_stack([x, y])), header, needed_number(header, "OVERSAMP", name)

@@ -71,8 +71,8 @@ def _geojson(path: str, labels: Sequence[str]) -> Iterator[PsfPolygon]:
         parts = [(k, f["properties"] or {}, _rings(f["geometry"])) for k, f in enumerate(features, 1)]
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(
-            f"{path} is no GeoJSON with polygons: expected a FeatureCollection of Polygon or MultiPolygon features. "
-            "Write it again."
+            f"{path} is not a GeoJSON file with polygons: expected a FeatureCollection of Polygon or MultiPolygon "
+            "features. Write it again."
         ) from error
     number = 0
     for feature, properties, polygons in parts:

@@ -61,7 +61,7 @@ class Selection:
         Parameters
         ----------
         shape : tuple of int
-            Axes of length 1 before the last two are no dimensions.
+            Axes of length 1 before the last two do not count.
         name : str
             Name of the file for error messages.
 

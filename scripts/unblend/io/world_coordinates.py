@@ -172,7 +172,7 @@ def wcs_from_header(
         raise _refused(name, f"{type(error).__name__}, {reason}") from error
     if not wcs.has_celestial:
         raise _refused(
-            name, f"CTYPE1 = {cards['CTYPE1']!r} and CTYPE2 = {cards['CTYPE2']!r} are no longitude and latitude"
+            name, f"CTYPE1 = {cards['CTYPE1']!r} and CTYPE2 = {cards['CTYPE2']!r} are not a longitude and a latitude"
         )
     try:
         frame_of(wcs)
@@ -295,7 +295,7 @@ def _convert_units(cards: dict[str, Any], name: str) -> None:
             cards[f"CDELT{axis}"] = 1.0
         cards |= {key: factor * cards[key] for key in scaled if key in cards}
         if abs(cards.get(f"CRVAL{axis}", 0.0)) > LARGEST_ANGLE_DEG:
-            raise _refused(name, f"CRVAL{axis} = {cards[f'CRVAL{axis}']:g} degrees is no position on the sky")
+            raise _refused(name, f"CRVAL{axis} = {cards[f'CRVAL{axis}']:g} degrees is not a position on the sky")
 
 
 def _card_header(cards: Mapping[str, Any], header: Mapping[str, object]) -> Any:

@@ -31,7 +31,7 @@ ENOUGH, NARROWER, WIDER = 5, 0.85, 1.15
 """Fewest compact sources for closer limits, and these: in bands of HST, JWST, HSC and MUSE the medians of the widths of
 the PSF are 0.91 to 1.02 of its own, and those of sources, also of drawn spirals, 0.97 to 1.04 of their templates'."""
 SPIKE = 0.3
-"""Height of a pixel over the median of its surroundings, and over the peak of a source, from which it is no light of
+"""Height of a pixel over the median of its surroundings, and over the peak of a source, from which it is not light of
 the sky: the interpolation to finer pixels would spread it over the source."""
 SINGLE = 0.08
 """Median of the eight pixels around a single bright pixel, over it: 0.19 for a star with a FWHM of 1.5 pixels."""
@@ -141,7 +141,7 @@ def spike_warning(found: WidthComparison, band: str) -> str | None:
         return None
     return (
         f"{band}: {found.single} of {found.single + found.ids.size} bright sources are single bright pixels, as cosmic "
-        f"rays and hot pixels are; mask them (bad_regions, or 0 in the weight map) where they are no sources."
+        f"rays and hot pixels are; mask them (bad_regions, or 0 in the weight map) where they are not sources."
     )
 
 

@@ -41,7 +41,7 @@ NO_IMAGE = re.compile(
     r"ERR(OR)?|RMS|SIGMA|NOISE|UNC(ERT)?|VAR(IANCE)?.*|STAT|WHT|WGT|WEIGHT|IVAR|INVVAR|DQ|MASK|FLAGS?|CTX|CON|EXP(TIME)?|PSF.*",
     re.I,
 )
-"""Usual names of extensions that are no images of the sky."""
+"""Usual names of extensions that are not images of the sky."""
 CLOCK_TOLERANCE_S = 5.0
 """Seconds by which clocks of a network may differ."""
 ImageGrid = tuple[tuple[int, int], "WCS"]
@@ -251,7 +251,7 @@ def _bad_grids(jobs: Jobs) -> Iterator[str]:
 
 
 def _wrong_extension(jobs: Jobs, band: Band) -> Iterator[str]:
-    """Yield why the image that is read where no extension is named is none of the sky: by the name of its extension."""
+    """Yield a sentence if the image that is read where no extension is named is not one of the sky, by its EXTNAME."""
     path = jobs.inputs.image(band)
     if split_extension(path)[1] is not None:
         return
@@ -259,8 +259,8 @@ def _wrong_extension(jobs: Jobs, band: Band) -> Iterator[str]:
     others = [name for index, name in names.items() if index != number and name and not NO_IMAGE.fullmatch(name)]
     if NO_IMAGE.fullmatch(names[number]) and others:
         named = " or ".join(f'"{Path(path).name}[{name}]"' for name in others)
-        yield (f"bands.{band.name}.image: the first image of {path} is the extension {names[number]}, which is not the "
-               f"sky by its name; write {named}, in quotes.")  # fmt: skip
+        yield (f"bands.{band.name}.image: the first image of {path} is the extension {names[number]}, which by its "
+               f"name is not an image of the sky; write {named}, in quotes.")  # fmt: skip
 
 
 def _odd_pixels(name: str, grid: ImageGrid, first: str, detection: ImageGrid) -> Iterator[str]:

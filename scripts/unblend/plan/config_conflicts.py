@@ -26,8 +26,8 @@ def conflicts(data: Mapping[str, Any]) -> Iterator[str]:
     Parameters
     ----------
     data : mapping
-        The configuration with `band_defaults` spread over the bands. Its values may be of any kind: what is no section
-        or no name is passed over here, because the check of single keys reports it.
+        The configuration with `band_defaults` spread over the bands. Its values may be of any kind: what is not a
+        section or a name is ignored here, because the check of single keys reports it.
     """
     found = data.get("bands")
     bands = {n: b for n, b in found.items() if isinstance(n, str)} if isinstance(found, dict) else {}
@@ -86,7 +86,7 @@ def _keys_of_a_file(name: str, band: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _star_psf_of_other_grid(data: Mapping[str, Any], bands: Mapping[str, Any]) -> Iterator[str]:
-    """Yield a sentence if the PSF of the fits is built from the stars of a band that is no detection band."""
+    """Yield a sentence if the PSF of the fits is built from the stars of a band that is not a detection band."""
     models, detection = data.get("models"), data.get("detection")
     name = models.get("psf") if isinstance(models, dict) else None
     names = detection.get("bands") if isinstance(detection, dict) else None
@@ -94,8 +94,8 @@ def _star_psf_of_other_grid(data: Mapping[str, Any], bands: Mapping[str, Any]) -
         return
     if _has_star_psf(bands.get(name)):
         yield (
-            f"models.psf: the PSF of {name} is built from the stars of its image, which is no detection image; name a "
-            "band of detection.bands, or a file."
+            f"models.psf: the PSF of {name} is built from the stars of its image, which is not a detection image; name "
+            "a band of detection.bands, or a file."
         )
 
 

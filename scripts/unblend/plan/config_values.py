@@ -1,4 +1,4 @@
-"""Sections, keys and the kinds of values of config.yaml, read strictly: true is no number, and 5 is no text."""
+"""Sections, keys and the kinds of values of config.yaml, read strictly: true is not a number, and 5 is not text."""
 
 from __future__ import annotations
 

@@ -114,7 +114,7 @@ def found_psf(file: str, scale_arcsec: float, band: str, instrument: str) -> Fou
     Raises
     ------
     UnblendError
-        The file is no image of a PSF.
+        The file is not an image of a PSF.
     """
     name = _selected(file)
     header = read_header(name)

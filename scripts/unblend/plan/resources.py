@@ -28,9 +28,10 @@ CROWDED = 2.0
 STEP_MB = 50
 """Requests are multiples of this, so that a few more sources change no request."""
 ARCSEC_PER_PIXEL = 0.06
-"""Of a mosaic of which nothing is cut out yet: a guess, for plans alone."""
+"""Pixel size of a mosaic from which nothing has been cut out yet: a guess, used only for plans."""
 PIXELS_PER_SOURCE = 5000
-"""Of the detection image, until the sources are detected: 200 sources per square arcminute in pixels of 0.06 arcsec."""
+"""Pixels of the detection image per source, until the sources are detected: 200 sources per square arcminute in pixels
+of 0.06 arcsec."""
 
 
 @dataclass(frozen=True)
@@ -97,9 +98,9 @@ COSTS = {
 LARGE_REPORT = Cost(300.0, sources=6.0, minutes=30.0, minutes_per_megapixel=1.0, minutes_per_kilosource=1.0)
 """Of a report whose pixels and numbers are in files beside the page: images are read in strips."""
 WITHOUT_STARS = Cost(120.0)
-"""Of the rules that prepare a PSF that is not built from the stars of an image."""
+"""Cost of the rules that prepare a PSF, unless it is built from the stars of an image."""
 WITHOUT_BACKGROUND = Cost(120.0, band=15.0)
-"""Of the rule `subtract_background` for a band without a moving background."""
+"""Cost of the rule `subtract_background` for a band without a moving background."""
 
 
 class Requests:

@@ -23,7 +23,7 @@ from ..io.damage import SUFFIX, cut_of, is_whole
 from ..io.files import read_json, read_note, write_json
 
 Purpose = Literal["run", "plan", "job"]
-"""Of this process: to run the workflow, only to plan it, or to run one job for another Snakemake process."""
+"""Purpose of this process: to run the workflow, only to plan it, or to run one job for another Snakemake process."""
 
 
 class SpecStore:

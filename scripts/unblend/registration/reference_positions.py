@@ -18,7 +18,7 @@ CLIP_SIGMAS = 3.5
 ROUNDS = 5
 """Maximum number of rounds of clipping."""
 SIGNIFICANT_SIGMAS = 5.0
-"""Offsets of fewer errors are not warned of."""
+"""There is no warning about offsets of fewer errors."""
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,7 @@ def position_warning(found: PositionOffset, name: str, pixel_arcsec: float) -> s
     name : str
         The table, for the message.
     pixel_arcsec : float
-        Pixel of the detection image: smaller offsets are not warned of.
+        Pixel of the detection image: there is no warning about smaller offsets.
     """
     if found.used < MIN_MATCHES:
         return (

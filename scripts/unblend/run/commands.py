@@ -60,7 +60,7 @@ def config_file(name: str | None, directory: Path) -> Path:
     found = next((path for path in places if path.is_file()), None)
     if found is None:
         raise InputError(
-            f"{places[0]}: no such configuration; name the folder of the field, or give --configfile. "
+            f"{places[0]}: there is no such file; name the folder of the field, or give --configfile. "
             "`./unblend new` writes one."
         )
     return found

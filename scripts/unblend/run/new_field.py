@@ -91,7 +91,7 @@ def _chosen_sampling(psf: FoundPsf | None, ask: Ask, tell: Callable[[str], None]
     try:
         return float(answer)
     except ValueError:
-        raise InputError(f"{answer!r} is no sampling; expected a number of PSF pixels per image pixel.") from None
+        raise InputError(f"{answer!r} is not a sampling; expected a number of PSF pixels per image pixel.") from None
 
 
 def _position(text: str) -> tuple[float, float]:
@@ -100,9 +100,9 @@ def _position(text: str) -> tuple[float, float]:
     try:
         ra, dec = (float(degrees_from_text(word, hours=at == 0)) for at, word in enumerate(words))
     except (ValueError, TypeError):
-        raise InputError(f"{text!r} is no position; expected two angles such as 53.16 -27.79 (degrees).") from None
+        raise InputError(f"{text!r} is not a position; expected two angles such as 53.16 -27.79 (degrees).") from None
     if not (0 <= ra < 360 and -90 <= dec <= 90):
-        raise InputError(f"{text!r} is no position; expected a right ascension below 360 and a declination to 90.")
+        raise InputError(f"{text!r} is not a position; expected a right ascension below 360 and a declination to 90.")
     return ra, dec
 
 
@@ -116,4 +116,4 @@ def _chosen_zero_point(image: FoundImage, ask: Ask, tell: Callable[[str], None])
     try:
         return float(answer)
     except ValueError:
-        raise InputError(f"{answer!r} is no zero point; expected a number of magnitudes.") from None
+        raise InputError(f"{answer!r} is not a zero point; expected a number of magnitudes.") from None

@@ -36,7 +36,7 @@ def command(words: tuple[str, ...]) -> list[str]:
         parser.parse_args(["--help"])
     field = Path(first[0] if first else ".")
     if not field.is_dir():
-        raise InputError(f"{field} is no folder; expected that of a field as the first word: ./unblend run FIELD.")
+        raise InputError(f"{field} is not a folder; expected that of a field as the first word: ./unblend run FIELD.")
     # Snakemake takes every word after --configfile as one more file: it comes last.
     options, others = _configfile(words[len(first) :])
     path = config_file(options, field)

@@ -93,7 +93,7 @@ def test_systems_that_are_refused(wcs, words):
 
 @pytest.mark.parametrize("equinox", [-1.0, 1.95, 20000.0])
 def test_an_equinox_that_is_no_year_is_refused(equinox):
-    with pytest.raises(InputError, match=r"EQUINOX = .* is no year of a celestial system; expected for example 2000"):
+    with pytest.raises(InputError, match=r"EQUINOX = .* is not the year of an equinox; expected for example 2000"):
         frame_of(image(RA_DEC, RADESYS="FK4-NO-E", EQUINOX=equinox))
     # ICRS has none, and 0 is what some programs write for none
     assert frame_of(image(RA_DEC, RADESYS="ICRS", EQUINOX=equinox)) == ICRS

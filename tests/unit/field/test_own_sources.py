@@ -129,7 +129,7 @@ def test_a_catalogue_selects_labels(tmp_path):
 
 def test_ids_that_are_no_labels(tmp_path):
     table = write_table(tmp_path, PLACES | {8: (5.0, 5.0), 2: (9.0, 9.0)})
-    with pytest.raises(InputError, match=r"sources.csv has the IDs 2, 8, which are no labels of seg.fits; expected"):
+    with pytest.raises(InputError, match=r"sources.csv has the IDs 2, 8, which are not labels of seg.fits; expected"):
         select_labels(SEGMENTS, "seg.fits", table, WCS)
 
 
@@ -152,7 +152,7 @@ def test_checks_before_a_job(tmp_path, image):
     check_own(names, image)
     wrong = write_table(tmp_path, {8: PLACES[7]})
     check_own({"catalogue": wrong}, image)
-    with pytest.raises(InputError, match="which are no labels of"):
+    with pytest.raises(InputError, match="which are not labels of"):
         check_own({**names, "catalogue": wrong}, image)
 
 

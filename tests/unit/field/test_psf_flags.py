@@ -33,7 +33,7 @@ def test_sources_far_outside_are_flagged_and_all_outside_are_counted(caplog):
     far = int(Flag.PSF_FROM_AFAR)
     assert flags.tolist() == [0, 0, far, far, 0]
     assert caplog.messages == [
-        "k: 2 of 5 sources lie outside the map of PSFs, by up to 12.0 arcsec; they are seen through the PSF of its "
+        "k: 2 of 5 sources lie outside the map of PSFs, by up to 12.0 arcsec; they use the PSF of its "
         "nearest place (flag psf_from_afar beyond 10 arcsec)."
     ]
 

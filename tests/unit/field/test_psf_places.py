@@ -70,7 +70,7 @@ def test_a_grid_of_pixels(tmp_path, image):
     assert (places.y.tolist(), places.x.tolist()) == ([0.0, 50.0], [0.0, 199.0])
     _, _, cut = placed_psfs(file, *image(LTV1=-10.0, LTV2=-20.0))
     assert (cut.y.tolist(), cut.x.tolist()) == ([-20.0, 30.0], [-10.0, 189.0])
-    with pytest.raises(InputError, match="the image is turned or scaled against them"):
+    with pytest.raises(InputError, match="the image is rotated or scaled relative to them"):
         placed_psfs(file, *image(LTM1_1=0.5, LTM2_2=0.5))
 
 

@@ -119,7 +119,7 @@ def test_a_keyword_that_cannot_be_used_does_not_spoil_one_that_can():
     ("header", "match"),
     [
         ({}, "no AB zero point found in its header: expected BUNIT .* Give zero_point as a number"),
-        ({"BUNIT": "Jy/beam"}, "'Jy/beam' is no unit of flux"),
+        ({"BUNIT": "Jy/beam"}, "'Jy/beam' is not a unit of flux"),
         ({"BUNIT": "DN/s"}, "no AB zero point found"),
         ({"BUNIT": "DN", "MAGZP": 20.5, "TELESCOP": "WISE"}, "may be a Vega magnitude"),
         ({"BUNIT": "uJy", "BSOFTEN": 100.0}, "asinh"),

@@ -84,7 +84,7 @@ def test_stpsf_that_is_no_grid(tmp_path):
     write_stpsf(tmp_path / "psf.fits", ROWS, COLUMNS)
     with fits.open(tmp_path / "psf.fits", "update") as hdus:
         hdus[0].header["DET_YX3"] = "(7.0, 5.0)"
-    with pytest.raises(InputError, match="are those of no rectangular grid"):
+    with pytest.raises(InputError, match="do not form a rectangular grid"):
         read_psf_file(f"{tmp_path}/psf.fits")
     with fits.open(tmp_path / "psf.fits", "update") as hdus:
         hdus[0].header["DET_YX3"] = "here"

@@ -46,8 +46,11 @@ def test_geojson_with_a_psf_that_is_not_there(tmp_path, key):
 @pytest.mark.parametrize(
     ("text", "found"),
     [
-        ("no json", "is no GeoJSON with polygons"),
-        ('{"features": [{"properties": {}, "geometry": {"type": "Point", "coordinates": [1, 2]}}]}', "is no GeoJSON"),
+        ("no json", "is not a GeoJSON file with polygons"),
+        (
+            '{"features": [{"properties": {}, "geometry": {"type": "Point", "coordinates": [1, 2]}}]}',
+            "is not a GeoJSON",
+        ),
         ('{"features": []}', "has no polygon"),
     ],
 )

@@ -239,7 +239,7 @@ SENTENCES = [
     ({"CD1_1": SCALE, "CD1_2": SCALE, "CD2_1": SCALE}, "its pixels have no area on the sky"),
     ({**NO_CD}, "it has no pixel scale"),
     ({"CRVAL1": "unknown"}, "CRVAL1 = 'unknown', expected a number"),
-    ({"CRVAL1": 1e30}, "CRVAL1 = 1e.30 degrees is no position on the sky"),
+    ({"CRVAL1": 1e30}, "CRVAL1 = 1e.30 degrees is not a position on the sky"),
     ({"CTYPE1": "RA---XYZ", "CTYPE2": "DEC--XYZ"}, "the projection 'XYZ' of CTYPE 'RA---XYZ' is not known"),
     ({"CUNIT1": "furlong"}, "CUNIT1 = 'furlong' is not the unit of an angle; expected one of deg"),
     ({"CUNIT2": "m"}, "CUNIT2 = 'm' is not the unit of an angle"),

@@ -101,8 +101,8 @@ def test_errors_before_the_image_are_refused_where_no_extension_is_named(data):
     extensions = [fits.ImageHDU(np.ones((12, 11)), header, name=name) for name in ("ERR", "SCI", "WHT")]
     fits.HDUList([fits.PrimaryHDU(), *extensions]).writeto(data / "k.fits", overwrite=True)
     assert mistakes() == [
-        "bands.k.image: the first image of data/k.fits is the extension ERR, which is not the sky by its name; write "
-        '"k.fits[SCI]", in quotes.'
+        "bands.k.image: the first image of data/k.fits is the extension ERR, which by its name is not an image of "
+        'the sky; write "k.fits[SCI]", in quotes.'
     ]
     load(image="k.fits[SCI]")
     load(image="k.fits[ERR]")  # said so: it may be a name of its own

@@ -60,6 +60,6 @@ def test_the_fits_need_stars_of_a_detection_image():
     stars = ("bands/irac-ch1/psf", {"stars": "auto"})
     load(stars)
     with pytest.raises(
-        ConfigError, match=r"models.psf: the PSF of irac-ch1 is built from the stars .* no detection image"
+        ConfigError, match=r"models.psf: the PSF of irac-ch1 is built from the stars .* not a detection image"
     ):
         load(stars, ("models/psf", "irac-ch1"))

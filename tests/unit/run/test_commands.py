@@ -19,7 +19,7 @@ def test_the_folders_are_relative_to_the_directory_of_the_field(tmp_path):
 
 
 def test_a_missing_config(tmp_path):
-    with pytest.raises(InputError, match=r"other.yaml: no such configuration"):
+    with pytest.raises(InputError, match=r"other.yaml: there is no such file"):
         field(tmp_path, "", "--configfile", "other.yaml")
 
 

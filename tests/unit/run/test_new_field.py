@@ -60,7 +60,7 @@ def test_a_target(images, answer):
 
 @pytest.mark.parametrize("answer", ["here", "400 2", "150"])
 def test_no_target(images, answer):
-    with pytest.raises(InputError, match="is no position"):
+    with pytest.raises(InputError, match="is not a position"):
         chosen(images, answer)
 
 

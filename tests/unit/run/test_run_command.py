@@ -46,10 +46,10 @@ def test_a_product_beside_another_configuration_in_any_order(field, words):
 @pytest.mark.parametrize(
     ("words", "match"),
     [
-        (("results/catalogue.fits",), "is no folder; expected that of a field as the first word"),
-        (("{field}/gone",), "is no folder"),
+        (("results/catalogue.fits",), "is not a folder; expected that of a field as the first word"),
+        (("{field}/gone",), "is not a folder"),
         (("{field}", "--configfile"), "expected the name of a file"),
-        (("{field}", "--configfile", "gone.yaml"), "no such configuration"),
+        (("{field}", "--configfile", "gone.yaml"), "there is no such file"),
     ],
 )
 def test_mistakes(field, words, match):
@@ -58,5 +58,5 @@ def test_mistakes(field, words, match):
 
 
 def test_a_folder_without_a_configuration(tmp_path):
-    with pytest.raises(InputError, match=r"config\.yaml: no such configuration.*unblend new"):
+    with pytest.raises(InputError, match=r"config\.yaml: there is no such file.*unblend new"):
         run_command.command((str(tmp_path),))
