@@ -108,7 +108,14 @@ def to_icrs(frame: CelestialFrame, longitude: np.ndarray, latitude: np.ndarray) 
 
 
 def from_icrs(frame: CelestialFrame, ra: np.ndarray, dec: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return (longitude, latitude) of ICRS positions, the inverse of `to_icrs`."""
+    """Return (longitude, latitude) of ICRS positions, the inverse of `to_icrs`.
+
+    Parameters
+    ----------
+    frame : CelestialFrame
+    ra, dec : arrays (n,)
+        Degrees, ICRS.
+    """
     return _converted(frame, ra, dec, inverse=True)
 
 

@@ -68,7 +68,13 @@ def physical_to_pixel(wcs: WCS, y: np.ndarray, x: np.ndarray) -> tuple[np.ndarra
 
 
 def pixel_to_physical(wcs: WCS, y: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the 0-based physical coordinates (y, x) of 0-based pixel positions, the inverse of `physical_to_pixel`."""
+    """Return the 0-based physical coordinates (y, x) of 0-based pixel positions, the inverse of `physical_to_pixel`.
+
+    Parameters
+    ----------
+    wcs : WCS
+    y, x : arrays (n,)
+    """
     matrix, offset = physical_transform(wcs)
     at_x, at_y = np.linalg.solve(matrix, np.array([x + 1.0, y + 1.0]) - offset[:, None]) - 1.0
     return at_y, at_x

@@ -175,6 +175,14 @@ def read_own_positions(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Return the sources of the user's catalogue on an image of `shape` (ny, nx), in order of ID.
 
+    Parameters
+    ----------
+    name : str
+        File of the catalogue.
+    wcs : WCS
+        Of the detection images.
+    shape : (ny, nx)
+
     Returns
     -------
     ids : int array (n,)
@@ -214,6 +222,15 @@ def read_own_positions(
 
 def select_labels(segments: np.ndarray, segmentation: str, catalogue: str, wcs: WCS) -> np.ndarray:
     """Return the user's segmentation map with only the sources that are in the user's catalogue.
+
+    Parameters
+    ----------
+    segments : int array (ny, nx)
+        The segmentation map; 0 is the sky.
+    segmentation, catalogue : str
+        Files of the map and of the catalogue.
+    wcs : WCS
+        Of the detection images.
 
     Raises
     ------

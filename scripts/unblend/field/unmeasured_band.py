@@ -68,7 +68,17 @@ def write_no_fluxes(
 
 
 def write_no_realizations(spec: Mapping[str, Any], results: Path, realizations: str, regions: str) -> None:
-    """Write monte_carlo.fits with NaN for every source, and no circles."""
+    """Write monte_carlo.fits with NaN for every source, and no circles.
+
+    Parameters
+    ----------
+    spec : mapping
+        Settings of the job.
+    results : Path
+        Folder of the results.
+    realizations, regions : str
+        Paths of monte_carlo.fits and monte_carlo.reg.
+    """
     ids = _sources(results)
     unknown = np.full(ids.size, np.nan)
     table = columns(id=ids, flux_err_sim=unknown, realizations=unknown.reshape(-1, 1))
@@ -77,7 +87,17 @@ def write_no_realizations(spec: Mapping[str, Any], results: Path, realizations: 
 
 
 def write_no_shift(spec: Mapping[str, Any], shift: str, residual: str, error: UnusableBandError) -> None:
-    """Write astrometry.json with the shift that was given, 0 for `auto`, and an unknown residual."""
+    """Write astrometry.json with the shift that was given, 0 for `auto`, and an unknown residual.
+
+    Parameters
+    ----------
+    spec : mapping
+        Settings of the job.
+    shift, residual : str
+        Paths of astrometry.json and shift-sub.fits.
+    error : UnusableBandError
+        Why the band cannot be measured.
+    """
     automatic = is_shift_measured(spec)
     given = [0.0, 0.0] if automatic else [float(value) for value in spec["shift"]]
     wcs, shape = _grid(spec)

@@ -28,6 +28,12 @@ def fit_psf_at(psf: FieldPsf, y: float, x: float) -> np.ndarray:
     """Return the PSF of a fit at a pixel position (y, x), from the result of `fit_psfs`.
 
     Its pixels are rounded to single precision, so that IMFIT reads from a file what the fit has used.
+
+    Parameters
+    ----------
+    psf : FieldPsf
+    y, x : float
+        0-based pixel of the stack.
     """
     return psf.at(y, x).data.astype(np.float32).astype(np.float64)
 

@@ -124,7 +124,15 @@ def examined_psf(
 ) -> tuple[Psf, PsfFindings]:
     """Return the result of `prepare_psf`, and what is odd about the PSF.
 
-    Parameters and errors are those of `prepare_psf`.
+    Parameters
+    ----------
+    data, oversampling, kind, total, position, name
+        As in `prepare_psf`.
+
+    Raises
+    ------
+    InputError
+        As in `prepare_psf`.
     """
     _check_finite(data, name)
     if min(data.shape) < MIN_SIDE:

@@ -113,7 +113,14 @@ def star_like(sources: FoundSources, radius: float) -> np.ndarray:
 
 
 def sources_at(sources: FoundSources, y: np.ndarray, x: np.ndarray) -> np.ndarray:
-    """Return the index of the source nearest to each given place, -1 where none is within `MATCH_PIXELS`."""
+    """Return the index of the source nearest to each given place, -1 where none is within `MATCH_PIXELS`.
+
+    Parameters
+    ----------
+    sources : FoundSources
+    y, x : arrays (n,)
+        0-based pixels.
+    """
     if not sources.y.size:
         return np.full(len(y), -1)
     distance = np.hypot(np.subtract.outer(y, sources.y), np.subtract.outer(x, sources.x))

@@ -35,6 +35,14 @@ def needed_number(header: Mapping[str, object], key: str, name: str, *, default:
 
     CFITSIO reads integers of more than 63 bits as text.
 
+    Parameters
+    ----------
+    header : mapping
+    key : str
+    name : str
+        Name of the file for the error.
+    default : float, optional
+
     Raises
     ------
     InputError

@@ -114,7 +114,16 @@ def read_labels(name: str) -> np.ndarray:
 
 
 def read_label_window(name: str, box: Box, fill: int) -> np.ndarray:
-    """Return the part of a segmentation map or a mask inside a box as native int32; `fill` beyond the image."""
+    """Return the part of a segmentation map or a mask inside a box as native int32; `fill` beyond the image.
+
+    Parameters
+    ----------
+    name : str
+        `file.fits` or `file.fits[EXT]`.
+    box : Box
+        May reach beyond the image.
+    fill : int
+    """
     with opened_fits(name) as fits:
         image = find_image(fits, name)
         result = np.full(box.shape, fill, dtype=np.int32)

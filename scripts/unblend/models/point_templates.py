@@ -13,7 +13,15 @@ _ITERATIONS = 3
 
 
 def sky_of(engine: TemplateEngine, y: float, x: float) -> tuple[float, float]:
-    """Return the sky position (ra, dec) in degrees whose source lies at a pixel (y, x) of the band, shift included."""
+    """Return the sky position (ra, dec) in degrees whose source lies at a pixel (y, x) of the band, shift included.
+
+    Parameters
+    ----------
+    engine : TemplateEngine
+        Template engine of the band, with its shift.
+    y, x : float
+        0-based pixel.
+    """
     y, x = y - engine.shift[0], x - engine.shift[1]
     at_y, at_x = y, x
     for _ in range(_ITERATIONS if engine.shift_field is not None else 0):
@@ -24,7 +32,15 @@ def sky_of(engine: TemplateEngine, y: float, x: float) -> tuple[float, float]:
 
 
 def point_at(engine: TemplateEngine, y: float, x: float) -> Model:
-    """Return the model of a point source of unit flux at a pixel position (y, x) of the band."""
+    """Return the model of a point source of unit flux at a pixel position (y, x) of the band.
+
+    Parameters
+    ----------
+    engine : TemplateEngine
+        Template engine of the band, with its shift.
+    y, x : float
+        0-based pixel.
+    """
     return Model(np.ones((1, 1)), (0.0, 0.0), sky_of(engine, y, x), np.eye(2), 1.0, pixel_integrated=False)
 
 

@@ -98,7 +98,15 @@ def model_covariance(
 def model_draws(
     solution: LinearSolution, responses: ShapeResponses, common: np.ndarray, detail: np.ndarray, band: str
 ) -> np.ndarray:
-    """Return changes of all fluxes from shapes, shift, PSF and details, shape (n, DRAWS); parameters as above."""
+    """Return changes of all fluxes from shapes, shift, PSF and details, shape (n, DRAWS).
+
+    Parameters
+    ----------
+    solution, responses, common, detail
+        As in `model_covariance`.
+    band : str
+        Name of the band, which decides the random numbers of its shift and PSF.
+    """
     drawn = np.nan_to_num(shape_draws(responses, solution))
     drawn += np.nan_to_num(common) @ of_band(band, "common").standard_normal((common.shape[1], DRAWS))
     # the detail of a galaxy is the same in every band

@@ -82,7 +82,15 @@ def aperture_fluxes(
 
 
 def circle_weights(box: Box, y: float, x: float, radius: float) -> np.ndarray:
-    """Return the fraction of each pixel of a box that lies in a circle around (y, x), exactly; all in pixels."""
+    """Return the fraction of each pixel of a box that lies in a circle around (y, x), exactly; all in pixels.
+
+    Parameters
+    ----------
+    box : Box
+    y, x : float
+        Centre of the circle.
+    radius : float
+    """
     import sep
 
     rows, columns = np.mgrid[box.slices]

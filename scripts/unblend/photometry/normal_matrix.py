@@ -97,7 +97,16 @@ class NormalEquations:
 
 
 def whole_matrix(i: np.ndarray, j: np.ndarray, value: np.ndarray, columns: np.ndarray, corner: np.ndarray) -> csr_array:
-    """Return the symmetric matrix of elements with i <= j, bordered by dense `columns` (n, t) and a `corner` (t, t)."""
+    """Return the symmetric matrix of elements with i <= j, bordered by dense `columns` (n, t) and a `corner` (t, t).
+
+    Parameters
+    ----------
+    i, j : int arrays (k,)
+        Row and column of each element.
+    value : array (k,)
+    columns : array (n, t)
+    corner : array (t, t)
+    """
     from scipy.sparse import block_array, coo_array
 
     n, off = len(columns), i != j
@@ -111,6 +120,13 @@ def scaled_solve(matrix: np.ndarray, right: np.ndarray, *, ridge: float = RIDGE)
     """Return (solution, inverse) of a symmetric positive matrix (n, n), scaled to a unit diagonal with a ridge added.
 
     `matrix` is overwritten; its diagonal must be positive.
+
+    Parameters
+    ----------
+    matrix : array (n, n)
+    right : array (n,) or (n, m)
+    ridge : float
+        Added to the unit diagonal.
 
     Raises
     ------

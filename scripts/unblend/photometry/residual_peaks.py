@@ -139,7 +139,14 @@ class MisfitLight:
 
 
 def value_at(template: Template, row: int, column: int) -> float:
-    """Return the value of a template at a pixel of the band, 0 outside its box."""
+    """Return the value of a template at a pixel of the band, 0 outside its box.
+
+    Parameters
+    ----------
+    template : Template
+    row, column : int
+        0-based pixel of the band.
+    """
     inside = Box(row, column, row + 1, column + 1) in template.box
     return float(template.data[row - template.box.y0, column - template.box.x0]) if inside else 0.0
 

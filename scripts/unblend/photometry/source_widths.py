@@ -146,7 +146,17 @@ def spike_warning(found: WidthComparison, band: str) -> str | None:
 
 
 def width_warning(found: WidthComparison, band: str, oversampling: float, pixel_arcsec: float) -> str | None:
-    """Return a sentence for the user if the widths contradict the PSF, otherwise None."""
+    """Return a sentence for the user if the widths contradict the PSF, otherwise None.
+
+    Parameters
+    ----------
+    found : WidthComparison
+    band : str
+    oversampling : float
+        Of the PSF as given.
+    pixel_arcsec : float
+        Pixel of the band.
+    """
     ratio = found.contradiction
     if ratio is None:
         return None

@@ -127,7 +127,17 @@ FilterName = Annotated[str, StringConstraints(pattern=NO_SPACES), AfterValidator
 
 
 def key(default: Any, description: str, *, unit: str = "", **limits: Any) -> Any:
-    """Return the description of one key; a default of `...` means that the key has to be given."""
+    """Return the description of one key; a default of `...` means that the key has to be given.
+
+    Parameters
+    ----------
+    default : object
+    description : str
+        What the key means, for docs/config.md.
+    unit : str
+    **limits
+        Limits of the value, as pydantic's `Field` takes them.
+    """
     return Field(default, description=description, json_schema_extra={"unit": unit} if unit else None, **limits)
 
 

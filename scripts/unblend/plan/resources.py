@@ -136,7 +136,16 @@ class Requests:
         return STEP_MB * math.ceil(needed * 2 ** (attempt - 1) / STEP_MB)
 
     def runtime_minutes(self, rule: str, band: str | None = None, *, attempt: int = 1) -> int:
-        """Return the time limit of a job in minutes, twice as long in each further attempt."""
+        """Return the time limit of a job in minutes, twice as long in each further attempt.
+
+        Parameters
+        ----------
+        rule : str
+        band : str, optional
+            Of a rule that runs once for each band.
+        attempt : int
+            From 1.
+        """
         cost = self._cost(rule, band)
         pixels = max(n for kind, n in self._megapixels(band).items() if kind == "stack" or getattr(cost, kind))
         needed = cost.minutes + cost.minutes_per_megapixel * pixels

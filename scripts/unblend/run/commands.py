@@ -14,6 +14,13 @@ def field_parser(name: str, description: str, *, folder: bool = False) -> argpar
     """Return the parser of `./unblend name` with the options that select the field.
 
     With `folder` the folder of the field may also be the first word.
+
+    Parameters
+    ----------
+    name : str
+        Of the command.
+    description : str
+    folder : bool
     """
     parser = argparse.ArgumentParser(prog=f"./unblend {name}", description=description)
     if folder:

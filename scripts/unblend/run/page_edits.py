@@ -151,6 +151,14 @@ def add_line(file: EditableFile, line: str) -> None:
 def remove_line(file: EditableFile, number: int, line: str) -> None:
     """Remove a line from a region file.
 
+    Parameters
+    ----------
+    file : EditableFile
+    number : int
+        Of the line, from 0.
+    line : str
+        Its text, as the page has read it.
+
     Raises
     ------
     InputError
@@ -171,6 +179,14 @@ def override_of(jobs: Jobs, source: int) -> tuple[Path, str]:
 
 def write_override(jobs: Jobs, source: int, text: str, before: str) -> None:
     """Write the override of a source; without text it is removed.
+
+    Parameters
+    ----------
+    jobs : Jobs
+    source : int
+    text : str
+    before : str
+        Text of the file as the page has read it.
 
     Raises
     ------

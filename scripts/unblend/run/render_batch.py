@@ -89,7 +89,15 @@ def render_batch(
 
 
 def has_free_components(source: int, field: FitField, user_files: Mapping[str, Any]) -> bool:
-    """Return whether the user's override lets the components of a source be free in each band."""
+    """Return whether the user's override lets the components of a source be free in each band.
+
+    Parameters
+    ----------
+    source : int
+    field : FitField
+    user_files : mapping
+        Files of the user for each source, by its ID.
+    """
     override = field.overrides({i: kinds for i, kinds in user_files.items() if i == str(source)}).get(source)
     return override is not None and override.free_components
 

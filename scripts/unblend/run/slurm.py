@@ -119,7 +119,17 @@ def submit(jobscript: Path, wildcards: list[str], folder: Path) -> str:
 
 
 def sbatch_command(properties: dict[str, Any], name: str, folder: Path) -> list[str]:
-    """Return the command that submits a job, which it reads from its standard input."""
+    """Return the command that submits a job, which it reads from its standard input.
+
+    Parameters
+    ----------
+    properties : dict
+        Snakemake's properties of the job.
+    name : str
+        Name of the job in Slurm.
+    folder : Path
+        Where Slurm writes the output of the job.
+    """
     resources = properties["resources"]
     options = {
         "job-name": name,
@@ -255,7 +265,15 @@ def read_record(folder: Path, number: str) -> dict[str, Any]:
 
 
 def write_record(folder: Path, number: str, record: dict[str, Any]) -> None:
-    """Write the record of a job."""
+    """Write the record of a job.
+
+    Parameters
+    ----------
+    folder : Path
+    number : str
+        Slurm's number of the job.
+    record : dict
+    """
     write_whole(folder / f"{number}.json", json.dumps(record))
 
 
