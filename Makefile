@@ -31,12 +31,15 @@ lint: $(VENV)/installed   ## fix the code style, check the types
 check-example: demo       ## compare the example's catalogue with its truth: completeness, bias, pulls per band
 	$(BIN)/python scripts/check_example.py results/catalogue.fits example/truth.fits results/check-example.png
 
-figures: check-example    ## redraw the figures of the docs from the example's results
+figures: check-example    ## redraw the figures of the docs from the example's results (Chromium and DS9 where they are installed)
 	mkdir -p docs/figures
 	$(BIN)/python scripts/draw_readme_figure.py --results results --band irac-ch1 \
 	    --image example/irac-ch1.fits --out docs/figures/irac-ch1.png
+	$(BIN)/python scripts/draw_galaxy_figure.py --folder . --colours f814w,f125w,f160w --band irac-ch1 \
+	    --out docs/figures/one-galaxy.png
 	cp results/check-example.png docs/figures/check-example.png
 	$(BIN)/python scripts/draw_adjusting.py --results results --override docs/adjusting-5.dat --out docs/figures
+	$(BIN)/python tests/screen_figures.py --field . --out docs/figures
 
 docs: $(VENV)/installed   ## regenerate the pages of the docs that are made from the code
 	PYTHONPATH=scripts $(BIN)/python -c "from unblend.core.flags import markdown; print(markdown(), end='')" > docs/flags.md

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -14,6 +15,7 @@ import numpy as np
 import pytest
 import yaml
 from job_memory import check_requests
+from PIL import Image
 from unblend.images.masks import circles, region_mask
 from unblend.io.images import read_shape, read_wcs
 from unblend.io.regions import read_regions
@@ -75,8 +77,6 @@ def test_fluxes_are_unbiased_and_errors_right(matched, band):
 
 @pytest.mark.parametrize("band", BLURRED)
 def test_the_shifts_are_found(field, band):
-    import json
-
     found = json.loads((field / f"results/bands/{band}/astrometry.json").read_text())["shift_arcsec"]
     # 0.02 pixel is what we promise. The IRAC bands of this one field are known to 0.025 pixel (one sigma: the
     # correlation of their noise doubles the formal error), so that they are held to twice that.
@@ -126,6 +126,18 @@ def test_the_products_of_the_contract_are_there(field):
     files = ["img.fits", "seg.fits", "mask.fits", "error.fits", "psf.fits", "imfit_config.dat", "imfit_bestfit.dat",
              "imfit_bestfit_res.fits", "indiv"]  # fmt: skip
     assert [name for name in files if not (group / name).exists()] == []
+
+
+def test_the_figures_of_the_docs_show_this_catalogue(field):
+    """That of the README stands for all that `make figures` draws."""
+    with Image.open(ROOT / "docs/figures/one-galaxy.png") as picture:
+        shown = json.loads(picture.text["Description"])
+    found = read_table(field / "results/catalogue.fits")
+    row = found[found["id"] == shown["id"]]
+    stale = "the figures are out of date: run `make figures`"
+    assert len(row) == 1 and len(found) == shown["sources"], stale
+    for band, (flux, error) in shown["sed"].items():
+        assert abs(row[f"flux_{band}_ujy"][0] - flux) < 0.5 * error, f"{band}: {stale}"
 
 
 def test_the_configuration_is_the_projects_own(field):
