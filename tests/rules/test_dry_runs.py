@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -92,6 +93,14 @@ def test_without_a_target_all_products_are_made(snakefile: str, images: Path, tm
         planned = jobs(plan(images, "-s", str(path), "-n", "--cores", "2"))
         assert planned[f"{prefix}write_report"] == planned[f"{prefix}draw_fits"] == 1
         assert planned[f"{prefix}inspect_band"] == 2
+
+
+def test_a_workflow_without_its_scripts_says_what_it_needs(tmp_path: Path) -> None:
+    """Such as a module from a URL."""
+    shutil.copytree(ROOT / "workflow", tmp_path / "workflow")
+    command = [sys.executable, "-m", "snakemake", "-s", str(tmp_path / "workflow/Snakefile"), "-n", "--cores", "1"]
+    done = subprocess.run(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    assert done.returncode == 1 and "scripts, which have to lie beside the workflow on the disk" in done.stdout
 
 
 @pytest.mark.parametrize("profile", ["default", "slurm"])

@@ -23,6 +23,12 @@ def test_links_lead_to_files(page):
     assert [target for target in local if not (page.parent / target).exists()] == []
 
 
+@pytest.mark.parametrize("page", sorted((ROOT / "docs").glob("*.md")), ids=lambda page: page.stem)
+def test_links_of_the_site_stay_on_it(page):
+    """The site has the pages of docs/ alone, the README as its first one."""
+    assert re.findall(r"\]\(\.\./[^)]*\)", page.read_text(encoding="utf-8")) == []
+
+
 def test_every_page_is_in_the_readme_and_on_the_site():
     pages = {page.stem for page in (ROOT / "docs").glob("*.md")} - LISTS
     listed = set(re.findall(r"^([a-z0-9-]+)$", (ROOT / "docs/index.md").read_text(), re.MULTILINE))
