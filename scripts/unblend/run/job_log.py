@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import gc
 import inspect
 import json
@@ -82,6 +83,8 @@ def run(main: Callable[..., None]) -> None:
         )
         sys.exit(128 + signal.Signals[str(stop)])
     except Exception as error:
+        if isinstance(error, BrokenPipeError) and not log_file:
+            os._exit(128 + signal.SIGPIPE)  # `./unblend check | head`: nobody reads on
         logging.getLogger("unblend").exception("unexpected error")
         trouble = machine_trouble(error, Path(log_file).parent if log_file else Path())
         if trouble is not None:
@@ -90,8 +93,9 @@ def run(main: Callable[..., None]) -> None:
             print(f"\nunblend: {type(error).__name__}: {error} (traceback in {log_file})\n", file=sys.stderr)
         sys.exit(1)
     logging.shutdown()
-    sys.stdout.flush()
-    sys.stderr.flush()
+    with contextlib.suppress(BrokenPipeError):
+        sys.stdout.flush()
+        sys.stderr.flush()
     os._exit(0)
 
 

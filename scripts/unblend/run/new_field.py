@@ -6,12 +6,16 @@ from collections.abc import Callable, Iterator, Sequence
 
 from ..core.angles import degrees_from_text, position_from_text
 from ..core.errors import InputError
+from ..io.selections import split_extension
 from ..plan.found_images import FoundImage
 from ..plan.found_psfs import FoundPsf
 from ..plan.new_config import Choices, sharpest
 
 Ask = Callable[[str], str]
 """Asks a question and returns the answer; empty for the likely one."""
+
+LONGEST_NAME = 32
+"""Characters of a file's name in the table; the end of a name says more than its middle."""
 
 
 def table(images: Sequence[FoundImage]) -> list[str]:
@@ -24,16 +28,22 @@ def table(images: Sequence[FoundImage]) -> list[str]:
 
 def _row(image: FoundImage) -> list[str]:
     zero_point = "?" if image.zero_point_problem or not image.zero_points else f"{image.zero_points[0].value_ab:.3f}"
-    weight = f"{_short(image.weight.file)} ({image.weight.kind})" if image.weight else "none"
+    weight = f"{_short(image.weight.file, image.file)} ({image.weight.kind})" if image.weight else "none"
     psf = image.psf
-    shown = f'{_short(psf.file)} x{psf.oversampling:g} {psf.fwhm_arcsec:.2f}"' if psf else "MISSING"
+    shown = f'{_short(psf.file, image.file)} x{psf.oversampling:g} {psf.fwhm_arcsec:.2f}"' if psf else "MISSING"
     ny, nx = image.shape
     scale = f'{image.scale_arcsec:.3g}"'
     return [image.band, _short(image.file), f"{nx} x {ny}", scale, image.unit or "none", zero_point, weight, shown]
 
 
-def _short(name: str) -> str:
-    return name.rsplit("/", 1)[-1]
+def _short(name: str, image: str = "") -> str:
+    """Return the name of a file, a long one without its middle; of an extension in the file `image` that alone."""
+    path, selection = split_extension(name)
+    extension = f"[{selection}]" if selection else ""
+    if extension and path == split_extension(image)[0]:
+        return extension
+    short = path.rsplit("/", 1)[-1]
+    return (short if len(short) <= LONGEST_NAME else f"{short[:10]}…{short[11 - LONGEST_NAME :]}") + extension
 
 
 def notes(images: Sequence[FoundImage], problems: Sequence[str]) -> Iterator[str]:

@@ -116,6 +116,23 @@ def test_a_full_disk_is_one_sentence(monkeypatch, tmp_path, capsys):
     assert said.startswith(f"\nunblend: no space is left on the disk of {log.parent}") and "traceback" not in said
 
 
+@pytest.mark.parametrize("lines", [1, 100_000])
+def test_a_reader_that_has_seen_enough_is_not_an_error(tmp_path, lines):
+    """`./unblend check | head`: with what is written at once, and at the end."""
+    (tmp_path / "command.py").write_text(
+        "import sys\nfrom unblend.run.job_log import run\n\n\n"
+        f"def main():\n    for _ in range({lines}):\n        print('a line')\n\n\nrun(main)\n"
+    )
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, str(tmp_path / "command.py")]
+    done = subprocess.run(
+        command, stdout=writing, stderr=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": str(SCRIPTS)}
+    )
+    os.close(writing)
+    assert done.returncode in (0, 128 + signal.SIGPIPE) and done.stderr == ""
+
+
 def test_an_interrupt_leaves_the_terminal_alone(monkeypatch, tmp_path, capsys):
     log = tmp_path / "job.log"
     monkeypatch.setattr(sys, "argv", ["script.py", "--log", str(log)])

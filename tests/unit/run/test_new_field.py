@@ -40,6 +40,13 @@ def test_the_table_shows_what_was_found(images):
     assert first.startswith("irac-ch1") and "mcov.fits (weight)" in first and "21.581" in first and "x5" in first
 
 
+def test_long_names_fit_into_a_terminal(images):
+    lines = table(images)
+    assert max(len(line) for line in lines) < 175
+    jwst = next(line for line in lines if line.startswith("f200w"))
+    assert "jw01837-o0…_clear-f200w_i2d.fits[SCI]" in jwst and "  [WHT] (weight)  " in jwst
+
+
 def test_likely_answers_are_said(images):
     choices, asked, told = chosen(images)
     assert choices.detection == "f200w" and choices.target == pytest.approx((150.0, 2.0), abs=1e-6)
