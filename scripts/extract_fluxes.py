@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from unblend.core.errors import UnusableBandError
 from unblend.core.flags import Flag
-from unblend.core.types import ModelOutline, Template
+from unblend.core.types import Box, ModelOutline, Template
 from unblend.field.band_data import (
     BandData,
     StoredModels,
@@ -40,6 +40,7 @@ from unblend.photometry.common_errors import psf_changes, shift_changes, total_e
 from unblend.photometry.correlated_noise import Noise, measure_noise
 from unblend.photometry.detail_amplitude import DetailAmplitudes, amplitude_errors, first_component, fit_amplitudes
 from unblend.photometry.flux_draws import noise_draws, of_band
+from unblend.photometry.joined_tiles import core_level
 from unblend.photometry.linear_system import visible_light
 from unblend.photometry.misfit import measure_misfit, noise_area
 from unblend.photometry.shape_errors import ShapeResponses, detail_errors, shape_responses
@@ -124,7 +125,8 @@ def measure(spec: dict, results: Path, paths: dict[str, str]) -> None:
         first_component=share, first_component_err=share_err,
         worst_neighbour=solution.worst_neighbour[:count], correlation=solution.correlation[:count], flag=flags,
     )  # fmt: skip
-    write_table(paths["fluxes"], table, header=header_cards(spec["band"], fit, noise, own) | widths, name="FLUXES")
+    header = header_cards(spec["band"], fit, noise, own) | widths | core_cards(spec, fit, templates, noise)
+    write_table(paths["fluxes"], table, header=header, name="FLUXES")
     for name, image in (("weight", fit.weight), ("residual", np.where(data.mask, np.nan, solution.residual))):
         write_image(paths[name], image, wcs=data.wcs, header={"BAND": spec["band"]})
     light = {"flux": solution.flux[count:], "flux_err": noise.err[count:], "flag": solution.flags[count:]}
@@ -164,6 +166,15 @@ def header_cards(band: str, fit: RescaledSolution, noise: Noise, own: BandOnlySo
         "LAG1": noise.lag_one,
         **background_cards(solution.polynomial, solution.coefficients, noise.coefficient_err),
     }
+
+
+def core_cards(spec: dict, fit: RescaledSolution, templates: list[Template], noise: Noise) -> dict[str, object]:
+    """Return background level and error (for correlated noise) of the core of a tile; nothing for a whole band."""
+    if "tile" not in spec:
+        return {}
+    level, error = core_level(fit.solution, templates, fit.weight, Box(*spec["tile"]["core"]))
+    cards = {"BGCORE": level, "BGCOREER": error * noise.background_err / fit.solution.background_err}
+    return {name: float(value) for name, value in cards.items() if np.isfinite(value)}
 
 
 def saturation_flags(templates: list[Template], spec: dict, results: Path) -> np.ndarray:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 from dataclasses import astuple
 from pathlib import Path
 
@@ -57,9 +56,8 @@ def main(spec_path: str, results_dir: str) -> None:
 def join_fluxes(band: TiledBand, tile: np.ndarray, ids: np.ndarray, header: dict[str, object]) -> BackgroundLevels:
     """Write fluxes.fits, with the background level of all tiles, and return the levels."""
     cards = [read_table_header(band.folder_of(each) / "fluxes.fits") for each in band.tiles]
-    shares = [math.prod(each.core.shape) / math.prod(each.window.shape) for each in band.tiles]
-    values, errors = ([_number(card.get(name)) for card in cards] for name in ("BACKGR", "BACKGERR"))
-    levels = BackgroundLevels.of(values, errors, shares)
+    names = ("BACKGR", "BACKGERR", "BGCORE", "BGCOREER")
+    levels = BackgroundLevels.of(*(np.array([_number(card.get(name)) for card in cards]) for name in names))
     rows = with_common_level(joined_rows(band.tables("fluxes.fits"), tile, ids), tile, levels)
     header |= {"BACKGR": levels.level, "BGORDER": 0, "BGC00": levels.level}
     header |= {name: _known(levels.error) for name in ("BACKGERR", "BGE00")}
@@ -67,7 +65,7 @@ def join_fluxes(band: TiledBand, tile: np.ndarray, ids: np.ndarray, header: dict
     header["WIDTHNUM"] = sum(int(card.get("WIDTHNUM", 0)) for card in cards)  # type: ignore[call-overload]
     write_table(band.folder / "fluxes.fits", rows, header=header, name="FLUXES")
     log.info("%s: background %.6g +- %.2g, by tile %s", header["BAND"], levels.level, levels.error,
-             " ".join(f"{value:.6g}" for value in values))  # fmt: skip
+             " ".join(f"{value:.6g}" for value in levels.fitted))  # fmt: skip
     return levels
 
 

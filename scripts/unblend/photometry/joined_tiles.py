@@ -1,8 +1,9 @@
 """The tiles of a band as one: rows of the sources that each tile owns, and one background level for all of them.
 
-Every tile fits its own background level, whose error is larger than that of the band. The fluxes are linear in it: with
-the mean level of all tiles in place of its own, each flux changes by its response to the level times the difference.
-That is what a single fit of all tiles gives for fluxes that do not depend on pixels far away.
+Every tile fits its own background level, whose error is larger than that of the band, and which is too high where
+sources beyond its margin shine in. The level of the band is the mean of those of the cores of the tiles. The fluxes are
+linear in it: with the level of the band in place of that of the tile, each flux changes by its response to the level
+times the difference. That is what a single fit gives for fluxes that do not depend on pixels far away.
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..core.split_matrix import SplitMatrix
+from ..core.types import Box, Template
 from .adopted_covariance import CovarianceParts
+from .linear_system import LinearSolution, model_image
 
 
 @dataclass(frozen=True)
@@ -22,40 +25,66 @@ class BackgroundLevels:
 
     Parameters
     ----------
-    values, errors : arrays (t,)
-        Of each tile; NaN where it has no usable pixel.
+    fitted, errors : arrays (t,)
+        With which each tile was fitted; NaN where it has no usable pixel.
     level, error : float
-        Their mean and its error; 0 and NaN if no tile has any.
+        Of the band; 0 and NaN if no tile has any.
     """
 
-    values: np.ndarray
+    fitted: np.ndarray
     errors: np.ndarray
     level: float
     error: float
 
     @classmethod
-    def of(cls, values: Sequence[float], errors: Sequence[float], shares: Sequence[float]) -> BackgroundLevels:
-        """Return the levels with their weighted mean.
+    def of(cls, fitted: np.ndarray, errors: np.ndarray, cores: np.ndarray, core_errors: np.ndarray) -> BackgroundLevels:
+        """Return the levels with the weighted mean of those of the cores.
 
         Parameters
         ----------
-        values, errors : arrays (t,)
-            Of each tile.
-        shares : array (t,)
-            Fraction of the pixels of each window that belong to the tile: those of the margins count once.
+        fitted, errors : arrays (t,)
+            With which each tile was fitted.
+        cores, core_errors : arrays (t,)
+            Of the core of each tile, see `core_level`.
         """
-        level, error = np.asarray(values, dtype=float), np.asarray(errors, dtype=float)
-        weight = np.where(
-            np.isfinite(level) & (error > 0), np.asarray(shares) / np.where(error > 0, error, 1.0) ** 2, 0
-        )
-        if not weight.any():
-            return cls(level, error, 0.0, np.nan)
-        mean = float(np.sum(weight * np.where(weight > 0, level, 0.0)) / weight.sum())
-        return cls(level, error, mean, float(weight.sum() ** -0.5))
+        known = np.isfinite(cores) & (core_errors > 0)
+        if not known.any():
+            return cls(fitted, errors, 0.0, np.nan)
+        weight = core_errors[known] ** -2.0
+        return cls(fitted, errors, float(np.sum(weight * cores[known]) / weight.sum()), float(weight.sum() ** -0.5))
 
     def differences(self) -> np.ndarray:
-        """Return the common level less that of each tile, 0 where that is not known, shape (t,)."""
-        return np.where(np.isfinite(self.values), self.level - self.values, 0.0)
+        """Return the level of the band less that of each tile, 0 where that is not known, shape (t,)."""
+        return np.where(np.isfinite(self.fitted), self.level - self.fitted, 0.0)
+
+
+def core_level(
+    solution: LinearSolution, templates: Sequence[Template], weight: np.ndarray, core: Box
+) -> tuple[float, float]:
+    """Return the background level in the core of a tile and its error for white noise; NaN without usable pixels there.
+
+    If the level were higher by one, each pixel of the model would be higher by g = 1 + Σ_k r_k t_k, with the responses
+    r_k of the fluxes and their templates t_k. The level follows from the residual in the direction of g.
+
+    Parameters
+    ----------
+    solution : LinearSolution
+        Of the window of the tile, with a constant background.
+    templates : sequence of Template
+        As fitted, in the order of the solution.
+    weight : array (ny, nx)
+        As fitted, inverse variance.
+    core : Box
+        In the pixels of the window.
+    """
+    response = np.nan_to_num(solution.background_response())
+    change = model_image(templates, response, weight.shape, 1.0)[core.slices]
+    residual = solution.residual[core.slices]
+    used = np.where(np.isfinite(residual), weight[core.slices], 0.0)
+    norm = float(np.sum(used * change**2))
+    if not norm > 0:
+        return np.nan, np.nan
+    return solution.background + float(np.sum(used * change * np.nan_to_num(residual))) / norm, norm**-0.5
 
 
 def with_common_level(rows: np.ndarray, tile: np.ndarray, levels: BackgroundLevels) -> np.ndarray:

@@ -86,7 +86,7 @@ class FieldInputs:
         """Return what the cutout of a mosaic, or a tile of an image, depends on."""
         if isinstance(band, BandTile):
             weight = self.weight_record(band.whole)
-            return {"image": self.image_record(band.whole), "weight": weight, "window": astuple(band.tile.window)}
+            return {"image": self.image_record(band.whole), "weight": weight, "window": list(astuple(band.tile.window))}
         return {
             "mosaic": self.record(self.path(band.mosaic or "")),
             "weight": self.record(self.path(band.weight.file)) if band.weight else None,

@@ -320,17 +320,18 @@ def join_tiles(jobs: Jobs, band: str) -> Spec:
 
 def _tiles(jobs: Jobs, band: str) -> Spec:
     """Return core and window of each tile of a band as y0, x0, y1, x1."""
-    tiles = {t.tile.name: {"core": astuple(t.tile.core), "window": astuple(t.tile.window)}
+    tiles = {t.tile.name: {"core": list(astuple(t.tile.core)), "window": list(astuple(t.tile.window))}
              for t in jobs.bands.of(band).values()}  # fmt: skip
     return {"band": band, "image": jobs.inputs.grid_record(jobs.bands[band]), "tiles": tiles}
 
 
 def _tile(band: Band) -> Spec:
-    """Return the band of which this is a tile and the first pixel (y, x) of the tile; nothing for a whole band."""
+    """Return the band of which this is a tile, its first pixel (y, x), and its core; nothing for a whole band."""
     if not isinstance(band, BandTile):
         return {}
     window = band.tile.window
-    return {"tile": {"band": band.whole.name, "origin": [window.y0, window.x0]}}
+    core = list(astuple(band.tile.core.shifted(-window.y0, -window.x0)))
+    return {"tile": {"band": band.whole.name, "origin": [window.y0, window.x0], "core": core}}
 
 
 def _whole(band: Band) -> Band:

@@ -8,10 +8,11 @@ from gaussians import gaussian, gaussian_field
 from scipy.sparse import csr_array
 from unblend.core.split_matrix import SplitMatrix
 from unblend.core.tiles import tile_grid
+from unblend.core.types import Box
 from unblend.io.tables import columns
 from unblend.photometry.adopted_covariance import CovarianceParts
 from unblend.photometry.flux_draws import DRAWS
-from unblend.photometry.joined_tiles import BackgroundLevels, joined_parts, mean_ratio, with_common_level
+from unblend.photometry.joined_tiles import BackgroundLevels, core_level, joined_parts, mean_ratio, with_common_level
 from unblend.photometry.linear_system import LinearSolution, model_image, solve_fluxes
 
 SIDE = 120
@@ -54,7 +55,7 @@ def test_fluxes_of_tiles_are_those_of_one_fit():
     weight = np.ones(image.shape)
     whole = solve_fluxes(image, weight, templates)
     centres = np.array([[(t.box.y0 + t.box.y1 - 1) / 2, (t.box.x0 + t.box.x1 - 1) / 2] for t in templates])
-    rows, level, error, share, own = [], [], [], [], []
+    rows, levels_of, own = [], [], []
     for number, tile in enumerate(tile_grid(image.shape, 60.0, 25)):
         window = tile.window
         inside = [t for t in templates if t.box.overlaps(window)]
@@ -63,10 +64,9 @@ def test_fluxes_of_tiles_are_those_of_one_fit():
         owned = [k for k, t in enumerate(inside) if tile.owns(*centres[t.id - 1])]
         rows.append(rows_of(found)[owned])
         own += [number] * len(owned)
-        level.append(found.background)
-        error.append(found.background_err)
-        share.append(np.prod(tile.core.shape) / np.prod(window.shape))
-    levels = BackgroundLevels.of(level, error, share)
+        core = core_level(found, moved, weight[window.slices], tile.core.shifted(-window.y0, -window.x0))
+        levels_of.append((found.background, found.background_err, *core))
+    levels = BackgroundLevels.of(*np.array(levels_of).T)
     table = np.concatenate(rows)
     joined = with_common_level(table, np.array(own), levels)
     order = np.argsort(joined["id"])
@@ -75,8 +75,7 @@ def test_fluxes_of_tiles_are_those_of_one_fit():
     after = np.abs(joined["flux"][order] - whole.flux) / whole.err
     assert before.max() > 0.05 and after.max() < 0.01
     assert levels.level == pytest.approx(whole.background, abs=0.2 * whole.background_err)
-    # the error of the level itself is that of all tiles but for the light of the sources in the margins
-    assert levels.error == pytest.approx(whole.background_err, rel=0.05)
+    assert levels.error == pytest.approx(whole.background_err, rel=0.02)
     np.testing.assert_allclose(joined["flux_err"][order], whole.err, rtol=0.02)
 
 
@@ -91,11 +90,27 @@ def gaussian_cut(template, window):
     )  # fmt: skip
 
 
+def test_the_light_of_a_source_beyond_the_window_does_not_raise_the_level():
+    shape, core = (60, 60), Box(20, 20, 60, 60)
+    places = enumerate([(30, 30), (45, 28), (50, 50)], start=1)
+    inside = [gaussian(k, *place, shape, sigma=3.0) for k, place in places]
+    image = model_image(inside, np.array([100.0, 50.0, 80.0]), shape, 1.0)
+    # its wing fills the margin of 20 pixels, and is gone in the core
+    image += 5.0 * np.exp(-((np.arange(60) + 1.0) ** 2) / (2 * 5.0**2))
+    found = solve_fluxes(image, np.ones(shape), inside)
+    assert found.background > 1.2
+    level, error = core_level(found, inside, np.ones(shape), core)
+    assert level == pytest.approx(1.0, abs=0.01) and 0 < error < 2 * found.background_err
+    assert np.isnan(core_level(found, inside, np.zeros(shape), core)).all()
+
+
 def test_a_tile_without_pixels_does_not_count():
-    levels = BackgroundLevels.of([1.0, np.nan, 3.0], [0.5, np.nan, 0.5], [1.0, 1.0, 1.0])
+    unknown = np.array([np.nan])
+    cores, errors = np.array([1.5, np.nan, 2.5]), np.array([0.5, np.nan, 0.5])
+    levels = BackgroundLevels.of(np.array([1.0, np.nan, 3.0]), errors, cores, errors)
     assert levels.level == 2.0 and levels.error == pytest.approx(0.5 / np.sqrt(2))
     np.testing.assert_array_equal(levels.differences(), [1.0, 0.0, -1.0])
-    nothing = BackgroundLevels.of([np.nan], [np.nan], [1.0])
+    nothing = BackgroundLevels.of(unknown, unknown, unknown, unknown)
     assert nothing.level == 0.0 and np.isnan(nothing.error)
     np.testing.assert_array_equal(nothing.differences(), [0.0])
 
@@ -104,7 +119,7 @@ def test_a_flux_that_is_not_measured_stays_unknown():
     names = ("flux", "flux_err", "flux_err_white", "flux_err_isolated")
     values = {name: np.array([np.nan, 5.0]) for name in names}
     rows = columns(id=np.array([1, 2]), **values, background_response=np.full(2, np.nan))
-    joined = with_common_level(rows, np.array([-1, 0]), BackgroundLevels.of([1.0], [0.1], [1.0]))
+    joined = with_common_level(rows, np.array([-1, 0]), BackgroundLevels(np.ones(1), np.array([0.1]), 1.0, 0.1))
     assert np.isnan(joined["flux"][0]) and joined["flux"][1] == 5.0 and joined["flux_err"][1] == 5.0
 
 

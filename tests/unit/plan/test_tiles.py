@@ -72,7 +72,7 @@ def test_the_image_of_a_tile_is_cut_out_of_that_of_its_band(large):
     assert cut["image"]["file"] == "data/b.fits" and cut["window"] == [0, 172, 228, 400]
     templates = spec(jobs, "make_templates", "f160w/tiles/0_1")
     assert templates["image"]["file"] == "results/bands/f160w/tiles/0_1/cutout.fits"
-    assert templates["tile"] == {"band": "f160w", "origin": [0, 172]}
+    assert templates["tile"] == {"band": "f160w", "origin": [0, 172], "core": [0, 28, 200, 228]}
 
 
 def test_only_the_tiles_that_a_region_touches_depend_on_it(large):
