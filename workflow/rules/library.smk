@@ -1,5 +1,6 @@
 """The library on the import path, and the check of a configuration file before Snakemake reads it."""
 
+import logging
 import os
 import sys
 from pathlib import Path
@@ -22,6 +23,9 @@ os.environ.update(
 
 from unblend.core.errors import UnblendError
 from unblend.plan.config_text import check_text
+from unblend.run.mistakes import show_sentences
+
+show_sentences(logging.getLogger("snakemake.logging"))
 
 
 def checked(*files):

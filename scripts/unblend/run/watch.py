@@ -12,7 +12,6 @@ import re
 import shutil
 import socket
 import sys
-import textwrap
 import threading
 import time
 from collections.abc import Sequence
@@ -51,8 +50,6 @@ JOB_KILLED = re.compile(
     r"(?:died with <Signals\.(?P<signal>\w+): \d+>|returned non-zero exit status 137)\.\s*$"
 )
 """The same about a job that was killed and has said nothing, with its log: the line about the failed job says it."""
-MISTAKE = re.compile(r"(?s)InputFunctionException in rule .*?\n *WorkflowError:\n(?P<text>.*?)\n *Wildcards:")
-"""Snakemake's message about what is wrong with the inputs or the results folder, among the calls that have found it."""
 RESTARTED = re.compile(r"Trying to restart job (?P<job>\S+)\.$")
 LACK_OF_MEMORY = ", as happens for lack of memory: run again with more memory or fewer --cores"
 FIT_RULES = ("fit_first_pass", "fit_second_pass")
@@ -139,9 +136,6 @@ class RunWatch(logging.Handler):
             return False
         with self._state_lock:
             self._clear_line()
-            if mistake := MISTAKE.match(text):
-                self._print_lines(["", f"unblend: {textwrap.dedent(mistake['text']).strip()}", ""])
-                return False
         return True
 
     # Records of Snakemake -----------------------------------------------------------------------------------------

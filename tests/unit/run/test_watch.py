@@ -117,17 +117,6 @@ def test_messages_about_single_jobs_are_hidden_and_all_others_shown(scene):
     ]
 
 
-def test_what_is_wrong_with_the_results_folder_is_one_sentence(scene):
-    s = scene()
-    s.logger.error(
-        'InputFunctionException in rule write_catalogue in file "/x/catalogue.smk", line 1:\nError:\n  WorkflowError:\n'
-        "    another run is going on in results: wait for its end.\n    And a second line.\nWildcards:\n\nTraceback:\n"
-        '  File "/x/common.smk", line 70, in job_spec\n'
-    )
-    sentence = "another run is going on in results: wait for its end.\nAnd a second line."
-    assert s.shown.getvalue() == f"\nunblend: {sentence}\n\n"
-
-
 @pytest.mark.parametrize(
     "options", [{"printshellcmds": True}, {"verbose": True}, {"quiet": {"rules"}}, {"dryrun": True}]
 )
