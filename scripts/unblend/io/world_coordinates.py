@@ -184,6 +184,8 @@ def wcs_from_header(
         y, x = (np.array([(side - 1) / 2]) for side in shape)
         if not np.isfinite(coordinates.pixel_to_sky(wcs, y, x)).all():
             raise _refused(name, "the centre of the image is not on the sky by its CRPIX, CRVAL and pixel scale")
+        if not coordinates.pixel_scale(wcs, shape) > 0:
+            raise _refused(name, "by its distortion (PV, SIP) the pixels have no area on the sky")
     _add_physical_coordinates(wcs, header)
     return wcs
 
@@ -227,6 +229,9 @@ def _checked(header: Mapping[str, object], name: str) -> dict[str, Any]:
     ):
         # SCAMP wrote its polynomials under the name of the plain projection before TPV was agreed on.
         cards |= {f"CTYPE{axis}": kind.replace("TAN", "TPV") for axis, kind in enumerate(types, start=1)}
+    if "TPV" in cards["CTYPE1"] and any(re.fullmatch(r"PV[12]_\d+", key) for key in cards):
+        # the registry of the convention: absent coefficients are 0, these are 1; WCSLIB takes all for 0
+        cards = {"PV1_1": 1.0, "PV2_1": 1.0} | cards
     return cards
 
 

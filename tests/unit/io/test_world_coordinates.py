@@ -147,6 +147,15 @@ def with_tables(roughness=0.0):
     return wcs
 
 
+@pytest.mark.parametrize("kind", ["RA---TAN DEC--TAN", "RA---TPV DEC--TPV"])
+def test_absent_linear_coefficients_of_a_polynomial_are_1(write, kind):
+    types = dict(zip(("CTYPE1", "CTYPE2"), kind.split(), strict=True))
+    found, plain = read_wcs(write(header(**types, PV2_4=0.0, PV1_7=0.0))), read_wcs(write(header(), name="plain.fits"))
+    np.testing.assert_allclose(pixel_to_sky(found, Y, X), pixel_to_sky(plain, Y, X), rtol=0, atol=1e-12)
+    with pytest.raises(InputError, match="no area on the sky"):
+        read_wcs(write(header(**types, PV2_1=0.0, PV1_7=0.0)))
+
+
 def test_distortion_in_tables(write, tmp_path):
     wcs = with_tables()
     hdus = wcs.to_fits(relax=True)
