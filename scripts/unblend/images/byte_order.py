@@ -7,6 +7,8 @@ import numpy as np
 WILD_DECADES, TAME_DECADES = 12.0, 6.0
 """Decades between the 10th and 90th percentile of the absolute values: more than WILD in no image of the sky, and less
 than TAME once the bytes are in order. The noise of a sky has 1.1."""
+SINGLE_FRACTION = 0.1
+"""An image has single precision if more of its values than this fraction are such numbers; NaN does not count."""
 MOST_PIXELS = 100_000
 """How many pixels are looked at."""
 
@@ -24,9 +26,11 @@ def has_swapped_bytes(image: np.ndarray) -> bool:
     values = image.ravel()[:: max(1, image.size // MOST_PIXELS)]
     if not _decades(values) > WILD_DECADES:
         return False
+    # Numbers that were stored with single precision have low bytes of 0 in double precision, which tell nothing.
     with np.errstate(over="ignore", invalid="ignore"):
-        turned = [values.astype(kind).byteswap().astype(float) for kind in (np.float32, np.float64)]
-        return any(_decades(each) < TAME_DECADES for each in turned)
+        single = np.mean(values.astype(np.float32) == values) > SINGLE_FRACTION
+        turned = values.astype(np.float32 if single else np.float64).byteswap().astype(float)
+        return _decades(turned) < TAME_DECADES
 
 
 def _decades(values: np.ndarray) -> float:

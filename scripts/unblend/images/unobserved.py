@@ -12,6 +12,7 @@ import hashlib
 import numpy as np
 
 from .dark_cores import dark_cores
+from .repeated_lines import repeated_borders
 
 _SIDES = (3, 4, 5, 7, 9, 12, 16, 22, 31, 45, 63)
 """Sides in pixels of the squares of equal pixels that are looked for, the smallest first."""
@@ -27,6 +28,8 @@ _RARE_VALUE = 0.02
 """A value is rare if a smaller fraction of the other pixels has it."""
 _MOST_VALUES = 20
 """Number of values, the most frequent ones, for which areas are completed; padding has one or a few."""
+_TRACE, _TYPICAL_PERCENTILE = 1e-6, 75.0
+"""Values below this fraction of that percentile are as good as 0. Of noise around 0 a millionth is."""
 _FLOOR_RATIO = 0.3
 """In an image without noise, sources fade into a sky of one value: the pixels next to it differ from it by less than
 this fraction of what typical pixels do. Next to padding, they are sky like all others."""
@@ -54,8 +57,9 @@ def unobserved(image: np.ndarray) -> np.ndarray:
     """Return True where a pixel has a number but was not observed.
 
     These are large connected areas of exactly one value (whatever the value and the sky), rows and columns or long
-    parts of them, single zeros in noise around zero, and cores of bright sources without light. The constant sky of an
-    image without noise, the plateau of a saturated star, and the common values of integers are kept.
+    parts of them, single zeros in noise around zero, borders that repeat the field, and cores of bright sources without
+    light. The constant sky of an image without noise, the plateau of a saturated star, and the common values of
+    integers are kept.
 
     Parameters
     ----------
@@ -69,12 +73,25 @@ def unobserved(image: np.ndarray) -> np.ndarray:
     content = np.ascontiguousarray(image)
     key = (content.shape, content.dtype.str, hashlib.blake2b(content.data if content.size else b"").digest())
     if key not in _KEPT:
-        found = _padding(image) | _border_lines(image) | _scattered_zeros(image)
-        found |= dark_cores(image, found)
+        without_traces = _without_traces(image)
+        found = _padding(without_traces) | _border_lines(without_traces) | _scattered_zeros(without_traces)
+        found |= repeated_borders(image)
+        found |= dark_cores(without_traces, found)
         _KEPT[key] = np.packbits(found)
         if len(_KEPT) > _MOST_KEPT:
             del _KEPT[next(iter(_KEPT))]
     return np.unpackbits(_KEPT[key], count=content.size).reshape(content.shape).astype(bool)
+
+
+def _without_traces(image: np.ndarray) -> np.ndarray:
+    """Return an image with 0 in place of what is as good as 0: padding after a convolution or a resampling."""
+    size = np.abs(image)
+    # padding of one value, which may be as large as 1e30, tells nothing
+    noise = size[:, 1:][(image[:, 1:] != image[:, :-1]) & np.isfinite(image[:, 1:])]
+    if not noise.size:
+        return image
+    traces = (size > 0) & (size < _TRACE * np.percentile(noise, _TYPICAL_PERCENTILE))
+    return np.where(traces, 0.0, image) if traces.any() else image
 
 
 def _padding(image: np.ndarray) -> np.ndarray:

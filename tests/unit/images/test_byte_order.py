@@ -32,3 +32,12 @@ def test_padding_of_large_numbers_is_another_matter():
     assert not has_swapped_bytes(image)
     rows = np.random.default_rng(2).random(image.shape) < 0.5
     assert not has_swapped_bytes(np.where(rows, 0.0, image))
+
+
+@pytest.mark.parametrize("kind", ["f4", "f8"])
+def test_padding_with_traces_of_rounding_is_another_matter(kind):
+    image = sky("f8") + 5.0
+    image[:, :25] = 1e-12
+    assert not has_swapped_bytes(image.astype(kind))
+    image[:, :25] = np.random.default_rng(3).normal(0.0, 1e-12, (60, 25))
+    assert not has_swapped_bytes(image.astype(kind).astype(float))

@@ -43,6 +43,14 @@ def test_padding_of_any_value_under_any_sky(padding, sky, value):
 
 
 @pytest.mark.parametrize("name", ["frame", "one side", "corners", "a gap"])
+@pytest.mark.parametrize("sky", [0.0, 3.0, 100.0])
+def test_padding_with_traces_of_rounding(name, sky):
+    padding, traces = PADDINGS[name], np.random.default_rng(4).normal(0.0, 1e-12, SHAPE)
+    found = unobserved(np.where(padding, traces, field(sky)))
+    np.testing.assert_array_equal(found, padding)
+
+
+@pytest.mark.parametrize("name", ["frame", "one side", "corners", "a gap"])
 @pytest.mark.parametrize("sky", [0.0, 0.5, 3.0, 100.0])
 @pytest.mark.parametrize("noise", [0.4, 0.6, 1.0, 3.0, 20.0])
 def test_padding_of_integers(name, sky, noise):
