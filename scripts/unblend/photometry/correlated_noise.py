@@ -41,6 +41,10 @@ TILE_PIXELS = 2048
 CLIP_SIGMA = 4.0
 """Residual pixels beyond this many sigma are taken as misfit, not noise (1 in 16 000 pixels of Gaussian noise)."""
 
+LEAST_FRACTION = 0.1
+"""Least fraction of the pixels away from sources that is noise: of a Gaussian it is 0.9999. With a scatter of about 0,
+in an image of coarse steps, hardly any is within `CLIP_SIGMA` of it."""
+
 MIN_PIXELS = 2000
 """With fewer source-free pixels all usable pixels are measured. R at one lag is then known to 0.02."""
 
@@ -153,8 +157,14 @@ def autocorrelation(
         If there are fewer than 10 usable pixels, or their scatter is zero.
     """
     normalised, good = _normalised(residual, weight, exclude)
-    rms = noise_rms(normalised, ~good)
+    rms, measured = noise_rms(normalised, ~good), int(good.sum())
     good &= np.abs(normalised) <= CLIP_SIGMA * rms
+    if measured >= 10 and good.sum() < max(10, LEAST_FRACTION * measured):
+        raise UnusableBandError(
+            f"The noise of the band cannot be measured: it has only {int(good.sum())} pixels of noise among "
+            f"{measured} away from the sources. Either the steps of the image (integers) are larger than its noise, or "
+            "most pixels were not observed but hold numbers. Give an image with finer steps, or mask such pixels."
+        )
     if good.sum() < 10 or not rms > 0:
         raise UnusableBandError(
             f"The autocorrelation of the noise needs at least 10 residual pixels with non-zero scatter, found "
