@@ -113,8 +113,8 @@ class DetectionSettings(Section):
         "errors; null: none.",
     )
     conv_fwhm: Number = key(0.2, "FWHM of the Gaussian applied before detection.", unit="arcsec", ge=0)
-    threshold: Number = key(1.5, "Detection threshold on the smoothed detection image.", unit="sigma", gt=0)
-    deblend_levels: WholeNumber = key(32, "Number of deblending thresholds.", ge=1)
+    threshold: Number = key(1.5, "Detection threshold on the smoothed detection image.", unit="sigma", ge=0.3)
+    deblend_levels: WholeNumber = key(32, "Number of deblending thresholds.", ge=1, le=1024)
     deblend_contrast: Number = key(
         0.005, "Smallest fraction of the flux of a blend that becomes a source of its own.", ge=0, le=1
     )

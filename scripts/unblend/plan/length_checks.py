@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def bad_lengths(config: Config, grids: Mapping[str, tuple[tuple[int, int], WCS]]) -> Iterator[str]:
-    """Yield a sentence for every box of a background smaller than a pixel, and every shift beyond the image.
+    """Yield a sentence for every box of a background below a pixel, and every shift or smoothing beyond the image.
 
     Parameters
     ----------
@@ -32,6 +32,9 @@ def bad_lengths(config: Config, grids: Mapping[str, tuple[tuple[int, int], WCS]]
             yield (f"bands.{name}.shift moves the models by {math.hypot(*band.shift):.3g} arcsec, out of the image of "
                    f"{side:.3g} arcsec; expected arcsec along X and Y. Correct it, or set shift: auto.")  # fmt: skip
     first = config.detection.bands[0]
+    if first in scales and config.detection.conv_fwhm > (side := max(grids[first][0]) * scales[first]):
+        yield (f"detection.conv_fwhm is {config.detection.conv_fwhm:g} arcsec, more than the image ({side:.3g} "
+               "arcsec); expected arcsec, about the FWHM of the PSF.")  # fmt: skip
     moving = config.detection.background
     if first in scales and moving is not None and not isinstance(moving, str):
         yield from _small_box("detection.background", moving.box, scales[first])

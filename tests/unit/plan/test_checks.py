@@ -418,6 +418,13 @@ def test_a_box_of_the_detection_smaller_than_a_pixel(data):
         load_field(raw, SCRIPTS, lambda: "plan")
 
 
+def test_a_smoothing_wider_than_the_image(data):
+    raw = copy.deepcopy(RAW)
+    raw["detection"]["conv_fwhm"] = 720.0
+    with pytest.raises(InputError, match=r"detection.conv_fwhm is 720 arcsec, more than the image"):
+        load_field(raw, SCRIPTS, lambda: "plan")
+
+
 @pytest.mark.parametrize("content", [b"", b"\0" * 40, b"[1, 2]", b"null", b'{"a', b"\xff\xfe"])
 def test_a_damaged_note_of_the_checks_is_made_again(data, content):
     """As after a loss of power, which leaves zeros: every run was refused until the file was deleted."""

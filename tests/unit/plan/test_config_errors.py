@@ -10,7 +10,7 @@ from unblend.plan.config import config_schema, load_config
 from unblend.plan.config_errors import expected_value, nearest_name
 
 QUOTES = "without quotes YAML reads 24 as a number and on, off, yes and no as true or false."
-NUMBER = "expected a number above 0 (sigma). Detection threshold"
+NUMBER = "expected a number of at least 0.3 (sigma). Detection threshold"
 
 
 def sentences(*edits):
@@ -31,6 +31,10 @@ def sentences(*edits):
         ([("bands/f125w/name", "k")], "bands.f125w.name is not a key: did you mean image?"),
         ([("band_defaults", {"zeropoint": 25})], "band_defaults.zeropoint is not a key: did you mean zero_point?"),
         ([("band_defaults", {"rms": -1})], "band_defaults.rms is -1: expected auto or a number above 0 (image units)."),
+        (
+            [("detection/deblend_levels", 2**31 - 1)],
+            "detection.deblend_levels is 2147483647: expected a whole number from 1 to 1024.",
+        ),
         ([("detection/threshold", 0)], f"detection.threshold is 0: {NUMBER}"),
         ([("detection/threshold", "high")], f"detection.threshold is 'high': {NUMBER}"),
         ([("detection/threshold", True)], f"detection.threshold is true: {NUMBER}"),

@@ -20,7 +20,7 @@ def test_other_text_is_no_number(text):
 
 
 def test_a_number_too_large_for_a_float_is_refused():
-    with pytest.raises(ConfigError, match=r"detection.threshold is '1e999': expected a number above 0"):
+    with pytest.raises(ConfigError, match=r"detection.threshold is '1e999': expected a number of at least 0.3"):
         load(("detection/threshold", "1e999"))
 
 
