@@ -229,7 +229,7 @@ def _checked(header: Mapping[str, object], name: str) -> dict[str, Any]:
     ):
         # SCAMP wrote its polynomials under the name of the plain projection before TPV was agreed on.
         cards |= {f"CTYPE{axis}": kind.replace("TAN", "TPV") for axis, kind in enumerate(types, start=1)}
-    if "TPV" in cards["CTYPE1"] and any(re.fullmatch(r"PV[12]_\d+", key) for key in cards):
+    if "TPV" in str(cards["CTYPE1"]) and any(re.fullmatch(r"PV[12]_\d+", key) for key in cards):
         # the registry of the convention: absent coefficients are 0, these are 1; WCSLIB takes all for 0
         cards = {"PV1_1": 1.0, "PV2_1": 1.0} | cards
     return cards
