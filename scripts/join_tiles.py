@@ -61,7 +61,7 @@ def join_fluxes(band: TiledBand, tile: np.ndarray, ids: np.ndarray, header: dict
     rows = with_common_level(joined_rows(band.tables("fluxes.fits"), tile, ids), tile, levels)
     header |= {"BACKGR": levels.level, "BGORDER": 0, "BGC00": levels.level}
     header |= {name: _known(levels.error) for name in ("BACKGERR", "BGE00")}
-    header |= {name: _known(np.nanmedian([np.nan, *(_number(card.get(name)) for card in cards)])) for name in MEDIANS}
+    header |= {name: _median([_number(card.get(name)) for card in cards]) for name in MEDIANS}
     header["WIDTHNUM"] = sum(int(card.get("WIDTHNUM", 0)) for card in cards)  # type: ignore[call-overload]
     write_table(band.folder / "fluxes.fits", rows, header=header, name="FLUXES")
     log.info("%s: background %.6g +- %.2g, by tile %s", header["BAND"], levels.level, levels.error,
@@ -93,6 +93,12 @@ def padded(table: np.ndarray, most: int) -> np.ndarray:
 
 def _number(value: object) -> float:
     return np.nan if value is None else float(value)  # type: ignore[arg-type]
+
+
+def _median(values: list[float]) -> float | None:
+    """Return the median of the values that are known; None without any."""
+    known = [value for value in values if np.isfinite(value)]
+    return float(np.median(known)) if known else None
 
 
 def _known(value: float) -> float | None:

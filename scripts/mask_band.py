@@ -42,7 +42,7 @@ def main(spec_path: str, mask_path: str, regions_path: str) -> None:
     mask, counts = band_mask(image, weight=weight, regions={**regions, "saturated": saturated})
     warn_of_flat_tops(image, mask, spec)
     log.info("%s", ", ".join(f"{name}: {count}" for name, count in counts.items()))
-    if mask.all():
+    if mask.all() and "tile" not in spec:
         log.warning("every pixel of %s is masked: all its fluxes will be NaN", spec["image"]["file"])
     header = {f"N{name[:7].upper().replace(' ', '_')}": count for name, count in counts.items()}
     values = np.where(saturated, SATURATED, mask.astype(np.uint8))

@@ -169,7 +169,9 @@ def joined_rows(tables: Sequence[np.ndarray], tile: np.ndarray, ids: np.ndarray)
         own = np.flatnonzero(tile == k)
         place = {int(i): row for row, i in enumerate(table["id"])}
         known = [n for n in own.tolist() if int(ids[n]) in place]
-        rows[known] = table[[place[int(ids[n])] for n in known]]
+        found = [place[int(ids[n])] for n in known]
+        for name in rows.dtype.names or ():
+            rows[name][known] = table[name][found]
     return rows
 
 

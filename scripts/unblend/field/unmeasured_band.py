@@ -52,7 +52,10 @@ def write_no_fluxes(
     flags : int
         Flags of all sources of the band.
     """
-    log.warning("%s All fluxes of this band are NaN.", error)
+    if "tile" in spec:  # a corner of a mosaic that was not observed
+        log.info("%s", error)
+    else:
+        log.warning("%s All fluxes of this band are NaN.", error)
     ids = _sources(results)
     unknown = dict.fromkeys(UNKNOWN, np.full(ids.size, np.nan))
     zero = np.zeros(ids.size, dtype=int)

@@ -66,7 +66,8 @@ def checked_weight(weight: Mapping[str, str], image: np.ndarray, band: str) -> n
     Parameters
     ----------
     weight : mapping
-        `file` and `kind` (rms, variance or weight) of the map.
+        `file` and `kind` (rms, variance or weight) of the map; for a tile, which may have no weight anywhere, also
+        `whole`, the map of which it is a part.
     image : array (ny, nx)
         The image of the map; NaN where not observed.
     band : str
@@ -79,21 +80,24 @@ def checked_weight(weight: Mapping[str, str], image: np.ndarray, band: str) -> n
         of the pixels so much that it must be of another kind.
     """
     values, kind = _read_map(weight["file"], image.shape), weight["kind"]
-    start = f"bands.{band}.weight: {_described(weight['file'])}"
+    name = weight.get("whole", weight["file"])
+    start = f"bands.{band}.weight: {_described(name)}"
     finite = values[np.isfinite(values)]
     negative = finite[finite < 0]
     # Some maps mark pixels without data by one negative number.
     if negative.size > NEGATIVE_FRACTION * finite.size and np.ptp(negative) > 0:
         raise InputError(
             f"{start} is negative in {negative.size / finite.size:.0%} of its pixels; expected a map of the "
-            f"{_MEANINGS[kind]}. {_other_extensions(weight['file'], 'Name another file or extension.')}"
+            f"{_MEANINGS[kind]}. {_other_extensions(name, 'Name another file or extension.')}"
         )
+    if not (finite > 0).any() and "whole" in weight:
+        return np.zeros(image.shape)  # a tile beyond the edge of what was observed
     if not (finite > 0).any():
         raise InputError(
             f"{start} has no positive pixel; expected a map of the {_MEANINGS[kind]}. "
-            f"{_other_extensions(weight['file'], 'Name another file or extension.')}"
+            f"{_other_extensions(name, 'Name another file or extension.')}"
         )
-    _check_scale(image, values, kind, start, weight["file"])
+    _check_scale(image, values, kind, start, name)
     return _inverse_variance(values, kind)
 
 

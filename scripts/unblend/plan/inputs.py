@@ -115,6 +115,9 @@ class FieldInputs:
         weight = self.weight(band)
         if weight is None:
             return None
+        if isinstance(band, BandTile):
+            assert band.whole.weight is not None, "a tile has the settings of its band"
+            return {**weight, "whole": self.path(band.whole.weight.file)}
         return {**self.record(weight["file"]), "kind": weight["kind"]} if band.mosaic is None else dict(weight)
 
     def psf_record(self, band: Band) -> dict[str, object]:

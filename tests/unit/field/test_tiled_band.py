@@ -77,6 +77,13 @@ def test_rows_of_the_owners_and_unknown_ones():
     assert rows["flag"].tolist() == [0, 0, 0, int(Flag.NO_PIXELS), int(Flag.NO_PIXELS)]
 
 
+def test_columns_are_joined_by_name():
+    first = columns(id=np.array([1]), flux=np.array([1.0]), err=np.array([0.1]))
+    second = columns(id=np.array([2]), err=np.array([0.2]), flux=np.array([2.0]))
+    rows = joined_rows([first, second], np.array([0, 1]), np.array([1, 2]))
+    assert rows["flux"].tolist() == [1.0, 2.0] and rows["err"].tolist() == [0.1, 0.2]
+
+
 def test_regions_in_pixels_are_moved_and_counted_once(band):
     for tile in band.tiles:
         # pixel (44, 20) of the image lies in the first tile and in the margin of the second

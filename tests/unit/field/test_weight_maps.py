@@ -131,3 +131,15 @@ def test_a_part_that_is_much_noisier_keeps_its_weight(tmp_path):
     image = noise * np.random.default_rng(1).normal(size=noise.shape)
     found = checked_weight({"file": weight_file(tmp_path, MAP=noise), "kind": "rms"}, image, "k")
     np.testing.assert_allclose(found, noise**-2, rtol=1e-6)
+
+
+def test_a_tile_may_have_no_weight_but_a_wrong_map_is_named(tmp_path):
+    """The corner of a mosaic that was not observed; messages name the user's map, not the part that was cut."""
+    for name in ("whole", "part", "wrong"):
+        (tmp_path / name).mkdir()
+    whole = weight_file(tmp_path / "whole", WHT=np.ones(IMAGE.shape))
+    part = {"file": weight_file(tmp_path / "part", W=np.zeros(IMAGE.shape)), "kind": "weight", "whole": whole}
+    assert not checked_weight(part, IMAGE, "k").any()
+    wrong = weight_file(tmp_path / "wrong", W=-np.arange(1.0, IMAGE.size + 1).reshape(IMAGE.shape))
+    with pytest.raises(InputError, match=r"whole/.*WHT\) is negative in 100%"):
+        checked_weight({**part, "file": wrong}, IMAGE, "k")

@@ -75,6 +75,13 @@ def test_the_image_of_a_tile_is_cut_out_of_that_of_its_band(large):
     assert templates["tile"] == {"band": "f160w", "origin": [0, 172], "core": [0, 28, 200, 228]}
 
 
+def test_the_weight_map_of_a_tile_is_named_after_that_of_its_band(large):
+    jobs = large(f160w={"weight": "b.fits"})
+    weight = spec(jobs, "mask_band", "f160w/tiles/0_1")["weight"]
+    assert weight["file"] == "results/bands/f160w/tiles/0_1/cutout-weight.fits" and weight["whole"] == "data/b.fits"
+    assert spec(jobs, "cut_mosaic", "f160w/tiles/0_1")["weight"]["file"] == "data/b.fits"
+
+
 def test_only_the_tiles_that_a_region_touches_depend_on_it(large):
     def masks():
         jobs = large()
