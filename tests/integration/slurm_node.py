@@ -77,8 +77,8 @@ ConstrainSwapSpace=no
 
 def what_is_missing() -> str:
     """Return what this machine lacks for a Slurm of its own, an empty text where it lacks nothing."""
-    if os.environ.get(SWITCH) == "0":
-        return f"{SWITCH} is 0"
+    if os.environ.get(SWITCH) != "1":
+        return f"runs on request: {SWITCH}=1"
     lacking = [name for name in PROGRAMS if shutil.which(name, path=SEARCHED) is None]
     if lacking:
         return f"{', '.join(lacking)} not installed (Debian: slurm-wlm, munge)"

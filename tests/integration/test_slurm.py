@@ -70,6 +70,8 @@ class SlurmRun:
             self.process = subprocess.Popen(
                 contained(*SNAKEMAKE, *products, *place, *config), env=node.environment,
                 stdin=subprocess.DEVNULL, stdout=said, stderr=said, start_new_session=True,
+                # a shell starts what is in its background with Ctrl-C ignored, and so all that it starts
+                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
             )  # fmt: skip
 
     def end(self) -> tuple[int, str]:

@@ -28,12 +28,10 @@ def stack(tmp_path, monkeypatch):
     template = engine.template(7, module.model_of(fitted, wcs, 5))
     image = np.zeros(SHAPE)
     image[template.box.slices] = 50.0 * template.data
-    nothing = np.zeros(SHAPE, dtype=int)
     field = SimpleNamespace(
         groups={"7": {"members": [7]}, "8": {"members": [8, 9]}}, wcs=wcs, shape=SHAPE, engine=engine,
-        stack=lambda box: cut(image, box, np.nan), error=lambda box: cut(np.ones(SHAPE), box, np.nan),
-        segments=lambda box: cut(nothing, box, 0), mask=lambda box: cut(nothing != 0, box, True),
-        result=lambda group, which: SimpleNamespace(member=lambda source: fitted),
+        stack=lambda box: cut(image, box, np.nan),
+        result=lambda group, which: SimpleNamespace(member=lambda source: fitted), flux_of=lambda template: 0.0,
     )  # fmt: skip
     monkeypatch.setattr(module, "FitField", lambda results, gain: field)
     monkeypatch.setattr(module, "missing_fits", lambda jobs, which: ["8"] if which == "first" else ["7", "8"])
