@@ -30,6 +30,8 @@ _MOST_VALUES = 20
 """Number of values, the most frequent ones, for which areas are completed; padding has one or a few."""
 _TRACE, _TYPICAL_PERCENTILE = 1e-6, 75.0
 """Values below this fraction of that percentile are as good as 0. Of noise around 0 a millionth is."""
+_SAMPLED_ROWS = 1000
+"""Rows of a large image by which this percentile is measured."""
 _FLOOR_RATIO = 0.3
 """In an image without noise, sources fade into a sky of one value: the pixels next to it differ from it by less than
 this fraction of what typical pixels do. Next to padding, they are sky like all others."""
@@ -85,12 +87,13 @@ def unobserved(image: np.ndarray) -> np.ndarray:
 
 def _without_traces(image: np.ndarray) -> np.ndarray:
     """Return an image with 0 in place of what is as good as 0: padding after a convolution or a resampling."""
-    size = np.abs(image)
+    rows = image[:: max(1, len(image) // _SAMPLED_ROWS)]
     # padding of one value, which may be as large as 1e30, tells nothing
-    noise = size[:, 1:][(image[:, 1:] != image[:, :-1]) & np.isfinite(image[:, 1:])]
+    noise = np.abs(rows[:, 1:][(rows[:, 1:] != rows[:, :-1]) & np.isfinite(rows[:, 1:])])
     if not noise.size:
         return image
-    traces = (size > 0) & (size < _TRACE * np.percentile(noise, _TYPICAL_PERCENTILE))
+    limit = _TRACE * np.percentile(noise, _TYPICAL_PERCENTILE)
+    traces = (image != 0) & (image < limit) & (image > -limit)
     return np.where(traces, 0.0, image) if traces.any() else image
 
 
