@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 
 import numpy as np
 from unblend.core.coordinates import pixel_scale
@@ -46,7 +47,9 @@ def main(spec_path: str, stack_path: str, error_path: str, segments_path: str, a
     log.info("%d sources in %d groups", sum(len(g.members) for g in groups), len(groups))
     # segments before the user's edits: an edit does not change the sky of the groups around it
     with open_image(stack_path) as stack, open_image(error_path) as error, open_labels(automatic_segments_path) as old:
-        usable, noise = UnmaskedStack(stack, drawn), UnmaskedError(stack, error, drawn)
+        usable = Windows(stack.shape, lambda at: np.where(drawn[at], np.nan, stack[at]))
+        # What is masked cannot matter to a fit: it must not matter to its digest.
+        noise = Windows(stack.shape, lambda at: np.where(np.isfinite(usable[at]), error[at], np.inf))
         smoothed = smoothing(stack, noise, segments)
         content = {}
         for g in groups:
@@ -69,45 +72,25 @@ def main(spec_path: str, stack_path: str, error_path: str, segments_path: str, a
     record_work("groups", "all")
 
 
-class UnmaskedStack:
-    """The stack, NaN where it is masked, of which windows are read.
+class Windows:
+    """An image of which windows are computed when they are asked for, each from the same windows of other images.
 
     Parameters
     ----------
-    stack : OpenImage
-    drawn : bool array (ny, nx)
-        True in the bad regions of the fits.
+    shape : (ny, nx)
+    read : callable
+        Returns the pixels of a window.
     """
 
-    def __init__(self, stack: OpenImage, drawn: np.ndarray) -> None:
-        self._stack, self._drawn, self.shape = stack, drawn, stack.shape
+    def __init__(self, shape: tuple[int, int], read: Callable[[Window], np.ndarray]) -> None:
+        self.shape, self._read = shape, read
 
     def __getitem__(self, window: Window) -> np.ndarray:
         """Return the pixels of a window."""
-        return np.where(self._drawn[window], np.nan, self._stack[window])
+        return self._read(window)
 
 
-class UnmaskedError:
-    """The error of the stack, infinite where the stack is masked or not finite, of which windows are read.
-
-    What is masked cannot matter to a fit: it must not matter to its digest.
-
-    Parameters
-    ----------
-    stack, error : OpenImage
-    drawn : bool array (ny, nx)
-        True in the bad regions of the fits.
-    """
-
-    def __init__(self, stack: OpenImage, error: OpenImage, drawn: np.ndarray) -> None:
-        self._stack, self._error, self._drawn, self.shape = stack, error, drawn, stack.shape
-
-    def __getitem__(self, window: Window) -> np.ndarray:
-        """Return the pixels of a window."""
-        return np.where(self._drawn[window] | ~np.isfinite(self._stack[window]), np.inf, self._error[window])
-
-
-def smoothing(stack: OpenImage, error: UnmaskedError, segments: np.ndarray) -> float:
+def smoothing(stack: OpenImage, error: Windows, segments: np.ndarray) -> float:
     """Return how far the noise of the stack is correlated, away from sources, in the middle of a large image."""
     middle = Box.of_shape(stack.shape).middle(NOISE_SIDE).slices
     near = grow_mask(segments[middle] > 0, AWAY_PIXELS)

@@ -21,8 +21,7 @@ def main(spec_path: str, results_dir: str) -> None:
     spec, results = read_json(spec_path), Path(results_dir)
     band = TiledBand(spec, results)
     found = [read_json(band.folder_of(tile) / "astrometry.json") for tile in band.tiles]
-    sources = read_sources(str(results / "det_cat.fits"))
-    owner = dict(zip(sources["id"].tolist(), band.owner_of_sources(sources).tolist(), strict=True))
+    owner = band.owners(read_sources(str(results / "det_cat.fits")))
     listed = [(k, tile["offsets"]) for k, tile in enumerate(found) if tile["offsets"]]
     middle = ((band.shape[0] - 1) / 2.0, (band.shape[1] - 1) / 2.0)
     shift = found[0]["shift_arcsec"]

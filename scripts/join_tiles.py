@@ -33,7 +33,7 @@ def main(spec_path: str, results_dir: str) -> None:
     band = TiledBand(spec, results)
     ids = np.array(list(StoredModels(results)))
     sources = read_sources(str(results / "det_cat.fits"))
-    owner = dict(zip(sources["id"].tolist(), band.owner_of_sources(sources).tolist(), strict=True))
+    owner = band.owners(sources)
     tile = np.array([owner.get(int(i), -1) for i in ids], dtype=int)
     own = join_band_only(band, sources, spec["band"])
     levels = join_fluxes(band, tile, ids, {"BAND": spec["band"], "NOWN": own})

@@ -6,6 +6,8 @@ import math
 from dataclasses import dataclass
 from itertools import pairwise
 
+import numpy as np
+
 from .types import Box
 
 FOLDER = "tiles"
@@ -36,13 +38,14 @@ class Tile:
         """Row and column, the name of its folder."""
         return f"{self.row}_{self.column}"
 
-    def owns(self, y: float, x: float) -> bool:
-        """Return whether a pixel position of the whole image, 0-based, lies in the core.
+    def owns(self, y: np.ndarray | float, x: np.ndarray | float) -> np.ndarray:
+        """Return whether pixel positions of the whole image, 0-based, lie in the core.
 
         A position on the border of two tiles has one owner; one off the image has none.
         """
-        row, column = math.floor(y + 0.5), math.floor(x + 0.5)
-        return self.core.y0 <= row < self.core.y1 and self.core.x0 <= column < self.core.x1
+        row, column = np.floor(np.add(y, 0.5)), np.floor(np.add(x, 0.5))
+        in_rows = (self.core.y0 <= row) & (row < self.core.y1)
+        return np.asarray(in_rows & (self.core.x0 <= column) & (column < self.core.x1))
 
 
 def tile_grid(shape: tuple[int, int], side: float, margin: int) -> list[Tile]:

@@ -17,7 +17,7 @@ from .detection_mask import no_data
 from .weight_maps import read_weight
 
 TOO_WIDE = 1.5
-"""FWHM of a PSF over that of the most compact sources beyond which the PSF cannot be theirs. Many fields have no stars,
+"""FWHM of a PSF over that of the most compact sources beyond which it is too wide for them. Many fields have no stars,
 and their most compact sources are wider than the PSF: a PSF that is narrower says nothing."""
 _SAMPLES = 41
 """Positions along each axis on which the overlap of two images is measured."""

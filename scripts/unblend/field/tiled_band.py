@@ -67,18 +67,16 @@ class TiledBand:
         int array (n,)
             −1 where a position is not finite.
         """
-        row, column = (
-            np.clip(np.floor(np.nan_to_num(at) + 0.5), 0, side - 1) for at, side in zip((y, x), self.shape, strict=True)
-        )
-        found = np.full(len(row), -1)
+        inside = [np.clip(at, 0, side - 1) for at, side in zip((y, x), self.shape, strict=True)]
+        found = np.full(len(y), -1)
         for k, tile in enumerate(self.tiles):
-            inside = (tile.core.y0 <= row) & (row < tile.core.y1) & (tile.core.x0 <= column) & (column < tile.core.x1)
-            found[inside] = k
-        return np.where(np.isfinite(y) & np.isfinite(x), found, -1)
+            found[tile.owns(*inside)] = k
+        return found
 
-    def owner_of_sources(self, sources: np.ndarray) -> np.ndarray:
-        """Return the index of the tile that owns each source of a table with the columns ra and dec, shape (n,)."""
-        return self.owner(*sky_to_pixel(self.wcs, sources["ra"], sources["dec"]))
+    def owners(self, sources: np.ndarray) -> dict[int, int]:
+        """Return the index of the tile that owns each source, by ID, of a table with the columns id, ra and dec."""
+        tiles = self.owner(*sky_to_pixel(self.wcs, sources["ra"], sources["dec"]))
+        return dict(zip(sources["id"].tolist(), tiles.tolist(), strict=True))
 
     def tables(self, name: str) -> list[np.ndarray]:
         """Return a table of every tile."""

@@ -72,8 +72,3 @@ def described_psfs(jobs: Jobs) -> dict[str, tuple[str, float]]:
 
     describe_bands(jobs, line, "the PSFs")
     return found
-
-
-def describe_psfs(jobs: Jobs) -> list[str]:
-    """Return the lines of `described_psfs`."""
-    return [line for line, _ in described_psfs(jobs).values()]

@@ -101,10 +101,10 @@ def joined_offsets(
         Arcsec: shift at which the offsets were measured.
     """
     rows = [
-        dict(zip(offsets, values, strict=True))
+        row
         for k, offsets in listed
-        for values in zip(*offsets.values(), strict=True)
-        if owner.get(int(dict(zip(offsets, values, strict=True))["id"])) == k
+        for row in (dict(zip(offsets, values, strict=True)) for values in zip(*offsets.values(), strict=True))
+        if owner.get(int(row["id"])) == k
     ]
     if not rows:
         return {"offsets": None, "common": None, "recommendation": None}

@@ -12,10 +12,14 @@ from changing_psf import SHAPE, drawn_grid, drawn_psf, image_header, write_stdps
 from unblend.core.errors import InputError
 from unblend.plan.checks import check_inputs, jobs_of
 from unblend.plan.config import load_config
-from unblend.plan.psf_checks import bad_psfs, describe_psfs
+from unblend.plan.psf_checks import bad_psfs, described_psfs
 
 SCRIPTS = Path(__file__).resolve().parents[3] / "scripts"
 MAP = {"file": "cube.fits", "polygons": "map.geojson"}
+
+
+def describe_psfs(found):
+    return [line for line, _ in described_psfs(found).values()]
 
 
 @pytest.fixture
