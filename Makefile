@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 CORES ?= $(shell nproc)
+# The tests run in as many processes as there are cores: threads of the linear algebra beside them only wait for each other.
+ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 SNAKEMAKE := $(BIN)/snakemake --cores $(CORES)
 
 .PHONY: demo test test-fast lint lock check-example figures docs site bench-overhead bench-accuracy accuracy-figures bench-report bench-fit-bias bench-background bench-scaling robustness clean help
@@ -17,10 +19,10 @@ test: $(VENV)/installed   ## create the environment, run all tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/snakefmt --check Snakefile workflow
-	@$(BIN)/mypy & types=$$!; $(BIN)/python -m pytest -n $(CORES) --dist loadfile --no-loadscope-reorder; tests=$$?; wait $$types && exit $$tests
+	@$(BIN)/mypy & types=$$!; $(ONE_THREAD) $(BIN)/python -m pytest -n $(CORES) --dist loadfile --no-loadscope-reorder; tests=$$?; wait $$types && exit $$tests
 
 test-fast: $(VENV)/installed  ## run the unit tests only (a minute)
-	$(BIN)/python -m pytest tests/unit -n $(CORES)
+	$(ONE_THREAD) $(BIN)/python -m pytest tests/unit -n $(CORES)
 
 lint: $(VENV)/installed   ## fix the code style, check the types
 	$(BIN)/ruff check --fix .

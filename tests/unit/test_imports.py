@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 from pathlib import Path
 
 import pytest
@@ -39,7 +40,9 @@ NUMPY_FILE_CALLS = {"load", "save", "savez", "loadtxt", "savetxt", "genfromtxt"}
 FILE_MODULES = {"fitsio", "tempfile", "shutil", "h5py", "yaml"}
 
 
+@functools.cache
 def tree_of(path):
+    """Return the syntax tree of a file, which no test may change."""
     return ast.parse(path.read_text())
 
 
@@ -54,11 +57,12 @@ def without_type_checking(tree):
     return tree
 
 
+@functools.cache
 def imported_modules(path):
     """Return the modules of the library that a module of it imports, as (room, module)."""
     found = set()
     package = path.relative_to(LIBRARY).parent.parts
-    for node in ast.walk(without_type_checking(tree_of(path))):
+    for node in ast.walk(without_type_checking(ast.parse(path.read_text()))):
         if isinstance(node, ast.ImportFrom):
             assert node.level or (node.module or "").split(".")[0] != "unblend", f"{path}: import relatively"
         if isinstance(node, ast.ImportFrom) and node.level:
