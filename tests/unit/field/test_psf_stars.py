@@ -49,6 +49,18 @@ def test_its_light_is_within_half_a_per_cent_at_every_radius(tmp_path, psf, numb
     assert np.ptp(bright["fwhm"]) < 0.05 * np.median(bright["fwhm"]) and (np.ptp(bright["pa"]) < 20.0 or not elongated)
 
 
+def test_stars_with_masked_neighbours_are_used_where_there_are_few_others(tmp_path):
+    """Two of twelve stars are alone. The galaxies come as close as 3 FWHM; half a per cent is what they leave."""
+    made = StarField(asymmetric_psf(), rng=np.random.default_rng(3))
+    stars = made.add_stars(12, snr=(100.0, 2000.0))
+    made.add_galaxies(150, stars, away=9.0)
+    found = star_psf(made.write(tmp_path / "k.fits"))
+    assert states(found.table) == {"used": 5, "blended": 7}
+    truth = true_psf(made.psf, found.built.data.shape[0], 2)
+    radii = np.arange(0.5, found.built.data.shape[0] / 4, 0.5)
+    np.testing.assert_allclose(encircled(found.built.data, radii, 2), encircled(truth, radii, 2), atol=0.006)
+
+
 def test_light_beyond_a_small_stamp_is_warned_of_and_counts_on_request(tmp_path, caplog):
     made, _ = drawn(moffat_psf, 16, seed=2, galaxies=0)
     spec = made.write(tmp_path / "k.fits")

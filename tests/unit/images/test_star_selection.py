@@ -98,7 +98,10 @@ def test_stars_that_are_not_usable_have_a_reason():
     assert one_star(_masked_corner) == "masked"
     assert one_star(_flat_top, snr=2000.0) == "saturated"
     assert one_star(saturation=50.0) == "saturated"
-    assert one_star(neighbour=(110.0, 92.0, flux_of(50.0))) == "blended"
+    assert one_star(neighbour=(110.0, 92.0, flux_of(200.0))) == "blended"
+    with_neighbour = one_star(neighbour=(110.0, 92.0, flux_of(50.0)))
+    assert with_neighbour.neighbours == pytest.approx(0.1, abs=0.01)
+    assert np.isinf(with_neighbour.error).any()
     assert one_star(neighbour=(100.0, 126.0, flux_of(900.0))) == "blended"
     assert one_star(neighbour=(100.0, 100.0, flux_of(500.0), galsim.Exponential(half_light_radius=3.0))) != "border"
 
