@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from ..core.coordinates import pixel_scale
+from ..core.quantised import spread_image
 from ..core.types import Model, Template
 from ..models.templates import TemplateEngine
 from ..photometry.background_variation import measure_variation, variation_warning
@@ -60,7 +61,9 @@ def find_mistakes(
     log.info("%s: widths of %d bright sources compared with those of their templates", band, widths.ids.size)
     sky = (data.weight > 0) & ~fit.near_source
     variation = measure_variation(fit.solution.residual, sky)
-    range_of_noise = measure_noise_range(fit.solution.residual * np.sqrt(weight), sky)
+    # with the noise of the steps of integers: most pixels of a quiet block may have one value, whose scatter is 0
+    spread_out = spread_image(np.where(sky, fit.solution.residual, np.nan))
+    range_of_noise = measure_noise_range(spread_out * np.sqrt(weight), sky)
     turned = compare_orientations(weight, own, solution, engine, models)
     log.info("%s: %d bright sources with a misfit compared with the PSF in other orientations", band, turned.compared)
     found = (

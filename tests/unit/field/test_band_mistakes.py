@@ -85,3 +85,12 @@ def test_a_negative_image_and_a_wrong_psf(drawn):
     assert any("are negative" in sentence for sentence in mistakes(models, engine, -image))
     said = mistakes(models, engine.with_psf(narrower()), image)
     assert any("times too narrow" in sentence for sentence in said)
+
+
+def test_steps_larger_than_the_noise_are_no_change_of_the_noise(drawn):
+    """Most pixels of many blocks had one value: "the noise changes by a factor of 2391.8 more than the weights say"."""
+    models, engine, image = drawn
+    step = 3.0  # the noise is 1
+    assert not any("the noise of the pixels changes" in said for said in mistakes(models, engine, image))
+    steps = step * np.rint((image - 0.4) / step)
+    assert not any("the noise of the pixels changes" in said for said in mistakes(models, engine, steps))
