@@ -27,10 +27,11 @@ def main(*words: str) -> None:
     jobs = jobs_of(config, Path(__file__).resolve().parent)
     check_inputs(jobs)
     psfs = described_psfs(jobs)
-    lines = [line for line, _ in psfs.values()] + describe_weights(jobs)
+    weights, doubts = describe_weights(jobs)
+    lines = [line for line, _ in psfs.values()] + weights
     table, warnings = describe_images(jobs, {band: fwhm for band, (_, fwhm) in psfs.items()})
     sys.stdout.writelines(f"{line}\n" for line in (*table, *lines))
-    sys.stderr.writelines(f"unblend: {warning}\n" for warning in warnings)
+    sys.stderr.writelines(f"unblend: {warning}\n" for warning in (*doubts, *warnings))
     warn_of_images(jobs)
     warn_of_smoothing(jobs)
     sys.stdout.writelines(f"{line}\n" for line in zero_points_read(jobs))

@@ -35,7 +35,9 @@ def main(spec_path: str, stack_path: str, error_path: str, background_path: str,
     first = spec["images"][settings["bands"][0]]["file"]
     wcs = read_wcs(first)
     images = {name: read_array(file["file"]) for name, file in spec["images"].items()}
-    weights = {name: checked_weight(file, images[name], name) for name, file in spec["weights"].items()}
+    # what a map warns of is in the log of mask_band
+    weights = {name: checked_weight(file, images[name], name, warn=log.info) for name, file in spec["weights"].items()}
+    in_image_units = [name for name, file in spec["weights"].items() if file["kind"] != "weight"]
     scale = pixel_scale(wcs, images[flux_band].shape)
     masks = {name: no_data(image, weights.get(name), spec["saturation"][name]) for name, image in images.items()}
     sky = subtract_sky(images, masks, settings["background"], arcsec_per_pixel=scale)
@@ -47,10 +49,10 @@ def main(spec_path: str, stack_path: str, error_path: str, background_path: str,
         off_image = warning_off_image(record["file"], listed, region, spec["images"][name]["file"])
         if off_image:
             log.warning("%s", off_image)
-    stack = stack_images(images, masks, weights)
+    stack = stack_images(images, masks, weights, in_image_units=in_image_units)
     relative = relative_noise_map(weights[flux_band])[0] if flux_band in weights else None
-    for name, factor in stack.noise_scale.items():
-        log.info("%s: the pixels scatter by %.4g times the noise of the weight map, which is rescaled", name, factor)
+    for name in stack.noise_scale:
+        log.info("%s: the weight map is scaled to the scatter of the pixels, %.4g", name, stack.rms[name])
     for message in sky.messages:
         log.info("%s", message)
     for warning in (*sky.warnings, *stack.warnings, smoothing_warning(settings["conv_fwhm"], scale)):

@@ -51,7 +51,7 @@ def test_detection_and_edits_use_the_map(folder, caplog):
     spec = {"detection": SETTINGS, "own": {}, "psf": {}, "images": {"a": image}, "weights": {"a": weight}}
     spec |= {"bad_regions": {"a": none}, "saturation": {"a": None}}
     detect_sources.main(write_spec(folder, **spec), *(str(folder / name) for name in PRODUCTS.values()))
-    scale = re.search(r"image a scatter by (\S+) times", caplog.text)
+    scale = re.search(r"image a scatter by \S+, (\S+) times the noise of its map", caplog.text)
     assert float(scale[1]) == pytest.approx(0.1, rel=0.03)  # the map is ten times too large
     error = read_array(str(folder / "det_error.fits"))
     assert (np.nanmedian(error[:, :110]), np.median(error[:, 110:])) == pytest.approx((1.0, 4.0), rel=0.03)

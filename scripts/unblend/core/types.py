@@ -7,8 +7,9 @@ from typing import Literal, Protocol
 
 import numpy as np
 
-NoiseOrigin = Literal["value", "map", "image"]
-"""Origin of the noise of a band: an rms or a weight map that the user gave, or the scatter measured on the image."""
+NoiseOrigin = Literal["value", "map", "weights", "image"]
+"""Origin of the noise of a band: an rms that the user gave; a map of the noise or variance, in the unit of the image; a
+map of weights, such as exposure times, whose unit has no meaning; or the scatter measured on the image."""
 
 
 @dataclass(frozen=True, order=True)

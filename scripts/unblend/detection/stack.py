@@ -6,7 +6,7 @@ varies from pixel to pixel, and the scatter tells how large it is: the map is sc
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -18,8 +18,8 @@ from ..core.units import round_significant
 MIN_USABLE_FRACTION = 0.6
 """Images with a smaller fraction of usable pixels are not used for the detection."""
 NOISE_SCALE_WARNING = 1.5
-"""Factor, either way, between the scatter of an image and the noise of its weight map above which a warning is given.
-Resampling that correlates the noise of neighbouring pixels lowers their scatter by 10 to 40 %."""
+"""Factor, either way, between the scatter of an image and a map of the noise or variance above which a warning is
+given. Resampling that correlates the noise of neighbouring pixels lowers their scatter by 10 to 40 %."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Stack:
     noise_scale : dict of floats
         Measured scatter divided by the noise of the weight map, for each image with one.
     warnings : list of str
-        One message for each image that was not used, and for each weight map that contradicts its image.
+        One message for each image that was not used, and for each map of the noise that contradicts its image.
     """
 
     data: np.ndarray
@@ -118,6 +118,8 @@ def stack_images(
     images: Mapping[str, np.ndarray],
     masks: Mapping[str, np.ndarray],
     weights: Mapping[str, np.ndarray] | None = None,
+    *,
+    in_image_units: Collection[str] = (),
 ) -> Stack:
     """Return the inverse-variance weighted mean of images on one pixel grid, each minus its background level.
 
@@ -130,6 +132,9 @@ def stack_images(
     weights : mapping of name to array (ny, nx), optional
         Inverse variance up to a factor, 0 = no data; images may have none. The noise of such an image is
         weight**-0.5, scaled so that the robust scatter of its source-free pixels is one noise.
+    in_image_units : collection of names
+        Images whose map was one of the noise or the variance: a factor far from 1 contradicts it. A map of weights,
+        such as exposure times, may have any factor.
 
     Raises
     ------
@@ -165,7 +170,7 @@ def stack_images(
         background[name], rms[name] = level
         if relative_noise is not None:
             noise[name], scale[name] = rms[name] * relative_noise, rms[name] / typical
-            warnings += _contradiction(name, scale[name])
+            warnings += _contradiction(name, scale[name], rms[name]) if name in in_image_units else []
         with np.errstate(invalid="ignore"):
             snr[name] = np.where(usable, (image - background[name]) / noise.get(name, rms[name]), np.nan)
     if not snr:
@@ -185,13 +190,13 @@ def _check_shapes(images: Mapping[str, np.ndarray]) -> None:
         raise UnblendError(f"The detection images have different shapes ({listed}). Resample them to one pixel grid.")
 
 
-def _contradiction(name: str, scale: float) -> list[str]:
-    """Return a warning if the scatter of an image differs much from the noise of its weight map."""
+def _contradiction(name: str, scale: float, rms: float) -> list[str]:
+    """Return a warning if the scatter of an image differs much from its map of the noise or variance."""
     if 1.0 / NOISE_SCALE_WARNING <= scale <= NOISE_SCALE_WARNING:
         return []
     return [
-        f"The pixels of detection image {name} scatter by {scale:.3g} times the noise of its weight map, which is "
-        f"rescaled. The kind of the map may be wrong: check bands.{name}.weight."
+        f"The pixels of detection image {name} scatter by {rms:.3g}, {scale:.3g} times the noise of its map, which is "
+        f"rescaled. The kind or the unit of the map may be wrong: check bands.{name}.weight."
     ]
 
 

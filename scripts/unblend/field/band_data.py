@@ -45,8 +45,8 @@ class BandData:
     psf : FieldPsf
     fwhm : float
         Of the PSF and the pixel, in pixels; of a map, the median.
-    noise_origin : {"value", "map", "image"}
-        Where the weight comes from: a number or a map that the user gave, or the scatter of the image.
+    noise_origin : {"value", "map", "weights", "image"}
+        Where the weight comes from, see `NoiseOrigin`.
     background_order : int
         Order of the polynomial that is fitted with the fluxes; 0 for a constant.
     """
@@ -105,11 +105,17 @@ def load_band_data(spec: Mapping[str, Any], results: Path, *, final_weights: boo
             f"bands.{spec['band']}: no pixel of {spec['image']['file']} has a weight outside the mask. Correct the "
             "weight map or the image, or drop the band."
         )
-    noise_origin: NoiseOrigin = "map" if spec["weight"] else "image" if spec["rms"] == "auto" else "value"
+    noise_origin = _noise_origin(spec)
     psf, header = read_psf(str(folder / "psf.fits"))
     fwhm = float(header["FWHM"])  # type: ignore[arg-type]
     wcs, order = read_wcs(spec["image"]["file"]), int(spec["background_order"])
     return BandData(image, weight, mask, wcs, psf, fwhm, noise_origin, order)
+
+
+def _noise_origin(spec: Mapping[str, Any]) -> NoiseOrigin:
+    if spec["weight"]:
+        return "weights" if spec["weight"]["kind"] == "weight" else "map"
+    return "image" if spec["rms"] == "auto" else "value"
 
 
 class StoredModels(Mapping[int, Model]):

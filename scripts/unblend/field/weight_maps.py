@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
 from ..core.errors import InputError
 from ..core.statistics import clipped_level
+from ..images.flag_values import flag_values
+from ..images.noise_slope import NoiseSlope, noise_slope
 from ..images.unobserved import unobserved
 from ..io.images import image_extensions, read_array
 from ..io.selections import split_extension
+
+log = logging.getLogger(__name__)
 
 _POWERS = {"weight": 1.0, "variance": -1.0, "rms": -2.0}
 """Power of the values of a map that is the inverse variance."""
@@ -21,7 +26,7 @@ NEGATIVE_FRACTION = 0.02
 CONTRADICTION, AGREEMENT = 4.0, 1.6
 """A map is of another kind than the one given if the scatter of the pixels is beyond this factor of its noise, either
 way, and within the second factor of the noise that another kind would give. Correlated noise lowers the scatter by up
-to a factor 3, crowded sources raise it."""
+to a factor 3, crowded sources raise it. The factor of a map of weights has no meaning: only its shape refuses it."""
 HALF_CONTRADICTION = 8.0
 """The same factor for the deep or the shallow half of an image alone, where crowded sources matter more."""
 UNIT_FACTOR = 30.0
@@ -30,6 +35,15 @@ count exposures or seconds are inverse variances up to a factor."""
 LEAST_WEIGHT, DEEP_PERCENTILE = 1e-4, 90.0
 """Weights below this fraction of that percentile mean no data: maps of the noise mark such pixels by 1e9 or 1e30, and
 resampling leaves a little weight at edges. Their noise is at least a hundred times that of the deep part."""
+CONSTANT = 1.05
+"""Factor between the 2nd and the 98th percentile of a map that is as good as constant: its kind does not matter."""
+_OPPOSITE = {
+    "weight": "If its values are the noise or the variance, set kind: rms or kind: variance. If the image holds counts "
+    "that were not divided by the exposure time, divide it by the map. Crowded sources in the deep part do that, too.",
+    "variance": "If its values are inverse variances, exposure times or coverages, set kind: weight.",
+    "rms": "If its values are inverse variances, exposure times or coverages, set kind: weight.",
+}
+"""What to do about a map whose noise is smaller where the image is noisier."""
 _FEWEST = 100
 """Fewest pixels whose scatter is compared with a map."""
 _SAMPLE = 500_000
@@ -37,7 +51,7 @@ _SAMPLE = 500_000
 _NAMES = {
     "rms": re.compile(r"ERR(OR)?|RMS|SIGMA|NOISE|UNC(ERT)?", re.I),
     "variance": re.compile(r"VAR(IANCE)?|STAT", re.I),
-    "weight": re.compile(r"WHT|WGT|WEIGHT|IVAR|INVVAR", re.I),
+    "weight": re.compile(r"WHT|WGT|WEIGHT|IVAR|INVVAR|COV(ERAGE)?|EXP(TIME|MAP|OSURE)?", re.I),
 }
 """Usual names of the extensions with a map of each kind."""
 
@@ -60,7 +74,9 @@ def read_weight(weight: Mapping[str, str], shape: tuple[int, ...]) -> np.ndarray
     return _inverse_variance(_read_map(weight["file"], shape), weight["kind"])
 
 
-def checked_weight(weight: Mapping[str, str], image: np.ndarray, band: str) -> np.ndarray:
+def checked_weight(
+    weight: Mapping[str, str], image: np.ndarray, band: str, *, warn: Callable[[str], None] = log.warning
+) -> np.ndarray:
     """Return what `read_weight` does, after checking that the map is one of its kind.
 
     Parameters
@@ -72,12 +88,14 @@ def checked_weight(weight: Mapping[str, str], image: np.ndarray, band: str) -> n
         The image of the map; NaN where not observed.
     band : str
         Name of the band for error messages.
+    warn : callable
+        Is called with a sentence if the image is noisier where the map says that it is quieter.
 
     Raises
     ------
     InputError
-        The shapes differ, many pixels are negative, none is positive, or the noise of the map contradicts the scatter
-        of the pixels so much that it must be of another kind.
+        The shapes differ, many pixels are negative, none is positive, the map has flags, or its noise contradicts the
+        scatter of the pixels so much that it must be of another kind.
     """
     values, kind = _read_map(weight["file"], image.shape), weight["kind"]
     name = weight.get("whole", weight["file"])
@@ -97,7 +115,11 @@ def checked_weight(weight: Mapping[str, str], image: np.ndarray, band: str) -> n
             f"{start} has no positive pixel; expected a map of the {_MEANINGS[kind]}. "
             f"{_other_extensions(name, 'Name another file or extension.')}"
         )
-    _check_scale(image, values, kind, start, name)
+    observed = np.isfinite(image) & ~unobserved(image)
+    _check_flags(values, observed, kind, start, name)
+    slope = _check_scale(image, values, observed, kind, start, name)
+    if slope is not None and slope.falls:
+        warn(f"{start} gives a smaller noise to the parts of the image that are noisier. {_OPPOSITE[kind]}")
     return _inverse_variance(values, kind)
 
 
@@ -120,20 +142,43 @@ def _inverse_variance(values: np.ndarray, kind: str) -> np.ndarray:
     return result
 
 
-def _check_scale(image: np.ndarray, values: np.ndarray, kind: str, start: str, name: str) -> None:
+def _check_flags(values: np.ndarray, observed: np.ndarray, kind: str, start: str, name: str) -> None:
+    number, names = image_extensions(name)
+    flags = flag_values(values, observed, names[number])
+    if flags is not None:
+        advice = _other_extensions(name, "Name another file or extension; pixels to ignore belong into bad_regions.")
+        raise InputError(
+            f"{start} has {flags.distinct} distinct integer values, 0 in {flags.zero_fraction:.0%} of the observed "
+            f"pixels: it looks like a map of flags (data quality), in which 0 marks the good pixels; expected a map of "
+            f"the {_MEANINGS[kind]}. {advice}"
+        )
+
+
+def _check_scale(
+    image: np.ndarray, values: np.ndarray, observed: np.ndarray, kind: str, start: str, name: str
+) -> NoiseSlope | None:
     """Compare the noise that a map gives as one of its kind, and as one of the other kinds, with the pixels.
+
+    Returns
+    -------
+    NoiseSlope or None
+        How the scatter of the pixels follows the noise of the map.
 
     Raises
     ------
     InputError
         It must be of another kind, or is in other units than the image.
     """
-    usable = np.isfinite(image) & np.isfinite(values) & (values > 0) & ~unobserved(image)
+    usable = observed & np.isfinite(values) & (values > 0)
+    positive = usable
     if usable.any():  # without the numbers that mark pixels without data, such as a noise of 1e9
         middle = float(np.median(values[usable]))
         factor = LEAST_WEIGHT ** (1.0 / abs(_POWERS[kind]))
-        usable &= (values >= factor * middle) & (values <= middle / factor)
+        usable = usable & (values >= factor * middle) & (values <= middle / factor)
     noises = {each: np.where(usable, values, 1.0) ** (-0.5 * power) for each, power in _POWERS.items()}
+    slope = noise_slope(image, noises[kind], usable)
+    if kind == "weight" and _any_unit_will_do(values, usable, positive, slope):
+        return slope
     # A map of another kind may fit the deep or the shallow half of an image alone.
     halves = [half for half in _halves(values, usable) if np.count_nonzero(half) >= _FEWEST]
     parts = [usable, *halves]
@@ -141,7 +186,7 @@ def _check_scale(image: np.ndarray, values: np.ndarray, kind: str, start: str, n
     limits = [CONTRADICTION, *(HALF_CONTRADICTION for _ in halves)]
     beyond = [p for p, limit in zip(ratios[kind], limits, strict=True) if p[0] > 0 and not _within(p, limit)]
     if not beyond:
-        return
+        return slope
     low, high = beyond[0]
     noise = float(np.median(noises[kind][usable]))
     factor = high if high < 1.0 else low
@@ -160,6 +205,23 @@ def _check_scale(image: np.ndarray, values: np.ndarray, kind: str, start: str, n
     if kind != "weight" and not 1.0 / UNIT_FACTOR <= factor <= UNIT_FACTOR:
         advice = _other_extensions(name, "Check its unit, or name another file or extension.")
         raise InputError(f"{found}; expected the {_MEANINGS[kind]} of a pixel in the unit of the image. {advice}")
+    return slope
+
+
+def _any_unit_will_do(values: np.ndarray, usable: np.ndarray, positive: np.ndarray, slope: NoiseSlope | None) -> bool:
+    """Return whether a map can be one of weights, in any unit, by its shape alone.
+
+    The noise of the image rises with that of the map (where it should fall, the slope is -1 or -2), or the map is
+    constant and has no larger numbers that mark pixels without data. Exposure times and coverages may agree by chance
+    with the values that a map of another kind would have.
+    """
+    if slope is not None:
+        return slope.value > 0.0
+    used = values[usable]
+    if not used.size or np.any(values[positive & ~usable] > used.max()):
+        return False
+    low, high = np.percentile(used, [2.0, 98.0])
+    return bool(high <= CONSTANT * low)
 
 
 def _halves(values: np.ndarray, usable: np.ndarray) -> list[np.ndarray]:

@@ -185,7 +185,9 @@ class Weight(Section):
     """The weight map of a band; 0: no data. The name of a file alone means a map of inverse variance."""
 
     file: FileName = key(..., "FITS image on the pixel grid of the band.")
-    kind: Literal["rms", "variance", "weight"] = key("weight", "What the map holds; weight is the inverse variance.")
+    kind: Literal["rms", "variance", "weight"] = key(
+        "weight", "What the map holds; weight: the inverse variance up to a factor, also exposure times and coverages."
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -237,9 +239,9 @@ class Band(Section):
     cutout_size: PositiveNumber | None = key(None, "Side of the cutout from mosaic.", unit="arcsec")
     weight: Annotated[Weight, AlsoAccepts("string")] | None = key(
         None,
-        'Weight map: a file of inverse variance, or {file, kind}, also an extension as in {file: "image.fits[ERR]", '
-        "kind: rms}; null: the noise of every pixel is rms. That of a "
-        "detection band is also used in the detection and the fits.",
+        "Weight map: a file of inverse variance up to a factor (also exposure times or coverages), or {file, kind}, "
+        'also an extension as in {file: "image.fits[ERR]", kind: rms}; null: the noise of every pixel is rms. That of '
+        "a detection band is also used in the detection and the fits.",
     )
     psf: Annotated[BandPsf, AlsoAccepts("string")] | None = key(
         None,

@@ -74,3 +74,14 @@ def test_a_constant_image_is_not_used() -> None:
     images["a"][:] = np.nan
     with pytest.raises(UnblendError, match=r"No detection image is usable \(a, b\): .* Detection image a is not"):
         stacks.stack_images(images, {})
+
+
+@pytest.mark.parametrize(("weight", "in_image_units", "warned"), [(12.0, (), 0), (12.0, "a", 1), (0.8, "a", 0)])
+def test_only_a_map_in_the_unit_of_the_image_can_be_wrong_by_a_factor(weight, in_image_units, warned) -> None:
+    """A coverage of 12 frames is no noise of 0.29; a noise of 0.29 where the pixels scatter by 1.0 is wrong."""
+    stack = stacks.stack_images(
+        {"a": make_images()["a"]}, {}, {"a": np.full(SHAPE, weight)}, in_image_units=in_image_units
+    )
+    assert stack.rms["a"] == pytest.approx(1.0, rel=0.03)
+    assert len(stack.warnings) == warned
+    assert all("scatter by" in warning and "bands.a.weight" in warning for warning in stack.warnings)

@@ -143,3 +143,58 @@ def test_a_tile_may_have_no_weight_but_a_wrong_map_is_named(tmp_path):
     wrong = weight_file(tmp_path / "wrong", W=-np.arange(1.0, IMAGE.size + 1).reshape(IMAGE.shape))
     with pytest.raises(InputError, match=r"whole/.*WHT\) is negative in 100%"):
         checked_weight({**part, "file": wrong}, IMAGE, "k")
+
+
+# Exposure times and coverages: weights in any unit --------------------------------------------------------------------
+
+FRAMES = 1.0 + np.arange(200) // 20 * np.ones((160, 1))
+"""A coverage of 1 to 10 frames."""
+
+
+def counted(folder, values, image, kind="weight", name="COV"):
+    """Return what the check of a map warns of."""
+    warnings = []
+    checked_weight({"file": weight_file(folder, **{name: values}), "kind": kind}, image, "k", warn=warnings.append)
+    return warnings
+
+
+@pytest.mark.parametrize("scatter", [1e-3, 0.2, 1.0, 3.0, 9.0, 15625.0])
+@pytest.mark.parametrize("seconds", [1.0, 93.6])
+def test_a_coverage_is_a_weight_whatever_the_unit_of_the_image(tmp_path, scatter, seconds):
+    """Its values may agree by chance with the scatter, as if they were the noise."""
+    image = scatter * FRAMES**-0.5 * np.random.default_rng(3).normal(size=FRAMES.shape)
+    assert counted(tmp_path, seconds * FRAMES, image) == []
+
+
+@pytest.mark.parametrize("scatter", [0.01, 12.0, 144.0])
+def test_a_constant_coverage_has_no_kind(tmp_path, scatter):
+    values = np.full(FRAMES.shape, 12.0)
+    values[:20] = 0.0
+    assert counted(tmp_path, values, scatter * np.random.default_rng(3).normal(size=FRAMES.shape)) == []
+
+
+@pytest.mark.parametrize(("power", "unit"), [(0.5, 3e4), (1.0, 1e-6)])
+def test_weights_that_rise_with_the_noise_are_a_warning_in_any_unit(tmp_path, power, unit):
+    """A map of the noise in other units, or an image of counts with its exposure times."""
+    image = FRAMES**0.5 * np.random.default_rng(3).normal(size=FRAMES.shape)
+    (warning,) = counted(tmp_path, unit * FRAMES**power, image)
+    assert "(extension 1, COV) gives a smaller noise to the parts of the image that are noisier" in warning
+    assert "set kind: rms or kind: variance" in warning and "divide it by the map" in warning
+
+
+def test_a_noise_that_falls_where_the_image_is_noisier_is_a_warning(tmp_path):
+    """Twice the coverage, given as noise: within a factor of 4 everywhere."""
+    image = FRAMES**-0.5 * np.random.default_rng(3).normal(size=FRAMES.shape)
+    (warning,) = counted(tmp_path, 0.5 + 0.05 * FRAMES, image, kind="rms")
+    assert warning.endswith("exposure times or coverages, set kind: weight.")
+
+
+def test_a_map_of_flags_is_refused_and_the_weights_beside_it_named(tmp_path):
+    flags = np.zeros(FRAMES.shape)
+    flags[::7, ::5], flags[3], flags[:, 9] = 4.0, 1024.0, 1028.0
+    path = weight_file(tmp_path, DQ=flags, COVERAGE=FRAMES)
+    image = np.random.default_rng(3).normal(size=FRAMES.shape)
+    words = r"w.fits \(extension 1, DQ\) has 4 distinct integer values, 0 in 9\d% .* looks like a map of flags"
+    with pytest.raises(InputError, match=words) as caught:
+        checked_weight({"file": path, "kind": "weight"}, image, "k")
+    assert str(caught.value).endswith(f"Did you mean {path}[COVERAGE] (kind: weight)?")

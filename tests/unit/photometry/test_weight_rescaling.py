@@ -39,9 +39,19 @@ def test_weights_that_disagree_with_the_scatter_are_rescaled(claimed, caplog):
     # the MAD of 8000 pixels is known to 1.3 %
     assert rescaled.rms == pytest.approx(0.5, rel=0.05)
     assert rescaled.scale == pytest.approx(0.5 / claimed, rel=0.05)
-    assert "k: the scatter of source-free pixels" in caplog.text and "the weights are rescaled" in caplog.text
+    assert "k: the source-free pixels scatter by 0.5" in caplog.text and "of the map" in caplog.text
     # the errors follow
     assert rescaled.solution.err == pytest.approx(rescale(0.5).solution.err, rel=0.05)
+
+
+@pytest.mark.parametrize(("origin", "claimed"), [("weights", 1e-4), ("weights", 40.0), ("map", 0.4), ("map", 0.7)])
+def test_a_factor_that_says_nothing_is_no_warning(origin, claimed, caplog):
+    """Exposure times have any unit, and correlated noise lowers the scatter by 10 to 40 %."""
+    with caplog.at_level(logging.INFO, logger="unblend"):
+        rescaled = rescale(claimed, noise_origin=origin)
+    assert rescaled.rms == pytest.approx(0.5, rel=0.05)
+    assert not [record for record in caplog.records if record.levelno > logging.INFO]
+    assert sum("the source-free pixels scatter by 0.5" in record.getMessage() for record in caplog.records) == 1
 
 
 def test_a_noise_map_is_kept_where_too_few_pixels_measure_the_scatter(caplog):

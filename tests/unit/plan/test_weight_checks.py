@@ -27,7 +27,8 @@ def jobs(folder, **weights):
 def test_a_good_map_is_described_and_a_band_without_one_is_not(tmp_path):
     rms = np.full((60, 60), 2.0)
     rms[:15] = 0.0
-    (line,) = describe_weights(jobs(tmp_path, k=rms, j=None))
+    (line,), warnings = describe_weights(jobs(tmp_path, k=rms, j=None))
+    assert warnings == []
     assert line.startswith("bands.k.weight: ") and line.endswith("k.fits, read as rms; 25% without data")
 
 
@@ -35,3 +36,12 @@ def test_all_bad_maps_are_named_together(tmp_path):
     noise = np.random.default_rng(2).normal(size=(60, 60))
     with pytest.raises(InputError, match=r"(?s)mistakes:\n  bands\.k\.weight.*negative.*\n  bands\.j\.weight"):
         describe_weights(jobs(tmp_path, k=noise, j=np.full((60, 60), 2e5)))
+
+
+def test_a_map_whose_noise_falls_where_the_image_is_noisier_is_a_warning(tmp_path):
+    field = jobs(tmp_path, k=0.5 + 0.1 * np.linspace(0.0, 9.0, 120) * np.ones((100, 1)))
+    noise = np.linspace(3.0, 0.5, 120) * np.random.default_rng(1).normal(size=(100, 120))
+    write_image(tmp_path / "image.fits", noise)
+    (line,), (warning,) = describe_weights(field)
+    assert "read as rms; 0% without data" in line
+    assert "smaller noise to the parts of the image that are noisier" in warning
