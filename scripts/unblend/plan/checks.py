@@ -38,7 +38,7 @@ PIXEL_TOLERANCE = 0.02
 LARGEST_PIXEL_RATIO = 1000.0
 """Largest pixels of a band over those of the detection image: a pixel scale in arcsec is 3600 times too large."""
 NO_IMAGE = re.compile(
-    r"ERR(OR)?|RMS|SIGMA|NOISE|UNC(ERT)?|VAR(IANCE)?.*|STAT|WHT|WGT|WEIGHT|IVAR|INVVAR|DQ|MASK|FLAGS?|CTX|CON|EXP(TIME)?|PSF.*",
+    r"ERR(OR)?|RMS|SIGMA|NOISE|UNC(ERT)?|VAR(IANCE)?.*|STAT|WHT|WGT|WEIGHT|IVAR|INVVAR|DQ|MASK|FLAGS?|CTX|CON|COV(ERAGE)?|EXP(TIME|MAP|OSURE)?|PSF.*",
     re.I,
 )
 """Usual names of extensions that are not images of the sky."""

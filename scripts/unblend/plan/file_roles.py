@@ -16,9 +16,12 @@ _IMAGE_WORDS = frozenset(
     {"sci", "drz", "drc", "i2d", "img", "image", "mosaic", "maic", "bgsub", "flux", "int", "science", "data", "median",
      "cal"}
 )  # fmt: skip
-_WEIGHT_WORDS = (
-    "wht", "weight", "weights", "wt", "wgt", "ivar", "invvar", "conf", "cov", "mcov", "coverage", "exp",
-)  # fmt: skip
+EXPOSURE_WORDS = {
+    **dict.fromkeys(("exp", "expmap", "exptime", "texp", "exposure"), "exposure times"),
+    **dict.fromkeys(("cov", "mcov", "coverage", "nexp", "nframes"), "coverages"),
+}
+"""Words of maps of exposure times and of numbers of frames: inverse variances up to a factor."""
+_WEIGHT_WORDS = ("wht", "weight", "weights", "wt", "wgt", "ivar", "invvar", "conf", *EXPOSURE_WORDS)
 _RMS_WORDS = ("rms", "unc", "munc", "err", "error", "errors", "sigma", "std", "noise", "uncertainty")
 KIND_OF_WORD = {
     **dict.fromkeys(_WEIGHT_WORDS, "weight"),
@@ -28,9 +31,10 @@ KIND_OF_WORD = {
 """Words of file names, and names of extensions, of weight maps: their kind. Exposure times, coverages and confidence
 maps (CASU) are inverse variances up to a factor."""
 KIND_OF_EXTENSION = {
-    "WHT": "weight", "WEIGHT": "weight", "WGT": "weight", "IVAR": "weight", "INVVAR": "weight", "COV": "weight",
-    "EXP": "weight", "VAR": "variance", "VARIANCE": "variance", "STAT": "variance", "RMS": "rms", "ERR": "rms",
-    "ERROR": "rms", "UNC": "rms", "UNCERT": "rms", "SIGMA": "rms", "NOISE": "rms",
+    "WHT": "weight", "WEIGHT": "weight", "WGT": "weight", "IVAR": "weight", "INVVAR": "weight",
+    **{word.upper(): "weight" for word in EXPOSURE_WORDS}, "VAR": "variance", "VARIANCE": "variance",
+    "STAT": "variance", "RMS": "rms", "ERR": "rms", "ERROR": "rms", "UNC": "rms", "UNCERT": "rms", "SIGMA": "rms",
+    "NOISE": "rms",
 }  # fmt: skip
 PSF_WORDS = frozenset({"psf", "psfs", "epsf", "prf", "prfs"})
 _OTHER_WORDS = frozenset(
@@ -54,6 +58,11 @@ def words_of(stem: str) -> list[str]:
     own = [word for word in words if word not in KIND_OF_WORD and word not in PSF_WORDS]
     # mosaic_cov.fits belongs to mosaic.fits
     return [word for word in own if word not in _IMAGE_WORDS] or own or words or _all_words(stem)
+
+
+def words_in(path: str | Path) -> list[str]:
+    """Return all words of the name of a file, in lower case."""
+    return _all_words(stem_of(path))
 
 
 def _all_words(stem: str) -> list[str]:

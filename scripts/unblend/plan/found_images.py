@@ -18,25 +18,15 @@ from ..io.header_zero_point import HeaderZeroPoint, read_zero_point, zero_points
 from ..io.images import extension_shapes, read_array, read_header, read_shape, read_wcs
 from ..io.selections import split_extension
 from .band_names import band_name, filter_name, instrument_of, pivot_um, without_duplicates
-from .file_roles import ENDINGS, KIND_OF_EXTENSION, belongs_to, kind_of, role_of, stem_of
+from .file_roles import ENDINGS, KIND_OF_EXTENSION, belongs_to, role_of, stem_of
 from .found_psfs import FoundPsf, found_psf, psf_advice, psf_candidates
+from .found_weights import FoundWeight, counts_by_header, found_weight
 
 SCIENCE_EXTENSIONS = ("SCI", "IMAGE", "DATA", "PRIMARY")
 LARGEST_CHECKED = 30_000_000
 """Pixels of the largest image whose weight map is compared with its pixels here; a run compares all."""
 MAX_FOLDERS = 4
 """Folders that are named where more were not looked at."""
-_PREFERENCE = ("weight", "variance", "rms")
-"""Kinds of weight maps, the preferred one first: maps of the noise often include the photon noise of the sources, which
-biases the fluxes of bright ones, and maps of weights do not."""
-
-
-@dataclass(frozen=True)
-class FoundWeight:
-    """A weight map: its file with the extension, and its kind."""
-
-    file: str
-    kind: str
 
 
 @dataclass(frozen=True)
@@ -111,7 +101,7 @@ def find_images(names: Sequence[str]) -> tuple[list[FoundImage], list[str]]:
         try:
             found.append(_image(file))
         except UnblendError as error:
-            problems.append(f"{file} is not used: {str(error).removeprefix(file).strip()}")
+            problems.append(f"{file} is not used: {str(error).removeprefix(file).lstrip(': ')}")
     if not found:
         problems += _folders_below(names)
         raise InputError(
@@ -178,9 +168,15 @@ def _image(file: str) -> FoundImage:
     Raises
     ------
     InputError
-        The file has no image with world coordinates.
+        The file has no image with world coordinates, or is a map of exposure times or coverages.
     """
     name = _science(file)
+    counts = counts_by_header(name)
+    if counts:
+        raise InputError(
+            f"{file}: by its header it is no image, but a map of {counts}. To use it as a weight map, write "
+            "weight: {file: …, kind: weight} for the band of its image."
+        )
     header, shape, wcs = read_header(name), read_shape(name), read_wcs(name)
     (ra,), (dec,) = pixel_to_sky(wcs, *(np.array([(side - 1) / 2]) for side in shape))
     band = band_name(header, stem_of(file))
@@ -218,20 +214,20 @@ def _with_weight(image: FoundImage, files: Sequence[str]) -> FoundImage:
     """Return an image with the first of its weight maps that agrees with its pixels."""
     path = split_extension(image.file)[0]
     inside = [
-        FoundWeight(f"{path}[{name}]", KIND_OF_EXTENSION[name])
+        found_weight(f"{path}[{name}]", KIND_OF_EXTENSION[name])
         for name, shape in extension_shapes(path).items()
         if name in KIND_OF_EXTENSION and shape[-2:] == image.shape
     ]
     maps = _nearest([f for f in files if role_of(f) == "weight" and belongs_to(f, path)], path)
-    beside = [FoundWeight(file, kind_of(file)) for file in maps]
-    candidates = sorted([*inside, *beside], key=lambda each: _PREFERENCE.index(each.kind))
+    candidates = sorted([*inside, *map(found_weight, maps)], key=lambda each: each.rank)
     notes = list(image.notes)
     pixels = read_array(image.file) if candidates and math.prod(image.shape) <= LARGEST_CHECKED else None
     for candidate in candidates:
         try:
-            weight = FoundWeight(_map_of(candidate.file, image.shape), candidate.kind)
+            weight = replace(candidate, file=_map_of(candidate.file, image.shape))
             if pixels is not None:
-                checked_weight({"file": weight.file, "kind": weight.kind}, pixels, image.band)
+                given = {"file": weight.file, "kind": weight.kind}
+                checked_weight(given, pixels, image.band, warn=_refuse)
         except UnblendError as error:
             notes.append(f"weight map not used: {str(error).removeprefix(f'bands.{image.band}.weight: ')}")
             continue
@@ -239,6 +235,10 @@ def _with_weight(image: FoundImage, files: Sequence[str]) -> FoundImage:
     if not candidates:
         notes.append("no weight map found: the noise is taken as the same everywhere")
     return replace(image, notes=tuple(notes))
+
+
+def _refuse(doubt: str) -> None:
+    raise InputError(doubt)
 
 
 def _nearest(files: Sequence[str], image: str) -> list[str]:

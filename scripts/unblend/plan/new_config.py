@@ -123,18 +123,11 @@ def _band(image: FoundImage, choices: Choices, folder: Path) -> Iterator[str]:
         yield _line(f"    cutout_size: {CUTOUT_ARCSEC:g}", "arcsec, side of the part around target that is used")
     if image.weight:
         file, kind = path_in(folder, image.weight.file), image.weight.kind
-        yield _line(f"    weight: {{file: {file}, kind: {kind}}}", _MEANINGS[kind])
+        yield _line(f"    weight: {{file: {file}, kind: {kind}}}", image.weight.meaning)
     yield from _psf(image, choices, folder)
     yield from _zero_point(image, choices)
     if image.wavelength_um and _wavelength_is_new(image):
         yield _line(f"    wavelength: {image.wavelength_um:g}", "micrometre")
-
-
-_MEANINGS = {
-    "weight": "inverse variance, up to a factor",
-    "variance": "variance, in image units squared",
-    "rms": "noise of a pixel, in image units",
-}
 
 
 def _psf(image: FoundImage, choices: Choices, folder: Path) -> Iterator[str]:
