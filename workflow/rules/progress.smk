@@ -15,16 +15,26 @@ elif workflow.remote_exec and os.environ.get("UNBLEND_SUBMITTED_TOGETHER"):
     SERVERS.append(start_server(SCRIPTS))
 
 
+def begin_run():
+    """Start the display, and the job server of a run on one machine."""
+    WATCH.begin()
+    if workflow.local_exec:
+        SERVERS.append(start_server(SCRIPTS))
+
+
 def end_run(failed=False):
     """End the job server, and write the last lines of the run."""
     stop_server(SERVERS.pop() if SERVERS else None)
     WATCH.end(failed=failed)
 
 
+if not workflow.modifier.is_main_snakefile():
+    # Of a module, Snakemake calls none of the following.
+    WATCH.follow_jobs(begin_run, end_run)
+
+
 onstart:
-    WATCH.begin()
-    if workflow.local_exec:
-        SERVERS.append(start_server(SCRIPTS))
+    begin_run()
 
 
 onsuccess:

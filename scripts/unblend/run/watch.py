@@ -14,7 +14,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -100,6 +100,8 @@ class RunWatch(logging.Handler):
         self._killed: dict[str, str] = {}
         self._lost: dict[int, Lost] = {}
         self._announced: set[int] = set()
+        self._begin: Callable[[], None] | None = None
+        self._end: Callable[[bool], None] | None = None
         self._offset, self._line, self._thread = 0, "", threading.Thread(target=self._watch, daemon=True)
 
     # Attaching ---------------------------------------------------------------------------------------------------
@@ -122,6 +124,26 @@ class RunWatch(logging.Handler):
             getattr(options, name, False) for name in ("printshellcmds", "verbose", "debug_dag", "quiet")
         )
         default.addFilter(self.is_shown)
+
+    def follow_jobs(self, begin: Callable[[], None], end: Callable[[bool], None]) -> None:
+        """Begin the run with its first job and end it with the log, where nobody else does so.
+
+        Snakemake calls the handlers `onstart`, `onsuccess` and `onerror` of a workflow, and not those of its modules.
+
+        Parameters
+        ----------
+        begin : callable
+            Is called before the first job.
+        end : callable
+            Is called with whether the run has failed when Snakemake closes its log.
+        """
+        self._begin, self._end = begin, end
+
+    def close(self) -> None:
+        """End a run that has begun with its first job."""
+        if self._end and self._started and not self._ended.is_set():
+            self._end(bool(self.state.failed) or self._interrupted)
+        super().close()
 
     def is_shown(self, record: logging.LogRecord) -> bool:
         """Return whether Snakemake's own handler should print a record."""
@@ -156,6 +178,8 @@ class RunWatch(logging.Handler):
         elif event == "progress":
             self.state.jobs_done, self.state.jobs_total = fields.done, fields.total
         elif event == "job_info":
+            if self._begin and not self._started:
+                self._begin()
             self._running[fields.jobid] = record
             self._job_starts(fields.rule_name)
         elif event == "job_finished":

@@ -194,6 +194,36 @@ def test_a_run_from_its_start_to_its_end(scene, jobs):
     assert content["state"] == "done" and content["progress"]["fits_done"] == 5 and content["progress"]["warnings"] == 1
 
 
+@pytest.mark.parametrize("failed", [False, True])
+def test_the_run_of_a_module_begins_with_its_first_job_and_ends_with_the_log(scene, jobs, failed):
+    """Snakemake calls no handler of a module: its own output was hidden, and nothing was shown in its place."""
+    s, ends = scene(), []
+    s.watch.follow_jobs(s.watch.begin, lambda failed: (ends.append(failed), s.watch.end(failed=failed)))
+    s.logger.info("Job stats", extra={"event": "run_info", "stats": {"run_monte_carlo": 1, "total": 1}})
+    assert not s.shown.getvalue()
+    job(s, 1, "run_monte_carlo", ["k.log"], band="k")
+    if failed:
+        fields = {"jobid": 1, "rule_name": "run_monte_carlo", "log": ["k.log"], "aux": {}, "rule_msg": None}
+        s.logger.error("Error in rule", extra={"event": "job_error", **fields})
+    else:
+        finish(s, 1)
+    s.watch.close()
+    s.watch.close()  # Snakemake does, and Python at its end
+    lines = s.shown.getvalue().splitlines()
+    assert ends == [failed] and lines[0].endswith(
+        "failed: run_monte_carlo band k: see k.log" if failed else "(1 of 1 bands)"
+    )
+    assert lines[1].startswith("Stopped after " if failed else "Done in ")
+    assert read_json(jobs.results / "logs/run.json")["state"] == ("failed" if failed else "done")
+
+
+def test_a_module_without_any_job_ends_without_a_word(scene):
+    s = scene()
+    s.watch.follow_jobs(s.watch.begin, lambda failed: pytest.fail("it has not begun"))
+    s.watch.close()
+    assert not s.shown.getvalue()
+
+
 def test_a_job_that_fails_is_named_with_its_log(scene):
     s = scene()
     s.watch.begin()
