@@ -96,11 +96,14 @@ def test_without_a_target_all_products_are_made(snakefile: str, images: Path, tm
 
 
 def test_a_workflow_without_its_scripts_says_what_it_needs(tmp_path: Path) -> None:
-    """Such as a module from a URL."""
+    """Such as a module from a plain URL."""
     shutil.copytree(ROOT / "workflow", tmp_path / "workflow")
     command = [sys.executable, "-m", "snakemake", "-s", str(tmp_path / "workflow/Snakefile"), "-n", "--cores", "1"]
     done = subprocess.run(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    assert done.returncode == 1 and "scripts, which have to lie beside the workflow on the disk" in done.stdout
+    assert (
+        done.returncode == 1
+        and "there is no folder of scripts, which jobs run, beside this part of the workflow" in done.stdout
+    )
 
 
 @pytest.mark.parametrize("profile", ["default", "slurm"])

@@ -33,7 +33,8 @@ def load_pyimfit() -> ModuleType:
     if "pyimfit" in sys.modules or not _open_one_core():
         log.warning(
             "IMFIT will start one FFT thread per core: expect several times the CPU time. Run "
-            "`python scripts/build_one_core.py` once in this environment (it needs a C++ compiler)."
+            "`python %s` once in this environment (it needs a C++ compiler).",
+            ONE_CORE_SOURCE.parents[2] / "build_one_core.py",
         )
     import pyimfit
 
