@@ -94,10 +94,12 @@ def placed(data: BandData, light: np.ndarray, results: Path, band: str) -> list[
     )  # fmt: skip
     if found.on_segments:
         log.warning(
-            "%s: %d of %d circles touch a segment: the field has no more room",
+            "%s: the field has no room for %d circles of empty sky, and %d of them touch a source: its light may add "
+            "to the Monte Carlo errors. To choose their places, draw them in DS9 (bands.%s.sim_regions)",
             band,
-            found.on_segments,
             len(found.circles),
+            found.on_segments,
+            band,
         )
     return found.circles
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from ..io.header_zero_point import read_zero_point
+from .config import Band
 from .jobs import Jobs
 
 
@@ -30,6 +32,13 @@ def describe_images(jobs: Jobs, psf_fwhm_arcsec: Mapping[str, float]) -> tuple[l
         name: summary_of(jobs.inputs.image(band), jobs.inputs.image(first), jobs.inputs.weight(band), band.saturation)
         for name, band in own.items()
     }
-    zero_points = {n: "-" if band.zero_point is None else str(band.zero_point) for n, band in own.items()}
+    zero_points = {name: _zero_point(band, jobs.inputs.image(band)) for name, band in own.items()}
     warnings = [width_warning(name, image, psf_fwhm_arcsec[name]) for name, image in images.items()]
     return table_lines(images, zero_points, psf_fwhm_arcsec), [warning for warning in warnings if warning]
+
+
+def _zero_point(band: Band, image: str) -> str:
+    """Return the zero point of a band as text; of one that is `auto`, that of the header, which has been checked."""
+    if band.zero_point == "auto":
+        return f"{read_zero_point(image, wavelength_um=band.wavelength).value_ab:.2f}"
+    return "-" if band.zero_point is None else str(band.zero_point)

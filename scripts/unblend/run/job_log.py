@@ -151,12 +151,13 @@ def script_parser(main: Callable[..., None]) -> argparse.ArgumentParser:
 
 
 def start_logging(log_file: str | None = None, level: int = logging.INFO) -> None:
-    """Send the library's messages and all warnings to `log_file`, or to standard error."""
+    """Send the library's messages and all warnings to `log_file`, or to standard error as sentences for a user."""
     handler: logging.Handler = logging.StreamHandler(sys.stderr)
+    style = "unblend: %(message)s"
     if log_file:
         Path(log_file).parent.mkdir(parents=True, exist_ok=True)
-        handler = logging.FileHandler(log_file, mode="w")
-    logging.basicConfig(handlers=[handler], level=level, format="%(asctime)s %(levelname)s %(message)s", force=True)
+        handler, style = logging.FileHandler(log_file, mode="w"), "%(asctime)s %(levelname)s %(message)s"
+    logging.basicConfig(handlers=[handler], level=level, format=style, force=True)
     logging.captureWarnings(True)
     warnings.filterwarnings("ignore", message=LONG_KEYWORD)
 

@@ -164,7 +164,7 @@ def test_a_job_ended_by_a_scheduler_cleans_up_and_says_so(monkeypatch, tmp_path,
     assert f"ended from outside ({number.name})" in log.read_text() and "Traceback" not in log.read_text()
 
 
-def test_without_a_log_messages_go_to_standard_error(monkeypatch, capsys):
+def test_without_a_log_messages_are_sentences_on_standard_error(monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["script.py"])
 
     def main():
@@ -172,8 +172,7 @@ def test_without_a_log_messages_go_to_standard_error(monkeypatch, capsys):
 
     with pytest.raises(SystemExit):
         run(main)
-    err = capsys.readouterr().err
-    assert err.count("a.fits is missing") == 1 and "ERROR" in err
+    assert capsys.readouterr().err == "unblend: a.fits is missing: give it.\n"
 
 
 def test_a_log_is_begun_anew(tmp_path):
