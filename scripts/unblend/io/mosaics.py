@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import gzip
 import math
+import shutil
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,11 +27,8 @@ from .world_coordinates import check_inherited, inherited, wcs_from_header
 if TYPE_CHECKING:
     from astropy.wcs import WCS
 
-HTTP_SETTINGS = {"block_size": 1_000_000, "cache_type": "bytes"}
-"""Settings of fsspec for http: its default block of 5 MB is several times more data than a small cutout needs."""
-
-SILENCE_S, REQUEST_S = 60.0, 300.0
-"""Seconds without an answer, and seconds for one request (1 MB), after which a server is given up."""
+_GZIP = b"\x1f\x8b"
+"""The first bytes of a file that gzip has compressed."""
 
 
 @dataclass(frozen=True)
@@ -65,8 +66,10 @@ class Mosaic:
         """
         try:
             stored = np.asarray(self.hdu.section[(*self.plane, *box.slices)])
+        except InputError:
+            raise
         except Exception as error:  # fsspec passes on any exception of its protocols
-            reason = f"{type(error).__name__} {_first_line(error)}"
+            reason = _reason(error)
             raise InputError(f"{self.name} cannot be read: {reason}. Check if the file is truncated.") from error
         if np.issubdtype(stored.dtype, np.integer):
             return scaled(stored, self.hdu.header, self.name)
@@ -91,12 +94,12 @@ def open_mosaic(name: str) -> Iterator[Mosaic]:
     path, text = split_extension(name)
     try:
         # `section` reads only the rows it needs in any case. Astropy ignores BLANK where integers are unsigned.
-        settings = _http_settings() if path.startswith("http") else None
-        opened = fits.open(
-            path, memmap=False, use_fsspec=is_url(path), fsspec_kwargs=settings, do_not_scale_image_data=True
-        )
+        file = _http_file(path) if path.startswith(("http://", "https://")) else path
+        opened = fits.open(file, memmap=False, use_fsspec=file is path and is_url(path), do_not_scale_image_data=True)
+    except InputError:
+        raise
     except Exception as error:  # fsspec passes on any exception of its protocols
-        reason = f"{type(error).__name__} {_first_line(error)}"
+        reason = _reason(error)
         raise InputError(f"{path} cannot be opened: {reason}. Check the path or the address.") from error
     with opened as hdus:
         selection = Selection.parse(text)
@@ -122,25 +125,31 @@ def _cut_with_physical(wcs: WCS, box: Box) -> WCS:
     return cut
 
 
-def _http_settings() -> dict[str, Any]:
-    """Return the settings of fsspec for http, with the time limits of a request."""
-    import aiohttp
+def _http_file(url: str) -> Any:
+    """Return an open file of an http server, or its decompressed copy on the disk: of such a file no part can be read.
 
-    limits = aiohttp.ClientTimeout(total=REQUEST_S, sock_connect=SILENCE_S, sock_read=SILENCE_S)
-    return {**HTTP_SETTINGS, "client_kwargs": {"timeout": limits}}
+    The library is imported only where there is a server.
+    """
+    from .http_files import PartlyReadFile
+
+    file = PartlyReadFile(url)
+    is_zipped = file.read(len(_GZIP)) == _GZIP
+    file.seek(0)
+    if not is_zipped:
+        return file
+    with tempfile.NamedTemporaryFile() as whole:
+        shutil.copyfileobj(gzip.GzipFile(fileobj=file), whole, 1 << 20)
+        whole.flush()
+        return Path(whole.name).open("rb")  # Astropy wants a file that can only be read; it closes it
 
 
-def _first_line(error: Exception) -> str:
-    # fsspec says "not found" whatever has happened; the cause is behind it.
-    cause: BaseException | None = error
-    while cause is not None and not isinstance(cause, TimeoutError):
-        cause = cause.__cause__ or cause.__context__
-    if cause is not None:
-        return (
-            f"(the server was silent for {SILENCE_S:g} s, or took more than {REQUEST_S:g} s for one request: run "
-            "again, or download the file)"
-        )
-    return (str(error).splitlines() or [""])[0].rstrip(".")
+def _reason(error: Exception) -> str:
+    text = (str(error).splitlines() or [""])[0].rstrip(".")
+    if "No SIMPLE card" in text:
+        return "it does not begin as a FITS file does"
+    if "buffer is too small" in text:
+        return "it ends before its last pixel"
+    return f"{type(error).__name__} {text}"
 
 
 def _image_hdu(hdus: Any, path: str, text: str | None, selection: Selection) -> Any:

@@ -15,7 +15,7 @@ from unblend.core.coordinates import pixel_to_physical, pixel_to_sky
 from unblend.core.errors import InputError
 from unblend.core.types import Box
 from unblend.images.cutouts import cutout_box
-from unblend.io import mosaics
+from unblend.io import http_files
 from unblend.io.mosaics import open_mosaic
 
 SIDE = 1500
@@ -114,11 +114,14 @@ def test_from_a_url_only_what_is_needed_is_fetched(server):
     assert 0 < handler.sent < 0.4 * len(handler.content)
 
 
-def test_a_lost_connection(server):
+def test_a_lost_connection(server, monkeypatch):
+    monkeypatch.setattr(http_files, "WAITS_S", (0.01, 0.01))
     address, handler = server
     with open_mosaic(f"{address}/mosaic.fits") as mosaic:
         handler.content = handler.content[:2_000_000]
-        with pytest.raises(InputError, match=r"mosaic.fits cannot be read: .*\. Check if the file is truncated"):
+        with pytest.raises(
+            InputError, match=r"mosaic.fits cannot be read: .*(shorter than before|connection was lost)"
+        ):
             mosaic.read(Box(1000, 1000, 1400, 1400))
 
 
@@ -131,7 +134,7 @@ def test_the_wcs_of_a_cutout_agrees_with_that_of_the_mosaic(mosaic_file):
 
 def test_a_url_that_is_wrong(server):
     with (
-        pytest.raises(InputError, match=r"/nothing.fits cannot be opened: .*\. Check the path") as caught,
+        pytest.raises(InputError, match=r"/nothing.fits cannot be read: the server says 404 Not Found") as caught,
         open_mosaic(f"{server[0]}/nothing.fits"),
     ):
         pass
@@ -146,7 +149,7 @@ def test_a_file_that_is_wrong(tmp_path, mosaic_file):
         pass
     (tmp_path / "text.fits").write_text("words\n" * 1000)
     with (
-        pytest.raises(InputError, match=r"text.fits cannot be opened: OSError"),
+        pytest.raises(InputError, match=r"text.fits cannot be opened: it does not begin as a FITS file does"),
         open_mosaic(str(tmp_path / "text.fits")),
     ):
         pass
@@ -237,11 +240,11 @@ def quiet_server():
 
 @pytest.mark.parametrize("speak", [b"", b"HTTP/1.1 200 OK\r\nX: " + b"x" * 1000], ids=["silent", "slow"])
 def test_a_server_that_does_not_answer(quiet_server, monkeypatch, speak):
-    monkeypatch.setattr(mosaics, "SILENCE_S", 0.4)
-    monkeypatch.setattr(mosaics, "REQUEST_S", 0.8)
+    monkeypatch.setattr(http_files, "SILENCE_S", 0.4)
+    monkeypatch.setattr(http_files, "REQUEST_S", 0.8)
     url, start = quiet_server(speak), time.monotonic()
     with (
-        pytest.raises(InputError, match=r"cannot be opened: .*the server was silent for 0.4 s, or took more than 0.8"),
+        pytest.raises(InputError, match=r"cannot be read: the server was silent for 0.4 s, or took more than 0.8"),
         open_mosaic(url),
     ):
         pass
