@@ -17,7 +17,7 @@ import numpy as np
 from astropy.coordinates import SkyCoord
 from astropy.io import fits
 from astropy.wcs import WCS
-from astropy.wcs.utils import pixel_to_skycoord
+from astropy.wcs.utils import wcs_to_celestial_frame
 from hypothesis import strategies as st
 from unblend.core.coordinates import pixel_to_sky
 from unblend.core.errors import UnblendError
@@ -270,9 +270,14 @@ def judge_header(cards: dict[str, Any], folder: Path) -> str:
     ra, dec = pixel_to_sky(wcs, y, x)
     if not (np.isfinite(ra).all() and np.isfinite(dec).all()):
         return f"{WRONG}: positions that are not finite"
+    if not ((ra >= 0) & (ra < 360)).all():
+        return f"{WRONG}: right ascensions that are not from 0 to 360 degrees"
     try:
         other = WCS(_plain(header), naxis=2)
-        expected = pixel_to_skycoord(x, y, other).icrs
+        # pixel_to_skycoord would also swap the axes of the pixels where the first axis is the latitude
+        world = other.all_pix2world(x, y, 0)
+        frame = wcs_to_celestial_frame(other)
+        expected = SkyCoord(world[other.wcs.lng], world[other.wcs.lat], unit="deg", frame=frame).icrs
     except Exception:
         return RIGHT  # Astropy cannot read it: there is no truth to compare with
     apart = SkyCoord(ra, dec, unit="deg").separation(expected).arcsec.max()

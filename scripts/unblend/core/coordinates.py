@@ -88,8 +88,15 @@ def pixel_to_sky(wcs: WCS, y: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np
     wcs : WCS
     y, x : arrays
         0-based pixel positions.
+
+    Returns
+    -------
+    ra, dec : arrays
+        Degrees, ra from 0 to below 360, whatever CRVAL counts from.
     """
-    return to_icrs(frame_of(wcs), *_native_sky(wcs, y, x))
+    ra, dec = to_icrs(frame_of(wcs), *_native_sky(wcs, y, x))
+    ra = ra % 360.0
+    return np.where(ra == 360.0, 0.0, ra), dec  # as -1e-17 becomes
 
 
 def _native_sky(wcs: WCS, y: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

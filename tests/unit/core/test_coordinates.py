@@ -50,6 +50,21 @@ def test_pixels_to_sky_and_back():
         np.testing.assert_allclose(again, (y, x), atol=1e-5 if wcs.sip is not None else 1e-8)
 
 
+@pytest.mark.parametrize("ctype", [("RA---TAN", "DEC--TAN"), ("DEC--TAN", "RA---TAN")])
+@pytest.mark.parametrize("ra", [-10.0, 0.0, 359.9999, 400.0])
+def test_right_ascensions_are_from_0_to_below_360(ctype, ra):
+    wcs, along = WCS(naxis=2), ctype.index("RA---TAN")
+    wcs.wcs.ctype, wcs.wcs.cdelt, wcs.wcs.crpix = ctype, [1e-4, 1e-4], [1.0, 1.0]
+    wcs.wcs.crval = [ra, 5.0] if along == 0 else [5.0, ra]
+    steps = np.array([-3.0, 0.0, 3.0])
+    y, x = (0.0 * steps, steps) if along == 0 else (steps, 0.0 * steps)
+    found, dec = pixel_to_sky(wcs, y, x)
+    assert ((found >= 0) & (found < 360)).all() and dec == pytest.approx(5.0)
+    expected = (ra + steps * 1e-4 / np.cos(np.deg2rad(5.0))) % 360
+    assert (found - expected + 180.0) % 360.0 - 180.0 == pytest.approx(0.0, abs=1e-9)
+    np.testing.assert_allclose(sky_to_pixel(wcs, found, dec), (y, x), atol=1e-6)
+
+
 def test_positions_are_zero_based():
     ra, dec = pixel_to_sky(SQUARE, 40.0, 50.0)
     assert (ra[0], dec[0]) == pytest.approx((RA, DEC), abs=1e-12)
