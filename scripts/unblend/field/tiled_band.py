@@ -14,7 +14,7 @@ from ..core.coordinates import sky_to_pixel
 from ..core.flags import Flag
 from ..core.tiles import FOLDER, Tile
 from ..core.types import Box, Region, Template
-from ..io.images import ROWS_AT_ONCE, read_label_window, read_shape, read_wcs, read_window, write_strips
+from ..io.images import ROWS_AT_ONCE, read_header, read_label_window, read_shape, read_wcs, read_window, write_strips
 from ..io.regions import read_regions
 from ..io.tables import read_table
 
@@ -105,7 +105,9 @@ class TiledBand:
         """
         read = _read_labels if of_labels else read_window
         add = added if len(added) else np.zeros(len(self.tiles))
-        dtype = "u1" if of_labels else "f4"
+        paths = [str(self.folder_of(tile) / name) for tile in self.tiles]
+        # values beyond the range of float32 are stored as float64
+        dtype = "u1" if of_labels else "f8" if any(read_header(path)["BITPIX"] == -64 for path in paths) else "f4"
         strips = self._strips(lambda tile, box, k: read(str(self.folder_of(tile) / name), box) + add[k])
         write_strips(self.folder / name, self.shape, dtype, strips, wcs=self.wcs, header=header)
 

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from astropy.wcs import WCS
 
 
+SMALLEST_SINGLE, LARGEST_SINGLE = 1e-30, 1e38
+"""Largest absolute value of an image that float32 holds with all its digits: pixels a million times fainter, too."""
 ROWS_AT_ONCE = 256
 """Rows of a large image that are written at once."""
 
@@ -246,7 +248,8 @@ def write_image(
     ----------
     path : path
     data : array (ny, nx)
-        Floats are written as float32, bool as uint8 and integers in their own type.
+        Floats are written as float32, or as float64 where these cannot hold them, bool as uint8 and integers in their
+        own type.
     wcs : WCS, optional
         Written to the header.
     header : mapping, optional
@@ -298,8 +301,14 @@ def _as_written(data: np.ndarray) -> np.ndarray:
     if data.dtype == bool:
         data = data.astype(np.uint8)
     elif np.issubdtype(data.dtype, np.floating):
-        data = data.astype(np.float32)
+        data = data.astype(np.float32 if _fits_single(data) else np.float64)
     return np.ascontiguousarray(data)
+
+
+def _fits_single(data: np.ndarray) -> bool:
+    """Whether float32 holds pixels: the weights of an image in erg/s/cm2/Hz are 1e60, beyond its range of 1e±38."""
+    largest = float(np.max(np.abs(data), where=np.isfinite(data), initial=0.0))
+    return largest == 0.0 or SMALLEST_SINGLE <= largest <= LARGEST_SINGLE
 
 
 def header_records(cards: Mapping[str, object]) -> list[dict[str, object]]:

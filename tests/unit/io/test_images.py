@@ -480,3 +480,12 @@ def test_a_window_of_a_cut_file_is_refused(tmp_path):
     (tmp_path / "image.fits").write_bytes(content[:40_000])
     with pytest.raises(InputError, match="truncated"):
         read_window(str(tmp_path / "image.fits"), Box(90, 90, 95, 95))
+
+
+@pytest.mark.parametrize(("factor", "stored"), [(1.0, -32), (1e-20, -32), (1e-36, -64), (1e60, -64), (0.0, -32)])
+def test_pixels_in_any_unit_keep_their_values(tmp_path, factor, stored):
+    """The weights of an image in erg/s/cm2/Hz are about 1e60, which float32 does not hold."""
+    data = factor * np.array([[1.0, -2e-6], [np.nan, 0.0]])
+    write_image(tmp_path / "a.fits", data)
+    assert read_header(str(tmp_path / "a.fits"))["BITPIX"] == stored
+    np.testing.assert_allclose(read_array(str(tmp_path / "a.fits")), data, rtol=1e-6)
