@@ -28,6 +28,7 @@ from .config_values import (
     Declination,
     FileName,
     FilterName,
+    Magnitude,
     NaturalNumber,
     Number,
     PolynomialOrder,
@@ -317,7 +318,7 @@ class Band(Section):
     astrometry: ShiftSearch | None = key(
         None, "Search for the shift, {references, radius, step, max_shift}; null: only if shift is auto."
     )
-    zero_point: Literal["auto"] | Number | None = key(
+    zero_point: Literal["auto"] | Magnitude | None = key(
         None,
         "AB magnitude of one image unit; auto: from the header (BUNIT, PHOTFLAM with PHOTPLAM, MAGZERO …), which has "
         "to be clear; null: no magnitudes.",

@@ -100,6 +100,10 @@ Number = Annotated[float, Field(strict=True, allow_inf_nan=False), BeforeValidat
 WholeNumber = Annotated[
     int, Field(strict=True), BeforeValidator(whole_number_from_text), AfterValidator(_not_too_large)
 ]
+Magnitude = Annotated[
+    float, Field(strict=True, allow_inf_nan=False, ge=-100, le=100), BeforeValidator(number_from_text)
+]
+"""AB magnitude of an image unit: that of W/m2/Hz is −56, that of 1e-30 erg/s/cm2/Hz is 26."""
 PositiveNumber = Annotated[float, Field(strict=True, allow_inf_nan=False, gt=0), BeforeValidator(number_from_text)]
 NaturalNumber = Annotated[
     int, Field(strict=True, ge=0), BeforeValidator(whole_number_from_text), AfterValidator(_not_too_large)

@@ -199,3 +199,11 @@ def test_config_yaml_shows_every_key():
     # a key is shown when it is set or stands in a comment
     missing = {key.rsplit(".", 1)[-1] for key in keys()} - set(re.findall(r"[A-Za-z_]+", text))
     assert not missing, f"config.yaml does not explain {sorted(missing)}"
+
+
+@pytest.mark.parametrize("value", [1e30, -1e30, 400.0, -101])
+def test_a_zero_point_that_no_unit_has_is_refused(value):
+    """Fluxes in microjansky would be 0 or infinite."""
+    with pytest.raises(ConfigError, match=r"zero_point is .*: expected auto or a number from -100 to 100 or null"):
+        load(("bands/f125w/zero_point", value))
+    assert load(("bands/f125w/zero_point", -56.1)).bands["f125w"].zero_point == -56.1
