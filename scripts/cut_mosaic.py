@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
+import logging
+
 import numpy as np
 from unblend.core.errors import InputError
 from unblend.core.types import Box
+from unblend.field.failed_band import write_failed_cutout
 from unblend.images.cutouts import cutout_box
 from unblend.io.files import read_json
 from unblend.io.images import read_window, write_image
 from unblend.io.mosaics import open_mosaic, window_wcs
 from unblend.run.job_log import band_of, record_work, run
 
+log = logging.getLogger("unblend.cutout")
+
 
 def main(spec_path: str, image_path: str, weight_path: str) -> None:
-    """Write the cutout and, with the same box, its weight map; without a weight map an empty one is written.
-
-    Raises
-    ------
-    InputError
-        The weight map does not lie on the mosaic's grid, as far as its size tells.
-    """
+    """Write the cutout and, with the same box, its weight map; without a weight map an empty one is written."""
     spec = read_json(spec_path)
     if "window" in spec:
         cut_tile(spec, image_path, weight_path)
@@ -39,7 +38,31 @@ def cut_tile(spec: dict, image_path: str, weight_path: str) -> None:
 
 
 def cut_field(spec: dict, image_path: str, weight_path: str) -> None:
-    """Write the pixels of a mosaic around the target and of its weight map."""
+    """Write the pixels of a mosaic around the target and of its weight map; where they cannot be read, none.
+
+    Raises
+    ------
+    InputError
+        They cannot be read, and the detection needs them.
+    """
+    try:
+        read_field(spec, image_path, weight_path)
+    except InputError as error:
+        if spec["needed"]:
+            raise
+        reason = InputError(f"bands.{band_of(image_path)}.mosaic: {error}")
+        log.info("%s", reason)
+        write_failed_cutout(image_path, weight_path, spec, reason)
+
+
+def read_field(spec: dict, image_path: str, weight_path: str) -> None:
+    """Read the pixels of a mosaic around the target and of its weight map, and write them.
+
+    Raises
+    ------
+    InputError
+        A server does not send them, or one of the files cannot be used.
+    """
     with open_mosaic(spec["mosaic"]["file"]) as mosaic:
         box = cutout_box(mosaic.wcs, mosaic.shape, spec["target"], spec["size_arcsec"], spec["mosaic"]["file"])
         shape = mosaic.shape

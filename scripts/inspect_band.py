@@ -19,12 +19,13 @@ from unblend.field.band_data import StoredModels
 from unblend.field.band_only_sources import band_only_light
 from unblend.field.band_regions import write_proposals
 from unblend.field.detection_window import sampled_detection, sampled_segments
+from unblend.field.failed_band import failure_of
 from unblend.field.fitted_background import fitted_background
 from unblend.field.weight_maps import read_weight
 from unblend.images.masks import circles
 from unblend.images.sky_regions import sky_circle, sky_ellipse
 from unblend.io.files import read_json
-from unblend.io.images import read_array, read_header, read_wcs, write_image
+from unblend.io.images import read_array, read_header, read_shape, read_wcs, write_image
 from unblend.io.regions import read_regions
 from unblend.io.tables import read_table
 from unblend.photometry.linear_system import model_image, neighbours_removed
@@ -41,6 +42,12 @@ def main(spec_path: str, results_dir: str, removed_path: str, sim_path: str, bor
     """Write neighbours-removed.fits and three region files, each with the name under which the workflow reads it."""
     spec, results = read_json(spec_path), Path(results_dir)
     folder, wcs = results / "bands" / spec["band"], read_wcs(spec["image"]["file"])
+    paths = {"sim": sim_path, "border": border_path, "bad": bad_path}
+    if failure_of(spec["band"], results) is not None:
+        write_image(removed_path, np.full(read_shape(spec["image"]["file"]), np.nan), wcs=wcs)
+        write_proposals(paths, dict.fromkeys(paths, ()), spec["names"])
+        record_work("inspect", spec["band"])
+        return
     image = read_array(spec["image"]["file"]) - read_array(str(folder / "background.fits"))
     fluxes = read_table(folder / "fluxes.fits")
     background = fitted_background(folder, image.shape)
@@ -72,7 +79,6 @@ def main(spec_path: str, results_dir: str, removed_path: str, sim_path: str, bor
         strange = artefacts(left, noise, model, inside=inside, segments=segments, fwhm_pixels=fwhm)
     bad = [sky_ellipse(wcs, s["y"], s["x"], (s["a"], s["b"]), s["theta"], k) for k, v in strange.items() for s in v]
 
-    paths = {"sim": sim_path, "border": border_path, "bad": bad_path}
     write_proposals(paths, {"sim": empty, "border": beyond, "bad": bad}, spec["names"])
     log.info("%s: %d empty circles, %d sources beyond the detection image, %d artefacts",
              spec["band"], len(empty), len(beyond), len(bad))  # fmt: skip

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from unblend.core.coordinates import pixel_scale, sky_to_pixel
 from unblend.field.band_data import adopted_field, adopted_shift
+from unblend.field.failed_band import CUTOUT, PSF, failure_of
 from unblend.io.files import digest_of, file_digest, keep_second_copy, read_json
 from unblend.io.images import read_shape, read_wcs
 from unblend.io.models import read_model
@@ -27,6 +28,13 @@ REACH = 20.0
 def main(spec_path: str, results_dir: str, templates_path: str) -> None:
     """Write the templates of all models, in the order of their IDs."""
     spec, results = read_json(spec_path), Path(results_dir)
+    copy = Path(templates_path).with_name(f".{Path(templates_path).name}")
+    if failure_of(spec["band"], results, (CUTOUT, PSF)) is not None:
+        write_templates(templates_path, [], {})
+        # those of the copy may be on the grid of another cutout
+        copy.unlink(missing_ok=True)
+        record_work("templates", spec["band"])
+        return
     psf_path = results / "bands" / spec["band"] / "psf.fits"
     image = spec["image"]["file"]
     shift, field = adopted_shift(spec, results), adopted_field(spec, results)
@@ -38,7 +46,6 @@ def main(spec_path: str, results_dir: str, templates_path: str) -> None:
     near = near_tile(sources, engine, results) if "tile" in spec else set(map(int, models))
     keys = {int(i): digest_of([common, model["digest"]]) for i, model in models.items() if int(i) in near}
     # Snakemake deletes the file of the templates before the job
-    copy = Path(templates_path).with_name(f".{Path(templates_path).name}")
     kept = unchanged(copy, keys)
     made = dict(kept)
     for i in in_order(engine, sources, keys.keys() - kept.keys()):

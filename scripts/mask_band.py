@@ -6,16 +6,17 @@ import logging
 from pathlib import Path
 
 import numpy as np
-from unblend.core.errors import InputError
+from unblend.core.errors import FailedBandError, InputError
 from unblend.field.band_data import read_band_regions
 from unblend.field.band_regions import write_mask_regions
+from unblend.field.failed_band import CUTOUT, failure_cards, failure_in
 from unblend.field.region_warnings import warning_off_image
 from unblend.field.weight_maps import checked_weight
 from unblend.images.byte_order import has_swapped_bytes
 from unblend.images.masks import band_mask, region_mask
 from unblend.images.saturation import SATURATED, find_plateau, is_saturated
-from unblend.io.files import read_json
-from unblend.io.images import read_array, read_sky_cards, read_wcs, write_image
+from unblend.io.files import DamagedFileError, read_json
+from unblend.io.images import read_array, read_shape, read_sky_cards, read_wcs, write_image
 from unblend.run.job_log import band_of, record_work, run
 
 log = logging.getLogger("unblend.mask")
@@ -24,6 +25,33 @@ log = logging.getLogger("unblend.mask")
 def main(spec_path: str, mask_path: str, regions_path: str) -> None:
     """Write the mask (1 = ignored, 2 = saturated) with the number of pixels for each reason; its regions for DS9."""
     spec = read_json(spec_path)
+    folder = Path(mask_path).parent
+    try:
+        reason = failure_in(folder / CUTOUT)
+        if reason is not None and "tile" not in spec:
+            raise FailedBandError(reason)
+        write_mask(spec, mask_path, regions_path)
+    except DamagedFileError:
+        raise
+    except InputError as error:
+        if "tile" in spec:  # its band is refused as a whole
+            raise
+        log.info("%s", error)
+        shape = read_shape(spec["image"]["file"])
+        header = {**read_sky_cards(spec["image"]["file"]), **failure_cards(error)}
+        write_image(mask_path, np.ones(shape, dtype=np.uint8), header=header)
+        write_mask_regions(regions_path, [])
+    record_work("mask", band_of(mask_path))
+
+
+def write_mask(spec: dict, mask_path: str, regions_path: str) -> None:
+    """Write the mask and its regions.
+
+    Raises
+    ------
+    InputError
+        The image or the weight map cannot be used.
+    """
     image = read_array(spec["image"]["file"])
     band = spec["tile"]["band"] if "tile" in spec else Path(mask_path).parent.name
     if has_swapped_bytes(image):
@@ -48,7 +76,6 @@ def main(spec_path: str, mask_path: str, regions_path: str) -> None:
     values = np.where(saturated, SATURATED, mask.astype(np.uint8))
     write_image(mask_path, values, header={**read_sky_cards(spec["image"]["file"]), **header})
     write_mask_regions(regions_path, [region for found in drawn.values() for region in found])
-    record_work("mask", band_of(mask_path))
 
 
 def warn_of_flat_tops(image: np.ndarray, mask: np.ndarray, spec: dict) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 from unblend.core.coordinates import pixel_scale
 from unblend.field.band_data import read_band_regions
 from unblend.field.detection_window import projected_segments
+from unblend.field.failed_band import PRODUCTS, failure_in
 from unblend.images.background import moving_background
 from unblend.images.masks import grow_mask, region_mask
 from unblend.io.files import read_json
@@ -20,7 +23,8 @@ def main(
     spec = read_json(spec_path)
     image = read_array(spec["image"]["file"])
     background = np.zeros(image.shape)
-    if spec["background"]:
+    folder = Path(background_path).parent
+    if spec["background"] and not any(failure_in(folder / name) for name in PRODUCTS):
         wcs, mask = read_wcs(spec["image"]["file"]), read_labels(mask_path) != 0
         # A source reaches as far in the band as its segment and the band's PSF together.
         fwhm = float(read_header(psf_path)["FWHM"])  # type: ignore[arg-type]

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import re
+import shutil
+import threading
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+
 import numpy as np
 import pytest
+from astropy.io import fits
 from harness import Field
 from smallfield import BLURRED, SHARP
 from unblend.core.flags import Flag
@@ -38,10 +44,73 @@ def test_a_band_without_an_empty_circle_keeps_its_formal_errors(field):
     assert band(field, BLURRED, "err") == pytest.approx(before, rel=0.3)
 
 
+@pytest.fixture
+def server(field):
+    """A server of the blurred image, which is down until `up` is set."""
+
+    class Handler(SimpleHTTPRequestHandler):
+        up, content = False, (field / f"{BLURRED}.fits").read_bytes()
+
+        def do_GET(self):
+            if not self.up:
+                self.send_error(404)
+                return
+            start, stop = map(int, self.headers["Range"].removeprefix("bytes=").split("-"))
+            part = self.content[start : stop + 1]
+            self.send_response(206)
+            self.send_header("Content-Range", f"bytes {start}-{start + len(part) - 1}/{len(self.content)}")
+            self.end_headers()
+            self.wfile.write(part)
+
+    running = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=running.serve_forever, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{running.server_address[1]}/blurred.fits", Handler
+    running.shutdown()
+    running.server_close()
+    thread.join()
+
+
+def has_no_flux(field: Field, messages: str, reason: str) -> None:
+    """The band has no flux and the other one has; the last lines of the run say why."""
+    assert np.isnan(band(field, BLURRED, "flux")).all() and np.isnan(band(field, BLURRED, "err")).all()
+    assert (band(field, BLURRED, "flag") & int(Flag.NO_PIXELS) > 0).all()
+    assert np.isfinite(band(field, SHARP, "flux")).all()
+    assert re.search(rf"  no flux    {BLURRED}: {reason}", messages), messages[-3000:]
+    assert (field / "results/report/index.html").exists()
+
+
+def test_a_mosaic_that_cannot_be_fetched_is_tried_again_in_the_next_run(field, server):
+    url, handler = server
+    whole = {"mosaic": url, "cutout_size": 14.0, "image": None}
+    field.edit_config(lambda c: c["bands"][BLURRED].update(whole))
+    has_no_flux(field, field.run().messages, rf"bands.{BLURRED}.mosaic: http.* cannot be read: the server says 404")
+    handler.up = True
+    assert {f"cutout {BLURRED}", f"templates {BLURRED}", f"extract {BLURRED}"} <= field.run().work
+    found = (field / "results/catalogue.fits").read_bytes()
+    assert np.isfinite(band(field, BLURRED, "flux")).all()
+    assert not field.run().work
+    # the results are those of a run in which the server was there from the beginning
+    shutil.rmtree(field / "results")
+    field.run()
+    assert (field / "results/catalogue.fits").read_bytes() == found
+
+
+def test_a_refused_weight_map_costs_the_band(field):
+    image, header = fits.getdata(field / f"{BLURRED}.fits", header=True)
+    noise = np.random.default_rng(1).normal(size=image.shape).astype(np.float32)
+    fits.writeto(field / "weight.fits", noise, header)
+    field.edit_config(lambda c: c["bands"][BLURRED].update(weight="weight.fits"))
+    has_no_flux(field, field.run().messages, rf"bands.{BLURRED}.weight: weight.fits .* is negative in 5\d%")
+
+
+def test_a_psf_of_stars_without_stars_costs_the_band(field):
+    field.edit_config(lambda c: c["bands"][BLURRED].update(psf={"stars": "auto"}))
+    has_no_flux(field, field.run().messages, rf"bands.{BLURRED}.psf: 0 stars of blurred.fits can be")
+
+
 @pytest.mark.parametrize("value", [np.inf, -np.inf])
 def test_an_infinite_pixel_is_not_observed(field, value):
-    from astropy.io import fits
-
     before = band(field, BLURRED, "flux")
     with fits.open(field / f"{BLURRED}.fits", mode="update") as image:
         image[0].data[3, 3] = value
@@ -51,8 +120,6 @@ def test_an_infinite_pixel_is_not_observed(field, value):
 
 @pytest.mark.parametrize("fault", ["all NaN", "constant", "masked"])
 def test_a_band_without_usable_pixels_has_no_fluxes_and_the_others_have(field, fault):
-    from astropy.io import fits
-
     before = band(field, SHARP, "flux")
     if fault == "masked":
         (field / f"{BLURRED}-bad.reg").write_text("image\ncircle(30,30,1000)\n")

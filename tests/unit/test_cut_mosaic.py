@@ -8,8 +8,9 @@ import pytest
 from astropy.io import fits
 from astropy.wcs import WCS
 from unblend.core.errors import InputError
+from unblend.field.failed_band import failure_in
 from unblend.io.header_zero_point import read_zero_point
-from unblend.io.images import read_array
+from unblend.io.images import read_array, read_wcs
 
 TARGET = {"ra": 53.0, "dec": -27.0}
 
@@ -21,10 +22,11 @@ def mosaic(path, side, value):
     fits.writeto(path, np.full((side, side), value, dtype=np.float32), wcs.to_header())
 
 
-def spec(folder, weight):
+def spec(folder, weight, needed=True):
     path = folder / "spec.json"
     named = {"file": str(folder / weight)} if weight else None
     made = {"mosaic": {"file": str(folder / "image.fits")}, "weight": named, "target": TARGET, "size_arcsec": 11.0}
+    made["needed"] = needed
     path.write_text(json.dumps(made))
     return str(path)
 
@@ -47,6 +49,19 @@ def test_image_and_weight_are_cut_alike(folder):
 def test_a_weight_map_on_another_grid_is_refused(folder):
     with pytest.raises(InputError, match=r"other\.fits has 61 x 61 pixels and its mosaic 41 x 41: the weight map"):
         cut_mosaic.main(spec(folder, "other.fits"), str(folder / "a.fits"), str(folder / "w.fits"))
+
+
+def test_a_mosaic_that_the_detection_does_not_need_is_replaced_by_nothing_and_a_reason(folder):
+    cutout = folder / "blurred" / "cutout.fits"
+    cut_mosaic.main(spec(folder, "other.fits", needed=False), str(cutout), str(folder / "w.fits"))
+    reason = failure_in(cutout)
+    assert reason.startswith("bands.blurred.mosaic: ") and "61 x 61 pixels and its mosaic 41 x 41" in reason
+    assert np.isnan(read_array(str(cutout))).all() and not read_array(str(folder / "w.fits")).any()
+    centre = read_wcs(str(cutout)).wcs_pix2world(15.5, 15.5, 0)
+    assert centre == pytest.approx([TARGET["ra"], TARGET["dec"]])
+    # and the next run reads it again
+    cut_mosaic.main(spec(folder, "weight.fits", needed=False), str(cutout), str(folder / "w.fits"))
+    assert failure_in(cutout) is None and (read_array(str(cutout)) == 1).all()
 
 
 def test_without_a_weight_map_an_empty_one_is_written(folder):

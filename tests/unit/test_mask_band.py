@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import extract_fluxes
 import mask_band
@@ -10,7 +11,9 @@ import numpy as np
 import pytest
 from astropy.io import fits
 from gaussians import gaussian
+from unblend.core.errors import InputError
 from unblend.core.flags import Flag
+from unblend.field.failed_band import failure_of
 from unblend.io.images import read_header, read_labels
 
 SHAPE = (40, 60)
@@ -62,3 +65,20 @@ def test_a_flat_top_without_a_level_is_warned_of(folder, caplog):
     (text,) = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
     assert "image.fits: 21 pixels around x=16 y=21 (1-based) are all equal to 2000 within 0.1 %" in text
     assert text.endswith("they look saturated; set saturation of the band to a little less.")
+
+
+@pytest.mark.parametrize("shape", [SHAPE, (39, 60)])
+def test_a_weight_map_that_cannot_be_used_masks_the_band_and_says_why(folder, shape):
+    spec = {**json.loads((folder.results / "spec.json").read_text()), "saturation": None} if folder(1900.0) else {}
+    fits.writeto(folder.results / "weight.fits", np.random.default_rng(1).normal(size=shape).astype(np.float32))
+    spec["weight"] = {"file": str(folder.results / "weight.fits"), "kind": "weight"}
+    (folder.results / "spec.json").write_text(json.dumps(spec))
+    mask = folder.results / "bands/k/mask.fits"
+    mask_band.main(str(folder.results / "spec.json"), str(mask), str(folder.results / "mask.reg"))
+    assert read_labels(str(mask)).all() and read_labels(str(mask)).shape == SHAPE
+    assert re.search(r"negative in \d+%|60 x 39 pixels and its image 60 x 40", failure_of("k", folder.results))
+    # that of a tile is that of its band, which is refused as a whole
+    spec["tile"] = {"band": "k", "origin": [0, 0]}
+    (folder.results / "spec.json").write_text(json.dumps(spec))
+    with pytest.raises(InputError, match=r"negative in|its image"):
+        mask_band.main(str(folder.results / "spec.json"), str(mask), str(folder.results / "mask.reg"))

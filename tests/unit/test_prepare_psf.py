@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import numpy as np
 import prepare_fit_psf
@@ -10,7 +11,7 @@ import prepare_psf
 import pytest
 from astropy.io import fits
 from star_field import StarField, encircled, moffat_psf, true_psf
-from unblend.core.errors import InputError
+from unblend.field.failed_band import failure_in
 from unblend.io.images import read_header
 from unblend.io.psfs import read_psf
 from unblend.io.tables import read_table
@@ -72,8 +73,9 @@ def test_the_psf_of_a_file_has_no_stars(prepare, spec, tmp_path):
 def test_an_image_without_stars_is_one_sentence(prepare, spec, tmp_path):
     rng = np.random.default_rng(1)
     fits.writeto(tmp_path / "empty.fits", rng.normal(0, 1, (200, 200)), read_fits_header(spec), overwrite=True)
-    with pytest.raises(InputError, match=r"0 stars of .*empty.fits can be used, expected at least 3"):
-        prepare({**spec, "image": {"file": str(tmp_path / "empty.fits")}})
+    psf, stars = prepare({**spec, "image": {"file": str(tmp_path / "empty.fits")}})
+    assert re.search(r"0 stars of .*empty.fits can be used, expected at least 3", failure_in(psf))
+    assert read_table(stars).size == 0 and not stars.with_suffix(".png").exists()
 
 
 def read_fits_header(spec):

@@ -17,6 +17,10 @@ class UnusableBandError(InputError):
     """No pixel of a band can be used: its fluxes are NaN, and the other bands are measured."""
 
 
+class FailedBandError(UnusableBandError):
+    """A job could not use an input of a band: its fluxes are NaN, and the other bands are measured."""
+
+
 class RegionError(InputError):
     """A DS9 region file has an invalid line."""
 

@@ -21,6 +21,7 @@ from ..io.images import read_array, read_labels, read_wcs
 from ..io.models import read_model, read_model_outline
 from ..io.psfs import read_psf
 from ..io.regions import read_regions
+from .failed_band import check_band
 from .weight_maps import read_weight
 
 if TYPE_CHECKING:
@@ -76,9 +77,11 @@ def load_band_data(spec: Mapping[str, Any], results: Path, *, final_weights: boo
     Raises
     ------
     UnusableBandError
-        Every pixel is masked or without weight; or with `rms: auto`, those that are not masked have no scatter.
+        A product of the band has no content, see `failed_band`. Every pixel is masked or without weight; or with
+        `rms: auto`, those that are not masked have no scatter.
     """
     folder = results / "bands" / spec["band"]
+    check_band(spec["band"], results)
     image = read_array(spec["image"]["file"])
     image -= read_array(str(folder / "background.fits"))
     mask = read_labels(str(folder / "mask.fits")) != 0

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..core.errors import UnusableBandError
+from ..core.errors import FailedBandError, UnusableBandError
 from ..core.flags import Flag
 from ..io.files import read_json, write_json
 from ..io.images import read_shape, read_wcs, write_image
@@ -19,6 +19,7 @@ from ..photometry.adopted_covariance import CovarianceParts
 from .band_data import is_shift_measured
 from .band_only_sources import write_no_band_only
 from .covariance_parts import write_parts
+from .failed_band import failure_cards
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +53,7 @@ def write_no_fluxes(
     flags : int
         Flags of all sources of the band.
     """
-    if "tile" in spec:  # a corner of a mosaic that was not observed
+    if "tile" in spec and not isinstance(error, FailedBandError):  # a corner of a mosaic that was not observed
         log.info("%s", error)
     else:
         log.warning("%s All fluxes of this band are NaN.", error)
@@ -61,7 +62,7 @@ def write_no_fluxes(
     zero = np.zeros(ids.size, dtype=int)
     flag = np.full(ids.size, int(Flag.NO_PIXELS) | flags)
     table = columns(id=ids, **unknown, worst_neighbour=zero, correlation=0.0 * zero, flag=flag)
-    header = {"BAND": spec["band"], "BACKGR": 0.0, "WSCALE": 1.0, "LEFTOUT": 1.0, "NOWN": 0}
+    header = {"BAND": spec["band"], "BACKGR": 0.0, "WSCALE": 1.0, "LEFTOUT": 1.0, "NOWN": 0, **failure_cards(error)}
     write_table(paths["fluxes"], table, header=header, name="FLUXES")
     wcs, shape = _grid(spec)
     write_image(paths["weight"], np.zeros(shape), wcs=wcs, header={"BAND": spec["band"]})

@@ -24,6 +24,7 @@ from .image_checks import same_images
 from .inputs import SOURCE_ID
 from .jobs import Jobs
 from .length_checks import bad_lengths
+from .mosaic_checks import bad_mosaic
 from .provenance import Provenance
 from .psf_checks import bad_psfs, psf_files, star_files
 from .results_folder import bad_results_folder
@@ -190,8 +191,9 @@ def _state(jobs: Jobs) -> str:
 
     provenance, bands = jobs.provenance, jobs.config.bands.values()
     images = [jobs.inputs.path(band.image) for band in bands if band.image is not None]
-    weights = [jobs.inputs.path(band.weight.file) for band in bands if band.weight is not None and band.mosaic is None]
-    frames = {path: known(provenance.grid, path) for path in [*images, *weights]}
+    images += [jobs.inputs.path(band.mosaic) for band in bands if band.mosaic is not None]
+    weights = [jobs.inputs.path(band.weight.file) for band in bands if band.weight is not None]
+    frames = {path: known(provenance.grid, path) for path in [*images, *weights] if not is_url(path)}
     psfs = [
         [key, *(path and known(provenance.content, path) for path in files)] for key, files in psf_files(jobs).items()
     ]
@@ -202,7 +204,8 @@ def _state(jobs: Jobs) -> str:
     target = jobs.config.target.model_dump()
     zero_points = {b.name: [known(provenance.grid, path), b.wavelength] for b in bands if b.zero_point == "auto"
                    and (path := _own_image(jobs, b)) is not None}  # fmt: skip
-    lengths = [jobs.config.detection.model_dump(mode="json", include={"background"}),
+    sizes = [band.cutout_size for band in bands]
+    lengths = [sizes, jobs.config.detection.model_dump(mode="json", include={"background"}),
                [band.model_dump(mode="json", include={"background", "shift"}) for band in bands]]  # fmt: skip
     looked_at = [
         lengths,
@@ -223,6 +226,7 @@ def _bad_grids(jobs: Jobs) -> Iterator[str]:
     grids: dict[str, ImageGrid] = {}
     for name, band in jobs.config.bands.items():
         if band.mosaic is not None:
+            yield from bad_mosaic(band, jobs.inputs, jobs.config.target.model_dump())
             continue
         try:
             grids[name] = read_shape(jobs.inputs.image(band)), read_wcs(jobs.inputs.image(band))

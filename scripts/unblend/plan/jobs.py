@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ..core.filters import wavelength_um
+from ..field.failed_band import failure_in
 from ..field.stored_fits import cut_files
 from ..fits.override_groups import requested_groups
 from ..io.files import read_json
@@ -69,8 +70,16 @@ class Jobs:
 
 
 def cut_mosaic(jobs: Jobs, band: str) -> Spec:
-    """Return the mosaic, the target and the size; for a tile, the image of the band and the pixels of the tile."""
-    return jobs.inputs.cutout_settings(jobs.bands[band])
+    """Return the mosaic, the target and the size; for a tile, the image of the band and the pixels of the tile.
+
+    A mosaic that could not be read is tried again in every run.
+    """
+    b = jobs.bands[band]
+    settings = jobs.inputs.cutout_settings(b)
+    if isinstance(b, BandTile):
+        return settings
+    again = jobs.store.repeated(f"cut_mosaic/{band}", jobs.results / f"bands/{band}/cutout.fits", failure_in)
+    return {**settings, "needed": band in jobs.config.detection.bands, **again}
 
 
 def detect_sources(jobs: Jobs) -> Spec:

@@ -46,6 +46,7 @@ class SpecStore:
         self._notes: dict[str, Any] = {}
         self._temporary: Path | None = None
         self._named: set[Path] = set()
+        self._repeated: dict[str, dict[str, int]] = {}
 
     @property
     def writes(self) -> bool:
@@ -103,6 +104,27 @@ class SpecStore:
         if found or not products:
             return found
         return read_note(self.folder / name / "spec.json", {}).get("damaged", {})
+
+    def repeated(self, name: str, product: Path, has_failed: Callable[[Path], object]) -> dict[str, int]:
+        """Return a mark of a product that could not be made with content, so that the next run tries it again.
+
+        The mark is the time of the product, looked at once in a process: a run tries once. It stays in the spec when
+        the product is there.
+
+        Parameters
+        ----------
+        name : str
+            Of the spec.
+        product : Path
+        has_failed : callable
+            Tells from the path of the product whether it has no content; not asked of one that is not whole.
+        """
+        if name not in self._repeated:
+            failed = is_whole(product) and has_failed(product)
+            kept = read_note(self.folder / name / "spec.json", {}).get("again")
+            mark = product.stat().st_mtime_ns if failed else kept
+            self._repeated[name] = {} if mark is None else {"again": mark}
+        return self._repeated[name]
 
     def _name_damaged(self, paths: Iterable[Path]) -> None:
         """Say once on the terminal which of these products are there and damaged."""

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..core.counts import count
+from ..field.failed_band import reason_in
 from ..field.stale_products import FOLDER as STALE_FOLDER
 from ..field.stored_fits import PASSES, first_pass_limits, key_with_limits, read_stamp
 from ..io.files import read_json
@@ -126,9 +127,10 @@ def list_results(results: Path, bands: Collection[str] | None = None) -> dict[st
         columns = [name for name in table.dtype.names or () if name == "flag" or name.startswith("flag_")]
         rows["flags"] = common_flags([reduce(or_, (int(row[name]) for name in columns), 0) for row in table])
         measured = [name.removeprefix("flag_") for name in columns if name != "flag"]
-        rows["no flux"] = ", ".join(band for band in measured if not _has_flux(table, band))
+        without = [band for band in measured if not _has_flux(table, band)]
+        rows["no flux"] = "\n    ".join(_reason(results, band) for band in without)
         rows["own"] = _band_only_sources(results, measured)
-        rows["shifts"] = "\n    ".join(_shifts(results, measured))
+        rows["shifts"] = "\n    ".join(_shifts(results, [band for band in measured if band not in without]))
     if report.exists():
         rows["report"] = str(report)
     if sheet.exists() and (results / "imfit/sersic.fits").exists():
@@ -138,6 +140,13 @@ def list_results(results: Path, bands: Collection[str] | None = None) -> dict[st
         rows["stale"] = f"{results / STALE_FOLDER}: products of sources and bands that are gone"
     rows["warnings"] = _warnings(results, bands)
     return {name: text for name, text in rows.items() if text}
+
+
+def _reason(results: Path, band: str) -> str:
+    """Return a band without any flux, with the reason where its fluxes give one."""
+    path = results / "bands" / band / "fluxes.fits"
+    reason = reason_in(read_table_header(path)) if path.exists() else None
+    return f"{band}: {reason}" if reason else band
 
 
 def _warnings(results: Path, bands: Collection[str] | None) -> str:

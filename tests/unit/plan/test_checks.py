@@ -128,7 +128,7 @@ def test_a_psf_that_is_no_band_and_no_file(data):
 
 def test_missing_regions_and_urls_are_no_mistakes(data):
     load(bad_regions="none.reg")
-    load(image=None, mosaic="https://x.org/big.fits", cutout_size=10.0)
+    load(image=None, mosaic="https://x.org/big.fits", cutout_size=10.0, weight=None)
 
 
 def test_an_image_that_is_none(data):
@@ -356,7 +356,7 @@ def test_zero_points_of_headers(data):
 def test_a_header_without_a_zero_point_is_found_before_any_job(data):
     (line,) = mistakes(zero_point="auto")
     assert line.startswith("bands.k.zero_point: data/k.fits: no AB zero point found in its header")
-    (line,) = mistakes(zero_point="auto", image=None, mosaic="k.fits", cutout_size=1.0)
+    (line,) = mistakes(zero_point="auto", image=None, mosaic="k.fits", cutout_size=1.0, weight=None)
     assert line.startswith("bands.k.zero_point: data/k.fits: no AB zero point found in its header")
 
 
