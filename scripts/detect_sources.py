@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 from unblend.core.coordinates import pixel_scale
-from unblend.detection.detection_image import smoothing_warning
+from unblend.detection.detection_image import large_segment_warning, smoothing_warning
 from unblend.detection.sky import subtract_sky
 from unblend.detection.sources import detect, hidden_regions
 from unblend.detection.stack import relative_noise_map, stack_images
@@ -74,6 +74,9 @@ def main(spec_path: str, stack_path: str, error_path: str, background_path: str,
         never_filled=np.any(drawn, axis=0),
     )
     log.info("%d sources; dropped: %s", len(found.catalogue), found.dropped)
+    large = large_segment_warning(found.segments, masks[flux_band])
+    if large:
+        log.warning("%s", large)
     if found.hidden:
         done = "added" if settings["second_pass"] == "auto" else f"proposed in {Path(hidden_path).name}"
         behind = ", ".join(str(source.parent) for source in found.hidden)

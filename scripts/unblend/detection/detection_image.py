@@ -13,6 +13,10 @@ _MIN_PATTERN_PIXELS = 1000
 WIDE_PIXELS = 15.0
 """FWHM of the smoothing in pixels from which it is doubtful: images have two to ten pixels in the FWHM of their PSF."""
 
+LARGE_SHARE = 0.25
+"""Share of the image from which one source is doubtful: a dome of scattered light of 20 sigma covered half of a field,
+and two galaxies on it were lost."""
+
 
 def smoothing_warning(conv_fwhm_arcsec: float, arcsec_per_pixel: float) -> str | None:
     """Return a sentence for the user on a smoothing that is far wider than any PSF, otherwise None.
@@ -29,6 +33,27 @@ def smoothing_warning(conv_fwhm_arcsec: float, arcsec_per_pixel: float) -> str |
         f"detection.conv_fwhm is {conv_fwhm_arcsec:g} arcsec, {pixels:.0f} pixels of the detection image: neighbouring "
         "sources become one, and faint ones are lost. It is in arcsec, not in pixels; set it to about the FWHM of the "
         "PSF."
+    )
+
+
+def large_segment_warning(segments: np.ndarray, mask: np.ndarray) -> str | None:
+    """Return a sentence for the user on a source that covers much of the image, otherwise None.
+
+    Parameters
+    ----------
+    segments : int array (ny, nx)
+        0 = sky.
+    mask : bool array (ny, nx)
+        True where nothing was observed.
+    """
+    ids, pixels = np.unique(segments[(segments > 0) & ~mask], return_counts=True)
+    share = pixels.max(initial=0) / max(np.count_nonzero(~mask), 1)
+    if share <= LARGE_SHARE:
+        return None
+    return (
+        f"source {ids[np.argmax(pixels)]} covers {share:.0%} of the detection image: if it is scattered light or a "
+        "structure of the background and no galaxy, sources on it are lost, or have its light. Set "
+        "detection.background: {box: …} with a box smaller than it and larger than the galaxies, or mask it."
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from detection_field import SHAPE, SOURCES, make_images
-from unblend.detection.detection_image import detection_image, smoothing_warning
+from unblend.detection.detection_image import detection_image, large_segment_warning, smoothing_warning
 from unblend.detection.stack import stack_images
 
 
@@ -33,3 +33,14 @@ def test_a_smoothing_in_pixels_in_place_of_arcsec_is_warned_of() -> None:
     said = smoothing_warning(2.5, 0.06)
     assert said is not None and said.startswith("detection.conv_fwhm is 2.5 arcsec, 42 pixels of the detection image")
     assert smoothing_warning(0.2, 0.03) is None and smoothing_warning(2.5, 0.2) is None
+
+
+def test_a_source_that_covers_much_of_the_image_is_warned_of() -> None:
+    segments, mask = np.zeros((20, 30), dtype=np.int32), np.zeros((20, 30), dtype=bool)
+    segments[:4], segments[10:18, :15] = 1, 7
+    assert large_segment_warning(segments, mask) is None  # 20 % each
+    mask[:, 20:] = True  # a part that was not observed does not count
+    said = large_segment_warning(segments, mask)
+    assert said is not None and said.startswith("source 7 covers 30% of the detection image")
+    assert large_segment_warning(0 * segments, mask) is None
+    assert large_segment_warning(segments, np.ones_like(mask)) is None
