@@ -8,8 +8,9 @@ import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
+from ..core.angles import number_from_text
 from ..core.shown import MAX_SHOWN, shortened
-from .config_values import MAX_BAND_NAME, NO_SPACES
+from .config_values import LARGEST_NUMBER, MAX_BAND_NAME, NO_SPACES, SMALLEST_NUMBER, is_in_range
 
 YAML_READS = "without quotes YAML reads 24 as a number and on, off, yes and no as true or false"
 
@@ -145,6 +146,9 @@ def _advice(value: Any, expected: str) -> str:
     items = value if isinstance(value, list) else [value]
     if any(isinstance(item, float) and not math.isfinite(item) for item in items):
         return " NaN and infinity are not allowed."
+    numbers = [number_from_text(item) for item in items]
+    if "number" in expected and not all(is_in_range(n) for n in numbers if isinstance(n, float)):
+        return f" Numbers below {SMALLEST_NUMBER:g} and above {LARGEST_NUMBER:g} are not allowed."
     text_expected = "number" not in expected and ("text" in expected or "names" in expected)
     if expected.startswith("text") and isinstance(value, list):
         return " Put a name with brackets in quotes: 'image.fits[SCI]'."

@@ -29,6 +29,9 @@ MAX_FILE_NAME, MAX_PATH = 255, 4095
 MAX_WHOLE_NUMBER = 2**31 - 1
 """Largest whole number: that of the 32-bit integers in which sep counts pixels and FITS files hold IDs."""
 
+SMALLEST_NUMBER, LARGEST_NUMBER = 1e-100, 1e100
+"""Range of the size of a number: the square of one beyond it, or its inverse, may be 0 or infinite."""
+
 
 @dataclass(frozen=True)
 class AlsoAccepts:
@@ -89,6 +92,19 @@ def _not_too_large(number: int) -> int:
     return number
 
 
+def is_in_range(number: float) -> bool:
+    """Return whether a number and the inverse of its square can be computed with."""
+    return number == 0 or SMALLEST_NUMBER <= abs(number) <= LARGEST_NUMBER
+
+
+def _in_range(number: float) -> float:
+    if not is_in_range(number):
+        raise ValueError(
+            f"the number is too small or too large: expected 0, or {SMALLEST_NUMBER:g} to {LARGEST_NUMBER:g}"
+        )
+    return number
+
+
 def _results_folder(name: str) -> str:
     if "{" in name or "}" in name:
         raise ValueError("the name contains { or }: Snakemake reads these as wildcards; give the folder another name")
@@ -96,7 +112,9 @@ def _results_folder(name: str) -> str:
 
 
 # Strict: pydantic would otherwise take true for 1.0 and '5' for 5.
-Number = Annotated[float, Field(strict=True, allow_inf_nan=False), BeforeValidator(number_from_text)]
+Number = Annotated[
+    float, Field(strict=True, allow_inf_nan=False), BeforeValidator(number_from_text), AfterValidator(_in_range)
+]
 WholeNumber = Annotated[
     int, Field(strict=True), BeforeValidator(whole_number_from_text), AfterValidator(_not_too_large)
 ]
@@ -104,7 +122,9 @@ Magnitude = Annotated[
     float, Field(strict=True, allow_inf_nan=False, ge=-100, le=100), BeforeValidator(number_from_text)
 ]
 """AB magnitude of an image unit: that of W/m2/Hz is −56, that of 1e-30 erg/s/cm2/Hz is 26."""
-PositiveNumber = Annotated[float, Field(strict=True, allow_inf_nan=False, gt=0), BeforeValidator(number_from_text)]
+PositiveNumber = Annotated[
+    float, Field(strict=True, allow_inf_nan=False, gt=0), BeforeValidator(number_from_text), AfterValidator(_in_range)
+]
 NaturalNumber = Annotated[
     int, Field(strict=True, ge=0), BeforeValidator(whole_number_from_text), AfterValidator(_not_too_large)
 ]

@@ -207,3 +207,14 @@ def test_a_zero_point_that_no_unit_has_is_refused(value):
     with pytest.raises(ConfigError, match=r"zero_point is .*: expected auto or a number from -100 to 100 or null"):
         load(("bands/f125w/zero_point", value))
     assert load(("bands/f125w/zero_point", -56.1)).bands["f125w"].zero_point == -56.1
+
+
+@pytest.mark.parametrize("value", [1e-310, 1e-200, 1e200, 1e308])
+@pytest.mark.parametrize("key", ["bands/f125w/rms", "bands/f125w/saturation", "models/gain", "detection/threshold"])
+def test_a_number_whose_square_or_inverse_is_none_is_refused(key, value):
+    with pytest.raises(
+        ConfigError,
+        match=r"(too small or too large: expected 0, or |Numbers below )1e-100 (to|and above) 1e\+100|at least 0.3",
+    ):
+        load((key, value))
+    assert load(("bands/f125w/rms", 1e-36), ("bands/f125w/saturation", 0.0))
