@@ -47,7 +47,7 @@ class PartlyReadFile(HTTPFile):
     def __init__(self, url: str) -> None:
         limits = aiohttp.ClientTimeout(total=REQUEST_S, sock_connect=SILENCE_S, sock_read=SILENCE_S)
         files = HTTPFileSystem(client_kwargs={"timeout": limits, "trust_env": True}, skip_instance_cache=True)
-        self.url, self.loop, self.kwargs, self.asynchronous = url, files.loop, {}, False
+        self.url, self.loop, self.asynchronous = url, files.loop, False
         self.session = sync(files.loop, files.set_session)
         self._version: str | None = None
         self._whole_size: int | None = None
