@@ -231,6 +231,16 @@ def _third(value: float) -> Callable[[np.ndarray], None]:
     return lambda data: data.__setitem__((slice(None), slice(0, 36)), value)
 
 
+def _dome(data: np.ndarray) -> np.ndarray:
+    rows, columns = np.indices(data.shape)
+    distance2 = (rows - data.shape[0] / 2) ** 2 + (columns - data.shape[1] / 2) ** 2
+    return data + 20.0 * RMS[SHARP] * np.exp(-0.5 * distance2 / 40.0**2)
+
+
+def _stripes(level: float) -> Callable[[np.ndarray], np.ndarray]:
+    return lambda data: data + np.random.default_rng(3).normal(0.0, level, (data.shape[0], 1))
+
+
 def _resampled_noise(data: np.ndarray) -> np.ndarray:
     noise = gaussian_filter(np.random.default_rng(6).normal(size=data.shape), 1.0)
     return data + 0.1 * noise / noise.std()
@@ -285,6 +295,9 @@ CARELESS: dict[str, Mutation] = {
     "detection bands: one twice": detection_bands(SHARP, SHARP),
     "detection image: a saturated star": saturated_star(DETECTED, SHARP, 4.0),
     "detection image: trail of a satellite": trail(DETECTED, 0.5),
+    "detection image: a dome of 20 sigma": edit(DETECTED, _dome),
+    "detection image: stripes": edit(DETECTED, _stripes(RMS[SHARP])),
+    "image: stripes": edit(IMAGE, _stripes(RMS[BLURRED])),
     "segments: 1 in all sources": own_segments(lambda s: (s > 0).astype(np.int32)),
     "segments: shifted by 8 pixels": own_segments(lambda s: np.roll(s, 8, axis=1)),
     "segments: a hole in the image": several(

@@ -20,6 +20,7 @@ from ..photometry.noise_variation import measure_noise_range, noise_range_warnin
 from ..photometry.plausibility import find_peaks, negative_warning, peaks_warning
 from ..photometry.psf_orientation import compare_orientations, orientation_warning
 from ..photometry.source_widths import compare_widths, spike_warning, width_warning
+from ..photometry.stripes import measure_stripes, stripes_warning
 from ..photometry.weight_rescaling import RescaledSolution
 from .band_data import BandData
 
@@ -72,6 +73,7 @@ def find_mistakes(
         orientation_warning(turned, band),
         variation_warning(variation, band),
         noise_range_warning(range_of_noise, band),
+        stripes_warning(measure_stripes(fit.solution.residual, sky), band),
         negative_warning(solution, noise.err[: len(own)], band),
         _misplaced(band, data, own, solution, detected),
     )
