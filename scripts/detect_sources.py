@@ -10,7 +10,7 @@ import numpy as np
 from unblend.core.coordinates import pixel_scale
 from unblend.detection.detection_image import large_segment_warning, smoothing_warning
 from unblend.detection.sky import subtract_sky
-from unblend.detection.sources import detect, hidden_regions
+from unblend.detection.sources import DetectedSources, detect, hidden_regions
 from unblend.detection.stack import relative_noise_map, stack_images
 from unblend.field.close_pairs import find_close_pairs
 from unblend.field.detection_mask import no_data
@@ -73,14 +73,8 @@ def main(spec_path: str, stack_path: str, error_path: str, background_path: str,
         threshold=settings["threshold"],
         never_filled=np.any(drawn, axis=0),
     )
-    log.info("%d sources; dropped: %s", len(found.catalogue), found.dropped)
-    large = large_segment_warning(found.segments, masks[flux_band])
-    if large:
-        log.warning("%s", large)
-    if found.hidden:
-        done = "added" if settings["second_pass"] == "auto" else f"proposed in {Path(hidden_path).name}"
-        behind = ", ".join(str(source.parent) for source in found.hidden)
-        log.info("%d sources hidden in the segments of %s, %s", len(found.hidden), behind, done)
+    done = "added" if settings["second_pass"] == "auto" else f"proposed in {Path(hidden_path).name}"
+    say_found(found, masks[flux_band], done)
     write_image(stack_path, stack.data, wcs=wcs, header={f"RMS{i}": v for i, v in enumerate(stack.rms.values(), 1)})
     write_image(error_path, stack.error, wcs=wcs)
     write_image(background_path, sky.backgrounds.get(flux_band, np.zeros(stack.data.shape)), wcs=wcs)
@@ -92,6 +86,17 @@ def main(spec_path: str, stack_path: str, error_path: str, background_path: str,
     circles = hidden_regions(found.hidden, wcs, radius_pixels=max(settings["conv_fwhm"], 0.1) / scale)
     write_regions(hidden_path, circles, color="magenta", remarks=["Sources hidden in the segments of brighter ones"])
     record_work("detect", "all")
+
+
+def say_found(found: DetectedSources, mask: np.ndarray, done: str) -> None:
+    """Write into the log how many sources were found and dropped, and what was `done` with the hidden ones."""
+    log.info("%d sources; dropped: %s", len(found.catalogue), found.dropped)
+    large = large_segment_warning(found.segments, mask)
+    if large:
+        log.warning("%s", large)
+    if found.hidden:
+        behind = ", ".join(str(source.parent) for source in found.hidden)
+        log.info("%d sources hidden in the segments of %s, %s", len(found.hidden), behind, done)
 
 
 if __name__ == "__main__":

@@ -89,8 +89,8 @@ def test_the_smoothed_image_has_unit_noise_on_either_side_and_on_the_step() -> N
 
 
 @pytest.mark.parametrize("factor", [10.0, 0.1, 1e6])
-def test_the_scale_of_the_map_does_not_matter_but_is_warned_of(factor: float) -> None:
-    right, wrong = (stack_images({"a": IMAGE}, {}, {"a": WEIGHT * f}) for f in (1.0, factor))
+def test_the_scale_of_the_map_does_not_matter_but_that_of_a_noise_is_warned_of(factor: float) -> None:
+    right, wrong = (stack_images({"a": IMAGE}, {}, {"a": WEIGHT * f}, in_image_units=["a"]) for f in (1.0, factor))
     assert wrong.error == pytest.approx(right.error, rel=1e-9)
     assert wrong.data == pytest.approx(right.data, rel=1e-9)
     first, second = (run(IMAGE, WEIGHT * f) for f in (1.0, factor))
@@ -99,6 +99,7 @@ def test_the_scale_of_the_map_does_not_matter_but_is_warned_of(factor: float) ->
     assert wrong.noise_scale["a"] == pytest.approx(right.noise_scale["a"] * factor**0.5)
     (warning,) = wrong.warnings
     assert "image a scatter by" in warning and "check bands.a.weight" in warning
+    assert not stack_images({"a": IMAGE}, {}, {"a": WEIGHT * factor}).warnings
 
 
 @pytest.mark.parametrize("level", [0.37, 1.0, 25.0])
