@@ -1,14 +1,17 @@
-"""What is wrong with the configuration, the inputs or the results folder, shown as its sentence alone.
+"""What is wrong with the configuration, the inputs, the results folder or the machine, shown as its sentence alone.
 
-Snakemake prints an error that a rule file raises together with the place in the code where it was raised.
+Snakemake prints an error that a rule file raises together with the place in the code where it was raised, and its own
+errors as tracebacks.
 """
 
 from __future__ import annotations
 
+import errno
 import logging
 import re
 import textwrap
 
+_LACKING = (errno.EAGAIN, errno.ENOMEM, errno.ENFILE, errno.EMFILE, errno.ENOSPC, errno.EDQUOT)
 _IN_RULE_FILE = re.compile(
     r'(?s)WorkflowError in file "[^\n]*\b(?:library|common)\.smk", line \d+:\n(?P<text>.*?)'
     r'(?:\n  File "[^\n]*", line \d+, in [^\n]*)*\s*$'
@@ -19,9 +22,22 @@ _IN_INPUT_FUNCTION = re.compile(
 )
 """The same as a run begins or is planned."""
 
+_OF_THE_MACHINE = re.compile(
+    r"(?s)\s*Traceback .*\n\s*(?P<text>MemoryError[^\n]*|RuntimeError: can't start new thread|"
+    rf"\w*Error: \[Errno (?:{'|'.join(str(number) for number in _LACKING)})\][^\n]*)\s*"
+)
+"""Snakemake's own traceback where the machine gives it no more of something."""
+
 
 def sentence_of(message: str) -> str | None:
     """Return the sentence in a message of Snakemake about such a mistake; None if the message is another one."""
+    lack = _OF_THE_MACHINE.fullmatch(message)
+    if lack is not None:
+        return (
+            f"the machine gives this run no more memory, threads, open files or disk space ({lack['text'].strip()}). "
+            "Finished work is kept: allow more (ulimit -a shows some of the limits), or run fewer jobs at a time "
+            "(--cores), and run again."
+        )
     found = _IN_RULE_FILE.match(message) or _IN_INPUT_FUNCTION.match(message)
     return textwrap.dedent(found["text"]).strip() if found else None
 

@@ -50,3 +50,17 @@ def test_other_messages_and_verbose_output_are_those_of_snakemake(printed):
     other = 'WorkflowError in file "/x/workflow/rules/bands.smk", line 3:\nno such rule\n'
     assert printed(other) == f"{other}\n"
     assert printed(IN_RULE_FILE, verbose=True) == f"{IN_RULE_FILE}\n"
+
+
+@pytest.mark.parametrize(
+    "last",
+    ["RuntimeError: can't start new thread", "MemoryError", "OSError: [Errno 28] No space left on device: '.snakemake'",
+     "BlockingIOError: [Errno 11] Resource temporarily unavailable"],
+)  # fmt: skip
+def test_a_lack_of_something_is_a_sentence(printed, last):
+    frames = 'Traceback (most recent call last):\n\n  File "/x/cli.py", line 2, in api\n    run()\n\n'
+    said = printed(f"{frames}{last}\n\n")
+    assert said.startswith("\nunblend: the machine gives this run no more memory") and f"({last})" in said
+    assert "Traceback" not in said and "Finished work is kept" in said
+    other = f"{frames}ValueError: a bug\n"
+    assert printed(other) == f"{other}\n"
