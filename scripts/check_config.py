@@ -8,7 +8,7 @@ from pathlib import Path
 from unblend.core.coordinates import pixel_scale
 from unblend.detection.detection_image import smoothing_warning
 from unblend.io.images import read_shape, read_wcs
-from unblend.plan.checks import check_inputs, jobs_of, warn_of_images, zero_points_read
+from unblend.plan.checks import check_inputs, jobs_of, region_warnings, warn_of_images, zero_points_read
 from unblend.plan.input_table import describe_images
 from unblend.plan.jobs import Jobs
 from unblend.plan.psf_checks import described_psfs
@@ -31,7 +31,7 @@ def main(*words: str) -> None:
     lines = [line for line, _ in psfs.values()] + weights
     table, warnings = describe_images(jobs, {band: fwhm for band, (_, fwhm) in psfs.items()})
     sys.stdout.writelines(f"{line}\n" for line in (*table, *lines))
-    sys.stderr.writelines(f"unblend: {warning}\n" for warning in (*doubts, *warnings))
+    sys.stderr.writelines(f"unblend: {warning}\n" for warning in (*doubts, *warnings, *region_warnings(jobs)))
     warn_of_images(jobs)
     warn_of_smoothing(jobs)
     sys.stdout.writelines(f"{line}\n" for line in zero_points_read(jobs))

@@ -19,6 +19,8 @@ from .weight_maps import read_weight
 TOO_WIDE = 1.5
 """FWHM of a PSF over that of the most compact sources beyond which it is too wide for them. Many fields have no stars,
 and their most compact sources are wider than the PSF: a PSF that is narrower says nothing."""
+OTHER_NOISE = 2.0
+"""Factor between the noise that is given and the scatter of the pixels; correlated noise and faint sources are less."""
 _SAMPLES = 41
 """Positions along each axis on which the overlap of two images is measured."""
 HEADS = ("band", "image", "pixels", 'pixel ["]', "unit", "zero point", "noise", "no data", "overlap",
@@ -113,6 +115,24 @@ def width_warning(band: str, image: ImageSummary, psf_fwhm_arcsec: float) -> str
         f"bands.{band}: the PSF (FWHM {psf_fwhm_arcsec:.3g} arcsec) is {psf_fwhm_arcsec / image.stars_fwhm_arcsec:.2g} "
         f"times as wide as the most compact sources of the image ({image.stars_fwhm_arcsec:.3g} arcsec); check psf and "
         "psf_oversampling."
+    )
+
+
+def rms_warning(band: str, image: ImageSummary, rms: object) -> str | None:
+    """Return a sentence where the noise that the user gives for a band is not the scatter of its pixels.
+
+    Parameters
+    ----------
+    band : str
+    image : ImageSummary
+    rms : float or "auto"
+        As given, in image units.
+    """
+    if not isinstance(rms, int | float) or not image.noise > 0 or 1.0 / OTHER_NOISE <= rms / image.noise <= OTHER_NOISE:
+        return None
+    return (
+        f"bands.{band}.rms is {rms:g}, and the pixels of {image.file} scatter by {image.noise:.3g}: the errors follow "
+        "the value that is given; expected the noise of a pixel in image units. Correct it, or set rms: auto."
     )
 
 

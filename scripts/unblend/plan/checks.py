@@ -17,6 +17,7 @@ from ..core.errors import InputError, UnblendError
 from ..io.files import digest_of, is_url, read_note, read_text
 from ..io.header_zero_point import read_zero_point
 from ..io.images import image_extensions, read_shape, read_wcs
+from ..io.regions import parse_regions
 from ..io.selections import split_extension
 from .config import Band, Config, load_config
 from .example import example_is_missing
@@ -178,6 +179,13 @@ def _region_files(jobs: Jobs) -> list[str]:
             band.mask_all_regions,
         ]
     return sorted({jobs.inputs.path(name) for name in names if name})
+
+
+def region_warnings(jobs: Jobs) -> Iterator[str]:
+    """Yield what the region files say that is ignored, or is doubtful: sizes in degrees that may be meant in arcsec."""
+    for path in _region_files(jobs):
+        if Path(path).is_file():
+            yield from parse_regions(read_text(path), path)[1]
 
 
 def _state(jobs: Jobs) -> str:

@@ -10,9 +10,10 @@ from .jobs import Jobs
 
 
 def describe_images(jobs: Jobs, psf_fwhm_arcsec: Mapping[str, float]) -> tuple[list[str], list[str]]:
-    """Return the lines of the table, and a sentence for each PSF that is much wider than the sources of its image.
+    """Return the lines of the table, and sentences on what contradicts the images.
 
-    Bands with a mosaic, whose images are cut in a job, and what needs a detection image of one, are left out.
+    These are PSFs that are much wider than the sources, and noise that is not the scatter of the pixels. Bands with a
+    mosaic, whose images are cut in a job, and what needs a detection image of one, are left out.
 
     Parameters
     ----------
@@ -21,7 +22,7 @@ def describe_images(jobs: Jobs, psf_fwhm_arcsec: Mapping[str, float]) -> tuple[l
     psf_fwhm_arcsec : mapping
         FWHM of the PSF of each band, in arcsec.
     """
-    from ..field.input_table import summary_of, table_lines, width_warning
+    from ..field.input_table import rms_warning, summary_of, table_lines, width_warning
 
     bands = jobs.config.bands
     first = bands[jobs.config.detection.bands[0]]
@@ -34,6 +35,8 @@ def describe_images(jobs: Jobs, psf_fwhm_arcsec: Mapping[str, float]) -> tuple[l
     }
     zero_points = {name: _zero_point(band, jobs.inputs.image(band)) for name, band in own.items()}
     warnings = [width_warning(name, image, psf_fwhm_arcsec[name]) for name, image in images.items()]
+    without_map = {name: image for name, image in images.items() if own[name].weight is None}
+    warnings += [rms_warning(name, image, own[name].rms) for name, image in without_map.items()]
     return table_lines(images, zero_points, psf_fwhm_arcsec), [warning for warning in warnings if warning]
 
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from astropy.io import fits
-from unblend.field.input_table import summary_of, table_lines, width_warning
+from unblend.field.input_table import rms_warning, summary_of, table_lines, width_warning
 
 SCALE, SIGMA = 0.1, 2.0
 
@@ -48,3 +48,15 @@ def test_the_columns_are_aligned(stars):
         at = lines[0].index(head)
         assert all(line[at - 1] == " " and line[at] != " " for line in lines)
     assert lines[1].split()[:2] == ["k", "stars.fits"] and "uJy" in lines[1] and "16.7%" in lines[1]
+
+
+@pytest.mark.parametrize("rms", [1e-30, 0.02, 3.0, 1e30])
+def test_a_noise_that_is_not_the_scatter_of_the_pixels_is_named(stars, rms):
+    said = rms_warning("k", stars, rms)
+    assert said is not None and said.startswith(f"bands.k.rms is {rms:g}, and the pixels of ")
+    assert " scatter by 0.1" in said
+
+
+@pytest.mark.parametrize("rms", ["auto", 0.07, 0.1, 0.15])
+def test_a_noise_that_agrees_is_not_named(stars, rms):
+    assert rms_warning("k", stars, rms) is None

@@ -70,3 +70,16 @@ def test_a_psf_wider_than_every_source_is_named(tmp_path, capsys):
     fits.writeto(tmp_path / "blurred-psf.fits", data, overwrite=True)
     check_config.main(str(tmp_path))
     assert "times as wide as the most compact sources of the image" in capsys.readouterr().err
+
+
+def test_doubtful_regions_and_noise_are_named(tmp_path, capsys):
+    smallfield.write(tmp_path)
+    (tmp_path / "det_manual.reg").write_text("fk5\ncircle(150.0,2.0,1.5)\npoint(150.0,2.0)\n")
+    content = yaml.safe_load((tmp_path / "config.yaml").read_text())
+    content["bands"][smallfield.BLURRED]["rms"] = 5e-5
+    write(tmp_path, content)
+    check_config.main(str(tmp_path))
+    said = capsys.readouterr().err
+    assert "line 2: the size 1.5 is in degrees on the sky; for arcsec write 1.5" in said
+    assert "line 3: a point encloses no area" in said
+    assert "bands.blurred.rms is 5e-05, and the pixels of " in said
