@@ -48,9 +48,9 @@ def cut_field(spec: dict, image_path: str, weight_path: str) -> None:
     try:
         read_field(spec, image_path, weight_path)
     except InputError as error:
-        if spec["needed"]:
-            raise
         reason = InputError(f"bands.{band_of(image_path)}.mosaic: {error}")
+        if spec["needed"]:
+            raise reason from error
         log.info("%s", reason)
         write_failed_cutout(image_path, weight_path, spec, reason)
 
