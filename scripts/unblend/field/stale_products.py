@@ -16,12 +16,16 @@ from .adopted_templates import TILES
 
 log = logging.getLogger(__name__)
 
+FITS = ("first.json", "fit.json")
+"""Either is in the folder of a fit group."""
 FOLDER = "stale"
 """Folder of the results to which they are moved."""
 
 
 def move_stale_models(results: Path, sources: Collection[int]) -> list[Path]:
-    """Move the models of sources that are not in the field, `imfit/models/{id}.fits`; return their new paths.
+    """Move the models and fits of sources that are not in the field; return their new paths.
+
+    These are `imfit/models/{id}.fits` and, for the main source of a fit group, `imfit/{id}`.
 
     Parameters
     ----------
@@ -31,7 +35,8 @@ def move_stale_models(results: Path, sources: Collection[int]) -> list[Path]:
         IDs of the field.
     """
     models = sorted((results / "imfit/models").glob("*.fits"))
-    stale = [path for path in models if path.stem.isdigit() and int(path.stem) not in sources]
+    fits = [path for path in sorted((results / "imfit").glob("*")) if any((path / name).exists() for name in FITS)]
+    stale = [path for path in (*models, *fits) if path.stem.isdigit() and int(path.stem) not in sources]
     return _move(results, stale)
 
 

@@ -24,6 +24,14 @@ def test_models_of_sources_that_are_gone(tmp_path):
     assert move_stale_models(tmp_path, {7, 10_000_007}) == []
 
 
+def test_fits_of_sources_that_are_gone(tmp_path):
+    for name in ("7/fit.json", "18/first.json", "18/indiv/18.fits", "19/notes.txt", "mine/fit.json"):
+        write(tmp_path / f"imfit/{name}", name)
+    assert move_stale_models(tmp_path, {7}) == [tmp_path / "stale/imfit/18"]
+    assert names(tmp_path / "stale") == ["imfit/18/first.json", "imfit/18/indiv/18.fits"]
+    assert names(tmp_path / "imfit") == ["19/notes.txt", "7/fit.json", "mine/fit.json"]
+
+
 def test_bands_that_are_gone_with_their_logs(tmp_path):
     for name in ("bands/ks/fluxes.fits", "bands/h/fluxes.fits", "logs/mask_band/ks.log", "logs/mask_band/h.log",
                  "bands/mine/notes.txt"):  # fmt: skip
