@@ -39,6 +39,10 @@ STRUCTURED_TO_AB = 24.5
 """Galaxies brighter than this consist of parts in the scenario `structured`."""
 DISTORTION_ARCSEC = 0.15
 """Amplitude of the shifts that change over the image, in the scenario `distorted`."""
+GLOW_NOISES = 4.5
+"""Range of the background over the image in units of the noise of a pixel, in the scenario `gradient`."""
+GLOW_ORDER = 3
+"""Order of the polynomial that is fitted to it. It is none: the glow of a star falls off exponentially."""
 PSF_NODES = 9
 """Points along each axis of the grid of PSFs in the scenario `psfmap`: interpolation misplaces 2e-4 of the light."""
 MODEL_PIXEL_ARCSEC = 0.012
@@ -51,7 +55,8 @@ class Scenario:
     """What is drawn: number of galaxies per square arcminute on a square of `side_arcsec`, and its three bands.
 
     Where the PSF of a band changes over its image, the user has a grid of PSFs, with `one_psf` only that of the middle.
-    Where its shift changes, a field of shifts is measured, with `one_shift` only a constant.
+    Where its shift changes, a field of shifts is measured, with `one_shift` only a constant. With `glow` the background
+    of every band changes (`background_glow`), and a polynomial is fitted, with `constant` only a constant.
     Galaxies brighter than `structured_to_ab` consist of parts, each with its own colour: no single model has their true
     shape in all bands, and the field is only run end to end.
     """
@@ -65,6 +70,8 @@ class Scenario:
     modes: tuple[str, ...] = ("noise", "fits", "true")
     one_psf: bool = False
     one_shift: bool = False
+    glow: bool = False
+    constant: bool = False
 
     def spec(self) -> FieldSpec:
         """Return the field as the drawer wants it."""
@@ -156,6 +163,13 @@ def scenarios() -> dict[str, Scenario]:
         )
         modes = ("fits", "true")
         made.append(Scenario(name, title, 60.0, 60.0, warped, modes=modes, one_shift=one))
+    for name, title, constant in (
+        ("gradient", "a gradient and the glow of a star, measured with polynomials", False),
+        ("gradient-one", "the same, measured with a constant", True),
+    ):
+        made.append(
+            Scenario(name, title, 60.0, 60.0, bands(60.0), modes=("fits", "true"), glow=True, constant=constant)
+        )
     if REAL_PSF.exists():
         psf = np.asarray(fits.getdata(REAL_PSF), dtype=float)
         real = replace(spitzer, wavelength_um=5.8, measured_psf=psf, psf_shape=psf.shape,
@@ -172,7 +186,8 @@ def draw(folder: Path, scenario: Scenario, seed: int) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for name, band in field.bands.items():
         header = band.wcs.to_header()
-        fits.writeto(folder / f"{name}.fits", band.image.astype(np.float32), header, overwrite=True)
+        glow = background_glow(band) if scenario.glow else 0.0
+        fits.writeto(folder / f"{name}.fits", (band.image + glow).astype(np.float32), header, overwrite=True)
         if band.spec.noisy_columns:
             fits.writeto(folder / f"{name}-rms.fits", band.rms.astype(np.float32), header, overwrite=True)
         if band.spec.psf_change is not None and not scenario.one_psf:
@@ -180,9 +195,12 @@ def draw(folder: Path, scenario: Scenario, seed: int) -> None:
         else:
             fits.writeto(folder / f"{name}-psf.fits", band.psf.astype(np.float32), overwrite=True)
         # For noise drawn again: what the band would be without any, and the noise of each pixel.
-        np.savez(folder / f"{name}-light.npz", light=band.light + level(band), rms=band.rms)
+        np.savez(folder / f"{name}-light.npz", light=band.light + level(band) + glow, rms=band.rms)
     for mode, custom in (("fits", "none"), ("true", "custom_models")):
         settings = configuration(scenario.bands, f"results-{mode}", custom, one_shift=scenario.one_shift)
+        if scenario.glow and not scenario.constant:
+            for band in settings["bands"].values():
+                band["background"] = {"order": GLOW_ORDER}
         (folder / f"{mode}.yaml").write_text(yaml.safe_dump(settings, sort_keys=False))
     fits.BinTableHDU(field.truth).writeto(folder / "truth.fits", overwrite=True)
     shutil.rmtree(folder / "true_models", ignore_errors=True)
@@ -203,6 +221,14 @@ def write_psf_grid(path: Path, band: DrawnBand) -> None:
 def level(band: DrawnBand) -> float:
     """Return the constant of a drawn band."""
     return float(band.spec.background * band.rms.min())
+
+
+def background_glow(band: DrawnBand) -> np.ndarray:
+    """Return a plane, and the glow of a star beyond a corner, which falls off exponentially; together `GLOW_NOISES`."""
+    y, x = (np.linspace(0.0, 1.0, side) for side in band.spec.shape)
+    distance = np.hypot(*np.meshgrid(y + 0.1, x + 0.1, indexing="ij"))
+    glow = np.exp(-distance / 0.3) + 0.4 * (np.add.outer(y, 0.5 * x))
+    return np.asarray(GLOW_NOISES * band.rms.min() * (glow - glow.min()) / np.ptp(glow))
 
 
 def configuration(
