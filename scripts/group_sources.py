@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 
 import numpy as np
 from unblend.core.coordinates import pixel_scale
 from unblend.core.errors import InputError
+from unblend.core.strips import Derived
 from unblend.core.types import Box
 from unblend.fits.groups import group_digest, group_sources
 from unblend.fits.sky_level import surrounding_sky
@@ -16,7 +16,7 @@ from unblend.images.masks import grow_mask, region_mask
 from unblend.images.sky_regions import sky_box
 from unblend.io.files import digest_of, file_digest, read_json, write_json
 from unblend.io.images import ROWS_AT_ONCE, read_labels, read_shape, read_wcs, write_strips
-from unblend.io.open_images import OpenImage, Window, open_image, open_labels
+from unblend.io.open_images import OpenImage, open_image, open_labels
 from unblend.io.regions import read_regions, write_regions
 from unblend.io.tables import read_sources
 from unblend.photometry.correlated_noise import autocorrelation
@@ -47,9 +47,9 @@ def main(spec_path: str, stack_path: str, error_path: str, segments_path: str, a
     log.info("%d sources in %d groups", sum(len(g.members) for g in groups), len(groups))
     # segments before the user's edits: an edit does not change the sky of the groups around it
     with open_image(stack_path) as stack, open_image(error_path) as error, open_labels(automatic_segments_path) as old:
-        usable = Windows(stack.shape, lambda at: np.where(drawn[at], np.nan, stack[at]))
+        usable = Derived(stack.shape, lambda at: np.where(drawn[at], np.nan, stack[at]))
         # What is masked cannot matter to a fit: it must not matter to its digest.
-        noise = Windows(stack.shape, lambda at: np.where(np.isfinite(usable[at]), error[at], np.inf))
+        noise = Derived(stack.shape, lambda at: np.where(np.isfinite(usable[at]), error[at], np.inf))
         smoothed = smoothing(stack, noise, segments)
         content = {}
         for g in groups:
@@ -72,25 +72,7 @@ def main(spec_path: str, stack_path: str, error_path: str, segments_path: str, a
     record_work("groups", "all")
 
 
-class Windows:
-    """An image of which windows are computed when they are asked for, each from the same windows of other images.
-
-    Parameters
-    ----------
-    shape : (ny, nx)
-    read : callable
-        Returns the pixels of a window.
-    """
-
-    def __init__(self, shape: tuple[int, int], read: Callable[[Window], np.ndarray]) -> None:
-        self.shape, self._read = shape, read
-
-    def __getitem__(self, window: Window) -> np.ndarray:
-        """Return the pixels of a window."""
-        return self._read(window)
-
-
-def smoothing(stack: OpenImage, error: Windows, segments: np.ndarray) -> float:
+def smoothing(stack: OpenImage, error: Derived, segments: np.ndarray) -> float:
     """Return how far the noise of the stack is correlated, away from sources, in the middle of a large image."""
     middle = Box.of_shape(stack.shape).middle(NOISE_SIDE).slices
     near = grow_mask(segments[middle] > 0, AWAY_PIXELS)

@@ -89,18 +89,20 @@ def spread(ordered: np.ndarray, step: float) -> np.ndarray:
     return ordered + step * ((np.arange(1, ordered.size + 1) * _GOLDEN) % 1.0 - 0.5)
 
 
-def spread_image(image: np.ndarray) -> np.ndarray:
+def spread_image(image: np.ndarray, step: float | None = None) -> np.ndarray:
     """Return an image whose pixels on a lattice are spread over its steps; the image itself where there is none.
 
     Parameters
     ----------
     image : array (ny, nx)
         NaN pixels are ignored.
+    step : float, optional
+        Of the lattice, if it is known.
     """
     finite = np.isfinite(image)
     values = image[finite]
     order = np.argsort(values, kind="stable")
-    step = lattice_step(values[order])
+    step = lattice_step(values[order]) if step is None else step
     if not step:
         return image
     values[order] = spread(values[order], step)

@@ -94,11 +94,14 @@ def _clipped_level_of_unequal(values: np.ndarray, clip: float, noise: np.ndarray
     """Return what `clipped_level` does for values of unequal noise."""
     values, noise = np.ravel(np.asarray(values, dtype=float)), np.ravel(np.asarray(noise, dtype=float))
     finite = np.isfinite(values) & np.isfinite(noise) & (noise > 0)
-    values, noise = values[finite], noise[finite]
+    if not finite.all():
+        values, noise = values[finite], noise[finite]
+    del finite
     if values.size == 0:
         return math.nan, math.nan
     order = np.argsort(values, kind="stable")
     values, noise = values[order], noise[order]
+    del order  # the pixels of a large image fit only a few times into the memory
     step = lattice_step(values)
     if step:
         values = spread(values, step)
@@ -106,7 +109,9 @@ def _clipped_level_of_unequal(values: np.ndarray, clip: float, noise: np.ndarray
         values, noise = values[order], noise[order]
     for _ in range(_MAX_CLIPS):
         centre = _weighted_median_of_sorted(values, 1.0 / noise)
-        distance = np.abs(values - centre) / noise
+        distance = values - centre
+        np.abs(distance, out=distance)
+        distance /= noise
         sigma = SIGMA_PER_MAD * float(np.median(distance))
         kept = distance <= clip * sigma
         if kept.all():

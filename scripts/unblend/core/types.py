@@ -298,7 +298,7 @@ class FitGroup:
 
 
 class WindowedImage(Protocol):
-    """An image of which windows are needed: an array, or a file of which only they are read."""
+    """An image of which windows are read: an array, an open file, or an image that is computed when it is asked for."""
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
+from ..core.strips import Canvas, Strip, Window, Workspace
+from ..core.types import WindowedImage
 from ..core.units import FWHM_PER_SIGMA
 from .stack import Stack, noise_level
 
 _MIN_PATTERN_PIXELS = 1000
 """Fewest pixels with the same usable images on which their level is measured: in fewer, sources would dominate it."""
+
+TRUNCATION = 4.0
+"""Radius of the Gaussian of the smoothing in units of its sigma, beyond which it is 0."""
 
 WIDE_PIXELS = 15.0
 """FWHM of the smoothing in pixels from which it is doubtful: images have two to ten pixels in the FWHM of their PSF."""
@@ -36,28 +43,39 @@ def smoothing_warning(conv_fwhm_arcsec: float, arcsec_per_pixel: float) -> str |
     )
 
 
-def large_segment_warning(segments: np.ndarray, mask: np.ndarray) -> str | None:
+def large_segment_warning(segments: WindowedImage, mask: WindowedImage, work: Workspace | None = None) -> str | None:
     """Return a sentence for the user on a source that covers much of the image, otherwise None.
 
     Parameters
     ----------
-    segments : int array (ny, nx)
+    segments : int image (ny, nx)
         0 = sky.
-    mask : bool array (ny, nx)
+    mask : bool image (ny, nx)
         True where nothing was observed.
+    work : Workspace, optional
     """
-    ids, pixels = np.unique(segments[(segments > 0) & ~mask], return_counts=True)
-    share = pixels.max(initial=0) / max(np.count_nonzero(~mask), 1)
+    pixels: dict[int, int] = {}
+    observed = 0
+    for strip in (work or Workspace()).strips(segments.shape):
+        known = ~mask[strip.slices]
+        labels = segments[strip.slices][known]
+        observed += labels.size
+        for label, number in zip(*np.unique(labels[labels > 0], return_counts=True), strict=True):
+            pixels[int(label)] = pixels.get(int(label), 0) + int(number)
+    largest = max(pixels, key=lambda label: (pixels[label], -label), default=0)
+    share = pixels.get(largest, 0) / max(observed, 1)
     if share <= LARGE_SHARE:
         return None
     return (
-        f"source {ids[np.argmax(pixels)]} covers {share:.0%} of the detection image: if it is scattered light or a "
-        "structure of the background and no galaxy, sources on it are lost, or have its light. Set "
-        "detection.background: {box: …} with a box smaller than it and larger than the galaxies, or mask it."
+        f"source {largest} covers {share:.0%} of the detection image: if it is scattered light or a structure of the "
+        "background and no galaxy, sources on it are lost, or have its light. Set detection.background: {box: …} with "
+        "a box smaller than it and larger than the galaxies, or mask it."
     )
 
 
-def detection_image(stack: Stack, fwhm_pixels: float) -> tuple[np.ndarray, np.ndarray | None]:
+def detection_image(
+    stack: Stack, fwhm_pixels: float, work: Workspace | None = None
+) -> tuple[Canvas, WindowedImage | None]:
     """Return the S/N image on which sources are detected, 0 where no image is usable, and its local noise.
 
     It is the maximum of the S/N of the images and of the stack in each pixel, minus its median, smoothed with a
@@ -66,38 +84,40 @@ def detection_image(stack: Stack, fwhm_pixels: float) -> tuple[np.ndarray, np.nd
 
     Returns
     -------
-    snr : array (ny, nx)
-    noise : array (ny, nx) or None
+    snr : image (ny, nx)
+    noise : image (ny, nx) or None
         Noise of the smoothed light up to a factor: snr × noise is proportional to surface brightness. None if no image
         has a weight map.
     """
     from scipy.ndimage import gaussian_filter
 
-    layers = list(stack.snr.values())
-    if len(layers) > 1:
-        with np.errstate(invalid="ignore"):
-            layers.append(stack.data / stack.error)
-    flat = np.full(stack.data.shape, -np.inf)
-    for layer in layers:
-        np.fmax(flat, layer, out=flat)
-    usable = np.isfinite(stack.data)
-    # in place from here on: a large image fits only a few times into the memory
-    _subtract_level(flat, list(stack.snr.values()))
-    flat[~usable] = 0.0
-    noise = stack.error if stack.noise else None
-    sigma_pixels = fwhm_pixels / FWHM_PER_SIGMA
-    if not fwhm_pixels > 0:
-        smoothed = flat
-    elif noise is None:
-        smoothed = gaussian_filter(flat, sigma_pixels, mode="constant")
-    else:
-        smoothed, noise = _smooth_weighted(flat, usable, min(stack.rms.values()) / noise, sigma_pixels)
-    del flat, layers
-    centre, sigma = noise_level(smoothed[usable])
-    smoothed -= centre
-    smoothed /= sigma
-    smoothed[~usable] = 0.0
-    return smoothed, noise
+    work, shape = work or Workspace(), stack.data.shape
+    levels = _levels(stack, work)
+    sigma_pixels = max(fwhm_pixels, 0.0) / FWHM_PER_SIGMA
+    deepest = min(stack.rms.values())
+    smoothed = work.new(shape, np.float64)
+    noise = work.new(shape, np.float64) if stack.noise and sigma_pixels > 0 else None
+    for strip in work.strips(shape, math.ceil(TRUNCATION * sigma_pixels) + 1):
+        window = strip.wide.slices
+        usable = np.isfinite(stack.data[window])
+        flat = _flat(stack, levels, window)
+        if not sigma_pixels > 0:
+            smooth = flat
+        elif noise is None:
+            smooth = gaussian_filter(flat, sigma_pixels, mode="constant", truncate=TRUNCATION)
+        else:
+            smooth, local = _smooth_weighted(flat, usable, deepest / stack.error[window], sigma_pixels)
+            noise[strip.slices] = local[strip.inside]
+        smoothed[strip.slices] = smooth[strip.inside]
+
+    def known(strip: Strip) -> tuple[np.ndarray, np.ndarray]:
+        return np.isfinite(stack.data[strip.slices]), smoothed[strip.slices]
+
+    centre, sigma = noise_level(*work.gather(shape, known))
+    for strip in work.strips(shape):
+        usable = np.isfinite(stack.data[strip.slices])
+        smoothed[strip.slices] = np.where(usable, (smoothed[strip.slices] - centre) / sigma, 0.0)
+    return smoothed, (stack.error if stack.noise and noise is None else noise)
 
 
 def _smooth_weighted(
@@ -130,33 +150,65 @@ def _smooth_weighted(
 
     def mean(values: np.ndarray, width: float) -> np.ndarray:
         """Return the mean of `values` over the usable pixels around each usable pixel."""
-        total = gaussian_filter(values, width, mode="constant")[usable]
-        return total / gaussian_filter(usable.astype(float), width, mode="constant")[usable]
+        total = gaussian_filter(values, width, mode="constant", truncate=TRUNCATION)[usable]
+        return total / gaussian_filter(usable.astype(float), width, mode="constant", truncate=TRUNCATION)[usable]
 
     weight = inverse_noise**2
     # The square of a Gaussian is a Gaussian narrower by sqrt(2).
     root = np.sqrt(mean(weight, sigma_pixels / np.sqrt(2.0)))
     smoothed, noise = np.zeros(snr.shape), np.full(snr.shape, np.inf)
-    smoothed[usable] = gaussian_filter(snr * inverse_noise, sigma_pixels, mode="constant")[usable] / root
+    light = gaussian_filter(snr * inverse_noise, sigma_pixels, mode="constant", truncate=TRUNCATION)
+    smoothed[usable] = light[usable] / root
     noise[usable] = root / mean(weight, sigma_pixels)
     return smoothed, noise
 
 
-def _subtract_level(highest: np.ndarray, layers: list[np.ndarray]) -> None:
-    """Subtract the median of the maximum of several noisy images, for each combination of usable images, in place.
+def _highest(stack: Stack, window: Window) -> tuple[np.ndarray, np.ndarray]:
+    """Return the largest S/N of the images and of the stack in each pixel, and which images are usable, as bits."""
+    layers = [layer[window] for layer in stack.snr.values()]
+    pattern = np.zeros(layers[0].shape, dtype=np.uint64 if len(layers) > 32 else np.uint32)
+    for i, layer in enumerate(layers):
+        pattern |= np.isfinite(layer).astype(pattern.dtype) << i
+    if len(layers) > 1:
+        with np.errstate(invalid="ignore"):
+            layers.append(stack.data[window] / stack.error[window])
+    highest = np.full(pattern.shape, -np.inf)
+    for layer in layers:
+        np.fmax(highest, layer, out=highest)
+    return highest, pattern
+
+
+def _levels(stack: Stack, work: Workspace) -> dict[int, float]:
+    """Return the median of the maximum of several noisy images for each combination of usable images.
 
     The maximum of several noisy images has a positive median. If it were not subtracted, the sky covered by fewer
     images would be several sigma of the smoothed image lower. For combinations of few pixels the level is that of the
     whole field, or 0 for a single image. The level also depends on the relative depths of the images, but for two
     images it changes by less than 0.1 sigma of the smoothed image where the depth of one changes by a factor 4.
     """
-    pattern = np.zeros(highest.shape, dtype=np.uint64 if len(layers) > 32 else np.uint32)
-    for i, layer in enumerate(layers):
-        pattern |= np.isfinite(layer).astype(pattern.dtype) << i
-    common, _ = noise_level(highest[pattern > 0])
-    for value in np.unique(pattern[pattern > 0]):
-        pixels = pattern == value
-        if np.count_nonzero(pixels) >= _MIN_PATTERN_PIXELS:
-            highest[pixels] -= noise_level(highest[pixels])[0]
-        elif int(value).bit_count() > 1:
-            highest[pixels] -= common
+    counts: dict[int, int] = {}
+
+    def read(strip: Strip) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        highest, pattern = _highest(stack, strip.slices)
+        for value, count in zip(*np.unique(pattern[pattern > 0], return_counts=True), strict=True):
+            counts[int(value)] = counts.get(int(value), 0) + int(count)
+        return pattern > 0, highest, pattern
+
+    highest, pattern = work.gather(stack.data.shape, read)
+    common, _ = noise_level(highest)
+    levels = {}
+    for value, count in sorted(counts.items()):
+        levels[value] = common if value.bit_count() > 1 else 0.0
+        if count >= _MIN_PATTERN_PIXELS:
+            levels[value] = noise_level(highest[pattern == value])[0]
+    return levels
+
+
+def _flat(stack: Stack, levels: dict[int, float], window: Window) -> np.ndarray:
+    """Return the largest S/N of the images and of the stack minus its level; 0 where no image is usable."""
+    highest, pattern = _highest(stack, window)
+    for value in np.unique(pattern[pattern > 0]).tolist():
+        if levels[value]:
+            highest[pattern == value] -= levels[value]
+    highest[~np.isfinite(stack.data[window])] = 0.0
+    return highest

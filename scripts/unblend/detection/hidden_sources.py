@@ -18,10 +18,12 @@ from itertools import pairwise
 
 import numpy as np
 
+from ..core.areas import extents
 from ..core.statistics import robust_sigma
-from ..core.types import Box
+from ..core.strips import Canvas, Derived, Strip, Window, Workspace
+from ..core.types import Box, WindowedImage
 from ..core.units import FWHM_PER_SIGMA
-from ..images.matched_filter import matched_filter
+from ..images.matched_filter import filter_reach, matched_filter, signal_variance
 from .stack import Stack
 
 ID_STEP = 10_000_000
@@ -75,14 +77,21 @@ class HiddenSource:
 
 
 def find_hidden(
-    stack: Stack, segments: np.ndarray, catalogue: np.ndarray, *, fwhm_pixels: float, min_snr: float, min_area: int
+    stack: Stack,
+    segments: WindowedImage,
+    catalogue: np.ndarray,
+    *,
+    fwhm_pixels: float,
+    min_snr: float,
+    min_area: int,
+    work: Workspace | None = None,
 ) -> list[HiddenSource]:
     """Return the sources hidden in the segments of brighter ones, in order of these, highest peak first.
 
     Parameters
     ----------
     stack : Stack
-    segments : int array (ny, nx)
+    segments : int image (ny, nx)
         0 = sky.
     catalogue : structured array
         Columns id, a, b, theta, snr of the sources in `segments`.
@@ -92,74 +101,125 @@ def find_hidden(
         Smallest signal-to-noise ratio of a peak.
     min_area : int
         Smallest area of a segment in pixels: a source with less than twice that hides none.
+    work : Workspace, optional
     """
-    from scipy.ndimage import find_objects
-
-    fwhm = max(fwhm_pixels, MIN_FWHM_PIXELS)
-    usable = np.isfinite(stack.data) & np.isfinite(stack.error) & (stack.error > 0)
-    data, error = np.where(usable, stack.data, 0.0), np.where(usable, stack.error, np.inf)
-    factor = noise_factor(data, error, segments, fwhm)
+    work, fwhm = work or Workspace(), max(fwhm_pixels, MIN_FWHM_PIXELS)
+    data, error = known_pixels(stack)
+    factor = noise_factor(data, error, segments, fwhm, work)
     margin = math.ceil(SEGMENT_RADIUS_FWHM * fwhm)
     whole, found = Box.of_shape(segments.shape), []
-    windows = find_objects(segments)
+    boxes = extents(segments, work).boxes()
     for row in catalogue:
-        window = windows[int(row["id"]) - 1]
-        if window is None or row["snr"] < 2.0 * min_snr:
+        if int(row["id"]) not in boxes or row["snr"] < 2.0 * min_snr:
             continue
-        box = Box(window[0].start - margin, window[1].start - margin, window[0].stop + margin, window[1].stop + margin)
-        part = (box & whole).slices
+        box = boxes[int(row["id"])].grown(margin) & whole
+        part = box.slices
         around = _Surroundings(data[part], error[part], segments[part], row, fwhm)
         if np.count_nonzero(around.own) < 2 * min_area or around.lacks_centre:
             continue
         for y, x, snr in around.peaks(min_snr, factor):
             pixels = around.segment(y, x, min_area)
-            place = (y + part[0].start, x + part[1].start)
-            found.append(HiddenSource(int(row["id"]), *place, snr, box & whole, pixels))
+            found.append(HiddenSource(int(row["id"]), y + box.y0, x + box.x0, snr, box, pixels))
     return found
 
 
-def add_hidden(segments: np.ndarray, found: Sequence[HiddenSource]) -> np.ndarray:
+def known_pixels(stack: Stack) -> tuple[WindowedImage, WindowedImage]:
+    """Return the stack, 0 where it is not known, and its noise, infinite there."""
+
+    def usable(window: Window) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        data, error = stack.data[window], stack.error[window]
+        return np.isfinite(data) & np.isfinite(error) & (error > 0), data, error
+
+    def data_in(window: Window) -> np.ndarray:
+        known, data, _ = usable(window)
+        return np.where(known, data, 0.0)
+
+    def error_in(window: Window) -> np.ndarray:
+        known, _, error = usable(window)
+        return np.where(known, error, np.inf)
+
+    return Derived(stack.data.shape, data_in), Derived(stack.data.shape, error_in)
+
+
+def add_hidden(segments: WindowedImage, found: Sequence[HiddenSource], work: Workspace | None = None) -> Canvas:
     """Return the segmentation, int32, with segments of the hidden sources.
 
     Parameters
     ----------
-    segments : int array (ny, nx)
+    segments : int image (ny, nx)
         0 = sky; all IDs below `ID_STEP`.
     found : sequence of HiddenSource
         Numbered in this order; one that would leave the brighter source without pixels is not added.
+    work : Workspace, optional
     """
-    result, counts = segments.astype(np.int32), dict.fromkeys((source.parent for source in found), 0)
+    work = work or Workspace()
+    result, counts = work.new(segments.shape, np.int32), dict.fromkeys((source.parent for source in found), 0)
+    for strip in work.strips(segments.shape):
+        result[strip.slices] = segments[strip.slices]
+    known = extents(segments, work)
+    left = dict(zip(known.ids.tolist(), known.area.tolist(), strict=True))
     for source in found:
-        window = result[source.box.slices]
-        own = window == source.parent
-        taken = source.pixels & own
-        if not taken.any() or np.count_nonzero(result == source.parent) == np.count_nonzero(taken):
+        window = np.array(result[source.box.slices])
+        taken = source.pixels & (window == source.parent)
+        if not taken.any() or left[source.parent] == np.count_nonzero(taken):
             continue
         counts[source.parent] += 1
+        left[source.parent] -= int(np.count_nonzero(taken))
         window[taken] = counts[source.parent] * ID_STEP + source.parent
+        result[source.box.slices] = window
     return result
 
 
-def noise_factor(data: np.ndarray, error: np.ndarray, segments: np.ndarray, fwhm_pixels: float) -> float:
+def noise_factor(
+    data: WindowedImage,
+    error: WindowedImage,
+    segments: WindowedImage,
+    fwhm_pixels: float,
+    work: Workspace | None = None,
+) -> float:
     """Return the scatter of the matched filter on empty sky, above 1 for correlated noise.
 
     Parameters
     ----------
-    data, error : array (ny, nx)
+    data, error : image (ny, nx)
         The stack and its noise, infinite where a pixel is ignored.
-    segments : int array (ny, nx)
+    segments : int image (ny, nx)
         0 = sky.
     fwhm_pixels : float
         FWHM of the filter.
+    work : Workspace, optional
     """
+    work, shape = work or Workspace(), segments.shape
+    margin = max(math.ceil(AWAY_PIXELS) + 1, filter_reach(fwhm_pixels))
+    noise = Derived(shape, lambda at: np.where(segments[at] == 0, error[at], np.inf))
+
+    def empty(strip: Strip) -> np.ndarray:
+        return _far_from(segments[strip.wide.slices] > 0)[strip.inside] & np.isfinite(noise[strip.slices])
+
+    (sky,) = work.gather(shape, lambda strip: [empty(strip), data[strip.slices]], margin)
+    if not sky.size:
+        return 1.0
+    level = float(np.median(sky))
+    largest = max(
+        float(signal_variance(noise[strip.wide.slices], fwhm_pixels)[strip.inside].max(initial=0.0))
+        for strip in work.strips(shape, margin)
+    )
+
+    def filtered(strip: Strip) -> list[np.ndarray]:
+        at = strip.wide.slices
+        snr = matched_filter(data[at] - level, noise[at], fwhm_pixels, largest_variance=largest)
+        return [empty(strip), snr[strip.inside]]
+
+    return max(1.0, robust_sigma(work.gather(shape, filtered, margin)[0]))
+
+
+def _far_from(sources: np.ndarray) -> np.ndarray:
+    """Return the pixels farther than `AWAY_PIXELS` from any of a source."""
     from scipy.ndimage import distance_transform_edt
 
-    sky = np.isfinite(error) & (segments == 0)
-    empty = sky & (distance_transform_edt(segments == 0) > AWAY_PIXELS)
-    if not empty.any():
-        return 1.0
-    level = float(np.median(data[empty]))
-    return max(1.0, robust_sigma(matched_filter(data - level, np.where(sky, error, np.inf), fwhm_pixels)[empty]))
+    if not sources.any():
+        return np.ones(sources.shape, dtype=bool)
+    return np.asarray(distance_transform_edt(~sources) > AWAY_PIXELS)
 
 
 class _Surroundings:

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+
 import numpy as np
+
+from ..core.areas import Areas, connected_areas
+from ..core.strips import BitMask, Strip, Workspace
+from ..core.types import WindowedImage
 
 BRIGHT_RIM = 0.9
 """Fraction of the pixels around a hole that must be above the threshold for the hole to lie inside a segment."""
@@ -11,50 +17,98 @@ WIDEST_TRAIL = 12
 bleeding trail of a saturated star does."""
 
 
+@dataclass
+class _Rim:
+    """The known pixels around a hole: how many, how many above the threshold, their maximum and their noise."""
+
+    pixels: int = 0
+    bright: int = 0
+    highest: float = -np.inf
+    noise: list[np.ndarray] = field(default_factory=list)
+
+
 def fill_holes(
-    snr: np.ndarray, holes: np.ndarray, threshold: float, noise: np.ndarray | None = None
-) -> tuple[np.ndarray, np.ndarray | None, np.ndarray]:
+    snr: WindowedImage,
+    holes: WindowedImage,
+    threshold: float,
+    noise: WindowedImage | None = None,
+    work: Workspace | None = None,
+) -> tuple[WindowedImage, WindowedImage | None, WindowedImage]:
     """Return a S/N image with the holes inside segments filled by the brightest pixel around each.
 
     Parameters
     ----------
-    snr : array (ny, nx)
-    holes : bool array (ny, nx)
+    snr : image (ny, nx)
+    holes : bool image (ny, nx)
         True where the image is not known and may be filled.
     threshold : float
         Detection threshold, in the units of `snr`.
-    noise : array (ny, nx), optional
+    noise : image (ny, nx), optional
         Local noise, infinite where the image is not known; filled by the median around a hole.
+    work : Workspace, optional
 
     Returns
     -------
-    snr : array (ny, nx)
-    noise : array (ny, nx) or None
-    filled : bool array (ny, nx)
+    snr : image (ny, nx)
+    noise : image (ny, nx) or None
+    filled : bool image (ny, nx)
         True where a value was filled in.
     """
-    from scipy.ndimage import binary_dilation, find_objects, label
-
-    filled = np.zeros(snr.shape, dtype=bool)
-    if not holes.any():
+    work, shape = work or Workspace(), snr.shape
+    filled = BitMask(shape)
+    areas = connected_areas(shape, lambda strip: holes[strip.slices], work)
+    rims: dict[int, _Rim] = {}
+    for strip in work.strips(shape, 1):
+        if areas[strip.wide.slices].any():
+            _add_rims(rims, areas, snr, noise, threshold, strip)
+    bright = {number: rim for number, rim in rims.items() if rim.bright}
+    if not bright:
         return snr, noise, filled
-    result, noise = snr.copy(), None if noise is None else noise.copy()
+    value, local = np.full(len(areas) + 1, np.nan), np.full(len(areas) + 1, np.nan)
+    entire = np.zeros(len(areas) + 1, dtype=bool)
+    for number, rim in bright.items():
+        value[number], entire[number] = rim.highest, rim.bright >= BRIGHT_RIM * rim.pixels
+        local[number] = np.median(np.concatenate(rim.noise)) if rim.noise else np.nan
+    result, new_noise = work.new(shape, np.float64), None if noise is None else work.new(shape, np.float64)
+    for strip in work.strips(shape, WIDEST_TRAIL + 1):
+        numbers, wide = areas[strip.slices], strip.wide.slices
+        inside = np.isfinite(value)[numbers]
+        if (inside & ~entire[numbers]).any():
+            crossed = _between_bright(snr[wide] > threshold, holes[wide])[strip.inside]
+            inside &= entire[numbers] | crossed
+        filled[strip.slices] = inside
+        result[strip.slices] = np.where(inside, value[numbers], snr[strip.slices])
+        if noise is not None and new_noise is not None:
+            new_noise[strip.slices] = np.where(inside, local[numbers], noise[strip.slices])
+    return result, new_noise, filled
+
+
+def _add_rims(
+    rims: dict[int, _Rim], areas: Areas, snr: WindowedImage, noise: WindowedImage | None, threshold: float, strip: Strip
+) -> None:
+    """Add the pixels of a strip around each hole to what is known of its rim."""
+    from scipy.ndimage import binary_dilation, find_objects
+
+    numbers = areas[strip.wide.slices]
+    light, local = snr[strip.wide.slices], None if noise is None else noise[strip.wide.slices]
+    own = np.zeros(numbers.shape, dtype=bool)
+    own[strip.inside] = True
+    known, counted = np.unique(numbers, return_inverse=True)
+    # counted from 0, which is the sky where there is any
+    counted = counted.reshape(numbers.shape) + (known[0] > 0)
     everywhere = np.ones((3, 3), dtype=bool)
-    areas, _ = label(holes, everywhere)
-    crossed = _between_bright(snr > threshold, holes)
-    for number, window in enumerate(find_objects(areas), start=1):
+    for number, window in zip(known[known > 0].tolist(), find_objects(counted), strict=True):
         window = tuple(slice(max(s.start - 1, 0), s.stop + 1) for s in window)
-        hole = areas[window] == number
-        rim = binary_dilation(hole, everywhere) & ~holes[window]
-        bright = rim & (snr[window] > threshold)
-        if not bright.any():
-            continue
-        inside = hole if bright.sum() >= BRIGHT_RIM * rim.sum() else hole & crossed[window]
-        result[window][inside] = snr[window][bright].max()
-        filled[window] |= inside
-        if noise is not None:
-            noise[window][inside] = np.median(noise[window][bright])
-    return result, noise, filled
+        hole = numbers[window] == number
+        rim = binary_dilation(hole, everywhere) & (numbers[window] == 0) & own[window]
+        bright = rim & (light[window] > threshold)
+        found = rims.setdefault(number, _Rim())
+        found.pixels += int(rim.sum())
+        if bright.any():
+            found.bright += int(bright.sum())
+            found.highest = max(found.highest, float(light[window][bright].max()))
+            if local is not None:
+                found.noise.append(local[window][bright])
 
 
 def holes_of_segments(segments: np.ndarray, holes: np.ndarray) -> np.ndarray:

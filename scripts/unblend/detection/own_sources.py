@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..core.strips import Workspace
+from ..core.types import WindowedImage
 from .sources import DetectedSources, flux_level, measure
 from .stack import Stack
 
@@ -25,13 +27,14 @@ _EIGHT_NEIGHBOURS = ((0, 1), (1, 0), (1, 1), (1, -1))
 
 def measure_own(
     segments: np.ndarray,
-    snr: np.ndarray,
+    snr: WindowedImage,
     stack: Stack,
-    image: np.ndarray,
-    mask: np.ndarray,
+    image: WindowedImage,
+    mask: WindowedImage,
     wcs: WCS,
     *,
-    relative_noise: np.ndarray | None = None,
+    relative_noise: WindowedImage | None = None,
+    work: Workspace | None = None,
 ) -> DetectedSources:
     """Return the catalogue of a segmentation map of the user, measured as that of the automatic detection.
 
@@ -39,9 +42,9 @@ def measure_own(
     ----------
     segments : int32 array (ny, nx)
         0 = sky; the IDs need not be consecutive.
-    snr : array (ny, nx)
+    snr : image (ny, nx)
         Smoothed S/N image.
-    stack, image, mask, wcs, relative_noise
+    stack, image, mask, wcs, relative_noise, work
         As in `detect`.
 
     Raises
@@ -49,9 +52,9 @@ def measure_own(
     UnblendError
         No usable pixel is outside the segments.
     """
-    background, rms = flux_level(image, mask, segments, relative_noise)
+    background, rms = flux_level(image, mask, segments, relative_noise, work)
     catalogue = measure(
-        segments, stack, image, mask, wcs, background=background, rms=rms, relative_noise=relative_noise
+        segments, stack, image, mask, wcs, background=background, rms=rms, relative_noise=relative_noise, work=work
     )
     return DetectedSources(segments, catalogue, snr, {}, background, rms)
 

@@ -10,19 +10,21 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..core import coordinates
+from ..core.areas import extents, whole_segments
 from ..core.errors import UnblendError
 from ..core.flags import Flag
-from ..core.types import Region
-from ..images.pixel_stack import set_pixel_stack
+from ..core.strips import Canvas, Strip, Workspace
+from ..core.types import Region, WindowedImage
 from ..images.sky_regions import sky_circle
 from .detection_image import detection_image
 from .hidden_sources import HiddenSource, add_hidden, find_hidden
 from .holes import fill_holes
+from .segmentation import find_segments, no_source
 from .stack import Stack, noise_level
 
 if TYPE_CHECKING:
@@ -34,12 +36,10 @@ CATALOGUE_DTYPE = np.dtype([("id", "i4"), ("area", "i4"), ("flag", "i4"), *((nam
 are the rms lengths in pixels along the major and minor axis; theta in degrees counter-clockwise from x; flag as in
 `Flag`."""
 
-PairFinder = Callable[[Stack, np.ndarray, np.ndarray], list[HiddenSource]]
-"""Search for unresolved pairs: stack, segments and catalogue in, the fainter galaxies out."""
+PairFinder = Callable[[Stack, WindowedImage, np.ndarray, Workspace], list[HiddenSource]]
+"""Search for unresolved pairs: stack, segments, catalogue and workspace in, the fainter galaxies out."""
 _MIN_SNR_CENTROID = 3.0
 """S/N of a segment in the stack below which its geometric centre is used instead of the centroid of its light."""
-_MAX_SUB_OBJECTS = 32000
-"""Limit of sub-objects in sep, which counts them in 16 bits."""
 
 
 @dataclass(frozen=True)
@@ -48,10 +48,10 @@ class DetectedSources:
 
     Parameters
     ----------
-    segments : int32 array (ny, nx)
+    segments : int32 image (ny, nx)
         Segmentation map, 0 = sky, with IDs from 1 in order of decreasing flux.
     catalogue : array of CATALOGUE_DTYPE
-    snr : array (ny, nx)
+    snr : image (ny, nx)
         Smoothed S/N image in units of its rms.
     dropped : dict
         Number of sources rejected for each reason.
@@ -61,188 +61,129 @@ class DetectedSources:
         Sources found in the segments of brighter ones.
     """
 
-    segments: np.ndarray
+    segments: WindowedImage
     catalogue: np.ndarray
-    snr: np.ndarray
+    snr: WindowedImage
     dropped: dict[str, int]
     background: float
     rms: float
     hidden: tuple[HiddenSource, ...] = ()
 
 
-def find_segments(
-    snr: np.ndarray,
-    mask: np.ndarray,
-    *,
-    noise: np.ndarray | None = None,
-    threshold: float,
-    min_area: int,
-    deblend_levels: int,
-    deblend_contrast: float,
-) -> np.ndarray:
-    """Return the deblended segmentation of a S/N image (int32, 0 = sky), with IDs in no particular order.
-
-    Parameters
-    ----------
-    snr : array (ny, nx)
-    mask : bool array (ny, nx)
-        True = ignored.
-    noise : array (ny, nx), optional
-        Local noise up to a factor. Blends are then separated in surface brightness, snr × noise: in S/N a galaxy on a
-        step of the depth has two peaks. None: constant noise.
-    threshold : float
-        Detection threshold in units of the noise.
-    min_area : int
-        Smallest number of connected pixels above the threshold.
-    deblend_levels : int
-        Number of thresholds for deblending; below 2 there is none.
-    deblend_contrast : float
-        Smallest fraction of the flux of a blend that is separated as a source; 1 for none.
-
-    Raises
-    ------
-    UnblendError
-        No source is detected.
-    """
-    snr, mask = np.ascontiguousarray(snr, dtype=np.float64), np.ascontiguousarray(mask, dtype=bool)
-    blobs = _extract(snr, mask, threshold, min_area)
-    if not blobs.any():
-        raise _no_source(f"no {min_area} connected pixels are above {threshold:g} sigma")
-    if deblend_levels < 2 or deblend_contrast >= 1.0:
-        return blobs
-    return _deblend(snr, noise, blobs, threshold, min_area, deblend_levels, deblend_contrast)
-
-
-def _extract(snr: np.ndarray, mask: np.ndarray, threshold: float, min_area: int, **deblending: float) -> np.ndarray:
-    import sep
-
-    set_pixel_stack(snr, threshold, deblends=bool(deblending))
-    sep.set_sub_object_limit(int(np.clip(snr.size // 16, 1024, _MAX_SUB_OBJECTS)))
-    deblending = deblending or {"deblend_cont": 1.0}
-    _, segments = sep.extract(
-        snr, threshold, mask=mask, minarea=min_area, filter_kernel=None, segmentation_map=True, **deblending
-    )
-    return segments.astype(np.int32)
-
-
-def _deblend(
-    snr: np.ndarray,
-    noise: np.ndarray | None,
-    blobs: np.ndarray,
-    threshold: float,
-    min_area: int,
-    levels: int,
-    contrast: float,
-) -> np.ndarray:
-    """Return the segments of all connected areas, each deblended separately.
-
-    sep distributes pixels between blended sources with one sequence of random numbers for the whole image, so that a
-    change at one end of the image would change segments at the other. Each call of sep starts a new sequence.
-    """
-    from scipy.ndimage import find_objects
-
-    result = np.zeros_like(blobs)
-    count = 0
-    for number, window in enumerate(find_objects(blobs), start=1):
-        if window is None:
-            continue
-        blob = blobs[window] == number
-        parts = blob.astype(np.int32)
-        if np.count_nonzero(blob) >= 2 * min_area:
-            cutout = np.array(snr[window], order="C")
-            if noise is not None:
-                # Relative to the lowest noise, so that no pixel falls below the threshold.
-                local = noise[window][blob]
-                cutout[blob] *= local / local.min()
-            parts = _extract(cutout, ~blob, threshold, min_area, deblend_nthresh=levels, deblend_cont=contrast)
-        found = parts > 0
-        result[window][found] = parts[found] + count
-        count += int(parts.max())
-    return result
-
-
 def flux_level(
-    image: np.ndarray, mask: np.ndarray, segments: np.ndarray, relative_noise: np.ndarray | None = None
+    image: WindowedImage,
+    mask: WindowedImage,
+    segments: WindowedImage,
+    relative_noise: WindowedImage | None = None,
+    work: Workspace | None = None,
 ) -> tuple[float, float]:
     """Return the background level and the rms of the usable pixels outside all segments, rounded as in `noise_level`.
 
     Parameters
     ----------
-    image : array (ny, nx)
-    mask : bool array (ny, nx)
+    image : image (ny, nx)
+    mask : bool image (ny, nx)
         True = ignored.
-    segments : int array (ny, nx)
+    segments : int image (ny, nx)
         0 = sky.
-    relative_noise : array (ny, nx), optional
+    relative_noise : image (ny, nx), optional
         Noise of each pixel relative to that of a typical one, whose rms is then returned; infinite = no data.
+    work : Workspace, optional
 
     Raises
     ------
     UnblendError
         No usable pixel is outside the segments, or their noise cannot be measured.
     """
-    sky = (segments == 0) & ~mask & np.isfinite(image)
-    if relative_noise is not None:
-        sky &= np.isfinite(relative_noise)
-    if not sky.any():
+
+    def sky(strip: Strip) -> list[np.ndarray]:
+        values = image[strip.slices]
+        usable = (segments[strip.slices] == 0) & ~mask[strip.slices] & np.isfinite(values)
+        if relative_noise is None:
+            return [usable, values]
+        noise = relative_noise[strip.slices]
+        return [usable & np.isfinite(noise), values, noise]
+
+    values = (work or Workspace()).gather(image.shape, sky)
+    if not values[0].size:
         raise UnblendError(
             "No usable pixel of flux_band is outside the segments, where its noise is measured. Raise "
             "detection.threshold, or leave sky (0) in a segmentation map of your own."
         )
-    return noise_level(image[sky], None if relative_noise is None else relative_noise[sky])
+    return noise_level(*values)
 
 
 def measure(
-    segments: np.ndarray,
+    segments: WindowedImage,
     stack: Stack,
-    image: np.ndarray,
-    mask: np.ndarray,
+    image: WindowedImage,
+    mask: WindowedImage,
     wcs: WCS,
     *,
     background: float,
     rms: float,
-    relative_noise: np.ndarray | None = None,
+    relative_noise: WindowedImage | None = None,
     flags: Mapping[int, int] | None = None,
+    work: Workspace | None = None,
 ) -> np.ndarray:
     """Return the catalogue of a segmentation as an array of `CATALOGUE_DTYPE`, in order of ID.
 
     Parameters
     ----------
-    segments : int array (ny, nx)
+    segments : int image (ny, nx)
         0 = sky; the IDs need not be consecutive.
     stack : Stack
         Positions and moments are measured on it. Those of segments below S/N 3, as manual ones may be, are geometric.
-    image, mask : arrays (ny, nx)
+    image, mask : images (ny, nx)
         Image and mask (True = ignored) of flux_band. The flux is the sum over the usable pixels, NaN if there are none.
     background, rms : float
         Level and rms of `image` from the *automatic* detection (`flux_level`), so that an edit of the segmentation does
         not change the fluxes of other sources.
-    relative_noise : array (ny, nx), optional
+    relative_noise : image (ny, nx), optional
         Noise of each pixel of `image` relative to `rms`; infinite = no data. None: `rms` holds for all pixels.
     flags : mapping of id to bits, optional
         Values of the column `flag`.
+    work : Workspace, optional
     """
-    y, x = np.nonzero(segments)
-    label = segments[y, x]
+    layers = [stack.data, stack.error, image, mask, *([] if relative_noise is None else [relative_noise])]
+    parts = [np.zeros(0, dtype=CATALOGUE_DTYPE)]
+    for label, y, x, *values in whole_segments(segments, layers, work or Workspace()):
+        parts.append(_measured(label, y, x, values, background, rms))
+    catalogue = np.concatenate(parts)
+    catalogue = catalogue[np.argsort(catalogue["id"], kind="stable")]
+    catalogue["ra"], catalogue["dec"] = coordinates.pixel_to_sky(wcs, catalogue["y"], catalogue["x"])
+    if flags:
+        catalogue["flag"] = [flags.get(int(i), 0) for i in catalogue["id"]]
+    return catalogue
+
+
+def _measured(
+    label: np.ndarray, y: np.ndarray, x: np.ndarray, values: list[np.ndarray], background: float, rms: float
+) -> np.ndarray:
+    """Return the rows of the catalogue of segments, without sky positions and flags, from all of their pixels.
+
+    Parameters
+    ----------
+    label, y, x : int arrays (n,)
+    values : list of arrays (n,)
+        Stack and error, image and mask of flux_band, and the relative noise if there is one.
+    background, rms : float
+    """
+    light, error, image, mask, *noise = values
     ids, index, area = np.unique(label, return_inverse=True, return_counts=True)
     catalogue = np.zeros(ids.size, dtype=CATALOGUE_DTYPE)
     catalogue["id"], catalogue["area"] = ids, area
-    values = image[y, x] - background
-    usable = np.isfinite(values) & ~mask[y, x]
-    if relative_noise is not None:
-        usable &= np.isfinite(relative_noise[y, x])
+    values_above = image - background
+    usable = np.isfinite(values_above) & ~mask.astype(bool)
+    if noise:
+        usable &= np.isfinite(noise[0])
     count = np.bincount(index[usable], minlength=ids.size)
-    flux = np.bincount(index[usable], values[usable], minlength=ids.size)
+    flux = np.bincount(index[usable], values_above[usable], minlength=ids.size)
     catalogue["flux"] = np.where(count > 0, flux, np.nan)
-    variance = count
-    if relative_noise is not None:
-        variance = np.bincount(index[usable], relative_noise[y, x][usable] ** 2, minlength=ids.size)
+    variance = np.bincount(index[usable], noise[0][usable] ** 2, minlength=ids.size) if noise else count
     catalogue["flux_err"] = np.where(count > 0, rms * np.sqrt(variance), np.nan)
     catalogue["snr"] = catalogue["flux"] / catalogue["flux_err"]
-    _add_moments(catalogue, index, y, x, stack)
-    catalogue["ra"], catalogue["dec"] = coordinates.pixel_to_sky(wcs, catalogue["y"], catalogue["x"])
-    if flags:
-        catalogue["flag"] = [flags.get(int(i), 0) for i in ids]
+    _add_moments(catalogue, index, y, x, np.nan_to_num(light), error)
     return catalogue
 
 
@@ -280,12 +221,12 @@ def hidden_regions(hidden: Iterable[HiddenSource], wcs: WCS, *, radius_pixels: f
 
 def detect(
     stack: Stack,
-    image: np.ndarray,
-    mask: np.ndarray,
+    image: WindowedImage,
+    mask: WindowedImage,
     wcs: WCS,
     *,
     fwhm_pixels: float,
-    relative_noise: np.ndarray | None = None,
+    relative_noise: WindowedImage | None = None,
     threshold: float = 1.5,
     min_area: int = 10,
     min_snr: float = 10.0,
@@ -293,21 +234,22 @@ def detect(
     deblend_contrast: float = 0.005,
     second_pass: str = "off",
     find_pairs: PairFinder | None = None,
-    never_filled: np.ndarray | None = None,
+    never_filled: WindowedImage | None = None,
+    work: Workspace | None = None,
 ) -> DetectedSources:
     """Run the automatic detection on a stack.
 
     Parameters
     ----------
     stack : Stack
-    image : array (ny, nx)
+    image : image (ny, nx)
         Image of flux_band.
-    mask : bool array (ny, nx)
+    mask : bool image (ny, nx)
         True = ignored in `image`.
     wcs : WCS
     fwhm_pixels : float
         FWHM of the Gaussian that smooths the S/N image; 0 for no smoothing.
-    relative_noise : array (ny, nx), optional
+    relative_noise : image (ny, nx), optional
         Noise of each pixel of `image` relative to that of a typical one; infinite = no data. None: constant noise.
     threshold, min_area, deblend_levels, deblend_contrast
         As in `find_segments`.
@@ -317,75 +259,92 @@ def detect(
         Sources hidden in the segments of brighter ones are added, or only returned, or not looked for.
     find_pairs : callable, optional
         Returns the fainter galaxies of unresolved pairs for (stack, segments with hidden sources, catalogue).
-    never_filled : bool array (ny, nx), optional
+    never_filled : bool image (ny, nx), optional
         True where the user has masked the detection images. Other holes inside a source, which saturation leaves, are
         filled for the detection; the pixels stay unknown to all measurements.
+    work : Workspace, optional
 
     Raises
     ------
     UnblendError
         No source is detected.
     """
-    snr, noise = detection_image(stack, fwhm_pixels)
-    unknown = ~np.isfinite(stack.data)
-    holes = unknown if never_filled is None else unknown & ~never_filled
-    snr, noise, filled = fill_holes(snr, holes, threshold, noise)
+    work = work or Workspace()
+    smoothed, local = detection_image(stack, fwhm_pixels, work)
+    snr, noise, filled = fill_holes(smoothed, fillable(stack, never_filled, work), threshold, local, work)
     segments = find_segments(
         snr,
-        unknown & ~filled,
+        work.mask(snr.shape, lambda strip: ~np.isfinite(stack.data[strip.slices]) & ~filled[strip.slices]),
         noise=noise,
         threshold=threshold,
         min_area=min_area,
         deblend_levels=deblend_levels,
         deblend_contrast=deblend_contrast,
+        work=work,
     )
-    in_flux_band = {"stack": stack, "image": image, "mask": mask, "wcs": wcs, "relative_noise": relative_noise}
-    background, rms = flux_level(image, mask, segments, relative_noise)
+    in_flux_band: dict[str, Any] = {
+        "stack": stack,
+        "image": image,
+        "mask": mask,
+        "wcs": wcs,
+        "relative_noise": relative_noise,
+    }
+    in_flux_band["work"] = work
+    background, rms = flux_level(image, mask, segments, relative_noise, work)
     candidates = measure(segments, background=background, rms=rms, **in_flux_band)
     small = candidates["area"] < min_area
     faint = ~small & ~(candidates["snr"] >= min_snr)
     dropped = {"min_area": int(small.sum()), "min_snr": int(faint.sum())}
     if (small | faint).all():
-        raise _no_source(f"all {int(faint.sum())} candidates are below S/N {min_snr:g} in flux_band")
-    segments = _renumber(segments, candidates[~small & ~faint])
+        raise no_source(f"all {int(faint.sum())} candidates are below S/N {min_snr:g} in flux_band")
+    _renumber(segments, candidates, ~small & ~faint, work)
     # Measure again with the rejected candidates as part of the sky: without these noise peaks it would be biased low.
-    background, rms = flux_level(image, mask, segments, relative_noise)
-    segments = _renumber(segments, measure(segments, background=background, rms=rms, **in_flux_band))
+    background, rms = flux_level(image, mask, segments, relative_noise, work)
+    catalogue = measure(segments, background=background, rms=rms, **in_flux_band)
+    _renumber(segments, catalogue, np.ones(catalogue.size, dtype=bool), work)
     catalogue = measure(segments, background=background, rms=rms, **in_flux_band)
     hidden: list[HiddenSource] = []
     if second_pass != "off":
-        hidden = find_hidden(stack, segments, catalogue, fwhm_pixels=fwhm_pixels, min_snr=min_snr, min_area=min_area)
+        hidden = find_hidden(
+            stack, segments, catalogue, fwhm_pixels=fwhm_pixels, min_snr=min_snr, min_area=min_area, work=work
+        )
         if find_pairs is not None:
-            hidden += find_pairs(stack, add_hidden(segments, hidden), catalogue)
+            hidden += find_pairs(stack, add_hidden(segments, hidden, work), catalogue, work)
     if hidden:
         flags = dict.fromkeys((source.parent for source in hidden), int(Flag.HIDDEN_NEIGHBOUR))
         if second_pass == "auto":
-            edited = add_hidden(segments, hidden)
-            flags = dict.fromkeys(np.setdiff1d(edited, segments).tolist(), int(Flag.SECOND_DETECTION))
-            segments = edited
+            segments = add_hidden(segments, hidden, work)
+            added = np.setdiff1d(extents(segments, work).ids, catalogue["id"])
+            flags = dict.fromkeys(added.tolist(), int(Flag.SECOND_DETECTION))
         catalogue = measure(segments, background=background, rms=rms, flags=flags, **in_flux_band)
     return DetectedSources(segments, catalogue, snr, dropped, background, rms, tuple(hidden))
 
 
-def _renumber(segments: np.ndarray, catalogue: np.ndarray) -> np.ndarray:
-    """Return the segments of the sources in the catalogue, numbered by decreasing flux, at equal flux by position."""
+def fillable(stack: Stack, never_filled: WindowedImage | None, work: Workspace) -> WindowedImage:
+    """Return the pixels of which no image is usable, without those that the user has masked."""
+
+    def read(strip: Strip) -> np.ndarray:
+        unknown = ~np.isfinite(stack.data[strip.slices])
+        return unknown if never_filled is None else unknown & ~never_filled[strip.slices]
+
+    return work.mask(stack.data.shape, read)
+
+
+def _renumber(segments: Canvas, catalogue: np.ndarray, kept: np.ndarray, work: Workspace) -> None:
+    """Give the kept sources numbers by decreasing flux, at equal flux by position, and erase the others, in place."""
+    number = np.zeros(int(catalogue["id"].max()) + 1, dtype=np.int32)
+    catalogue = catalogue[kept]
     order = np.lexsort((catalogue["x"], catalogue["y"], -catalogue["flux"]))
-    number = np.zeros(int(segments.max()) + 1, dtype=np.int32)
     number[catalogue["id"][order]] = np.arange(1, catalogue.size + 1)
-    return number[segments]
+    for strip in work.strips(segments.shape):
+        segments[strip.slices] = number[segments[strip.slices]]
 
 
-def _no_source(reason: str) -> UnblendError:
-    return UnblendError(
-        f"No source is detected: {reason}. Check the detection images, or lower detection.threshold, min_area or "
-        "min_snr."
-    )
-
-
-def _add_moments(catalogue: np.ndarray, index: np.ndarray, y: np.ndarray, x: np.ndarray, stack: Stack) -> None:
+def _add_moments(
+    catalogue: np.ndarray, index: np.ndarray, y: np.ndarray, x: np.ndarray, light: np.ndarray, error: np.ndarray
+) -> None:
     """Fill in position, axes and angle from the moments of the positive flux of the stack in each segment."""
     size = catalogue.size
-    light, error = np.nan_to_num(stack.data[y, x]), stack.error[y, x]
     noise = np.sqrt(np.bincount(index, np.where(np.isfinite(error), error, 0.0) ** 2, minlength=size))
     no_flux = np.bincount(index, light, minlength=size) <= _MIN_SNR_CENTROID * noise
     weight = np.where(no_flux[index], 1.0, np.clip(light, 0.0, None))

@@ -8,8 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from ..core.types import Box
-from ..detection.hidden_sources import ID_STEP, HiddenSource, noise_factor
+from ..core.areas import extents
+from ..core.strips import Workspace
+from ..core.types import Box, WindowedImage
+from ..detection.hidden_sources import ID_STEP, HiddenSource, known_pixels, noise_factor
 from ..detection.stack import Stack
 from ..fits.close_pairs import find_pair
 from ..fits.fit_psf import fit_psf_at, fit_psfs
@@ -29,17 +31,25 @@ divided further."""
 
 
 def find_close_pairs(
-    stack: Stack, segments: np.ndarray, catalogue: np.ndarray, *, psf: Mapping[str, Any], min_snr: float, min_area: int
+    stack: Stack,
+    segments: WindowedImage,
+    catalogue: np.ndarray,
+    work: Workspace | None = None,
+    *,
+    psf: Mapping[str, Any],
+    min_snr: float,
+    min_area: int,
 ) -> list[HiddenSource]:
     """Return the fainter galaxy of each unresolved pair, in order of the catalogue.
 
     Parameters
     ----------
     stack : Stack
-    segments : int array (ny, nx)
+    segments : int image (ny, nx)
         0 = sky. Sources hidden in the segments of others have IDs above `ID_STEP` and are not examined.
     catalogue : structured array
         Columns id, y, x, flux, snr of the sources in `segments`, in order of ID from 1.
+    work : Workspace, optional
     psf : mapping
         Of the job spec, as for `prepared_psf`.
     min_snr : float
@@ -47,31 +57,25 @@ def find_close_pairs(
     min_area : int
         Smallest area of either segment, in pixels.
     """
-    from scipy.ndimage import find_objects
-
-    psfs = fit_psfs(psf_of(psf))
-    usable = np.isfinite(stack.data) & np.isfinite(stack.error) & (stack.error > 0)
-    data, error = np.where(usable, stack.data, 0.0), np.where(usable, stack.error, np.inf)
+    psfs, work = fit_psfs(psf_of(psf)), work or Workspace()
+    data, error = known_pixels(stack)
     width = float(np.median([fwhm(one) for one in psfs.psfs]))
-    factor = noise_factor(data, error, segments, width)
-    windows, whole, found = find_objects(np.where(segments < ID_STEP, segments, 0)), Box.of_shape(segments.shape), []
+    factor = noise_factor(data, error, segments, width, work)
+    boxes, whole, found = extents(segments, work).boxes(), Box.of_shape(segments.shape), []
     flux = np.concatenate([[0.0], catalogue["flux"]])
     for row in catalogue:
-        window = windows[int(row["id"]) - 1] if row["id"] <= len(windows) else None
-        if window is None or row["snr"] < 2.0 * min_snr:
+        number = int(row["id"])
+        if number not in boxes or row["snr"] < 2.0 * min_snr:
             continue
-        rows, columns = window
-        box = whole & Box(
-            rows.start - MARGIN_PIXELS, columns.start - MARGIN_PIXELS,
-            rows.stop + MARGIN_PIXELS, columns.stop + MARGIN_PIXELS,
-        )  # fmt: skip
-        own = segments[box.slices] == row["id"]
-        if not min_area * 2 <= np.count_nonzero(own) <= MAX_AREA_FWHM2 * width**2 or not usable[box.slices][own].all():
+        box = boxes[number].grown(MARGIN_PIXELS) & whole
+        around, noise = segments[box.slices], error[box.slices]
+        own, usable = around == number, np.isfinite(noise)
+        if not min_area * 2 <= np.count_nonzero(own) <= MAX_AREA_FWHM2 * width**2 or not usable[own].all():
             continue
-        if _touches_brighter(segments[box.slices], own, flux, int(row["id"])):
+        if _touches_brighter(around, own, flux, number):
             continue
-        ignored = ~usable[box.slices] | (~own & (segments[box.slices] > 0))
-        pixels = Pixels(box, data[box.slices], np.where(ignored, 1.0, error[box.slices]), ignored)
+        ignored = ~usable | (~own & (around > 0))
+        pixels = Pixels(box, data[box.slices], np.where(ignored, 1.0, noise), ignored)
         at = fit_psf_at(psfs, float(row["y"]), float(row["x"]))
         pair = find_pair(pixels, own, at, min_snr=min_snr, noise_factor=factor)
         if pair is None:

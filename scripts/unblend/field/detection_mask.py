@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..core.strips import BitMask, Strip, Workspace
+from ..core.types import WindowedImage
 from ..images.masks import region_mask
 from ..images.saturation import is_saturated
 from ..images.unobserved import unobserved
@@ -26,8 +28,33 @@ def no_data(image: np.ndarray, weight: np.ndarray | None = None, saturation: flo
     saturation : float, optional
         Level at and above which a pixel is saturated, in image units.
     """
-    mask = ~np.isfinite(image) | unobserved(image) | is_saturated(image, saturation)
-    return mask if weight is None else mask | ~(weight > 0)
+    return no_data_mask(image, weight, saturation, unobserved(image), Workspace())[:, :]
+
+
+def no_data_mask(
+    image: WindowedImage,
+    weight: WindowedImage | None,
+    saturation: float | None,
+    missing: WindowedImage,
+    work: Workspace,
+) -> BitMask:
+    """Return what `no_data` does for an image of any size.
+
+    Parameters
+    ----------
+    image, weight, saturation
+        As in `no_data`.
+    missing : bool image (ny, nx)
+        True where the image was not observed, see `images.unobserved`.
+    work : Workspace
+    """
+
+    def read(strip: Strip) -> np.ndarray:
+        part = image[strip.slices]
+        mask = ~np.isfinite(part) | missing[strip.slices] | is_saturated(part, saturation)
+        return mask if weight is None else mask | ~(weight[strip.slices] > 0)
+
+    return work.mask(image.shape, read)
 
 
 def detection_mask(

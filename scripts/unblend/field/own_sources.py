@@ -10,11 +10,13 @@ import numpy as np
 
 from ..core.coordinates import DETECTION_GRID_TOLERANCE_PIXELS, largest_offset, sky_to_pixel
 from ..core.errors import InputError
+from ..core.strips import ALL, Workspace
+from ..core.types import WindowedImage
 from ..detection.detection_image import detection_image
 from ..detection.holes import fill_holes, holes_of_segments
 from ..detection.misplaced import MIN_SOURCES, compare_with_light, misplaced_warning
 from ..detection.own_sources import grow_segments, measure_own, nearest_position, pixel_of
-from ..detection.sources import DetectedSources
+from ..detection.sources import DetectedSources, fillable
 from ..detection.stack import Stack
 from ..images.psf import fwhm
 from ..io.images import read_shape, read_wcs
@@ -34,15 +36,16 @@ AREAS_OF_A_MASK = 3
 def detect_own(
     own: Mapping[str, Any],
     stack: Stack,
-    image: np.ndarray,
-    mask: np.ndarray,
+    image: WindowedImage,
+    mask: WindowedImage,
     wcs: WCS,
     *,
     image_name: str,
     fwhm_pixels: float,
     threshold: float,
-    relative_noise: np.ndarray | None = None,
-    never_filled: np.ndarray | None = None,
+    relative_noise: WindowedImage | None = None,
+    never_filled: WindowedImage | None = None,
+    work: Workspace | None = None,
 ) -> DetectedSources:
     """Return the sources that the user gives in place of the automatic detection.
 
@@ -50,7 +53,7 @@ def detect_own(
     ----------
     own : mapping
         Of the job spec: `segmentation` or `catalogue` or both, and `psf` where segments are grown.
-    stack, image, mask, wcs, fwhm_pixels, relative_noise, never_filled
+    stack, image, mask, wcs, fwhm_pixels, relative_noise, never_filled, work
         As in `detection.sources.detect`.
     image_name : str
         A detection image, for its grid.
@@ -62,15 +65,17 @@ def detect_own(
     InputError
         A file cannot be used, see `read_own_labels` and `read_own_positions`; or no source lies on observed pixels.
     """
-    snr, noise = detection_image(stack, fwhm_pixels)
-    usable = np.isfinite(stack.data)
-    holes = ~usable if never_filled is None else ~usable & ~never_filled
+    work = work or Workspace()
+    smoothed, noise = detection_image(stack, fwhm_pixels, work)
+    snr: WindowedImage = smoothed
+    usable = np.isfinite(stack.data[ALL])
+    holes = fillable(stack, never_filled, work)
     names = {key: own[key]["file"] for key in ("segmentation", "catalogue") if key in own}
     if "segmentation" in names:
         segments = _read_labels(names, image_name, wcs)
         given = np.unique(segments[segments > 0])
         covered = segments > 0
-        filled = holes_of_segments(segments, holes)
+        filled = holes_of_segments(segments, holes[ALL])
         segments = np.where(usable | filled, segments, 0)
         if filled.any():
             log.info("%s: %d pixels without data inside the segments of ID %s are kept in them", names["segmentation"],
@@ -80,19 +85,26 @@ def detect_own(
         if outside.size:
             log.warning("Dropped from %s, because outside the detection images: ID %s.", names["catalogue"],
                         listed(outside))  # fmt: skip
-        snr, noise, filled = fill_holes(snr, holes, threshold, noise)
+        snr, noise, filled_pixels = fill_holes(snr, holes, threshold, noise, work)
         fwhm_of_psf = _psf_fwhm(own["psf"])
         covered = nearest_position(y, x, fwhm_of_psf, snr.shape) > 0
         segments = grow_segments(
-            given, y, x, snr, usable | filled, threshold=threshold, fwhm_pixels=fwhm_of_psf, noise=noise
+            given,
+            y,
+            x,
+            snr[ALL],
+            usable | filled_pixels[ALL],
+            threshold=threshold,
+            fwhm_pixels=fwhm_of_psf,
+            noise=None if noise is None else noise[ALL],
         )
     described = " and ".join(names.values())
     if given.size >= MIN_SOURCES and (
-        warning := misplaced_warning(compare_with_light(covered, snr, fwhm_pixels), described)
+        warning := misplaced_warning(compare_with_light(covered, snr[ALL], fwhm_pixels), described)
     ):
         log.warning("%s", warning)
     _warn_of_unobserved(described, given, segments)
-    return measure_own(segments, snr, stack, image, mask, wcs, relative_noise=relative_noise)
+    return measure_own(segments, snr, stack, image, mask, wcs, relative_noise=relative_noise, work=work)
 
 
 def check_own(names: Mapping[str, str], image_name: str | None) -> None:

@@ -7,10 +7,13 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..core.counts import count
+from ..core.strips import BitMask
 from ..core.types import Region
 
 
-def warning_off_image(path: str, regions: Sequence[Region], inside: np.ndarray | None, image: str) -> str | None:
+def warning_off_image(
+    path: str, regions: Sequence[Region], inside: np.ndarray | BitMask | None, image: str
+) -> str | None:
     """Return a sentence for the user if no region of a file covers a pixel of the image, otherwise None.
 
     Parameters
@@ -19,7 +22,7 @@ def warning_off_image(path: str, regions: Sequence[Region], inside: np.ndarray |
         The region file.
     regions : sequence of Region
         What it has; there is no warning about an empty file.
-    inside : bool array (ny, nx) or None
+    inside : bool array (ny, nx), mask or None
         True on the pixels of the image that a region covers.
     image : str
         The file of the image.

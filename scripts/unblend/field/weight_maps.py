@@ -10,6 +10,8 @@ import numpy as np
 
 from ..core.errors import InputError
 from ..core.statistics import clipped_level
+from ..core.strips import ALL, Derived, Strip, Window, Workspace
+from ..core.types import WindowedImage
 from ..images.flag_values import flag_values
 from ..images.noise_slope import NoiseSlope, noise_slope
 from ..images.unobserved import unobserved
@@ -71,7 +73,15 @@ def read_weight(weight: Mapping[str, str], shape: tuple[int, ...]) -> np.ndarray
     InputError
         The map and the image have different shapes.
     """
-    return _inverse_variance(_read_map(weight["file"], shape), weight["kind"])
+    return weight_of(read_array(weight["file"]), weight, shape, Workspace())[ALL]
+
+
+def weight_of(
+    values: WindowedImage, weight: Mapping[str, str], shape: tuple[int, ...], work: Workspace
+) -> WindowedImage:
+    """Return what `read_weight` does for the pixels `values` of a map of any size."""
+    _check_shape(values, weight["file"], shape)
+    return _inverse_variance(values, weight["kind"], work)
 
 
 def checked_weight(
@@ -97,49 +107,106 @@ def checked_weight(
         The shapes differ, many pixels are negative, none is positive, the map has flags, or its noise contradicts the
         scatter of the pixels so much that it must be of another kind.
     """
-    values, kind = _read_map(weight["file"], image.shape), weight["kind"]
-    name = weight.get("whole", weight["file"])
+    values = read_array(weight["file"])
+    _check_shape(values, weight["file"], image.shape)
+    return checked_weight_of(values, weight, image, unobserved(image), band, Workspace(), warn=warn)[ALL]
+
+
+def checked_weight_of(
+    values: WindowedImage,
+    weight: Mapping[str, str],
+    image: WindowedImage,
+    missing: WindowedImage,
+    band: str,
+    work: Workspace,
+    *,
+    warn: Callable[[str], None] = log.warning,
+) -> WindowedImage:
+    """Return what `checked_weight` does for a map of any size.
+
+    Parameters
+    ----------
+    values : image (ny, nx)
+        Pixels of the map as its file has them.
+    weight, image, band, warn
+        As in `checked_weight`.
+    missing : bool image (ny, nx)
+        True where the image was not observed, see `images.unobserved`.
+    work : Workspace
+    """
+    _check_shape(values, weight["file"], image.shape)
+    kind, name = weight["kind"], weight.get("whole", weight["file"])
     start = f"bands.{band}.weight: {_described(name)}"
-    finite = values[np.isfinite(values)]
-    negative = finite[finite < 0]
+    finite = negative = positive = 0
+    lowest, highest = np.inf, -np.inf
+    for strip in work.strips(image.shape):
+        part = values[strip.slices]
+        below = part[np.isfinite(part) & (part < 0)]
+        finite += int(np.count_nonzero(np.isfinite(part)))
+        positive += int(np.count_nonzero(np.isfinite(part) & (part > 0)))
+        negative += below.size
+        lowest, highest = min(lowest, below.min(initial=np.inf)), max(highest, below.max(initial=-np.inf))
     # Some maps mark pixels without data by one negative number.
-    if negative.size > NEGATIVE_FRACTION * finite.size and np.ptp(negative) > 0:
+    if negative > NEGATIVE_FRACTION * finite and highest > lowest:
         raise InputError(
-            f"{start} is negative in {negative.size / finite.size:.0%} of its pixels; expected a map of the "
+            f"{start} is negative in {negative / finite:.0%} of its pixels; expected a map of the "
             f"{_MEANINGS[kind]}. {_other_extensions(name, 'Name another file or extension.')}"
         )
-    if not (finite > 0).any() and "whole" in weight:
+    if not positive and "whole" in weight:
         return np.zeros(image.shape)  # a tile beyond the edge of what was observed
-    if not (finite > 0).any():
+    if not positive:
         raise InputError(
             f"{start} has no positive pixel; expected a map of the {_MEANINGS[kind]}. "
             f"{_other_extensions(name, 'Name another file or extension.')}"
         )
-    observed = np.isfinite(image) & ~unobserved(image)
-    _check_flags(values, observed, kind, start, name)
-    slope = _check_scale(image, values, observed, kind, start, name)
+    light, noise, unseen = (_some_rows(each, work) for each in (image, values, missing))
+    observed = np.isfinite(light) & ~unseen
+    _check_flags(noise, observed, kind, start, name)
+    slope = _check_scale(light, noise, observed, kind, start, name)
     if slope is not None and slope.falls:
         warn(f"{start} gives a smaller noise to the parts of the image that are noisier. {_OPPOSITE[kind]}")
-    return _inverse_variance(values, kind)
+    return _inverse_variance(values, kind, work)
 
 
-def _read_map(name: str, shape: tuple[int, ...]) -> np.ndarray:
-    values = read_array(name)
+def _some_rows(image: WindowedImage, work: Workspace) -> np.ndarray:
+    """Return the rows on which a map is compared with its image: all, or some from all over a large image."""
+    step, (ny, nx) = work.step(image.shape), image.shape
+    if step == 1:
+        return image[ALL]
+    return np.concatenate([image[slice(y, y + 1), slice(0, nx)] for y in range(0, ny, step)])
+
+
+def _check_shape(values: WindowedImage, name: str, shape: tuple[int, ...]) -> None:
     if values.shape != shape:
         raise InputError(
             f"{name} has {values.shape[1]} x {values.shape[0]} pixels and its image {shape[1]} x {shape[0]}: "
             "the weight map must lie on the image's grid."
         )
-    return values
 
 
-def _inverse_variance(values: np.ndarray, kind: str) -> np.ndarray:
-    good = np.isfinite(values) & (values > 0)
-    result = np.zeros(values.shape)
-    result[good] = values[good] ** _POWERS[kind]
-    if good.any():
-        result[result < LEAST_WEIGHT * np.percentile(result[good], DEEP_PERCENTILE)] = 0.0
-    return result
+def _inverse_variance(values: WindowedImage, kind: str, work: Workspace) -> WindowedImage:
+    def read(window: Window) -> np.ndarray:
+        part = values[window]
+        good = np.isfinite(part) & (part > 0)
+        result = np.zeros(part.shape)
+        result[good] = part[good] ** _POWERS[kind]
+        return result
+
+    def covered(strip: Strip) -> list[np.ndarray]:
+        part = values[strip.slices]
+        return [np.isfinite(part) & (part > 0), read(strip.slices)]
+
+    (deep,) = work.gather(values.shape, covered)
+    if not deep.size:
+        return Derived(values.shape, read)
+    least = LEAST_WEIGHT * np.percentile(deep, DEEP_PERCENTILE, overwrite_input=True)
+
+    def without_little(window: Window) -> np.ndarray:
+        result = read(window)
+        result[result < least] = 0.0
+        return result
+
+    return Derived(values.shape, without_little)
 
 
 def _check_flags(values: np.ndarray, observed: np.ndarray, kind: str, start: str, name: str) -> None:

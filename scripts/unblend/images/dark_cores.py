@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from ..core.statistics import robust_sigma
+from ..core.strips import BitMask, Workspace
+from ..core.types import WindowedImage
 
 _BRIGHT, _FAINTEST_BESIDE = 20.0, 5.0
 """Noises above the sky of the typical pixel beside a dark core, and of the faintest one."""
@@ -33,27 +35,53 @@ def dark_cores(image: np.ndarray, missing: np.ndarray | None = None) -> np.ndarr
     -------
     array (ny, nx) of bool
     """
-    found = np.zeros(image.shape, dtype=bool)
-    step = max(1, image.size // _SAMPLE)
-    known = image.ravel()[::step]
-    known = known[np.isfinite(known) & (True if missing is None else ~missing.ravel()[::step])]
+    ignored = None if missing is None else BitMask.of(missing)
+    return dark_core_mask(image, ignored, Workspace())[:, :]
+
+
+def dark_core_mask(image: WindowedImage, missing: WindowedImage | None, work: Workspace) -> BitMask:
+    """Return what `dark_cores` does, of an image of any size."""
+    found = BitMask(image.shape)
+    known = _sample(image, missing, work)
     if not known.size or not (noise := robust_sigma(known)) > 0:
         return found
     sky = float(np.median(known))
-    bright, dark = image > sky + _BRIGHT * noise, image < sky + _DARK * noise
-    if missing is not None:
-        dark &= ~missing
-        bright &= ~missing
-    beside = np.zeros_like(dark)
-    beside[:, 1:] = dark[:, 1:] & bright[:, :-1]
-    for y, x in np.argwhere(beside).tolist():
-        if found[y, x]:
-            continue
-        window = tuple(slice(max(at - _LARGEST, 0), at + _LARGEST + 1) for at in (y, x))
-        hole = _enclosed(image[window], dark[window], (y - window[0].start, x - window[1].start))
-        if hole is not None and _is_bright(image[window], hole, sky, noise):
-            found[window] |= hole
+    # a core and the pixels around it lie in the strip and its margin
+    for strip in work.strips(image.shape, _LARGEST + 1):
+        wide = strip.wide.slices
+        part = image[wide]
+        bright, dark = part > sky + _BRIGHT * noise, part < sky + _DARK * noise
+        if missing is not None:
+            dark &= ~missing[wide]
+            bright &= ~missing[wide]
+        beside = np.zeros_like(dark)
+        beside[:, 1:] = dark[:, 1:] & bright[:, :-1]
+        cores = np.zeros_like(dark)
+        for y, x in np.argwhere(beside[strip.inside]).tolist():
+            y += strip.inside[0].start
+            if cores[y, x]:
+                continue
+            window = tuple(slice(max(at - _LARGEST, 0), at + _LARGEST + 1) for at in (y, x))
+            hole = _enclosed(part[window], dark[window], (y - window[0].start, x - window[1].start))
+            if hole is not None and _is_bright(part[window], hole, sky, noise):
+                cores[window] |= hole
+        if cores.any():
+            found[wide] = found[wide] | cores
     return found
+
+
+def _sample(image: WindowedImage, missing: WindowedImage | None, work: Workspace) -> np.ndarray:
+    """Return every k-th pixel of an image in the order of rows, as far as it is known."""
+    ny, nx = image.shape
+    step = max(1, ny * nx // _SAMPLE)
+    parts = [np.zeros(0)]
+    for strip in work.strips(image.shape):
+        first = -strip.core.y0 * nx % step
+        known = image[strip.slices].ravel()[first::step]
+        if missing is not None:
+            known = known[~missing[strip.slices].ravel()[first::step]]
+        parts.append(known[np.isfinite(known)])
+    return np.concatenate(parts)
 
 
 def _enclosed(image: np.ndarray, dark: np.ndarray, at: tuple[int, int]) -> np.ndarray | None:

@@ -60,7 +60,9 @@ def region_mask(regions: Iterable[Region], wcs: WCS, shape: tuple[int, int], *, 
         if not full[region.include]:
             image.paint(region, painted, touch=touch and region.include)
             full[region.include] = bool(painted.all())
-    return mask & ~holes
+    if full[False] or holes.any():
+        mask &= ~holes
+    return mask
 
 
 def footprints(

@@ -8,24 +8,23 @@ often in one of integers whose noise is below one unit.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 
-from .dark_cores import dark_cores
-from .repeated_lines import repeated_borders
+from ..core.areas import Areas, connected_areas, extents
+from ..core.strips import BitMask, Derived, Strip, Window, Workspace
+from ..core.types import Box, WindowedImage
+from .border_lines import border_lines
+from .dark_cores import dark_core_mask
+from .equal_areas import large_areas
+from .repeated_lines import repeated_border_mask
 
-_SIDES = (3, 4, 5, 7, 9, 12, 16, 22, 31, 45, 63)
-"""Sides in pixels of the squares of equal pixels that are looked for, the smallest first."""
 _BRIGHT_PERCENTILE = 95.0
 """The pixels beside the plateau of a star are brighter than this percentage of all pixels."""
-_CHANCE = 1e-6
-"""Largest number of squares of equal pixels expected in an image by chance."""
-_SHORTEST_LINE = 20
-"""Fewest equal pixels along a row or column that are taken as padding."""
 _SMALLEST_AREA, _SMALLEST_AT_EDGE = 64, 20
 """Fewest pixels of an area inside the image, and of one that reaches its edge or pixels without a number."""
-_RARE_VALUE = 0.02
-"""A value is rare if a smaller fraction of the other pixels has it."""
 _MOST_VALUES = 20
 """Number of values, the most frequent ones, for which areas are completed; padding has one or a few."""
 _TRACE, _TYPICAL_PERCENTILE = 1e-6, 75.0
@@ -42,11 +41,6 @@ _MOST_OF_THE_IMAGE = 0.8
 _SCATTERED_FRACTION, _NEGATIVE_FRACTION = 0.01, 0.1
 """Single pixels of value 0 were not observed if there are more than a hundredth of them, and the others are noise
 around 0, a tenth of them on either side."""
-_BESIDE = 5
-"""Rows beside padding in which its value must not be more frequent than chance allows."""
-_LONGER_THAN_RUNS = 2
-"""A line of padding is longer by this factor than any run of its value in the field; in an image without noise, runs
-are as long as the gaps between the sources."""
 _DISTINCT_FRACTION = 0.5
 """In an image with steps, fewer of its values than this fraction are distinct: zeros are then one of its levels."""
 
@@ -75,147 +69,162 @@ def unobserved(image: np.ndarray) -> np.ndarray:
     content = np.ascontiguousarray(image)
     key = (content.shape, content.dtype.str, hashlib.blake2b(content.data if content.size else b"").digest())
     if key not in _KEPT:
-        without_traces = _without_traces(image)
-        found = _padding(without_traces) | _border_lines(without_traces) | _scattered_zeros(without_traces)
-        found |= repeated_borders(image)
-        found |= dark_cores(without_traces, found)
-        _KEPT[key] = np.packbits(found)
+        _KEPT[key] = np.packbits(unobserved_mask(content, Workspace())[:, :])
         if len(_KEPT) > _MOST_KEPT:
             del _KEPT[next(iter(_KEPT))]
     return np.unpackbits(_KEPT[key], count=content.size).reshape(content.shape).astype(bool)
 
 
-def _without_traces(image: np.ndarray) -> np.ndarray:
-    """Return an image with 0 in place of what is as good as 0: padding after a convolution or a resampling."""
-    rows = image[:: max(1, len(image) // _SAMPLED_ROWS)]
-    # padding of one value, which may be as large as 1e30, tells nothing
-    noise = np.abs(rows[:, 1:][(rows[:, 1:] != rows[:, :-1]) & np.isfinite(rows[:, 1:])])
-    if not noise.size:
-        return image
-    limit = _TRACE * np.percentile(noise, _TYPICAL_PERCENTILE)
-    traces = (image != 0) & (image < limit) & (image > -limit)
-    return np.where(traces, 0.0, image) if traces.any() else image
+def unobserved_mask(image: WindowedImage, work: Workspace) -> BitMask:
+    """Return what `unobserved` does, of an image of any size.
 
-
-def _padding(image: np.ndarray) -> np.ndarray:
-    found = np.zeros(image.shape, dtype=bool)
-    equal = [image[1:] == image[:-1], image[:, 1:] == image[:, :-1]]
-    candidates = _candidates(image, equal)
-    if not candidates:
-        return found
-    _, counts = np.unique(image[np.isfinite(image)], return_counts=True)
-    pairs = sum(int(np.count_nonzero(part)) for part in equal)
-    # Pixels without a number, and those beyond the edge, are next to the field.
-    outside = _grown(np.pad(~np.isfinite(image), 1, constant_values=True))[1:-1, 1:-1]
-    for value in candidates:
-        same = image == value
-        area = _large_areas(same, _persistence(same, pairs, counts))
-        if area.any():
-            found |= _without_small_areas(image, area, outside)
-    return np.zeros_like(found) if _is_sky_without_noise(image, found) else found
-
-
-def _candidates(image: np.ndarray, equal: list[np.ndarray]) -> list[float]:
-    """Return the most frequent values that three neighbours have."""
-    along_y, along_x = equal
-    threes = np.concatenate([image[1:-1][along_y[1:] & along_y[:-1]], image[:, 1:-1][along_x[:, 1:] & along_x[:, :-1]]])
-    values, counts = np.unique(threes, return_counts=True)
-    return values[np.argsort(-counts, kind="stable")][:_MOST_VALUES].tolist()
-
-
-def _large_areas(same: np.ndarray, persistence: float) -> np.ndarray:
-    """Return the squares and lines of pixels of one value that are larger than chance explains.
-
-    A large one is found first; without its pixels the value is rarer in the image, and smaller ones are significant.
-
-    Parameters
-    ----------
-    same : array (ny, nx) of bool
-        True where a pixel has the value.
-    persistence : float
-        As from `_persistence`.
+    Frequent values are counted in all of its pixels; medians are those of the sample of the workspace.
     """
-    found = np.zeros(same.shape, dtype=bool)
-    last = 0
-    for _ in _SIDES:
-        rest = int(found.size - np.count_nonzero(found))
-        fraction = np.count_nonzero(same & ~found) / max(rest, 1)
-        side = _least_side(persistence + (1.0 - persistence) * fraction, same.size)
-        if side == last or side > min(same.shape):
-            break
-        length, last = max(side**2, _SHORTEST_LINE), side
-        found = _opened(same, side, side) | _opened(same, length, 1) | _opened(same, 1, length)
-    if found.any() and np.count_nonzero(same & ~found) < _RARE_VALUE * found.size:
-        # The edge of the padding of a rotated image is not made of squares.
-        from scipy.ndimage import label
-
-        areas, number = label(same, structure=np.ones((3, 3)))
-        return np.bincount(areas[found], minlength=number + 1).astype(bool)[areas]
+    clean = _without_traces(image, work)
+    found = _padding(clean, work)
+    found |= border_lines(clean)
+    found |= _scattered_zeros(clean, work)
+    found |= repeated_border_mask(image, work)
+    found |= dark_core_mask(clean, found, work)
     return found
 
 
-def _persistence(same: np.ndarray, equal_pairs: int, counts: np.ndarray) -> float:
+def _without_traces(image: WindowedImage, work: Workspace) -> WindowedImage:
+    """Return an image with 0 in place of what is as good as 0: padding after a convolution or a resampling."""
+    ny, nx = image.shape
+    step = max(1, ny // _SAMPLED_ROWS, work.step(image.shape))
+    rows = [image[slice(y, y + 1), slice(0, nx)] for y in range(0, ny, step)]
+    # padding of one value, which may be as large as 1e30, tells nothing
+    noise = [row[:, 1:][(row[:, 1:] != row[:, :-1]) & np.isfinite(row[:, 1:])] for row in rows]
+    values = np.abs(np.concatenate(noise)) if noise else np.zeros(0)
+    del rows, noise
+    if not values.size:
+        return image
+    limit = _TRACE * np.percentile(values, _TYPICAL_PERCENTILE, overwrite_input=True)
+
+    def read(window: Window) -> np.ndarray:
+        part = image[window]
+        traces = (part != 0) & (part < limit) & (part > -limit)
+        return np.where(traces, 0.0, part) if traces.any() else part
+
+    return Derived(image.shape, read)
+
+
+@dataclass
+class _EqualNeighbours:
+    """How often neighbours are equal in an image.
+
+    Parameters
+    ----------
+    pairs : int
+        Number of pairs of equal neighbours.
+    threes : dict of value to int
+        How often a value has three neighbours along a row or a column.
+    finite : int
+        Number of pixels with a number.
+    maximum : float
+        The largest of them.
+    """
+
+    pairs: int = 0
+    threes: dict[float, int] | None = None
+    finite: int = 0
+    maximum: float = -np.inf
+
+    @classmethod
+    def of(cls, image: WindowedImage, work: Workspace) -> _EqualNeighbours:
+        """Count in all pixels of an image."""
+        result, threes = cls(), dict[float, int]()
+        for strip in work.strips(image.shape, 1):
+            wide, core = image[strip.wide.slices], strip.inside[0]
+            part = wide[core]
+            known = part[np.isfinite(part)]
+            result.finite += known.size
+            result.maximum = max(result.maximum, float(known.max(initial=-np.inf)))
+            above = wide[1:] == wide[:-1]
+            along = part[:, 1:] == part[:, :-1]
+            # pairs of a row and the one before it
+            result.pairs += int(np.count_nonzero(along))
+            result.pairs += int(np.count_nonzero(above[max(core.start - 1, 0) : core.stop - 1]))
+            first, last = max(core.start, 1), min(core.stop, len(wide) - 1)
+            both = above[first - 1 : last - 1] & above[first:last]
+            values = np.concatenate([wide[first:last][both], part[:, 1:-1][along[:, 1:] & along[:, :-1]]])
+            for value, count in zip(*(each.tolist() for each in np.unique(values, return_counts=True)), strict=True):
+                threes[value] = threes.get(value, 0) + count
+        result.threes = threes
+        return result
+
+    def candidates(self) -> list[float]:
+        """Return the most frequent values that three neighbours have."""
+        return sorted(self.threes or {}, key=lambda value: (-(self.threes or {})[value], value))[:_MOST_VALUES]
+
+
+def _padding(image: WindowedImage, work: Workspace) -> BitMask:
+    shape, found = image.shape, BitMask(image.shape)
+    equal = _EqualNeighbours.of(image, work)
+    candidates = equal.candidates()
+    if not candidates:
+        return found
+    (sample,) = work.gather(shape, lambda strip: [np.isfinite(part := image[strip.slices]), part])
+    sample.sort()
+    values, counts = np.unique(sample, return_counts=True)
+    outside = work.mask(shape, _beside_unknown(image), 1)
+    for value in candidates:
+        same = work.mask(shape, _where_equal(image, value))
+        others = counts[values != value]
+        area = large_areas(same, _persistence(same, equal, others, work), work)
+        if area.any():
+            found |= _without_small_areas(image, area, outside, value == equal.maximum, sample, work)
+    return BitMask(shape) if _is_sky_without_noise(image, found, work) else found
+
+
+def _where_equal(image: WindowedImage, value: float) -> Callable[[Strip], np.ndarray]:
+    return lambda strip: image[strip.slices] == value
+
+
+def _beside_unknown(image: WindowedImage) -> Callable[[Strip], np.ndarray]:
+    """Return a reader of the pixels beside the edge of the image and beside pixels without a number."""
+
+    def read(strip: Strip) -> np.ndarray:
+        unknown = ~np.isfinite(image[strip.wide.slices])
+        edges = (int(strip.wide.y0 == 0), int(strip.wide.y1 == image.shape[0]))
+        grown = _grown(np.pad(unknown, (edges, (1, 1)), constant_values=True))
+        return grown[edges[0] : len(grown) - edges[1], 1:-1][strip.inside]
+
+    return read
+
+
+def _persistence(same: BitMask, equal: _EqualNeighbours, others: np.ndarray, work: Workspace) -> float:
     """Return how much more often neighbours are equal than chance explains, from the pixels of all other values.
 
     It is 0 for white noise, also in steps, and near 1 for smooth images in steps.
 
     Parameters
     ----------
-    same : array (ny, nx) of bool
+    same : mask (ny, nx)
         True where a pixel has the value that is left out.
-    equal_pairs : int
-        Number of pairs of equal neighbours in the image.
-    counts : int array (n,)
-        How often each value of the image occurs.
+    equal : _EqualNeighbours
+    others : int array (n,)
+        How often each other value occurs in the sample.
+    work : Workspace
     """
-    mine, number = int(np.count_nonzero(same)), int(counts.sum())
-    others = number - mine
-    if not others:
+    mine, number = same.count(), equal.finite
+    if number == mine or not others.size:
         return 0.0
-    my_pairs = int(np.count_nonzero(same[1:] & same[:-1]) + np.count_nonzero(same[:, 1:] & same[:, :-1]))
+    my_pairs = 0
+    for strip in work.strips(same.shape, 1):
+        wide, core = same[strip.wide.slices], strip.inside[0]
+        part = wide[core]
+        my_pairs += int(np.count_nonzero((wide[1:] & wide[:-1])[max(core.start - 1, 0) : core.stop - 1]))
+        my_pairs += int(np.count_nonzero(part[:, 1:] & part[:, :-1]))
     # Each pixel is in four pairs.
-    rate = min((equal_pairs - my_pairs) / max(2 * number - (4 * mine - my_pairs), 1), 1.0)
-    expected = float(np.sum(counts.astype(float) ** 2) - mine**2) / others**2
+    rate = min((equal.pairs - my_pairs) / max(2 * number - (4 * mine - my_pairs), 1), 1.0)
+    total = int(others.sum())
+    if work.step(same.shape) == 1:
+        expected = float(np.sum(others.astype(float) ** 2)) / total**2
+    else:  # two pixels of a sample are never the same one
+        expected = float(np.sum(others * (others - 1.0))) / max(total * (total - 1.0), 1.0)
     return max(0.0, (rate - expected) / (1.0 - expected)) if expected < 1.0 else 0.0
-
-
-def _least_side(fraction: float, pixels: int) -> int:
-    """Return the smallest side of squares that an image with this fraction of equal pixels does not have by chance."""
-    for side in _SIDES:
-        if pixels * fraction ** (side**2) < _CHANCE:
-            return side
-    return 2 * _SIDES[-1]
-
-
-def _opened(same: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Return the pixels of all boxes of this size inside `same`."""
-    if height > same.shape[0] or width > same.shape[1]:
-        return np.zeros_like(same)
-    corners = same
-    for axis, side in enumerate((height, width)):
-        corners = np.moveaxis(corners, axis, 0)
-        done = 1
-        while done < side:
-            step = min(done, side - done)
-            corners = corners[: corners.shape[0] - step] & corners[step:]
-            done += step
-        corners = np.moveaxis(corners, 0, axis)
-    result = np.zeros_like(same)
-    result[: corners.shape[0], : corners.shape[1]] = corners
-    return _reaching(_reaching(result, height, 0), width, 1) if corners.any() else result
-
-
-def _reaching(first: np.ndarray, length: int, axis: int) -> np.ndarray:
-    """Return `first` with the `length` - 1 pixels after each along an axis."""
-    result, other = np.moveaxis(first.copy(), axis, 0), np.moveaxis(np.empty_like(first), axis, 0)
-    done = 1
-    while done < length:
-        step = min(done, length - done)
-        other[:step] = result[:step]
-        np.logical_or(result[step:], result[:-step], out=other[step:])
-        result, other = other, result
-        done += step
-    return np.moveaxis(result, 0, axis)
 
 
 def _grown(mask: np.ndarray) -> np.ndarray:
@@ -225,118 +234,109 @@ def _grown(mask: np.ndarray) -> np.ndarray:
     return binary_dilation(mask, structure=np.ones((3, 3)))
 
 
-def _without_small_areas(image: np.ndarray, found: np.ndarray, outside: np.ndarray) -> np.ndarray:
+def _without_small_areas(
+    image: WindowedImage, found: BitMask, outside: BitMask, of_maximum: bool, sample: np.ndarray, work: Workspace
+) -> BitMask:
     """Return areas of pixels of one value without the small ones, and without the plateau of a saturated star.
 
     Parameters
     ----------
-    image : array (ny, nx)
-    found : array (ny, nx) of bool
-    outside : array (ny, nx) of bool
+    image : image (ny, nx)
+    found : mask (ny, nx)
+    outside : mask (ny, nx)
         True beside the edge of the image and beside pixels without a number.
+    of_maximum : bool
+        Whether their value is the maximum of the image.
+    sample : array (n,)
+        Sorted values of the pixels from which the image is measured.
+    work : Workspace
     """
-    from scipy.ndimage import label
-
-    areas, number = label(found, structure=np.ones((3, 3)))
-    size = np.bincount(areas[found], minlength=number + 1)
-    at_edge = np.bincount(areas[found & outside], minlength=number + 1) > 0
+    areas = connected_areas(image.shape, lambda strip: found[strip.slices], work)
+    at_edge = np.zeros(len(areas) + 1, dtype=bool)
+    for strip in work.strips(image.shape):
+        at_edge[areas[strip.slices][outside[strip.slices]]] = True
+    extent = extents(areas, work)
+    size = np.concatenate([[0], extent.area])
     kept = np.where(at_edge, size >= _SMALLEST_AT_EDGE, size >= _SMALLEST_AREA)
     kept[0] = False
-    if image[found][0] == np.nanmax(image):
+    if of_maximum:
+        boxes = extent.boxes()
         for inside in np.flatnonzero(kept & ~at_edge).tolist():
-            kept[inside] = not _is_plateau(image, areas == inside)
-    return kept[areas]
+            # the pixels of the area are the last ones of the sample
+            others = sample[: sample.size - int(size[inside]) // work.step(image.shape)]
+            kept[inside] = not _is_plateau(image, areas, inside, boxes[inside], others)
+    return work.mask(image.shape, lambda strip: kept[areas[strip.slices]])
 
 
-def _is_plateau(image: np.ndarray, area: np.ndarray) -> bool:
+def _is_plateau(image: WindowedImage, areas: Areas, number: int, box: Box, others: np.ndarray) -> bool:
     """Return whether the pixels beside an area are bright, as around the saturated centre of a star."""
-    others = np.isfinite(image) & ~area
-    beside = image[_grown(area) & others]
-    return beside.size > 0 and bool(np.median(beside) > np.percentile(image[others], _BRIGHT_PERCENTILE))
+    window = (box.grown(1) & Box.of_shape(image.shape)).slices
+    area, part = areas[window] == number, image[window]
+    beside = part[_grown(area) & np.isfinite(part) & ~area]
+    return beside.size > 0 and bool(np.median(beside) > np.percentile(others, _BRIGHT_PERCENTILE))
 
 
-def _is_sky_without_noise(image: np.ndarray, found: np.ndarray) -> bool:
+def _is_sky_without_noise(image: WindowedImage, found: BitMask, work: Workspace) -> bool:
     """Return whether the equal pixels are the sky of an image without noise, or all there is."""
-    rest = np.isfinite(image) & ~found
-    if not found.any() or not rest.any():
+    values, counts = _counted(image, found, work)
+    if not values.size:
         return True
-    value = float(np.median(image[found]))
-    difference = image[rest] - value
-    one_side = max(np.mean(difference >= 0), np.mean(difference <= 0))
-    beside = _grown(found) & rest
-    if one_side < _FLOOR_SIDE or not beside.any():
+    value = _median_of_counted(values, counts)
+    above = below = number = 0
+    nearest, beside = np.inf, [np.zeros(0)]
+    for strip in work.strips(image.shape, 1):
+        part = image[strip.slices]
+        rest = np.isfinite(part) & ~found[strip.slices]
+        difference = part[rest] - value
+        number += difference.size
+        above, below = above + int(np.sum(difference >= 0)), below + int(np.sum(difference <= 0))
+        nearest = min(nearest, float(np.abs(difference).min(initial=np.inf)))
+        beside.append(part[_grown(found[strip.wide.slices])[strip.inside] & rest])
+    if not number:
+        return True
+    around = np.concatenate(beside)
+    if max(above, below) / number < _FLOOR_SIDE or not around.size:
         return False
-    fading = float(np.median(np.abs(image[beside] - value)))
+    fading = float(np.median(np.abs(around - value)))
     # Sources that are rounded to integers fade to one unit at least.
-    rounded = np.mean(found) > _MOST_OF_THE_IMAGE and fading == np.min(np.abs(difference))
-    return bool(rounded or fading < _FLOOR_RATIO * np.median(np.abs(difference)))
+    rounded = found.count() / (image.shape[0] * image.shape[1]) > _MOST_OF_THE_IMAGE and fading == nearest
+    (rest,) = work.gather(
+        image.shape, lambda strip: [np.isfinite(part := image[strip.slices]) & ~found[strip.slices], part]
+    )
+    return bool(rounded or fading < _FLOOR_RATIO * np.median(np.abs(rest - value)))
 
 
-def _border_lines(image: np.ndarray) -> np.ndarray:
-    """Return whole rows and columns at the edges of exactly one value, however few, beside noise without such lines.
-
-    In integers whose sky often has the value of the padding, narrow padding is told by its lines alone: a line of the
-    field that is equal over its whole length would be chance, or the sky of an image without noise, in which long
-    parts of the other lines are equal, too.
-    """
-    found = np.zeros(image.shape, dtype=bool)
-    strips, box, changed = [], [0, image.shape[0], 0, image.shape[1]], True
-    while changed:
-        changed = False
-        for side in range(4):
-            field = image[box[0] : box[1], box[2] : box[3]]
-            number, value = _equal_lines((field, field[::-1], field.T, field.T[::-1])[side])
-            if number:
-                edge, inward = box[side], number if side % 2 == 0 else -number
-                lines = slice(*sorted((edge, edge + inward)))
-                rows, columns = slice(box[0], box[1]), slice(box[2], box[3])
-                strips.append((side, (lines, columns) if side < 2 else (rows, lines), value))
-                box[side], changed = edge + inward, True
-    field = image[box[0] : box[1], box[2] : box[3]]
-    for side, window, value in strips:
-        rows_of_field = field if side < 2 else field.T
-        if _is_border(rows_of_field, value):
-            found[window] = image[window] == value
-    return found
+def _counted(image: WindowedImage, found: BitMask, work: Workspace) -> tuple[np.ndarray, np.ndarray]:
+    """Return the few values of the pixels of a mask in ascending order, and how often each occurs."""
+    counts: dict[float, int] = {}
+    for strip in work.strips(image.shape):
+        own = np.unique(image[strip.slices][found[strip.slices]], return_counts=True)
+        for value, count in zip(*(each.tolist() for each in own), strict=True):
+            counts[value] = counts.get(value, 0) + count
+    values = sorted(counts)
+    return np.array(values), np.array([counts[value] for value in values], dtype=np.int64)
 
 
-def _equal_lines(image: np.ndarray) -> tuple[int, float]:
-    """Return the number of first rows without another value than one (or NaN), and that value; 0 if it is all rows."""
-    value = np.nan
-    for number, row in enumerate(image):
-        known = row[np.isfinite(row)]
-        if known.size:
-            if (known != (known[0] if np.isnan(value) else value)).any():
-                return number, value
-            value = float(known[0])
-    return 0, value
+def _median_of_counted(values: np.ndarray, counts: np.ndarray) -> float:
+    """Return the median of values that occur so often."""
+    below, total = np.cumsum(counts), int(counts.sum())
+    low, high = (values[np.searchsorted(below, rank, side="right")] for rank in ((total - 1) // 2, total // 2))
+    return float(low) if low == high else float((low + high) / 2.0)
 
 
-def _is_border(field: np.ndarray, value: float) -> bool:
-    """Whether rows of one value are padding beside the rows of the field, as long as these."""
-    length, same = int(np.count_nonzero(np.isfinite(field), axis=1).max(initial=0)), field == value
-    if length < _SHORTEST_LINE:
-        return False
-    known = np.isfinite(field).sum()
-    beside = max(float(part.mean()) for part in (same[:_BESIDE], same[-_BESIDE:]))
-    fraction = max(float(same.sum() / known), beside)
-    if 2 * sum(field.shape) * fraction**length > _CHANCE:
-        return False
-    return length >= _LONGER_THAN_RUNS * _longest_run(same)
-
-
-def _longest_run(same: np.ndarray) -> int:
-    """Return the length of the longest run of True along a row."""
-    ends = np.pad(same, ((0, 0), (0, 1))).ravel()
-    breaks = np.flatnonzero(~ends)
-    return int(np.diff(breaks, prepend=-1).max()) - 1
-
-
-def _scattered_zeros(image: np.ndarray) -> np.ndarray:
+def _scattered_zeros(image: WindowedImage, work: Workspace) -> BitMask:
     """Return zeros among noise around zero."""
-    zero = image == 0
-    rest = image[np.isfinite(image) & ~zero]
-    sides = min(np.count_nonzero(rest < 0), np.count_nonzero(rest > 0))
-    if np.count_nonzero(zero) <= _SCATTERED_FRACTION * image.size or sides <= _NEGATIVE_FRACTION * rest.size:
-        return np.zeros(image.shape, dtype=bool)
-    return zero if np.unique(rest).size > _DISTINCT_FRACTION * rest.size else np.zeros(image.shape, dtype=bool)
+    zeros = negative = positive = rest = 0
+    for strip in work.strips(image.shape):
+        part = image[strip.slices]
+        zeros += int(np.count_nonzero(part == 0))
+        negative += int(np.count_nonzero(np.isfinite(part) & (part < 0)))
+        positive += int(np.count_nonzero(np.isfinite(part) & (part > 0)))
+    rest = negative + positive
+    size = image.shape[0] * image.shape[1]
+    if zeros <= _SCATTERED_FRACTION * size or min(negative, positive) <= _NEGATIVE_FRACTION * rest:
+        return BitMask(image.shape)
+    (sample,) = work.gather(image.shape, lambda at: [np.isfinite(part := image[at.slices]) & (part != 0), part])
+    if np.unique(sample).size > _DISTINCT_FRACTION * sample.size:
+        return work.mask(image.shape, lambda strip: image[strip.slices] == 0)
+    return BitMask(image.shape)

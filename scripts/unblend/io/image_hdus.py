@@ -121,7 +121,12 @@ def read_whole(name: str) -> Iterator[None]:
 
 def pixels_of(image: StoredImage, name: str) -> np.ndarray:
     """Return the pixels of an image, with its header only read where the pixels need it."""
-    return stored_pixels(image, None if _is_plain(image) else read_cards(image.hdu), name)
+    return stored_pixels(image, needed_header(image), name)
+
+
+def needed_header(image: StoredImage) -> dict[str, object] | None:
+    """Return the header of an image for `stored_pixels`, None where the pixels do not need it."""
+    return None if _is_plain(image) else read_cards(image.hdu)
 
 
 def _is_plain(image: StoredImage) -> bool:

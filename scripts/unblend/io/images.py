@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import fitsio
 import numpy as np
 
-from ..core.types import Box
+from ..core.types import Box, WindowedImage
 from .fits_files import new_fits
 from .headers import comments_of, read_cards
 from .image_hdus import (
@@ -292,8 +292,31 @@ def write_strips(
         fits[-1].write_keys(header_records(cards))
         y = 0
         for strip in strips:
-            fits[-1].write(np.ascontiguousarray(strip, dtype=dtype), start=[y, 0])
+            fits[-1].write(_as_a_whole_image(np.ascontiguousarray(strip, dtype=dtype)), start=[y, 0])
             y += len(strip)
+
+
+def _as_a_whole_image(strip: np.ndarray) -> np.ndarray:
+    """Return a strip with the bytes that CFITSIO writes for a whole image: all bits set where a pixel is not finite."""
+    if strip.dtype != np.float32:
+        return strip
+    result = strip.copy()
+    result.view(np.uint32)[~np.isfinite(result)] = 0xFFFFFFFF
+    return result
+
+
+def write_pixels(
+    path: str | Path,
+    image: WindowedImage,
+    dtype: str,
+    *,
+    wcs: WCS | None = None,
+    header: Mapping[str, object] | None = None,
+) -> None:
+    """Write an image of which windows are read, some rows at a time; parameters as for `write_strips`."""
+    shape = (image.shape[0], image.shape[1])
+    strips = (image[strip.slices] for strip in Box.of_shape(shape).strips(ROWS_AT_ONCE))
+    write_strips(path, shape, dtype, strips, wcs=wcs, header=header)
 
 
 def _as_written(data: np.ndarray) -> np.ndarray:

@@ -8,11 +8,9 @@ from dataclasses import replace
 
 import numpy as np
 
+from ..core.strips import Window
 from ..core.types import Box
-from .image_hdus import StoredImage, find_image, opened_fits, pixels_of, read_whole
-
-Window = tuple[slice, slice]
-"""Rows and columns, each with a first pixel and one past the last, on the image."""
+from .image_hdus import StoredImage, find_image, needed_header, opened_fits, read_whole, stored_pixels
 
 
 class OpenImage:
@@ -29,6 +27,8 @@ class OpenImage:
 
     def __init__(self, image: StoredImage, name: str, labels: bool) -> None:
         self._image, self._name, self._labels = image, name, labels
+        with read_whole(name):
+            self._header = None if labels else needed_header(image)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -49,7 +49,11 @@ class OpenImage:
             return np.zeros(box.shape, dtype=np.int32 if self._labels else float)
         part = replace(self._image, window=box)
         with read_whole(self._name):
-            return np.ascontiguousarray(part.read(), dtype=np.int32) if self._labels else pixels_of(part, self._name)
+            return (
+                np.ascontiguousarray(part.read(), dtype=np.int32)
+                if self._labels
+                else stored_pixels(part, self._header, self._name)
+            )
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from ..core.errors import UnblendError
+from ..core.strips import MOST_PIXELS
 from ..field.page_size import needs_files
 from .batches import GROUPS_PER_BATCH
 from .config import Band
@@ -97,6 +98,10 @@ COSTS = {
 }
 LARGE_REPORT = Cost(300.0, sources=6.0, minutes=30.0, minutes_per_megapixel=1.0, minutes_per_kilosource=1.0)
 """Of a report whose pixels and numbers are in files beside the page: images are read in strips."""
+LARGE_DETECTION = {
+    "detect_sources": Cost(800.0, stack=2.0, detection=0.5, minutes=60.0, minutes_per_megapixel=2.0),
+}
+"""Of images of more than `core.strips.MOST_PIXELS`, which are worked on in strips and measured from some pixels."""
 WITHOUT_STARS = Cost(120.0)
 """Cost of the rules that prepare a PSF, unless it is built from the stars of an image."""
 WITHOUT_BACKGROUND = Cost(120.0, band=15.0)
@@ -160,6 +165,8 @@ class Requests:
         from_stars = settings and settings.has_star_psf and not isinstance(settings, BandTile)
         if rule in ("prepare_psf", "prepare_fit_psf") and not from_stars:
             return WITHOUT_STARS
+        if rule in LARGE_DETECTION and self._is_large_detection(rule):
+            return LARGE_DETECTION[rule]
         if rule == "write_report":
             pixels = self._megapixels(None)
             if needs_files(1e3 * self._kilosources(rule, None), pixels["stack"] + pixels["all_bands"]):
@@ -167,6 +174,12 @@ class Requests:
         if rule == "subtract_background" and not (settings and settings.moving_background):
             return WITHOUT_BACKGROUND
         return COSTS[rule]
+
+    def _is_large_detection(self, rule: str) -> bool:
+        """Return whether a job works on the detection image in strips only: the user's own sources need it whole."""
+        detection = self.jobs.config.detection
+        own = rule == "detect_sources" and (detection.segmentation or detection.catalogue)
+        return not own and 1e6 * self._megapixels(None)["stack"] > MOST_PIXELS
 
     def _megapixels(self, band: str | None) -> dict[str, float]:
         """Return how many pixels the images have that jobs may work on, in units of 10⁶."""

@@ -45,7 +45,7 @@ def test_what_is_subtracted_and_said():
     masks = dict.fromkeys(images, NONE)
     found = subtract_sky(images, masks, "auto", **BOX)
     assert list(found.backgrounds) == ["tilted", "slightly"]
-    np.testing.assert_array_equal(found.images["tilted"], images["tilted"] - found.backgrounds["tilted"])
+    np.testing.assert_array_equal(found.images["tilted"][:, :], images["tilted"] - found.backgrounds["tilted"])
     [warning], [message] = found.warnings, found.messages
     assert warning.startswith("The background of detection image tilted varies by 3.") and "slightly" in message
     assert "it is subtracted for the detection and the fits" in warning and "bands.tilted.background" in warning

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import unblend.images.unobserved as module
 from scipy.ndimage import gaussian_filter
-from unblend.images.unobserved import _border_lines, unobserved
+from unblend.images.border_lines import border_lines
+from unblend.images.unobserved import unobserved
 
 SHAPE = (120, 150)
 Y, X = np.indices(SHAPE)
@@ -95,7 +96,7 @@ def test_the_edges_of_a_rounded_image_without_noise_are_kept(number):
         light = np.zeros(SHAPE)
         for y, x in np.random.default_rng(seed).uniform((2, 2), (118, 148), (number, 2)):
             light += 40.0 * np.exp(-np.hypot(Y - y, X - x) / 2.0)
-        assert not _border_lines(np.rint(light)).any()
+        assert not border_lines(np.rint(light))[:, :].any()
 
 
 @pytest.mark.parametrize("step", [1.0, 0.5, 1e-3])
@@ -155,7 +156,7 @@ def test_several_paddings():
 def test_the_mask_of_an_image_is_found_once(monkeypatch):
     calls = []
     padding = module._padding
-    monkeypatch.setattr(module, "_padding", lambda image: calls.append(1) or padding(image))
+    monkeypatch.setattr(module, "_padding", lambda *of: calls.append(1) or padding(*of))
     image = np.where(X < 20, 0.0, field(3.0, seed=99))
     first = unobserved(image)
     again = unobserved(image.copy())

@@ -66,6 +66,21 @@ def test_sources_count_as_soon_as_they_are_detected(requests):
     assert requests.memory_mb("a_band", "f160w") == expected(110.0 + 200.0 * 4.0)
 
 
+def test_the_detection_in_a_large_image_asks_for_strips(requests, monkeypatch):
+    costs = {"detect_sources": Cost(100.0, stack=30.0), "edit_segments": Cost(100.0, stack=20.0)}
+    monkeypatch.setattr(resources, "COSTS", costs)
+    monkeypatch.setattr(resources, "LARGE_DETECTION", dict.fromkeys(costs, Cost(90.0)))
+    rules = list(costs)
+    assert [requests.memory_mb(rule) for rule in rules] == [expected(130.0), expected(120.0)]
+    monkeypatch.setattr(resources, "MOST_PIXELS", 900_000)
+    assert [requests.memory_mb(rule) for rule in rules] == [expected(90.0), expected(90.0)]
+    # the user's own sources are compared with the whole image
+    config = requests.jobs.config
+    detection = config.detection.model_copy(update={"segmentation": "own.fits"})
+    monkeypatch.setattr(requests.jobs, "config", config.model_copy(update={"detection": detection}))
+    assert [requests.memory_mb(rule) for rule in rules] == [expected(130.0), expected(90.0)]
+
+
 def test_a_damaged_catalogue_counts_as_none(requests):
     guess = requests.memory_mb("a_band", "f160w")
     detect(3000)
