@@ -15,8 +15,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from ..core.areas import extents
 from ..core.flags import Flag
-from ..core.types import Footprint
+from ..core.strips import Workspace
+from ..core.types import Box, Footprint, WindowedImage
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,7 @@ class EditedSegments:
 
     Parameters
     ----------
-    segments : int array (ny, nx)
+    segments : int32 image (ny, nx)
         0 = sky.
     flags : dict of ID to int
         Bits of `Flag` of the edited sources.
@@ -33,19 +35,23 @@ class EditedSegments:
         Messages for the user about regions that have no effect.
     """
 
-    segments: np.ndarray
+    segments: WindowedImage
     flags: dict[int, int] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
 
 
 def edit_segments(
-    segments: np.ndarray, merge: Iterable[Footprint], manual: Sequence[Footprint], second: Collection[int] = ()
+    segments: WindowedImage,
+    merge: Iterable[Footprint],
+    manual: Sequence[Footprint],
+    second: Collection[int] = (),
+    work: Workspace | None = None,
 ) -> EditedSegments:
     """Return the automatic segmentation after merging segments and then adding manual sources.
 
     Parameters
     ----------
-    segments : int array (ny, nx)
+    segments : int image (ny, nx)
         Automatic segmentation, 0 = sky.
     merge : iterable of Footprint
         Footprints of merge_regions including partially touched pixels (`touch=True`).
@@ -53,38 +59,53 @@ def edit_segments(
         Footprints of manual_regions in the order of the file (`keep_small=True`).
     second : collection of int
         IDs of the second detection, which do not count for the number of the first manual source.
+    work : Workspace, optional
     """
-    labels = np.unique(segments)
+    work = work or Workspace()
+    labels = extents(segments, work).ids
     last = int(labels[~np.isin(labels, list(second))].max(initial=0))
-    merged = merge_segments(segments, merge)
-    added = add_manual(merged.segments, manual, last_id=last)
+    merged = merge_segments(segments, merge, work)
+    added = add_manual(merged.segments, manual, last_id=last, work=work)
     flags = {i: merged.flags.get(i, 0) | added.flags.get(i, 0) for i in merged.flags | added.flags}
     return EditedSegments(added.segments, flags, merged.warnings + added.warnings)
 
 
-def merge_segments(segments: np.ndarray, merge: Iterable[Footprint]) -> EditedSegments:
+def merge_segments(
+    segments: WindowedImage, merge: Iterable[Footprint], work: Workspace | None = None
+) -> EditedSegments:
     """Return the segments after merging, for each region, all those that it touches under the lowest of their IDs.
 
     Regions that touch a common segment merge all segments of both, whatever their order. A region that touches only one
     segment has no effect; for one that touches none there is a warning.
     """
-    result = segments.copy()
+    work = work or Workspace()
+    ids = extents(segments, work).ids
+    merged_into = ids.copy()
     survivors: set[int] = set()
     warnings = []
     for footprint in merge:
-        touched = np.unique(result[footprint.box.slices][footprint.inside])
-        touched = touched[touched > 0]
+        before = np.unique(segments[footprint.box.slices][footprint.inside])
+        touched = np.unique(merged_into[np.searchsorted(ids, before[before > 0])])
         if touched.size == 0:
             warnings.append(f"The merge region in line {footprint.region.line} touches no segment and has no effect.")
         if touched.size < 2:
             continue
-        result[np.isin(result, touched[1:])] = touched[0]
+        merged_into[np.isin(merged_into, touched[1:])] = touched[0]
         survivors -= {int(i) for i in touched[1:]}
         survivors.add(int(touched[0]))
+    result = work.new(segments.shape, np.int32)
+    for strip in work.strips(segments.shape):
+        part = segments[strip.slices]
+        covered = part > 0
+        merged = np.zeros(part.shape, dtype=np.int32)
+        merged[covered] = merged_into[np.searchsorted(ids, part[covered])]
+        result[strip.slices] = merged
     return EditedSegments(result, {i: int(Flag.MERGED_SEGMENTS) for i in sorted(survivors)}, warnings)
 
 
-def add_manual(segments: np.ndarray, manual: Sequence[Footprint], *, last_id: int) -> EditedSegments:
+def add_manual(
+    segments: WindowedImage, manual: Sequence[Footprint], *, last_id: int, work: Workspace | None = None
+) -> EditedSegments:
     """Return the segments with one new source for each manual region; regions with the same text are one source.
 
     A new source takes all pixels of its regions, including those of other segments. But it does not remove a source: a
@@ -92,35 +113,72 @@ def add_manual(segments: np.ndarray, manual: Sequence[Footprint], *, last_id: in
 
     Parameters
     ----------
-    segments : int array (ny, nx)
+    segments : int image (ny, nx)
         0 = sky.
     manual : sequence of Footprint
         Footprints in the order of the file.
     last_id : int
         Largest ID of the automatic detection. New IDs are last_id + 1, last_id + 2, … in the order in which sources
         first appear in the file. A source without pixels on the image also uses an ID, so that the others keep theirs.
+    work : Workspace, optional
     """
-    result = segments.copy()
+    work = work or Workspace()
+    known = extents(segments, work)
+    area = dict(zip(known.ids.tolist(), known.area.tolist(), strict=True))
+    result = work.new(segments.shape, np.int32)
+    for strip in work.strips(segments.shape):
+        result[strip.slices] = segments[strip.slices]
     flags: dict[int, int] = {}
     warnings = []
     for new_id, group in enumerate(_sources(manual), start=last_id + 1):
-        mask = np.zeros(result.shape, dtype=bool)
-        for footprint in group:
-            mask[footprint.box.slices] |= footprint.inside
+        parts = _without_overlap(group)
+        covered = _counted(result, parts)
+        protected = [i for i in sorted(covered) if covered[i] == area[i]]
         name = _region_name(group)
-        protected = _fully_covered(result, mask)
-        if protected.size:
+        if protected:
             listed = ", ".join(str(i) for i in protected)
             warnings.append(
                 f"The {name} covers all of source {listed}, which keeps its pixels. Move the region or make it smaller."
             )
-            mask &= ~np.isin(result, protected)
-        if not mask.any():
+        taken = 0
+        for box, inside in parts:
+            window = np.array(result[box.slices])
+            inside = inside & ~np.isin(window, protected)
+            taken += int(np.count_nonzero(inside))
+            window[inside] = new_id
+            result[box.slices] = window
+        if not taken:
             warnings.append(f"The {name} has no free pixel on the image. Source {new_id} is not added.")
             continue
-        result[mask] = new_id
+        for i in covered.keys() - set(protected):
+            area[i] -= covered[i]
+        area[new_id] = taken
         flags[new_id] = int(Flag.MANUAL_DETECTION)
     return EditedSegments(result, flags, warnings)
+
+
+def _without_overlap(group: list[Footprint]) -> list[tuple[Box, np.ndarray]]:
+    """Return the boxes of footprints that have pixels, and their pixels without those of the footprints before."""
+    parts: list[tuple[Box, np.ndarray]] = []
+    for footprint in group:
+        inside = footprint.inside.copy()
+        for box, other in parts:
+            common = box & footprint.box
+            if not common.is_empty:
+                inside[common.within(footprint.box)] &= ~other[common.within(box)]
+        if inside.any():
+            parts.append((footprint.box, inside))
+    return parts
+
+
+def _counted(segments: WindowedImage, parts: list[tuple[Box, np.ndarray]]) -> dict[int, int]:
+    """Return the number of pixels of each segment in parts of the image."""
+    counts: dict[int, int] = {}
+    for box, inside in parts:
+        for i, count in zip(*np.unique(segments[box.slices][inside], return_counts=True), strict=True):
+            if i > 0:
+                counts[int(i)] = counts.get(int(i), 0) + int(count)
+    return counts
 
 
 def _sources(manual: Sequence[Footprint]) -> list[list[Footprint]]:
@@ -134,12 +192,3 @@ def _sources(manual: Sequence[Footprint]) -> list[list[Footprint]]:
 def _region_name(group: list[Footprint]) -> str:
     text = group[0].region.text.strip()
     return f"manual region in line {group[0].region.line}" + (f" ({text})" if text else "")
-
-
-def _fully_covered(segments: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """Return the IDs of segments that lie entirely inside the mask."""
-    inside = np.unique(segments[mask])
-    inside = inside[inside > 0]
-    if inside.size == 0:
-        return inside
-    return np.setdiff1d(inside, segments[np.isin(segments, inside) & ~mask])

@@ -100,6 +100,7 @@ LARGE_REPORT = Cost(300.0, sources=6.0, minutes=30.0, minutes_per_megapixel=1.0,
 """Of a report whose pixels and numbers are in files beside the page: images are read in strips."""
 LARGE_DETECTION = {
     "detect_sources": Cost(800.0, stack=2.0, detection=0.5, minutes=60.0, minutes_per_megapixel=2.0),
+    "edit_segments": Cost(450.0, stack=2.0, minutes=30.0),
 }
 """Of images of more than `core.strips.MOST_PIXELS`, which are worked on in strips and measured from some pixels."""
 WITHOUT_STARS = Cost(120.0)

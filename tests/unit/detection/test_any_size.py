@@ -15,7 +15,9 @@ import pytest
 import sep
 from detection_field import SHAPE, gaussian, make_wcs
 from unblend.core.strips import BitMask, Workspace
+from unblend.core.types import Box, Footprint, Region
 from unblend.detection import segmentation
+from unblend.detection.region_edits import edit_segments
 from unblend.detection.sky import detection_sky, subtract_sky
 from unblend.detection.sources import DetectedSources, detect
 from unblend.detection.stack import Stack, relative_noise_map, stack_images
@@ -171,3 +173,18 @@ def test_the_sky_of_a_large_image_is_that_of_a_small_one() -> None:
     one, other = (detection_sky(image, missing, box_pixels=60, work=work) for work in (WHOLE, LARGE))
     assert other.variation == pytest.approx(one.variation, rel=0.03) and other.varies
     assert other.noise == pytest.approx(one.noise, rel=0.03)
+
+
+@pytest.mark.parametrize("rows", [1, 7])
+def test_edits_do_not_depend_on_the_strips(rows: int) -> None:
+    segments = np.asarray(found_with(WHOLE, False)[1].segments)
+
+    def block(y0: int, x0: int, y1: int, x1: int, text: str = "") -> Footprint:
+        box = Box(y0, x0, y1, x1)
+        return Footprint(Region("box", "image", ((0.0, 0.0),), text=text, line=1), box, np.ones(box.shape, dtype=bool))
+
+    merge = [block(20, 100, 60, 150), block(50, 130, 90, 170), block(0, 0, 1, 1)]
+    manual = [block(150, 30, 152, 200, "one"), block(151, 100, 190, 104, "one"), block(0, 0, 100, 100)]
+    one, other = (edit_segments(segments, merge, manual, (), work) for work in (WHOLE, Workspace(rows=rows)))
+    np.testing.assert_array_equal(one.segments, other.segments)
+    assert (one.flags, one.warnings) == (other.flags, other.warnings) and len(one.warnings) == 2
