@@ -12,7 +12,7 @@ from unblend.field.failed_band import PRODUCTS, failure_in
 from unblend.images.background import moving_background
 from unblend.images.masks import grow_mask, region_mask
 from unblend.io.files import read_json
-from unblend.io.images import read_array, read_header, read_labels, read_sky_cards, read_wcs, write_image
+from unblend.io.images import read_array, read_header, read_labels, read_shape, read_sky_cards, read_wcs, write_image
 from unblend.run.job_log import band_of, record_work, run
 
 
@@ -21,11 +21,11 @@ def main(
 ) -> None:
     """Write the background, in image units, finite everywhere; only a moving one needs mask, PSF and segments."""
     spec = read_json(spec_path)
-    image = read_array(spec["image"]["file"])
-    background = np.zeros(image.shape)
+    background = np.zeros(read_shape(spec["image"]["file"]))
     folder = Path(background_path).parent
     if spec["background"] and not any(failure_in(folder / name) for name in PRODUCTS):
         wcs, mask = read_wcs(spec["image"]["file"]), read_labels(mask_path) != 0
+        image = read_array(spec["image"]["file"])
         # A source reaches as far in the band as its segment and the band's PSF together.
         fwhm = float(read_header(psf_path)["FWHM"])  # type: ignore[arg-type]
         segments = projected_segments(segments_path, wcs, image.shape)

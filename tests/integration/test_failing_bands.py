@@ -104,6 +104,12 @@ def test_a_refused_weight_map_costs_the_band(field):
     has_no_flux(field, field.run().messages, rf"bands.{BLURRED}.weight: weight.fits .* is negative in 5\d%")
 
 
+def test_an_image_that_was_cut_costs_the_band(field):
+    content = (field / f"{BLURRED}.fits").read_bytes()
+    (field / f"{BLURRED}.fits").write_bytes(content[: len(content) // 2])
+    has_no_flux(field, field.run().messages, r"blurred.fits cannot be read: .*Check if the file is truncated")
+
+
 def test_a_psf_of_stars_without_stars_costs_the_band(field):
     field.edit_config(lambda c: c["bands"][BLURRED].update(psf={"stars": "auto"}))
     has_no_flux(field, field.run().messages, rf"bands.{BLURRED}.psf: 0 stars of blurred.fits can be")

@@ -14,6 +14,7 @@ from ..core.shift_field import ShiftField
 from ..core.statistics import robust_sigma
 from ..core.types import Template
 from ..field.adopted_templates import adopted_templates
+from ..field.failed_band import PRODUCTS, failure_in
 from ..field.fitted_background import fitted_background
 from ..images.masks import circles
 from ..io.files import read_json
@@ -268,7 +269,10 @@ def read_band_image(results: Path, band: str, image_path: str, images: int) -> P
         Number of images on the page.
     """
     folder = results / "bands" / band
-    data = read_array(image_path) - read_array(str(folder / "background.fits"))
+    data = read_array(str(folder / "background.fits"))
+    # the image of a band without fluxes may be a file that cannot be read
+    failed = any(failure_in(folder / name) for name in PRODUCTS)
+    data = np.full(data.shape, np.nan) if failed else read_array(image_path) - data
     data -= np.nan_to_num(fitted_background(folder, data.shape))
     residual = str(folder / "residual.fits")
     found = read_json(folder / "astrometry.json")
