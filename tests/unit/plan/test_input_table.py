@@ -17,7 +17,9 @@ def test_the_zero_points_are_those_that_are_used(tmp_path):
     fits.writeto(path, np.random.default_rng(1).normal(size=(60, 60)), fits.Header(CARDS))
     given = {"read": "auto", "own": 25.94, "none": None}
     bands = {
-        name: SimpleNamespace(name=name, mosaic=None, zero_point=value, wavelength=None, saturation=None)
+        name: SimpleNamespace(
+            name=name, mosaic=None, zero_point=value, wavelength=None, saturation=None, weight=None, rms=None
+        )
         for name, value in given.items()
     }
     inputs = SimpleNamespace(image=lambda band: str(path), weight=lambda band: None)
