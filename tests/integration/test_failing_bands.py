@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 import shutil
-import threading
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from http.server import SimpleHTTPRequestHandler
 
 import numpy as np
 import pytest
 from astropy.io import fits
 from harness import Field
+from http_server import serving
 from smallfield import BLURRED, SHARP
 from unblend.core.flags import Flag
 from unblend.report.run_warnings import read_warnings
@@ -62,13 +62,8 @@ def server(field):
             self.end_headers()
             self.wfile.write(part)
 
-    running = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=running.serve_forever, daemon=True)
-    thread.start()
-    yield f"http://127.0.0.1:{running.server_address[1]}/blurred.fits", Handler
-    running.shutdown()
-    running.server_close()
-    thread.join()
+    with serving(Handler) as address:
+        yield f"{address}/blurred.fits", Handler
 
 
 def has_no_flux(field: Field, messages: str, reason: str) -> None:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 
 import numpy as np
 
-from ..core.strips import Canvas, Strip, Window, Workspace
+from ..core.areas import extents
+from ..core.counts import add_occurrences
+from ..core.strips import Canvas, Derived, Strip, Window, Workspace
 from ..core.types import WindowedImage
 from ..core.units import FWHM_PER_SIGMA
 from .stack import Stack, noise_level
@@ -43,7 +46,7 @@ def smoothing_warning(conv_fwhm_arcsec: float, arcsec_per_pixel: float) -> str |
     )
 
 
-def large_segment_warning(segments: WindowedImage, mask: WindowedImage, work: Workspace | None = None) -> str | None:
+def large_segment_warning(segments: WindowedImage, mask: WindowedImage) -> str | None:
     """Return a sentence for the user on a source that covers much of the image, otherwise None.
 
     Parameters
@@ -52,18 +55,14 @@ def large_segment_warning(segments: WindowedImage, mask: WindowedImage, work: Wo
         0 = sky.
     mask : bool image (ny, nx)
         True where nothing was observed.
-    work : Workspace, optional
     """
-    pixels: dict[int, int] = {}
-    observed = 0
-    for strip in (work or Workspace()).strips(segments.shape):
-        known = ~mask[strip.slices]
-        labels = segments[strip.slices][known]
-        observed += labels.size
-        for label, number in zip(*np.unique(labels[labels > 0], return_counts=True), strict=True):
-            pixels[int(label)] = pixels.get(int(label), 0) + int(number)
-    largest = max(pixels, key=lambda label: (pixels[label], -label), default=0)
-    share = pixels.get(largest, 0) / max(observed, 1)
+    work = Workspace()
+    pixels = extents(Derived(segments.shape, lambda at: np.where(mask[at], 0, segments[at])), work)
+    if not pixels.ids.size:
+        return None
+    largest = int(pixels.ids[np.argmax(pixels.area)])
+    observed = sum(np.count_nonzero(~mask[strip.slices]) for strip in work.strips(segments.shape))
+    share = pixels.area.max() / observed
     if share <= LARGE_SHARE:
         return None
     return (
@@ -186,12 +185,11 @@ def _levels(stack: Stack, work: Workspace) -> dict[int, float]:
     whole field, or 0 for a single image. The level also depends on the relative depths of the images, but for two
     images it changes by less than 0.1 sigma of the smoothed image where the depth of one changes by a factor 4.
     """
-    counts: dict[int, int] = {}
+    counts: Counter[int] = Counter()
 
     def read(strip: Strip) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         highest, pattern = _highest(stack, strip.slices)
-        for value, count in zip(*np.unique(pattern[pattern > 0], return_counts=True), strict=True):
-            counts[int(value)] = counts.get(int(value), 0) + int(count)
+        add_occurrences(counts, pattern[pattern > 0])
         return pattern > 0, highest, pattern
 
     highest, pattern = work.gather(stack.data.shape, read)

@@ -288,8 +288,8 @@ def detect(
         "mask": mask,
         "wcs": wcs,
         "relative_noise": relative_noise,
+        "work": work,
     }
-    in_flux_band["work"] = work
     background, rms = flux_level(image, mask, segments, relative_noise, work)
     candidates = measure(segments, background=background, rms=rms, **in_flux_band)
     small = candidates["area"] < min_area

@@ -12,16 +12,13 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ..core.errors import UnblendError
-from ..core.statistics import clipped_level
+from ..core.statistics import clipped_level, noise_map_agrees
 from ..core.strips import BitMask, Derived, Strip, Window, Workspace
 from ..core.types import WindowedImage
 from ..core.units import round_significant
 
 MIN_USABLE_FRACTION = 0.6
 """Images with a smaller fraction of usable pixels are not used for the detection."""
-NOISE_SCALE_WARNING = 1.5
-"""Factor, either way, between the scatter of an image and a map of the noise or variance above which a warning is
-given. Resampling that correlates the noise of neighbouring pixels lowers their scatter by 10 to 40 %."""
 
 
 @dataclass(frozen=True)
@@ -244,7 +241,7 @@ def _check_shapes(images: Mapping[str, WindowedImage]) -> None:
 
 def _contradiction(name: str, scale: float, rms: float) -> list[str]:
     """Return a warning if the scatter of an image differs much from its map of the noise or variance."""
-    if 1.0 / NOISE_SCALE_WARNING <= scale <= NOISE_SCALE_WARNING:
+    if noise_map_agrees(scale):
         return []
     return [
         f"The pixels of detection image {name} scatter by {rms:.3g}, {scale:.3g} times the noise of its map, which is "

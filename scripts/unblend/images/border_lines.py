@@ -9,8 +9,8 @@ import numpy as np
 from ..core.strips import BitMask
 from ..core.types import Box, WindowedImage
 
-_CHANCE = 1e-6
-"""Largest number of lines of one value expected in an image by chance."""
+CHANCE = 1e-6
+"""Largest number of lines or squares of one value expected in an image by chance."""
 SHORTEST_LINE = 20
 """Fewest equal pixels along a row or column that are taken as padding."""
 _BESIDE = 5
@@ -91,15 +91,10 @@ def _is_border(image: WindowedImage, field: Box, columns: bool, value: float) ->
         longest = max(longest, _longest_run(equal))
     if length < SHORTEST_LINE:
         return False
-    ends = [
-        np.concatenate(
-            [lines for lines, _ in zip(_lines(image, field, columns, backwards=last), range(1), strict=False)]
-        )
-        for last in (False, True)
-    ]
+    ends = [next(_lines(image, field, columns, backwards=last)) for last in (False, True)]
     beside = max(float((part[:_BESIDE] == value).mean()) for part in ends)
     fraction = max(float(same / known), beside)
-    if 2 * sum(field.shape) * fraction**length > _CHANCE:
+    if 2 * sum(field.shape) * fraction**length > CHANCE:
         return False
     return length >= _LONGER_THAN_RUNS * longest
 

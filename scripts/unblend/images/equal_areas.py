@@ -7,12 +7,10 @@ import numpy as np
 from ..core.areas import connected_areas
 from ..core.strips import STRIP_PIXELS, BitMask, Workspace
 from ..core.types import Box, WindowedImage
-from .border_lines import SHORTEST_LINE
+from .border_lines import CHANCE, SHORTEST_LINE
 
 _SIDES = (3, 4, 5, 7, 9, 12, 16, 22, 31, 45, 63)
 """Sides in pixels of the squares of equal pixels that are looked for, the smallest first."""
-_CHANCE = 1e-6
-"""Largest number of squares of equal pixels expected in an image by chance."""
 _RARE_VALUE = 0.02
 """A value is rare if a smaller fraction of the other pixels has it."""
 
@@ -49,7 +47,7 @@ def large_areas(same: BitMask, persistence: float, work: Workspace) -> BitMask:
 def _least_side(fraction: float, pixels: int) -> int:
     """Return the smallest side of squares that an image with this fraction of equal pixels does not have by chance."""
     for side in _SIDES:
-        if pixels * fraction ** (side**2) < _CHANCE:
+        if pixels * fraction ** (side**2) < CHANCE:
             return side
     return 2 * _SIDES[-1]
 

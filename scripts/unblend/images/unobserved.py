@@ -8,12 +8,14 @@ often in one of integers whose noise is below one unit.
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from ..core.areas import Areas, connected_areas, extents
+from ..core.counts import add_occurrences
 from ..core.strips import BitMask, Derived, Strip, Window, Workspace
 from ..core.types import Box, WindowedImage
 from .border_lines import border_lines
@@ -118,7 +120,7 @@ class _EqualNeighbours:
     ----------
     pairs : int
         Number of pairs of equal neighbours.
-    threes : dict of value to int
+    threes : Counter of values
         How often a value has three neighbours along a row or a column.
     finite : int
         Number of pixels with a number.
@@ -127,14 +129,14 @@ class _EqualNeighbours:
     """
 
     pairs: int = 0
-    threes: dict[float, int] | None = None
+    threes: Counter[float] = field(default_factory=Counter)
     finite: int = 0
     maximum: float = -np.inf
 
     @classmethod
     def of(cls, image: WindowedImage, work: Workspace) -> _EqualNeighbours:
         """Count in all pixels of an image."""
-        result, threes = cls(), dict[float, int]()
+        result = cls()
         for strip in work.strips(image.shape, 1):
             wide, core = image[strip.wide.slices], strip.inside[0]
             part = wide[core]
@@ -149,14 +151,12 @@ class _EqualNeighbours:
             first, last = max(core.start, 1), min(core.stop, len(wide) - 1)
             both = above[first - 1 : last - 1] & above[first:last]
             values = np.concatenate([wide[first:last][both], part[:, 1:-1][along[:, 1:] & along[:, :-1]]])
-            for value, count in zip(*(each.tolist() for each in np.unique(values, return_counts=True)), strict=True):
-                threes[value] = threes.get(value, 0) + count
-        result.threes = threes
+            add_occurrences(result.threes, values)
         return result
 
     def candidates(self) -> list[float]:
         """Return the most frequent values that three neighbours have."""
-        return sorted(self.threes or {}, key=lambda value: (-(self.threes or {})[value], value))[:_MOST_VALUES]
+        return sorted(self.threes, key=lambda value: (-self.threes[value], value))[:_MOST_VALUES]
 
 
 def _padding(image: WindowedImage, work: Workspace) -> BitMask:
@@ -308,11 +308,9 @@ def _is_sky_without_noise(image: WindowedImage, found: BitMask, work: Workspace)
 
 def _counted(image: WindowedImage, found: BitMask, work: Workspace) -> tuple[np.ndarray, np.ndarray]:
     """Return the few values of the pixels of a mask in ascending order, and how often each occurs."""
-    counts: dict[float, int] = {}
+    counts: Counter[float] = Counter()
     for strip in work.strips(image.shape):
-        own = np.unique(image[strip.slices][found[strip.slices]], return_counts=True)
-        for value, count in zip(*(each.tolist() for each in own), strict=True):
-            counts[value] = counts.get(value, 0) + count
+        add_occurrences(counts, image[strip.slices][found[strip.slices]])
     values = sorted(counts)
     return np.array(values), np.array([counts[value] for value in values], dtype=np.int64)
 
@@ -326,15 +324,14 @@ def _median_of_counted(values: np.ndarray, counts: np.ndarray) -> float:
 
 def _scattered_zeros(image: WindowedImage, work: Workspace) -> BitMask:
     """Return zeros among noise around zero."""
-    zeros = negative = positive = rest = 0
+    zeros = negative = positive = 0
     for strip in work.strips(image.shape):
         part = image[strip.slices]
         zeros += int(np.count_nonzero(part == 0))
         negative += int(np.count_nonzero(np.isfinite(part) & (part < 0)))
         positive += int(np.count_nonzero(np.isfinite(part) & (part > 0)))
-    rest = negative + positive
     size = image.shape[0] * image.shape[1]
-    if zeros <= _SCATTERED_FRACTION * size or min(negative, positive) <= _NEGATIVE_FRACTION * rest:
+    if zeros <= _SCATTERED_FRACTION * size or min(negative, positive) <= _NEGATIVE_FRACTION * (negative + positive):
         return BitMask(image.shape)
     (sample,) = work.gather(image.shape, lambda at: [np.isfinite(part := image[at.slices]) & (part != 0), part])
     if np.unique(sample).size > _DISTINCT_FRACTION * sample.size:

@@ -75,15 +75,16 @@ class PartlyReadFile(HTTPFile):
     _fetch_range = sync_wrapper(async_fetch_range)
 
     async def _repeated(self, start: int, end: int) -> bytes:
-        for wait in WAITS_S:
+        waits = iter(WAITS_S)
+        while True:
             try:
                 return await self._requested(start, end)
-            except _TransientError:
+            except _TransientError as error:
+                wait = next(waits, None)
+                if wait is None:
+                    times = f"{error}, {len(WAITS_S) + 1} times"
+                    raise self._error(times, f"Run again later, or {_DOWNLOAD}") from error
                 await asyncio.sleep(wait)
-        try:
-            return await self._requested(start, end)
-        except _TransientError as error:
-            raise self._error(f"{error}, {len(WAITS_S) + 1} times", f"Run again later, or {_DOWNLOAD}") from error
 
     async def _requested(self, start: int, end: int) -> bytes:
         headers = {"Range": f"bytes={start}-{end - 1}", "Accept-Encoding": "identity"}
@@ -132,7 +133,7 @@ class PartlyReadFile(HTTPFile):
             raise self._error(said)
         if answer.content_type in ("text/html", "application/xhtml+xml"):
             raise self._error("the server has sent a web page, such as one of an error or a login")
-        raise self._error("the server sends no parts of it", _DOWNLOAD.capitalize())
+        raise self._error("the server sends no parts of it", _DOWNLOAD)
 
     def _length_of_part(self, answer: aiohttp.ClientResponse, start: int, end: int) -> int | None:
         """Return the length of the part that an answer has, None where it is another one.

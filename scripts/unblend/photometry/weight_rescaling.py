@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ..core.flags import Flag
-from ..core.statistics import ROBUST_SIGMA_ERROR
+from ..core.statistics import ROBUST_SIGMA_ERROR, noise_map_agrees
 from ..core.types import NoiseOrigin, Template
 from .linear_system import (
     WEIGHT_TOLERANCE,
@@ -38,9 +38,6 @@ with the background level; 2 to 5 iterations converge."""
 CONVERGED_SIGMA = 0.1
 """The background level has converged when it changes by less than this fraction of its error. More iterations change
 fluxes by 0.01 of their errors, and one in fifty by 0.1 to 0.5: sources next to marginally significant flux."""
-MAP_SCALE_WARNING = 1.5
-"""Factor, either way, between the scatter and a map of the noise or variance above which a warning is logged.
-Resampling that correlates the noise of neighbouring pixels lowers their scatter by 10 to 40 %."""
 MASKED_FRACTION_WARNING = 0.4
 """Fraction of the pixels masked as unmodelled flux above which a warning is logged."""
 
@@ -93,7 +90,7 @@ def rescale_weights(
         FWHM of the band's PSF in pixels.
     noise_origin : {"value", "map", "weights", "image"}
         Where the weights come from. A value is kept, with a warning if the scatter disagrees. A map of the noise or the
-        variance that disagrees with the scatter is rescaled, with a warning beyond `MAP_SCALE_WARNING`. The unit of a
+        variance that disagrees with the scatter is rescaled, with a warning unless `noise_map_agrees`. The unit of a
         map of weights has no meaning, and it is rescaled without one; so are weights from the scatter of the image.
     name : str
         Name of the band, for log messages.
@@ -199,7 +196,7 @@ def _noise_scale(measured: float, pixels: int, noise_origin: NoiseOrigin, name: 
     if noise_origin == "weights":
         log.info("%s; the weight map, whose unit has no meaning, is scaled to that", found)
         return measured
-    level = logging.INFO if 1.0 / MAP_SCALE_WARNING <= measured <= MAP_SCALE_WARNING else logging.WARNING
+    level = logging.INFO if noise_map_agrees(measured) else logging.WARNING
     log.log(level, "%s, %.2f times the noise of the map (%.3g), which is rescaled", found, measured, claimed)
     return measured
 

@@ -33,20 +33,20 @@ def weight_of(folder, kind, factor=1.0, dead=0.0):
     return read_weight({"file": str(folder / "map.fits"), "kind": kind}, (SIDE, SIDE))
 
 
-def settled(weight, origin="map"):
+def rescaled(weight, origin="map"):
     return rescale_weights(IMAGE, weight, TEMPLATES, fwhm=4.0, noise_origin=origin, name="k")
 
 
 DEAD = np.zeros((SIDE, SIDE), dtype=bool)
 DEAD[10, 10] = DEAD[11, 11] = True
-EXPECTED = settled(np.where(DEAD, 0.0, RMS**-2)).solution
+EXPECTED = rescaled(np.where(DEAD, 0.0, RMS**-2)).solution
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_of_map_gives_the_same_fluxes_and_errors(kind, tmp_path, caplog):
     with caplog.at_level(logging.WARNING, logger="unblend"):
         weight = weight_of(tmp_path, kind)
-        found = settled(weight)
+        found = rescaled(weight)
     assert not weight[DEAD].any()
     # float32 on disk
     assert found.solution.flux == pytest.approx(EXPECTED.flux, rel=1e-5)
@@ -58,7 +58,7 @@ def test_every_kind_of_map_gives_the_same_fluxes_and_errors(kind, tmp_path, capl
 @pytest.mark.parametrize(("kind", "factor"), [("rms", 3.0), ("variance", 9.0), ("weight", 1 / 9.0)])
 def test_a_map_is_scaled_to_the_scatter_with_a_warning_if_it_has_the_unit_of_the_image(kind, factor, tmp_path, caplog):
     with caplog.at_level(logging.WARNING, logger="unblend"):
-        found = settled(weight_of(tmp_path, kind, factor), "weights" if kind == "weight" else "map")
+        found = rescaled(weight_of(tmp_path, kind, factor), "weights" if kind == "weight" else "map")
     # the robust scatter of 6000 pixels is good to 1.4 %
     assert found.scale == pytest.approx(1 / 3, rel=0.05)
     assert found.solution.err == pytest.approx(EXPECTED.err, rel=0.05)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import gzip
 import re
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import ClassVar
 
 import numpy as np
 import pytest
 from astropy.io import fits
+from http_server import serving
 from unblend.core.errors import InputError
 from unblend.io import http_files
 from unblend.io.http_files import PartlyReadFile
@@ -80,13 +80,8 @@ def server(monkeypatch):
     monkeypatch.setattr(http_files, "WAITS_S", (0.01, 0.01))
     monkeypatch.setattr(http_files, "BLOCK_SIZE", 1000)
     handler = type("OneServer", (Handler,), {"requests": {}})
-    running = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    thread = threading.Thread(target=running.serve_forever, daemon=True)
-    thread.start()
-    yield f"http://127.0.0.1:{running.server_address[1]}", handler
-    running.shutdown()
-    running.server_close()
-    thread.join()
+    with serving(handler) as address:
+        yield address, handler
 
 
 def read(url):

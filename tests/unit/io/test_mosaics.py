@@ -5,12 +5,13 @@ import re
 import socket
 import threading
 import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 
 import numpy as np
 import pytest
 from astropy.io import fits
 from astropy.wcs import WCS
+from http_server import serving
 from unblend.core.coordinates import pixel_to_physical, pixel_to_sky
 from unblend.core.errors import InputError
 from unblend.core.types import Box
@@ -77,13 +78,8 @@ class RangeHandler(BaseHTTPRequestHandler):
 @pytest.fixture
 def server(mosaic_file):
     handler = type("Handler", (RangeHandler,), {"content": mosaic_file.read_bytes(), "sent": 0})
-    running = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    thread = threading.Thread(target=running.serve_forever, daemon=True)
-    thread.start()
-    yield f"http://127.0.0.1:{running.server_address[1]}", handler
-    running.shutdown()
-    running.server_close()
-    thread.join()
+    with serving(handler) as address:
+        yield address, handler
 
 
 def check_cutout(name):
