@@ -7,7 +7,7 @@ import logging
 import numpy as np
 from unblend.core.errors import InputError
 from unblend.core.types import Box
-from unblend.field.failed_band import write_failed_cutout
+from unblend.field.failed_band import failure_cards, write_failed_cutout
 from unblend.images.cutouts import cutout_box
 from unblend.io.files import read_json
 from unblend.io.images import read_window, write_image
@@ -28,13 +28,18 @@ def main(spec_path: str, image_path: str, weight_path: str) -> None:
 
 
 def cut_tile(spec: dict, image_path: str, weight_path: str) -> None:
-    """Write the pixels of a tile and of its weight map."""
+    """Write the pixels of a tile and of its weight map; where they cannot be read, none, with the reason."""
     window = Box(*spec["window"])
-    for record, path in ((spec["image"], image_path), (spec["weight"], weight_path)):
-        if record is None:
-            write_image(path, np.zeros((1, 1)))
-        else:
-            write_image(path, read_window(record["file"], window), wcs=window_wcs(record["file"], window))
+    wcs = window_wcs(spec["image"]["file"], window)
+    try:
+        image = read_window(spec["image"]["file"], window)
+        weight = read_window(spec["weight"]["file"], window) if spec["weight"] else np.zeros((1, 1))
+        cards = {}
+    except InputError as error:
+        log.info("%s", error)
+        image, weight, cards = np.full(window.shape, np.nan), np.zeros(window.shape), failure_cards(error)
+    write_image(image_path, image, wcs=wcs, header=cards)
+    write_image(weight_path, weight, wcs=wcs if spec["weight"] else None)
 
 
 def cut_field(spec: dict, image_path: str, weight_path: str) -> None:

@@ -25,6 +25,7 @@ from unblend.field.band_only_sources import write_band_only
 from unblend.field.covariance_parts import write_parts
 from unblend.field.fitted_background import background_cards
 from unblend.field.psf_flags import psf_flags
+from unblend.field.stale_products import move_stale_tiles
 from unblend.field.unmeasured_band import write_no_fluxes
 from unblend.images.saturation import SATURATED
 from unblend.io.files import read_json
@@ -57,6 +58,8 @@ def main(spec_path: str, results_dir: str, fluxes_path: str, weight_path: str, r
     """Write fluxes.fits, weight.fits and residual.fits; beside them band_only.fits, .reg, .npz and error-parts.npz."""
     spec, results = read_json(spec_path), Path(results_dir)
     paths = {"fluxes": fluxes_path, "weight": weight_path, "residual": residual_path}
+    if "tile" not in spec:  # the band may have been measured in tiles before
+        move_stale_tiles(results, spec["band"], ())
     try:
         measure(spec, results, paths)
     except UnusableBandError as error:

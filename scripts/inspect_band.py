@@ -43,8 +43,10 @@ def main(spec_path: str, results_dir: str, removed_path: str, sim_path: str, bor
     spec, results = read_json(spec_path), Path(results_dir)
     folder, wcs = results / "bands" / spec["band"], read_wcs(spec["image"]["file"])
     paths = {"sim": sim_path, "border": border_path, "bad": bad_path}
+    target = nearest_source(np.array(list(StoredModels(results))), results, spec["target"])
+    cards = {"BAND": spec["band"], "TARGET": target}
     if failure_of(spec["band"], results) is not None:
-        write_image(removed_path, np.full(read_shape(spec["image"]["file"]), np.nan), wcs=wcs)
+        write_image(removed_path, np.full(read_shape(spec["image"]["file"]), np.nan), wcs=wcs, header=cards)
         write_proposals(paths, dict.fromkeys(paths, ()), spec["names"])
         record_work("inspect", spec["band"])
         return
@@ -53,14 +55,13 @@ def main(spec_path: str, results_dir: str, removed_path: str, sim_path: str, bor
     background = fitted_background(folder, image.shape)
     templates = adopted_templates(folder)
 
-    target = nearest_source(np.array(list(StoredModels(results))), results, spec["target"])
     # not for the proposals, which a mask that the user saves must not change
     shown = image - band_only_light(folder, image.shape)
     if target in fluxes["id"]:
         shown = neighbours_removed(shown, templates, fluxes["flux"], target)
     else:
         shown -= model_image(templates, fluxes["flux"], shown.shape)
-    write_image(removed_path, shown, wcs=wcs, header={"BAND": spec["band"], "TARGET": target})
+    write_image(removed_path, shown, wcs=wcs, header=cards)
     del shown
 
     model = significant_model(templates, fluxes, image.shape)

@@ -7,11 +7,13 @@ from dataclasses import astuple
 from pathlib import Path
 
 import numpy as np
+from unblend.core.errors import FailedBandError
 from unblend.field.adopted_templates import TILES
 from unblend.field.band_data import StoredModels
-from unblend.field.band_only_sources import join_band_only
+from unblend.field.band_only_sources import join_band_only, write_no_band_only
 from unblend.field.band_regions import KINDS, write_proposals
 from unblend.field.covariance_parts import read_parts, write_parts
+from unblend.field.failed_band import failure_cards
 from unblend.field.tiled_band import TiledBand, joined_rows
 from unblend.io.files import read_json, write_json
 from unblend.io.images import read_header
@@ -35,8 +37,15 @@ def main(spec_path: str, results_dir: str) -> None:
     sources = read_sources(str(results / "det_cat.fits"))
     owner = band.owners(sources)
     tile = np.array([owner.get(int(i), -1) for i in ids], dtype=int)
-    own = join_band_only(band, sources, spec["band"])
-    levels = join_fluxes(band, tile, ids, {"BAND": spec["band"], "NOWN": own})
+    failure = band.failure()
+    if failure is None:
+        cards: dict[str, object] = {"NOWN": join_band_only(band, sources, spec["band"])}
+    else:  # what is wrong with an input in one tile is wrong in all
+        log.warning("%s All fluxes of this band are NaN.", failure)
+        tile[:] = -1
+        write_no_band_only(band.folder, spec["band"])
+        cards = {"NOWN": 0, **failure_cards(FailedBandError(failure))}
+    levels = join_fluxes(band, tile, ids, {"BAND": spec["band"], **cards})
     join_monte_carlo(band, tile, ids, {"BAND": spec["band"]})
     band.write_mosaic("residual.fits", header={"BAND": spec["band"]}, added=-levels.differences())
     band.write_mosaic("weight.fits", header={"BAND": spec["band"]})
@@ -59,8 +68,9 @@ def join_fluxes(band: TiledBand, tile: np.ndarray, ids: np.ndarray, header: dict
     names = ("BACKGR", "BACKGERR", "BGCORE", "BGCOREER")
     levels = BackgroundLevels.of(*(np.array([_number(card.get(name)) for card in cards]) for name in names))
     rows = with_common_level(joined_rows(band.tables("fluxes.fits"), tile, ids), tile, levels)
-    header |= {"BACKGR": levels.level, "BGORDER": 0, "BGC00": levels.level}
-    header |= {name: _known(levels.error) for name in ("BACKGERR", "BGE00")}
+    header |= {"BACKGR": levels.level, "BACKGERR": _known(levels.error)}
+    if np.isfinite(levels.error):
+        header |= {"BGORDER": 0, "BGC00": levels.level, "BGE00": levels.error}
     header |= {name: _median([_number(card.get(name)) for card in cards]) for name in MEDIANS}
     header["WIDTHNUM"] = sum(int(card.get("WIDTHNUM", 0)) for card in cards)  # type: ignore[call-overload]
     write_table(band.folder / "fluxes.fits", rows, header=header, name="FLUXES")

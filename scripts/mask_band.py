@@ -28,14 +28,12 @@ def main(spec_path: str, mask_path: str, regions_path: str) -> None:
     folder = Path(mask_path).parent
     try:
         reason = failure_in(folder / CUTOUT)
-        if reason is not None and "tile" not in spec:
+        if reason is not None:
             raise FailedBandError(reason)
         write_mask(spec, mask_path, regions_path)
     except DamagedFileError:
         raise
     except InputError as error:
-        if "tile" in spec:  # its band is refused as a whole
-            raise
         log.info("%s", error)
         shape = read_shape(spec["image"]["file"])
         header = {**read_sky_cards(spec["image"]["file"]), **failure_cards(error)}

@@ -91,6 +91,17 @@ def test_a_region_touches_one_tile(tiled: Field) -> None:
     assert mask[4, 4] and "circle" in (tiled / f"results/bands/{BLURRED}/mask.reg").read_text()
 
 
+def test_an_image_that_was_cut_costs_the_band(tiled: Field) -> None:
+    content = (tiled / f"{BLURRED}.fits").read_bytes()
+    (tiled / f"{BLURRED}.fits").write_bytes(content[:20_000])
+    messages = tiled.run().messages
+    (tiled / f"{BLURRED}.fits").write_bytes(content)
+    assert f"no flux    {BLURRED}: {BLURRED}.fits cannot be read" in messages
+    assert messages.count("All fluxes of this band are NaN") == 1
+    found = tiled.table("catalogue.fits")
+    assert np.isnan(found[f"flux_{BLURRED}"]).all() and np.isfinite(found[f"flux_{SHARP}"]).all()
+
+
 def test_back_to_one_tile(tiled: Field, warm_field: Field) -> None:
     (tiled / f"{BLURRED}-bad.reg").unlink(missing_ok=True)
     tiled.edit_config(lambda config: config.pop("tiles"))

@@ -64,6 +64,17 @@ def test_a_mosaic_that_the_detection_does_not_need_is_replaced_by_nothing_and_a_
     assert failure_in(cutout) is None and (read_array(str(cutout)) == 1).all()
 
 
+def test_a_tile_of_an_image_that_was_cut_has_nothing_and_the_reason(folder):
+    content = (folder / "image.fits").read_bytes()
+    (folder / "image.fits").write_bytes(content[:4000])
+    named = {"image": {"file": str(folder / "image.fits")}, "weight": None, "window": [20, 0, 41, 30]}
+    (folder / "spec.json").write_text(json.dumps(named))
+    cut_mosaic.main(str(folder / "spec.json"), str(folder / "a.fits"), str(folder / "w.fits"))
+    image = read_array(str(folder / "a.fits"))
+    assert image.shape == (21, 30) and np.isnan(image).all()
+    assert "image.fits cannot be read" in failure_in(folder / "a.fits")
+
+
 def test_without_a_weight_map_an_empty_one_is_written(folder):
     cut_mosaic.main(spec(folder, ""), str(folder / "a.fits"), str(folder / "w.fits"))
     assert not read_array(str(folder / "w.fits")).any()

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 from astropy.io import fits
 from gaussians import gaussian
-from unblend.core.errors import InputError
 from unblend.core.flags import Flag
 from unblend.field.failed_band import failure_of
 from unblend.io.images import read_header, read_labels
@@ -77,8 +76,3 @@ def test_a_weight_map_that_cannot_be_used_masks_the_band_and_says_why(folder, sh
     mask_band.main(str(folder.results / "spec.json"), str(mask), str(folder.results / "mask.reg"))
     assert read_labels(str(mask)).all() and read_labels(str(mask)).shape == SHAPE
     assert re.search(r"negative in \d+%|60 x 39 pixels and its image 60 x 40", failure_of("k", folder.results))
-    # that of a tile is that of its band, which is refused as a whole
-    spec["tile"] = {"band": "k", "origin": [0, 0]}
-    (folder.results / "spec.json").write_text(json.dumps(spec))
-    with pytest.raises(InputError, match=r"negative in|its image"):
-        mask_band.main(str(folder.results / "spec.json"), str(mask), str(folder.results / "mask.reg"))

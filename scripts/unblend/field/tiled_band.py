@@ -17,6 +17,7 @@ from ..core.types import Box, Region, Template
 from ..io.images import ROWS_AT_ONCE, read_header, read_label_window, read_shape, read_wcs, read_window, write_strips
 from ..io.regions import read_regions
 from ..io.tables import read_table
+from .failed_band import MASK, PSF, failure_in
 
 if TYPE_CHECKING:
     from astropy.wcs import WCS
@@ -81,6 +82,11 @@ class TiledBand:
     def tables(self, name: str) -> list[np.ndarray]:
         """Return a table of every tile."""
         return [read_table(self.folder_of(tile) / name) for tile in self.tiles]
+
+    def failure(self) -> str | None:
+        """Return why an input of the band cannot be used, as mask or PSF of one of its tiles says; None otherwise."""
+        found = (failure_in(self.folder_of(tile) / name) for tile in self.tiles for name in (MASK, PSF))
+        return next((sentence for sentence in found if sentence is not None), None)
 
     def write_mosaic(
         self,

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..core.errors import FailedBandError, UnusableBandError
+from ..core.errors import UnusableBandError
 from ..core.flags import Flag
 from ..io.files import read_json, write_json
 from ..io.images import read_shape, read_wcs, write_image
@@ -53,7 +53,7 @@ def write_no_fluxes(
     flags : int
         Flags of all sources of the band.
     """
-    if "tile" in spec and not isinstance(error, FailedBandError):  # a corner of a mosaic that was not observed
+    if "tile" in spec:  # a corner of a mosaic that was not observed, or join_tiles warns for all tiles at once
         log.info("%s", error)
     else:
         log.warning("%s All fluxes of this band are NaN.", error)
