@@ -13,6 +13,7 @@ from typing import Any
 
 import yaml
 from smallfield import BLURRED, SHARP
+from snakemake_forks import run_snakemake
 
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = ("Snakefile", "workflow", "profiles", "scripts", "envs")
@@ -47,9 +48,14 @@ class Field:
     @property
     def command(self) -> list[str]:
         """The command line a user would type."""
+        return [*SNAKEMAKE, *self.options]
+
+    @property
+    def options(self) -> list[str]:
+        """The options of the command line."""
         config = self / "config.yaml"
         place = ["-s", str(self.program / "Snakefile"), "--directory", str(self.folder), "--configfile", str(config)]
-        return [*SNAKEMAKE, *place, "--cores", "2"]
+        return [*place, "--cores", "2"]
 
     @property
     def log(self) -> Path:
@@ -79,11 +85,9 @@ class Field:
     def run(self, *options: str, ok: bool | None = True) -> Run:
         """Run the workflow to its end and return what was done; it must end well, or must not (None: either)."""
         start = self.log_size
-        done = subprocess.run(
-            [*self.command, *options], env=environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-        )
-        assert ok is None or (done.returncode == 0) == ok, f"exit status {done.returncode}:\n{done.stdout[-6000:]}"
-        return Run(done.returncode, done.stdout, self.work_since(start))
+        status, messages = run_snakemake([*self.options, *options], environment())
+        assert ok is None or (status == 0) == ok, f"exit status {status}:\n{messages[-6000:]}"
+        return Run(status, messages, self.work_since(start))
 
     def redo(self, expected: Iterable[str], *options: str) -> None:
         """Run the workflow: exactly the `expected` work must be done, and nothing more by a second run's plan."""

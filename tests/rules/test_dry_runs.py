@@ -17,6 +17,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests/integration"))
 
 import smallfield  # noqa: E402
+from snakemake_forks import run_snakemake  # noqa: E402
 
 pytestmark = pytest.mark.rules
 
@@ -30,11 +31,11 @@ EXPLAINED = {
 
 def plan(folder: Path, *options: str) -> str:
     """Return what Snakemake would do in `folder`."""
-    command = [sys.executable, "-m", "snakemake", "-s", str(ROOT / "Snakefile"), "--directory", str(folder)]
     kept = {key: value for key, value in os.environ.items() if key != "SNAKEMAKE_PROFILE"}
-    done = subprocess.run([*command, *options], env=kept, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    assert done.returncode == 0, done.stdout[-4000:]
-    return done.stdout
+    place = ["-s", str(ROOT / "Snakefile"), "--directory", str(folder)]
+    status, messages = run_snakemake([*place, *options], kept)
+    assert status == 0, messages[-4000:]
+    return messages
 
 
 def jobs(messages: str) -> dict[str, int]:
@@ -180,7 +181,7 @@ def test_every_rule_is_complete(name: str, text: str) -> None:
 )  # fmt: skip
 def test_the_text_is_checked_before_snakemake_reads_it(text: str, sentence: str, tmp_path: Path) -> None:
     (tmp_path / "config.yaml").write_text(text, encoding="latin-1")
-    command = [sys.executable, "-m", "snakemake", "-s", str(ROOT / "Snakefile"), "--directory", str(tmp_path)]
-    done = subprocess.run([*command, "-n"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60)
-    assert done.returncode == 1 and sentence in done.stdout and "Traceback" not in done.stdout
+    place = ["-s", str(ROOT / "Snakefile"), "--directory", str(tmp_path)]
+    status, messages = run_snakemake([*place, "-n"], os.environ)
+    assert status == 1 and sentence in messages and "Traceback" not in messages
     assert not (tmp_path / "run").exists()

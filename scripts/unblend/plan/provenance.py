@@ -9,7 +9,7 @@ import ast
 import json
 import os
 from collections.abc import Callable
-from functools import cache, lru_cache
+from functools import cache, cached_property, lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -55,7 +55,8 @@ class Provenance:
         self._kept: dict[str, list[Any]] = read_note(self._kept_path, {})
         self._changed = False
         self._codes: dict[tuple[str, ...], str] = {}
-        self._imports: dict[Path, tuple[Path, ...]] = {}
+        self._modules: dict[str, list[Any]] = {}
+        self._imports: dict[str, tuple[str, ...]] = {}
 
     def code(self, script: str, *without: str) -> str:
         """Return the digest of `script` and of every module of the library that it imports, directly or not.
@@ -64,35 +65,42 @@ class Provenance:
         they import. Names are paths below the scripts' folder without their ending.
         """
         if (script, *without) not in self._codes:
-            left_out = frozenset(self.scripts / f"{name}.py" for name in without)
-            files = sorted(self._closure(self.scripts / f"{script}.py", left_out))
-            content = [[str(path.relative_to(self.scripts)), self._module(path)[1]] for path in files]
-            imported = {parts[0] for path in files for parts in self._module(path)[0]}
+            names = sorted(self._closure(f"{script}.py", frozenset(f"{name}.py" for name in without)))
+            content = [[name, self._module(name)[1]] for name in names]
+            imported = {parts[0] for name in names for parts in self._module(name)[0]}
             content += [
                 [PACKAGES[name], installed_version(PACKAGES[name])] for name in sorted(imported & set(PACKAGES))
             ]
             self._codes[script, *without] = digest_of(content)
         return self._codes[script, *without]
 
-    def _module(self, path: Path) -> list[Any]:
-        """Return what a module may import (parts of names), and the digest of what it says."""
-        return self._digest(str(path), "code", lambda _: _understood(self.scripts, path))
+    @cached_property
+    def _files(self) -> frozenset[str]:
+        """The scripts and the modules of the library, as paths below the scripts' folder."""
+        return frozenset(path.relative_to(self.scripts).as_posix() for path in self.scripts.rglob("*.py"))
 
-    def _closure(self, path: Path, left_out: frozenset[Path]) -> set[Path]:
+    def _module(self, name: str) -> list[Any]:
+        """Return what a module may import (parts of names), and the digest of what it says."""
+        if name not in self._modules:
+            path = self.scripts / name
+            self._modules[name] = self._digest(str(path), "code", lambda _: _understood(self.scripts, path))
+        return self._modules[name]
+
+    def _closure(self, name: str, left_out: frozenset[str]) -> set[str]:
         """Return a module and all that it imports, directly or not, except through those that are left out."""
-        found, new = {path}, [path]
+        found, new = {name}, [name]
         while new:
             imported = set(self._imported(new.pop())) - found - left_out
             found |= imported
             new += imported
         return found
 
-    def _imported(self, path: Path) -> tuple[Path, ...]:
+    def _imported(self, name: str) -> tuple[str, ...]:
         """Return the modules of the library and the scripts that a module imports itself."""
-        if path not in self._imports:
-            candidates = (self.scripts.joinpath(*parts).with_suffix(".py") for parts in self._module(path)[0])
-            self._imports[path] = tuple(candidate for candidate in candidates if candidate.is_file())
-        return self._imports[path]
+        if name not in self._imports:
+            candidates = ("/".join(parts) + ".py" for parts in self._module(name)[0])
+            self._imports[name] = tuple(candidate for candidate in candidates if candidate in self._files)
+        return self._imports[name]
 
     def content(self, name: str) -> str | None:
         """Return the digest of a file's bytes, None where there is none; of a URL, that of the address."""
