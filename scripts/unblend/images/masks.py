@@ -303,9 +303,12 @@ class _Plane:
     def arcsec_per_pixel(self) -> float:
         """Return the pixel scale at the centre, or at the reference pixel if the centre cannot be projected."""
         y, x = self.to_pixel(np.zeros(1), np.zeros(1))
-        jacobian = coordinates.sky_jacobian(self.wcs, float(y[0]), float(x[0]))
-        scale = float(np.sqrt(abs(np.linalg.det(jacobian))))
-        return scale if scale > 0 else coordinates.pixel_scale(self.wcs)
+        if np.isfinite([y[0], x[0]]).all():
+            jacobian = coordinates.sky_jacobian(self.wcs, float(y[0]), float(x[0]))
+            scale = float(np.sqrt(abs(np.linalg.det(jacobian))))
+            if scale > 0:
+                return scale
+        return coordinates.pixel_scale(self.wcs)
 
     @property
     def reach(self) -> float:
