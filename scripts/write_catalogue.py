@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -15,15 +16,19 @@ from unblend.io.catalogues import write_catalogue
 from unblend.io.files import read_json, write_json
 from unblend.io.sed_tables import write_lephare_keywords, write_sed, write_translation
 from unblend.io.tables import read_table, read_table_header
-from unblend.photometry.catalogue import KINDS, band_columns
+from unblend.photometry.catalogue import KINDS, OFFSETS, band_columns
 from unblend.photometry.galactic_extinction import extinction_per_reddening
 from unblend.photometry.sed_columns import cigale_columns, lephare_columns, sed_columns, translation
 from unblend.run.job_log import record_work, run
 
 log = logging.getLogger(__name__)
 
-FLUXES = ("flux", "flux_err", *(f"flux_err_{kind}" for kind in KINDS), "chi2", "fracflux", "ap_flux", "ap_err", "flag")
-SHAPE = ("n", "r_e_arcsec", "ell", "pa", "chi2_red")
+FLUXES = (
+    "flux", "flux_err", "flux_err_isolated", *(f"flux_err_{kind}" for kind in KINDS), "chi2", "fracflux", "ap_flux",
+    "ap_err", "worst_neighbour", "correlation", "flag",
+)  # fmt: skip
+OFFSETS_ARCSEC = tuple(f"{kind}_arcsec" for kind in OFFSETS)
+SHAPE = ("n", "n_err", "r_e_arcsec", "r_e_err_arcsec", "ell", "ell_err", "pa", "pa_err", "chi2_red")
 
 
 def main(spec_path: str, results_dir: str, fits: str, ecsv: str, votable: str, fast: str, eazy: str, sed: str) -> None:
@@ -33,7 +38,7 @@ def main(spec_path: str, results_dir: str, fits: str, ecsv: str, votable: str, f
     for sentence in spec.get("warnings", ()):
         log.warning("%s", sentence)
     columns = {name: detected[name] for name in ("id", "ra", "dec", "x", "y", "area")}
-    columns |= {name: aligned(shapes, detected["id"], name) for name in SHAPE}
+    columns |= shape_columns(shapes, detected["id"])
     columns["flag"] = detected["flag"] | aligned(shapes, detected["id"], "flag")
     header: dict[str, object] = {"VERSION": unblend.__version__, "FLOOR": spec["error_floor"]}
     settings = {name: spec[name] for name in ("error_floor", "upper_limit")}
@@ -85,15 +90,26 @@ def write_sed_tables(columns: dict[str, np.ndarray], bands: dict[str, dict], pat
         log.info("EAZY and FAST: the numbers of the filters of %s are not known; give sed_filters", ", ".join(unknown))
 
 
+def shape_columns(shapes: np.ndarray, ids: np.ndarray) -> dict[str, np.ndarray]:
+    """Return the fitted parameters and their errors in the order of `ids`; angles in degrees, radii in arcsec."""
+    scale = shapes["r_e_arcsec"] / np.where(shapes["r_e"] > 0, shapes["r_e"], np.nan)
+    found = {name: aligned(shapes, ids, name) for name in SHAPE if name != "r_e_err_arcsec"}
+    found["r_e_err_arcsec"] = aligned({"id": shapes["id"], "err": shapes["r_e_err"] * scale}, ids, "err")
+    return {name: found[name] for name in SHAPE}
+
+
 def one_band(folder: Path, ids: np.ndarray) -> tuple[dict[str, np.ndarray], float]:
-    """Return a band's fluxes in the order of `ids`, and the scale of its errors."""
+    """Return a band's fluxes and offsets in the order of `ids`, and the scale of its errors."""
     fluxes, simulated = read_table(folder / "fluxes.fits"), read_table(folder / "monte_carlo.fits")
     made = {name: aligned(fluxes, ids, name) for name in FLUXES}
     made["flux_err_sim"] = aligned(simulated, ids, "flux_err_sim")
+    offsets = read_json(folder / "astrometry.json")["offsets"] or {}
+    listed = {name: np.array(offsets.get(name, []), dtype=float) for name in ("id", *OFFSETS_ARCSEC)}
+    made |= {name: aligned(listed, ids, name) for name in OFFSETS_ARCSEC}
     return made, float(read_table_header(folder / "monte_carlo.fits")["SCALE"])  # type: ignore[arg-type]
 
 
-def aligned(table: np.ndarray, ids: np.ndarray, name: str) -> np.ndarray:
+def aligned(table: Mapping[str, np.ndarray] | np.ndarray, ids: np.ndarray, name: str) -> np.ndarray:
     """Return a column in the order of `ids`; NaN, or 0 for flags, where the table lacks a source."""
     rows = {int(i): row for row, i in enumerate(table["id"])}
     missing = np.nan if table[name].dtype.kind == "f" else 0

@@ -25,7 +25,7 @@ from unblend.io.images import write_image
 from unblend.io.regions import write_regions
 from unblend.io.tables import columns, write_sources, write_table
 from unblend.io.template_store import write_templates
-from unblend.photometry.catalogue import KINDS, band_columns
+from unblend.photometry.catalogue import KINDS, OFFSETS, band_columns
 
 SCALE, SPACING, SIGMA = 0.06, 40, 2.5
 """arcsec per pixel of the sharp bands; pixels between sources; width of a source in pixels of either grid."""
@@ -195,7 +195,8 @@ def write_band(
     write_table(at / "band_only.fits", columns(**place), name="BAND_ONLY")
     write_json(at / "astrometry.json", shift_found(ids, searched=band == COARSE))
     fluxes = {"flux": measured, "flux_err": error, **{f"flux_err_{kind}": np.zeros(len(ids)) for kind in KINDS},
-              "ap_flux": measured, "ap_err": error,
+              "ap_flux": measured, "ap_err": error, "flux_err_isolated": error, "worst_neighbour": worst,
+              "correlation": np.full(len(ids), -0.25), **{f"{kind}_arcsec": np.zeros(len(ids)) for kind in OFFSETS},
               "chi2": np.ones(len(ids)), "fracflux": np.zeros(len(ids)), "flux_err_sim": error * 1.1,
               "flag": flag}  # fmt: skip
     return band_columns(band, fluxes, scale=1.0, error_floor=0.0, zero_point_ab=ZERO_POINT)

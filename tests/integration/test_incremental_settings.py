@@ -29,7 +29,8 @@ Values = dict[str, Any]
 KEYS: list[tuple[Values, Values, Work]] = [
     ({"zero_point": 24.0}, {"filter": "F160W"}, CATALOGUE),
     ({"psf_error": 0.02}, {}, solved(BLURRED)),
-    ({"astrometry": {"references": [7], "step": 0.05, "max_shift": 0.1}}, {}, {f"astrometry {BLURRED}", "report all"}),
+    # the catalogue has the offsets
+    ({"astrometry": {"references": [7], "step": 0.05, "max_shift": 0.1}}, {}, {f"astrometry {BLURRED}"} | CATALOGUE),
     ({"rms": RMS[BLURRED]}, {"shift": [0.01, 0.0]}, stages(SHARP, "templates") | solved(BLURRED) | solved(SHARP)),
     ({"background": {"box": 6.0, "statistic": "median"}}, {}, stages(BLURRED, "background") | solved(BLURRED)),
     ({"psf": "wider-psf.fits"}, {}, stages(BLURRED, "psf", "background", "templates") | solved(BLURRED)),

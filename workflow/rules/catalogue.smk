@@ -7,6 +7,7 @@ rule write_catalogue:
         catalogue=ignore_time(rules.edit_segments.output.catalogue),
         fluxes=expand(R / "bands/{band}/fluxes.fits", band=BANDS),
         monte_carlo=expand(R / "bands/{band}/monte_carlo.fits", band=BANDS),
+        offsets=expand(R / "bands/{band}/astrometry.json", band=BANDS),
     output:
         fits=report(
             R / "catalogue.fits",

@@ -15,6 +15,9 @@ MAG_PER_RELATIVE_ERROR = 2.5 / np.log(10.0)
 KINDS = ("shape", "shift", "psf", "misfit")
 """The errors of a flux besides its formal one, each a column `flux_err_{kind}` of fluxes.fits."""
 
+OFFSETS = ("dx", "dy", "err_dx", "err_dy")
+"""The offset of a source from its model along X and Y and its errors, each `{kind}_arcsec` in astrometry.json."""
+
 
 def adopted_error(
     flux: np.ndarray, formal: np.ndarray, others: Mapping[str, np.ndarray], *, scale: float, error_floor: float
@@ -67,7 +70,8 @@ def band_columns(
     name : str
         Name of the band: part of each column's name.
     fluxes : mapping of name to array (n,)
-        The columns flux, flux_err, flux_err_sim, those of `KINDS`, ap_flux, ap_err, chi2, fracflux and flag.
+        The columns flux, flux_err, flux_err_isolated, flux_err_sim, those of `KINDS`, ap_flux, ap_err, chi2, fracflux,
+        worst_neighbour, correlation and flag, in image units; and those of `OFFSETS` in arcsec.
     scale, error_floor : float
         As for `adopted_error`.
     zero_point_ab : float or None
@@ -81,10 +85,13 @@ def band_columns(
     error = adopted_error(flux, fluxes["flux_err"], others, scale=scale, error_floor=error_floor)
     columns = {f"flux_{name}": flux, f"err_{name}": error, f"flag_{name}": fluxes["flag"]}
     columns[f"err_formal_{name}"] = fluxes["flux_err"]
+    columns[f"err_alone_{name}"] = fluxes["flux_err_isolated"]
     columns[f"err_sim_{name}"] = fluxes["flux_err_sim"]
     columns |= {f"err_{kind}_{name}": others[kind] for kind in KINDS}
     columns[f"ap_flux_{name}"], columns[f"ap_err_{name}"] = fluxes["ap_flux"], scale * fluxes["ap_err"]
     columns[f"chi2_{name}"], columns[f"fracflux_{name}"] = fluxes["chi2"], fluxes["fracflux"]
+    columns[f"neighbour_{name}"], columns[f"corr_{name}"] = fluxes["worst_neighbour"], fluxes["correlation"]
+    columns |= {f"{kind}_{name}": fluxes[f"{kind}_arcsec"] for kind in OFFSETS}
     magnitude = np.full(len(flux), np.nan)
     if zero_point_ab is not None:
         magnitude = flux_to_mag(flux, zero_point_ab)

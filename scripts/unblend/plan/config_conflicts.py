@@ -8,8 +8,9 @@ from typing import Any
 from .config_errors import nearest_name
 
 BAND_COLUMNS = (
-    "flux_{}", "err_{}", "flag_{}", "err_formal_{}", "err_sim_{}", "err_shape_{}", "err_shift_{}",
-    "err_psf_{}", "err_misfit_{}", "ap_flux_{}", "ap_err_{}", "chi2_{}", "fracflux_{}",
+    "flux_{}", "err_{}", "flag_{}", "err_formal_{}", "err_alone_{}", "err_sim_{}", "err_shape_{}",
+    "err_shift_{}", "err_psf_{}", "err_misfit_{}", "ap_flux_{}", "ap_err_{}", "chi2_{}", "fracflux_{}",
+    "neighbour_{}", "corr_{}", "dx_{}", "dy_{}", "err_dx_{}", "err_dy_{}",
     "flux_{}_ujy", "err_{}_ujy", "mag_{}", "mag_err_{}",
     "snr_{}", "mag_limit_{}", "a_{}",
 )  # fmt: skip

@@ -7,14 +7,17 @@ import numpy as np
 import pytest
 from astropy.io.votable.ucd import check_ucd
 from unblend.io.catalogue_columns import catalogue_columns, columns_of, markdown
-from unblend.photometry.catalogue import KINDS, band_columns
+from unblend.photometry.catalogue import KINDS, OFFSETS, band_columns
 from write_catalogue import SHAPE
 
 ROOT = Path(__file__).resolve().parents[3]
 NAMES = (
     "flux",
     "flux_err",
-    *(f"flux_err_{kind}" for kind in (*KINDS, "sim")),
+    *(f"flux_err_{kind}" for kind in (*KINDS, "sim", "isolated")),
+    *(f"{kind}_arcsec" for kind in OFFSETS),
+    "worst_neighbour",
+    "correlation",
     "chi2",
     "fracflux",
     "ap_flux",

@@ -17,6 +17,13 @@ FLUXES = {
     "chi2": np.array([1.5, 1.0, NAN]),
     "fracflux": np.array([0.1, NAN, NAN]),
     "flux_err_sim": np.array([3.5, 3.5, NAN]),
+    "flux_err_isolated": np.array([2.5, 2.5, NAN]),
+    "worst_neighbour": np.array([2, 1, 0]),
+    "correlation": np.array([-0.4, -0.4, 0.0]),
+    "dx_arcsec": np.array([0.1, NAN, NAN]),
+    "dy_arcsec": np.array([-0.2, NAN, NAN]),
+    "err_dx_arcsec": np.array([0.01, NAN, NAN]),
+    "err_dy_arcsec": np.array([0.02, NAN, NAN]),
     "flag": np.array([0, 2, 1]),
 }
 
@@ -57,9 +64,12 @@ def test_columns_without_zero_point():
     columns = band_columns("k", FLUXES, scale=1.0, error_floor=0.0, zero_point_ab=None)
     assert set(columns) == {
         "flux_k", "err_k", "flag_k", "err_formal_k", "err_sim_k", "err_shape_k", "err_shift_k", "err_psf_k",
-        "err_misfit_k", "ap_flux_k", "ap_err_k", "chi2_k", "fracflux_k", "mag_k", "mag_err_k", "snr_k", "mag_limit_k",
+        "err_misfit_k", "err_alone_k", "ap_flux_k", "ap_err_k", "chi2_k", "fracflux_k", "neighbour_k", "corr_k", "dx_k",
+        "dy_k", "err_dx_k", "err_dy_k", "mag_k", "mag_err_k", "snr_k", "mag_limit_k",
     }  # fmt: skip
-    assert columns["err_k"][:2] == pytest.approx([5.0, 3.0])
+    assert columns["err_k"][:2] == pytest.approx([5.0, 3.0]) and columns["err_alone_k"][0] == 2.5
+    assert columns["neighbour_k"].tolist() == [2, 1, 0] and columns["corr_k"][1] == -0.4
+    assert (columns["dx_k"][0], columns["err_dy_k"][0]) == (0.1, 0.02) and np.isnan(columns["dy_k"][1])
     assert np.isnan(columns["mag_limit_k"]).all() and columns["snr_k"][:2] == pytest.approx([20.0, -4.0 / 3.0])
     assert np.isnan(columns["mag_k"]).all() and np.isnan(columns["mag_err_k"]).all()
 

@@ -5,13 +5,14 @@ import pytest
 from small_config import MINIMAL, load
 from unblend.core.errors import ConfigError
 from unblend.io.tables import read_table, write_table
-from unblend.photometry.catalogue import KINDS, band_columns
+from unblend.photometry.catalogue import KINDS, OFFSETS, band_columns
 from unblend.plan.config_conflicts import BAND_COLUMNS, conflicts
 from unblend.plan.config_values import MAX_BAND_NAME
 
 CATALOGUE_INPUTS = (
     "flux", "flux_err", "flux_err_sim", *(f"flux_err_{kind}" for kind in KINDS), "chi2", "fracflux", "flag",
-    "ap_flux", "ap_err",
+    "ap_flux", "ap_err", "flux_err_isolated", "worst_neighbour", "correlation",
+    *(f"{kind}_arcsec" for kind in OFFSETS),
 )  # fmt: skip
 BAND = {"image": "a.fits", "psf": "p.fits"}
 
