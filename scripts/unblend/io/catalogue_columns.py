@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,9 +16,16 @@ descriptions and UCDs are in `catalogue.fits` (`TUNIT`, `TCOMM`, `TUCD`), `catal
 is the name of a band. Image units are those of the band's image, whose AB zero point is in the header (`BAND1`, `ZP1`,
 and in `ZPFR1` what it is from). The bits of the flags are in [flags.md](flags.md).
 
+In `catalogue.vot` the columns have names that SQL and ADQL take without quotes, as in `SELECT flux_irac_ch1`: `_`
+stands for every `-`, `.` and `+` in the name of a band, and `area` is called `segment_area`. If two
+bands would then have the same columns, these keep their names, and need quotes.
+
 | column | unit | UCD | meaning |
 |---|---|---|---|
 """
+
+RESERVED = {"area": "segment_area"}
+"""Columns whose names are words of ADQL, and what they are called where these need quotes."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +53,24 @@ def columns_of(bands: Iterable[str]) -> dict[str, Column]:
             if ("{band}" in column.name) == bool(band):
                 described[column.name.format(band=band)] = column
     return described
+
+
+def plain_names(names: Iterable[str]) -> dict[str, str]:
+    """Return for each column a name that SQL and ADQL take without quotes: letters, digits and underscores.
+
+    Parameters
+    ----------
+    names : iterable of str
+        As in the catalogue. Each begins with a letter.
+
+    Returns
+    -------
+    dict
+        Columns whose new names would be equal, in upper or lower case, keep their own.
+    """
+    plain = {name: RESERVED.get(name, re.sub(r"\W", "_", name, flags=re.ASCII)) for name in names}
+    number = Counter(new.lower() for new in plain.values())
+    return {name: new if number[new.lower()] == 1 else name for name, new in plain.items()}
 
 
 def markdown() -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .catalogue_columns import Column
+from .catalogue_columns import Column, plain_names
 from .files import atomic_path
 from .tables import columns as as_table
 from .tables import write_table
@@ -25,7 +25,7 @@ def write_catalogue(
     described: Mapping[str, Column],
     header: Mapping[str, object],
 ) -> None:
-    """Write a catalogue as FITS, as ECSV and as VOTable.
+    """Write a catalogue as FITS, as ECSV and as VOTable, the last with the names of `plain_names`.
 
     Parameters
     ----------
@@ -57,9 +57,11 @@ def write_catalogue(
 
 
 def _write_votable(path: Path, table: Table) -> None:
-    """Write a table as VOTable, with the UCDs of its columns, and its metadata as parameters."""
+    """Write a table as VOTable, with plain names and the UCDs of its columns, and its metadata as parameters."""
     from astropy.io.votable.tree import Param, VOTableFile
 
+    plain = plain_names(table.colnames)
+    table.rename_columns(list(plain), list(plain.values()))
     votable = VOTableFile.from_table(table, table_id="catalogue")
     first = votable.get_first_table()
     for field in first.fields:

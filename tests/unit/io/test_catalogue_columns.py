@@ -1,15 +1,23 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import astropy.units as u
 import numpy as np
 import pytest
 from astropy.io.votable.ucd import check_ucd
-from unblend.io.catalogue_columns import catalogue_columns, columns_of, markdown
+from unblend.io.catalogue_columns import catalogue_columns, columns_of, markdown, plain_names
 from unblend.photometry.catalogue import KINDS, OFFSETS, band_columns
 from write_catalogue import SHAPE
 
+ADQL = {
+    "ABS", "ACOS", "AREA", "ASIN", "ATAN", "BOX", "CEILING", "CENTROID", "CIRCLE", "CONTAINS", "COORD1", "COORD2",
+    "COORDSYS", "COS", "DEGREES", "DISTANCE", "EXP", "FLOOR", "INTERSECTS", "LOG", "MOD", "PI", "POINT", "POLYGON",
+    "POWER", "RADIANS", "RAND", "REGION", "ROUND", "SIN", "SQRT", "TAN", "TOP", "TRUNCATE", "DATE", "KEY", "LEVEL",
+    "POSITION", "SIZE", "TIME", "VALUE", "YEAR", "ZONE",
+}  # fmt: skip
+"""Reserved words: all that ADQL adds to SQL, and of SQL those that may stand for a quantity."""
 ROOT = Path(__file__).resolve().parents[3]
 NAMES = (
     "flux",
@@ -42,6 +50,20 @@ def test_every_column_of_the_catalogue_is_described_in_its_order():
 def test_bands_whose_names_look_like_columns():
     described = columns_of(["k", "k_ujy", "formal_k"])
     assert described["flux_k_ujy_ujy"].unit == "uJy" and described["err_formal_k"].description
+
+
+def test_names_without_quotes():
+    names = plain_names(columns_of(["irac-ch1", "hsc.i+z", "24"]))
+    assert names["flux_irac-ch1"] == "flux_irac_ch1" and names["mag_hsc.i+z"] == "mag_hsc_i_z"
+    assert names["flux_24_ujy"] == "flux_24_ujy" and names["id"] == "id" and names["area"] == "segment_area"
+    assert all(re.fullmatch("[A-Za-z][A-Za-z0-9_]*", name) for name in names.values())
+    assert not {name.upper() for name in names.values()} & ADQL
+
+
+def test_bands_that_would_get_the_same_columns_keep_theirs():
+    assert plain_names(["flux_a-b", "flux_A_b", "flux_c-d"]) == {
+        "flux_a-b": "flux_a-b", "flux_A_b": "flux_A_b", "flux_c-d": "flux_c_d",
+    }  # fmt: skip
 
 
 def test_the_page_is_up_to_date():
