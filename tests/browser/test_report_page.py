@@ -302,6 +302,28 @@ def test_bands_are_drawn_with_one_stretch_when_they_are_visible(page):
     assert len(page.find_elements("css selector", "#band-coarse .plot")) == 5
 
 
+def test_an_offset_is_an_arrow_only_where_it_is_significant(page):
+    """Two offsets of 0.04" with errors of 0.01" and 0.02" along both axes."""
+    drawn = page.execute_script(
+        """const same = { dx: [0.04, 0.04], dy: [0, 0] }, errors = [0.01, 0.02];
+        const found = { id: [1, 2], x: [5, 9], y: [5, 9], ...same, err_dx: errors, err_dy: errors };
+        const number = (node, kind) => node.querySelectorAll(kind).length;
+        return [...offsetsPlot(DATA.bands[1], found).querySelectorAll("a")]
+          .map((node) => [number(node, "circle"), number(node, "path")])"""
+    )
+    assert drawn == [[2, 1], [2, 0]]
+
+
+def test_the_sed_has_the_upper_limits_of_the_table(page):
+    """No light in blue: below 3 errors of 8 microjansky. All other points have error bars."""
+    found = page.execute_script(
+        """return [...document.querySelectorAll(".card .plot g")].filter((g) => g.querySelector(":scope > title"))
+        .map((g) => [g.querySelector("title").textContent, g.querySelectorAll("circle").length])"""
+    )
+    assert found[0] == ["blue: 0 ± 8.00 µJy, below 24.0 µJy", 0]
+    assert len(found) == 4 and all(points == 1 and "below" not in title for title, points in found[1:])
+
+
 def test_the_field_of_shifts_is_drawn_with_the_offsets_from_which_it_was_fitted(page):
     titles = texts(page, "#band-coarse .plot text")
     assert "offsets of bright sources" in titles and "field of shifts" in titles

@@ -94,8 +94,12 @@ function withField(found, field) {
   return { ...found, dx: sum(found.dx, found.field_dx), dy: sum(found.dy, found.field_dy) };
 }
 
-// Return the offsets of bright sources as arrows on the pixels of the band: those that are left at the adopted shift, or,
-// with its field of shifts, those that the field describes, on the arrows of the field itself.
+// Errors from which an offset is drawn as an arrow.
+const SIGNIFICANT = 3;
+
+// Return the offsets of bright sources on the pixels of the band: those that are left at the adopted shift, as arrows where
+// they are significant and as dots where not, or, with its field of shifts, those that the field describes, all as arrows
+// on those of the field itself.
 function offsetsPlot(band, offsets, field = null) {
   const found = withField(offsets, field), width = 250, height = 250, margin = 24;
   const scale = Math.min((width - 8) / band.width, (height - margin - 8) / band.height);
@@ -128,7 +132,8 @@ function offsetsPlot(band, offsets, field = null) {
     const group = svg("a", { href: `#source-${found.id[k]}` }, svg("title", {},
       `${found.id[k]}: ${fixed(found.dx[k], 3)} ± ${fixed(found.err_dx[k], 3)}, ${fixed(found.dy[k], 3)} ± ${fixed(found.err_dy[k], 3)} arcsec`),
       svg("circle", { cx: x, cy: y, r: 5, fill: "transparent" }), svg("circle", { cx: x, cy: y, r: 1.3, fill: BLUE }),
-      arrow(x, y, found.dx[k] * pixels, -found.dy[k] * pixels, Math.hypot(found.err_dx[k], found.err_dy[k]) < unit ? BLUE : PALE, 1.2));
+      field || Math.hypot(found.dx[k] / found.err_dx[k], found.dy[k] / found.err_dy[k]) > SIGNIFICANT
+        ? arrow(x, y, found.dx[k] * pixels, -found.dy[k] * pixels, BLUE, 1.2) : null);
     inside.append(group);
   }
   const [x, y] = [12, margin + band.height * scale - 10];
@@ -190,8 +195,10 @@ function sedPlot(card) {
   const waves = bands.every((band) => known(band.wavelength));
   for (const point of points) {
     point.x = waves ? point.band.wavelength : point.order;
-    point.limit = !(point.flux > point.error);
-    point.top = point.limit ? Math.max(point.flux, 0) + 2 * point.error : point.flux + point.error;
+    // an upper limit wherever the table of the card has one in place of the magnitude
+    const limit = measured[DATA.bands.indexOf(point.band)].limit;
+    point.limit = known(limit) || !(point.flux > 0);
+    point.top = known(limit) ? 10 ** (0.4 * (23.9 - limit)) : point.limit ? point.error : point.flux + point.error;
     point.low = point.limit ? point.top / 2 : Math.max(point.flux - point.error, point.flux / 10);
   }
   const xs = points.map((point) => point.x);
@@ -203,7 +210,7 @@ function sedPlot(card) {
   plot.draw(bandNames(plot, points));
   for (const point of points) {
     const [at, high, low] = [plot.x(point.x), plot.y(point.top), plot.y(point.low)];
-    const tooltip = svg("title", {}, `${point.band.name}: ${digits(point.flux, 4)} ± ${digits(point.error)} µJy`);
+    const tooltip = svg("title", {}, `${point.band.name}: ${digits(point.flux, 4)} ± ${digits(point.error)} µJy${point.limit ? `, below ${digits(point.top)} µJy` : ""}`);
     plot.draw(svg("g", { stroke: point.limit ? SOFT : BLUE, fill: BLUE, "stroke-width": 1.3 }, tooltip, point.limit
       ? svg("path", { d: `M${at - 5},${high}h10M${at},${high}V${low}m-3,-5l3,5l3,-5`, fill: "none" })
       : [svg("path", { d: `M${at - 3},${high}h6M${at},${high}V${low}M${at - 3},${low}h6` }),
