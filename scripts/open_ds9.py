@@ -1,4 +1,4 @@
-"""`./unblend ds9 [BAND]`: show a band or the detection stack in DS9."""
+"""`./unblend ds9 [FIELD] [BAND]`: show a band or the detection stack in DS9."""
 
 from __future__ import annotations
 
@@ -24,11 +24,13 @@ Limits = tuple[float, float]
 
 def main(*words: str) -> None:
     """Start DS9, or print its command line."""
-    parser = field_parser("ds9", "Open DS9 with a band, its residual and the segments.")
+    parser = field_parser("ds9", "Open DS9 with a band, its residual and the segments.", folder=True)
     parser.add_argument("band", nargs="?", help="a band's name; without it the detection stack")
     parser.add_argument("--propose", choices=("sim", "border", "bad"), help="load only this proposal, to correct it")
     parser.add_argument("--print", action="store_true", dest="only_print", help="print the command, do not start DS9")
     options = parser.parse_args(words)
+    if options.band is None and options.folder is not None and not is_field(options.folder):
+        options.band, options.folder = options.folder, None
     config = read_field_config(options)
     frames = band_frames(config, options.band, options.propose) if options.band else stack_frames(config)
     title = f"unblend-{options.band or 'stack'}"
@@ -42,6 +44,11 @@ def main(*words: str) -> None:
             "ds9 is not installed: `sudo apt install saods9`, or https://ds9.si.edu; --print shows the command."
         )
     os.execv(program, command)
+
+
+def is_field(word: str) -> bool:
+    """Return whether a single word names a field and not a band: a configuration, its folder, or any other path."""
+    return "/" in word or Path(word).is_file() or (Path(word) / "config.yaml").is_file()
 
 
 def band_frames(config: Config, name: str, proposal: str | None = None) -> list[Ds9Frame]:

@@ -1,4 +1,4 @@
-"""`./unblend override ID`: write a commented overrides/{id}.dat from the current fit of a source."""
+"""`./unblend override [FIELD] ID`: write a commented overrides/{id}.dat from the current fit of a source."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ from unblend.run.commands import field_parser, read_field_config
 from unblend.run.job_log import run
 
 CUSTOM = "custom_models contains a model of this source; as long as it exists, this file has no effect."
+DESCRIPTION = "Write a commented overrides/ID.dat from the current fit of a source."
 
 
 def main(*words: str) -> None:
     """Write the file, or print it; an existing file is never changed."""
-    parser = field_parser("override", "Write a commented overrides/ID.dat from the current fit of a source.")
+    parser = field_parser("override", DESCRIPTION, folder=True)
     parser.add_argument("id", type=int, metavar="ID", help="the source, as in det_cat.reg")
     parser.add_argument("--print", action="store_true", dest="show", help="print the file instead of writing it")
     options = parser.parse_args(words)

@@ -117,6 +117,21 @@ def test_another_folder(field: Path, capsys: pytest.CaptureFixture[str], monkeyp
     assert images(printed(capsys, "--directory", str(field)))[0] == f"{field}/results/det_stack.fits"
 
 
+def test_a_field_in_another_folder(
+    field: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make(*STACK, "bands/f160w/residual.fits")
+    (field / "f160w").mkdir()  # a band, not a field: it has no configuration
+    monkeypatch.chdir(field.parent)
+    name = field.name
+    assert images(printed(capsys, name))[0] == f"{name}/results/det_stack.fits"
+    assert images(printed(capsys, f"{name}/config.yaml"))[0] == f"{name}/results/det_stack.fits"
+    of_band = [f"{name}/b.fits[SCI]", f"{name}/results/bands/f160w/residual.fits", f"{name}/results/det_seg.fits"]
+    assert images(printed(capsys, name, "f160w")) == of_band
+    monkeypatch.chdir(field)
+    assert images(printed(capsys, "f160w"))[0] == "b.fits[SCI]"
+
+
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
