@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import secrets
 import subprocess
+import sys
 import tempfile
 import threading
 from collections.abc import Callable, Sequence
@@ -168,6 +169,11 @@ class PageServer(ThreadingHTTPServer):
     def __init__(self, editor: FieldEditor, port: int = 0):
         self.editor, self.token = editor, secrets.token_urlsafe(16)
         super().__init__(("127.0.0.1", port), partial(_Handler, directory=str(editor.results)))
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say what went wrong with a request, but nothing of a browser that has gone, as on a reload."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
 
     def server_close(self) -> None:
         """Close the server; a run goes on."""

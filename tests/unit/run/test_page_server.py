@@ -122,3 +122,18 @@ def test_the_files_of_a_large_page_need_the_token_too(server, field):
     # no list of the files, and nothing above the products
     assert request(server, f"/{server.token}/report/index_files/0123/cards/")[0] == 404
     assert request(server, f"/{server.token}/report/index_files/../../../secret.txt")[0] == 404
+
+
+def test_a_browser_that_has_gone_leaves_no_traceback(server, capsys):
+    """As on a reload of a page that is still being sent; other errors are told."""
+    for error, told in (
+        (BrokenPipeError(), ""),
+        (ConnectionResetError(), ""),
+        (ValueError("wrong"), "ValueError: wrong"),
+    ):
+        try:
+            raise error
+        except (OSError, ValueError):
+            server.handle_error(None, ("127.0.0.1", 1))
+        said = capsys.readouterr().err
+        assert told in said and bool(said) == bool(told)

@@ -184,7 +184,7 @@ function showList() {
     disabled: Boolean(EDIT.tool) && !EDIT.tool.kinds.includes(name), onchange: () => { EDIT.kind = name; EDIT.drawn = null; showDrawn(); } }), ` ${name}`);
   document.getElementById("edit-list").replaceChildren(
     html("div", { class: "controls" }, kind("circle"), kind("polygon"), html("span", { class: "soft" }, EDIT.tool
-      ? (EDIT.kind === "circle" ? "Drag from the centre to the edge." : "Click on the corners, double-click to close.") + " Esc: nothing."
+      ? (EDIT.kind === "circle" ? "Drag from the centre to the edge." : "Click on the corners, double-click to close.") + " Esc: stop drawing."
       : "Choose what to draw.")),
     html("table", {}, html("tbody", {}, EDIT.files.map(fileEntry))));
 }
@@ -216,10 +216,11 @@ function changesTable(changes) {
   const shown = changes.filter(({ sigmas }) => sigmas === null || sigmas > TOLD_SIGMAS), rest = changes.length - shown.length;
   const small = rest ? `${counted(rest, "other source")} changed by less than ${TOLD_SIGMAS} of the error. ` : "";
   if (!changes.length) return html("p", {}, "No flux has changed.");
+  const measured = (value, sigma) => (known(value) ? `${digits(value)} ± ${digits(sigma, 2)}` : "–");
   const rows = shown.flatMap(({ id, state, bands }) => Object.entries(bands).map(([band, [old, oldError, flux, error]], k) => html("tr", {},
-    html("td", {}, k ? "" : `${id}${state === "changed" ? "" : ` (${state})`}`), html("th", {}, band), html("td", {}, `${digits(old)} ± ${digits(oldError, 2)}`), html("td", {}, `${digits(flux)} ± ${digits(error, 2)}`),
+    html("td", {}, k ? "" : `${id}${state === "changed" ? "" : ` (${state})`}`), html("th", {}, band), html("td", {}, measured(old, oldError)), html("td", {}, measured(flux, error)),
     html("td", {}, known(old) && known(flux) && old !== 0 ? `${fixed(100 * (flux / old - 1), 1)} %` : ""))));
-  return [html("p", {}, `${counted(shown.length, "source")} changed. ${small}`, html("a", { href: location.pathname, id: "reload" }, "Show the new page"), "."),
+  return [html("p", {}, `${counted(shown.length, "source")} changed (fluxes in image units). ${small}`, html("a", { href: location.pathname, id: "reload" }, "Show the new page"), "."),
     html("div", { class: "scroll" }, html("table", { class: "numbers", id: "changes" }, html("thead", {}, html("tr", {}, ["ID", "band", "before", "now", "change"].map((name) => html("th", {}, name)))), html("tbody", {}, rows)))];
 }
 
