@@ -1,8 +1,7 @@
 """DS9 region files: read all shapes that enclose an area in all common coordinate systems, and write such files.
 
-The `regions` package is not used because it skips, with only a warning, what would silently remove part of a mask:
-`physical` coordinates, pandas, files without a coordinate system, `circle 1 2 3` without parentheses, several shapes on
-one line.
+The `regions` package (0.12) is not used because it skips, with only a warning, what would remove part of a mask:
+`physical` coordinates, `panda` and its kin, files without a coordinate system.
 """
 
 from __future__ import annotations

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import astropy.units as u
 import numpy as np
 import pytest
@@ -99,6 +101,23 @@ def test_agrees_with_the_regions_package(kind: str, text: str) -> None:
     expected = shape.to_pixel(wcs).to_mask(mode="center").to_image(SHAPE).astype(bool)
     # Pixels whose centre lies on the outline may fall on either side: at most two.
     assert np.count_nonzero(expected ^ mask_of(f"icrs;{text}", wcs)) <= 2
+
+
+@pytest.mark.parametrize(
+    ("text", "area"),
+    [
+        ("physical\ncircle(50,50,10)", math.pi * 100.0),
+        ("circle(50,50,10)", math.pi * 100.0),  # no coordinate system: physical, as in DS9
+        ("image\npanda(50,50,0,90,1,5,20,1)", math.pi * 375.0 / 4.0),
+        ("image\nepanda(50,50,0,90,1,5,5,20,20,1,0)", math.pi * 375.0 / 4.0),
+        ("image\nbpanda(50.5,50.5,0,90,1,10,10,40,40,1,0)", 375.0),
+    ],
+)
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_the_regions_package_skips_what_is_read_here(text: str, area: float) -> None:
+    regions = pytest.importorskip("regions")
+    assert len(regions.Regions.parse(text, format="ds9")) == 0
+    assert np.count_nonzero(mask_of(text.replace("\n", ";"), make_wcs())) == pytest.approx(area, rel=0.05)
 
 
 @pytest.mark.parametrize("frame", ["galactic", "fk4", "ecliptic"])
