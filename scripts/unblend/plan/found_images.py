@@ -272,9 +272,9 @@ def _with_psf(image: FoundImage, files: Sequence[str]) -> FoundImage:
             notes.append(f"PSF not used: {error}")
             continue
         if not psf.certain:
-            notes.append(f"{psf.file}: psf_oversampling {psf.oversampling:g}: {psf.reason}; check it")
+            notes.append(f"psf_oversampling {psf.oversampling:g} of the PSF: {psf.reason}; check it")
         if not psf.kind_certain:
-            notes.append(f"{psf.file}: psf_kind {psf.kind}: taken as measured on the image; optical if it was computed")
+            notes.append(f"psf_kind {psf.kind} of the PSF: taken as measured on the image; optical if it was computed")
         if inside is not None and len(inside) == 3:
             notes.append(f"{psf.file} is the middle one of {inside[0]} PSFs; choose that of your target")
         return replace(image, psf=psf, notes=tuple(notes))

@@ -47,9 +47,12 @@ def _short(name: str, image: str = "") -> str:
 
 
 def notes(images: Sequence[FoundImage], problems: Sequence[str]) -> Iterator[str]:
-    """Yield what is missing or uncertain, a line each."""
+    """Yield what is missing or uncertain, a line each; what several bands have in common is one line."""
+    bands: dict[str, list[str]] = {}
     for image in images:
-        yield from (f"{image.band}: {note}" for note in image.notes)
+        for note in image.notes:
+            bands.setdefault(note, []).append(image.band)
+    yield from (f"{', '.join(names)}: {note}" for note, names in bands.items())
     yield from problems
 
 

@@ -85,9 +85,16 @@ def test_questions_that_no_header_answers(images):
             chosen(unclear, *answers)
 
 
-def test_notes_name_the_band(images):
-    lines = list(notes([replace(images[0], notes=("a remark",))], ["x.fits is not used"]))
-    assert lines == ["irac-ch1: a remark", "x.fits is not used"]
+def test_notes_name_the_bands(images):
+    first = replace(images[0], notes=("a remark", "another"))
+    second = replace(images[0], band="irac-ch2", notes=("no weight map", "a remark"))
+    lines = list(notes([first, second], ["x.fits is not used"]))
+    assert lines == [
+        "irac-ch1, irac-ch2: a remark",
+        "irac-ch1: another",
+        "irac-ch2: no weight map",
+        "x.fits is not used",
+    ]
 
 
 # The command --------------------------------------------------------------------------------------------------------
