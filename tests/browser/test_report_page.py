@@ -110,6 +110,14 @@ def test_the_summary_has_counts_and_depths(page):
     assert re.search(r"unblend \S+, \d{4}-\d\d-\d\d \d\d:\d\d UTC", texts(page, "#lead")[0])
 
 
+def test_the_summary_has_the_number_counts_of_bands_with_magnitudes(page):
+    # magnitudes 14.90, 15.65, 16.09, 16.40, 16.64, 16.84; nothing is seen in blue, and the first has no flux in coarse
+    assert page.execute_script("return DATA.bands.map((band) => band.counts && band.counts.numbers)") == [
+        None, [1, 0, 1, 2, 2], [1, 0, 1, 2, 2], [1, 2, 2]]  # fmt: skip
+    titles = "[...document.querySelectorAll('#summary .counts svg')].map((plot) => plot.lastChild.textContent)"
+    assert page.execute_script(f"return {titles}") == ["green", "red", "coarse"]
+
+
 @pytest.mark.parametrize("width", [1300, 390])
 def test_the_page_is_not_wider_than_the_window(page, browser, width):
     metrics = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}

@@ -19,7 +19,7 @@ from ..io.tables import read_table, read_table_header
 from ..photometry.catalogue import KINDS
 from .band_images import PageImage
 from .page import Column, decimals, numbers
-from .summary import depth_of
+from .summary import depth_of, number_counts
 
 FITTED = ("n", "r_e_arcsec", "ell", "pa", "n_err", "r_e_err", "ell_err", "pa_err", "chi2_red", "chi2_red_group")
 BIN_SIGMA, HISTOGRAM_SIGMA = 0.25, 5.0
@@ -178,6 +178,7 @@ def band_numbers(
     drawn = image.page_circles(circles(read_regions(folder / "monte_carlo.reg"), image.wcs))
     return {
         "above": int(np.count_nonzero(columns["snr"].values > SUMMARY_SNR)),
+        "counts": number_counts(columns["mag"].values, columns["snr"].values, SUMMARY_SNR),
         "known": [name for name, column in columns.items() if column.has_values],
         "zero_point": zero_point,
         "depth": depth_of(folder, fluxes, noise, simulated["scale"], zero_point["value"]),

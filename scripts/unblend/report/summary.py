@@ -62,6 +62,34 @@ def depth_of(
     return {"flux": float(f"{flux:.3g}"), "mag": mag}
 
 
+COUNTS_STEP_MAG = 0.5
+"""Width of the bins of the number counts."""
+
+
+def number_counts(mag: np.ndarray, snr: np.ndarray, least: float) -> dict[str, Any] | None:
+    """Return the number of sources in bins of magnitude, of those above a signal-to-noise ratio.
+
+    Parameters
+    ----------
+    mag, snr : arrays (n,)
+        AB magnitude, NaN where it is not known, and signal-to-noise ratio.
+    least : float
+        Signal-to-noise ratio.
+
+    Returns
+    -------
+    dict or None
+        `start`, the bright edge of the first bin in magnitudes, a multiple of the width `step`, and the `numbers`; None
+        without any source.
+    """
+    shown = mag[np.isfinite(mag) & (snr > least)]
+    if not shown.size:
+        return None
+    index = np.floor(shown / COUNTS_STEP_MAG).astype(int)
+    numbers = np.bincount(index - index.min()).tolist()
+    return {"start": float(index.min() * COUNTS_STEP_MAG), "step": COUNTS_STEP_MAG, "numbers": numbers}
+
+
 def compared_positions(spec: Mapping[str, Any], results: Path) -> dict[str, Any] | None:
     """Return the content of reference_positions.json; None without `reference_positions` in the configuration."""
     return read_json(results / "reference_positions.json") if spec.get("reference_positions") else None

@@ -7,7 +7,7 @@ import pytest
 from unblend.core.flags import Flag
 from unblend.io.images import write_image
 from unblend.io.tables import columns, write_table
-from unblend.report.summary import depth_of, field_counts
+from unblend.report.summary import depth_of, field_counts, number_counts
 
 
 def gaussian(side, sigma):
@@ -37,3 +37,11 @@ def test_counts(tmp_path):
     )
     counts = field_counts(tmp_path, catalogue)
     assert (counts["faint"], counts["small"]) == (7, 2)
+
+
+def test_number_counts_of_the_sources_above_a_signal_to_noise_ratio():
+    mag = np.array([22.4, 21.0, 21.49, 23.0, np.nan, 20.0])
+    snr = np.array([9.0, 8.0, 7.0, 6.0, 9.0, 5.0])
+    # 21.0 to 21.5, 21.5 to 22.0, …; the last is not above 5, the one before has no magnitude
+    assert number_counts(mag, snr, 5.0) == {"start": 21.0, "step": 0.5, "numbers": [2, 0, 1, 0, 1]}
+    assert number_counts(mag, snr, 9.0) is None

@@ -46,7 +46,25 @@ function bandLines() {
   return html("div", { class: "wide" }, html("table", { class: "numbers" }, html("thead", {}, html("tr", {}, head.map((name) => html("th", {}, name)))), html("tbody", {}, rows)));
 }
 
+// The number counts of every band with a zero point.
+function countsPlots() {
+  const bands = DATA.bands.filter((band) => band.counts);
+  if (!bands.length) return null;
+  const plot = ({ name, depth, counts: { start, step, numbers } }) => {
+    const ends = [start, start + step * numbers.length, ...(known(depth.mag) ? [depth.mag] : [])];
+    const drawn = new Plot({ x: [Math.min(...ends) - step, Math.max(...ends) + step], y: [0, 1.1 * Math.max(...numbers)],
+      xlabel: "AB mag", ylabel: "sources", title: name, width: 190, height: 160, left: 40, right: 6 });
+    const steps = numbers.flatMap((number, k) => [[start + k * step, number], [start + (k + 1) * step, number]]);
+    drawn.line([[start, 0], ...steps, [start + step * numbers.length, 0]], { fill: PALE, stroke: BLUE });
+    if (known(depth.mag)) drawn.line([[depth.mag, 0], [depth.mag, 1.1 * Math.max(...numbers)]], { "stroke-dasharray": "3 3" });
+    return drawn.node;
+  };
+  return [html("div", { class: "wide" }, html("div", { class: "counts" }, bands.map(plot))),
+    html("p", { class: "soft" }, `Number counts: sources above 5 σ in bins of ${bands[0].counts.step} mag. Dashed: the depth for a point source.`)];
+}
+
 function buildSummary(section) {
   section.append(...[warningList()].flat().filter(Boolean), countsLine(), positionsLine() ?? "", bandLines(),
-    html("p", { class: "soft" }, "Depth: an isolated point source at five sigma, with the correlation of the noise and the adopted factor."));
+    html("p", { class: "soft" }, "Depth: an isolated point source at five sigma, with the correlation of the noise and the adopted factor."),
+    ...(countsPlots() ?? []));
 }
