@@ -35,6 +35,7 @@ _DISTORTION = re.compile(
 _NUMBERS = re.compile(r"C(RPIX|RVAL|DELT|ROTA)[12]|(CD|PC)[12]_[12]|PV[12]_\d+|LONPOLE|LATPOLE")
 _TABLES = re.compile(r"(CPDIS|CQDIS|D2IMDIS)\d|D2IMARR|AXISCORR")
 """Keywords of a distortion that is kept in a table of the file."""
+_KEYWORD = re.compile(r"[A-Za-z0-9_-]{1,8}")
 _RECORDS = re.compile(r"(DP|DQ|D2IM)\d")
 _NOT_COPIED = {
     "COMMENT",
@@ -311,12 +312,13 @@ def _card_header(cards: Mapping[str, Any], header: Mapping[str, object]) -> Any:
     result["NAXIS"] = 2
     result.update({key: header[key] for key in ("NAXIS1", "NAXIS2") if key in header})
     for key, value in cards.items():
-        if not key or _RECORDS.match(key):
+        # Keywords that are longer or that FITS does not allow cannot belong to a WCS, and Astropy warns of each.
+        if not _KEYWORD.fullmatch(key) or _RECORDS.match(key):
             continue
         try:
             result.append((key, value), end=True)  # an assignment takes a millisecond in a header of 5000 cards
         except ValueError:
-            continue  # Some files have keywords that FITS does not allow; they cannot belong to a WCS.
+            continue
     if isinstance(header, fits.Header):
         for card in header.cards:
             if _RECORDS.match(card.keyword):

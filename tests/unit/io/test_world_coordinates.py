@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pytest
 from astropy import units as u
@@ -97,6 +99,14 @@ def test_an_equinox_as_text(write):
     for value in ("J1975", "1975.0", "J1975.0"):
         wcs = read_wcs(write(header(RADESYS="FK5", EQUINOX=value)))
         assert wcs.wcs.equinox == 1975.0
+
+
+def test_long_keywords_are_passed_over_without_a_warning(write):
+    head = header()
+    head["HIERARCH BACK_maskthresh"] = 3.0  # as in images of DJA
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert read_wcs(write(head)).wcs.crval[0] == pytest.approx(header()["CRVAL1"])
 
 
 @pytest.mark.parametrize(("unit", "factor"), [("arcsec", 3600.0), ("degree", 1.0), ("Degrees", 1.0), ("arcmin", 60.0),
