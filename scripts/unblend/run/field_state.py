@@ -204,7 +204,8 @@ def _shifts(results: Path, bands: Iterable[str]) -> list[str]:
         adopted = found.get("shift_arcsec") or (0.0, 0.0)
         if parts or any(adopted):
             parts.append("adopted {:.4f} {:.4f}".format(*adopted))
-        parts += [text for text in (found.get("message"), found.get("recommendation")) if text]
+        said = [text for text in (found.get("message"), found.get("recommendation")) if text]
+        parts += [text.removeprefix(f"bands.{band}: ") for text in said]  # the line begins with the band
         lines += [f"{band}: {'; '.join(parts)}"] if parts else []
     return lines
 

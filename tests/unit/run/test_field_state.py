@@ -57,7 +57,11 @@ def test_the_last_lines_say_what_was_dropped_shifted_and_not_measured(tmp_path):
     write_table(tmp_path / "catalogue.fits", table)
     searched = {"grid": {"best_shift_arcsec": [-0.05, 0.03]}, "shift_arcsec": [-0.051, 0.0299], "recommendation": None}
     write_json(tmp_path / "bands/k/astrometry.json", searched)
-    offset = {"grid": None, "shift_arcsec": [0.0, 0.0], "recommendation": "set shift: [0.1, 0.2], or shift: auto."}
+    advice = {
+        "message": "bands.j: the sources lie elsewhere.",
+        "recommendation": "set shift: [0.1, 0.2], or shift: auto.",
+    }
+    offset = {"grid": None, "shift_arcsec": [0.0, 0.0], **advice}
     write_json(tmp_path / "bands/j/astrometry.json", offset)
     rows = list_results(tmp_path)
     assert rows["detection"].startswith(
@@ -65,7 +69,7 @@ def test_the_last_lines_say_what_was_dropped_shifted_and_not_measured(tmp_path):
     )
     assert rows["no flux"] == "z"
     assert rows["shifts"].splitlines() == [
-        "j: set shift: [0.1, 0.2], or shift: auto.",
+        "j: the sources lie elsewhere.; set shift: [0.1, 0.2], or shift: auto.",
         "    k: best shift: -0.0500 0.0300; adopted -0.0510 0.0299",
     ]
 
