@@ -11,7 +11,9 @@ from harness import BANDS, Field
 
 pytestmark = pytest.mark.integration
 
-KINDS = (".fits", ".npz", ".json", ".ecsv", ".cat", ".html", ".png", ".reg", ".dat", ".sh")
+KINDS = (
+    ".fits", ".npz", ".json", ".ecsv", ".vot", ".cat", ".para", ".txt", ".html", ".png", ".reg", ".dat", ".sh",
+)  # fmt: skip
 WAYS = ("empty", "cut", "cut at a block", "a byte of the header")
 NOT_LOOKED_AT = ("specs/", "logs/", "benchmarks/", "imfit/batches/custom-", "report/", "/.templates.npz")
 """Records of the program itself, pictures beside the page, and what a job keeps from its last run."""
@@ -44,7 +46,7 @@ def damage(path: Path, content: bytes, how: str, name: str) -> bool:
         return False  # noticed only if empty
     elif how == "cut":
         new = content[: int(0.55 * len(content))]
-        if name.endswith((".ecsv", ".cat")):
+        if name.endswith((".ecsv", ".cat", ".para", ".txt")):
             new = new.rstrip(b"\n")
     elif not is_found_from_its_header(name):
         return False
@@ -85,4 +87,14 @@ def test_every_damaged_product_is_named_and_made_again(field: Field, first: int)
     assert after["catalogue.fits"] == before["catalogue.fits"]
     # Snakemake lists the lines of the Snakefile below "Traceback:" with the sentence of an input function
     assert "Traceback (most recent call last)" not in messages
+    assert field.run().work == set()
+
+
+def test_deleted_products_are_made_again(field: Field) -> None:
+    names = ("catalogue.vot", "catalogue.cigale.txt", "det_cat.reg", f"bands/{BANDS[0]}/mask.reg")
+    before = {name: (field / f"results/{name}").read_bytes() for name in names}
+    for name in names:
+        (field / f"results/{name}").unlink()
+    field.run()
+    assert {name: (field / f"results/{name}").read_bytes() for name in names} == before
     assert field.run().work == set()

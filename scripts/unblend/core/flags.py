@@ -63,7 +63,7 @@ SENTENCES: dict[Flag, str] = {
     Flag.CENTRE_ASTRAY: "The fitted centre lies in the segment of another source.",
     Flag.SKY_ON_BOUND: "The sky of the fit ended on a limit of its measured value: the profile's wings are uncertain.",
     Flag.WITH_DETAIL: "The template contains what the profile leaves in the detection image (models.detail).",
-    Flag.BAND_MISFIT: "The template fits the band poorly (chi2_{band} > 1.35 and 4 sigma); the error contains it.",
+    Flag.BAND_MISFIT: "The template fits the band poorly (its chi2 > 1.35 and 4 sigma); the error contains it.",
     Flag.SHIFT_FAILED: "The shift of the band could not be measured (shift: auto), and 0 was used.",
     Flag.SECOND_DETECTION: "The source was found in the segment of a brighter one (detection.second_pass: auto).",
     Flag.HIDDEN_NEIGHBOUR: "The segment hides another source, see det_hidden.reg (detection.second_pass: propose).",

@@ -30,7 +30,8 @@ _ENDS = {
     ".npz": re.compile(rb"\APK\x05\x06", re.S),
     ".png": re.compile(rb"IEND\xaeB`\x82\Z"),
     ".html": _PAGE,
-    **dict.fromkeys((".ecsv", ".cat", ".dat", ".sh"), _LINE),
+    ".vot": re.compile(rb"</VOTABLE>\n\Z"),
+    **dict.fromkeys((".ecsv", ".cat", ".dat", ".para", ".sh", ".txt"), _LINE),
 }
 """By kind of file: the end of a whole one. A region file may be saved by an editor without its last line break."""
 _WITH_DETAIL = b"DETAIL  =                    T"

@@ -460,12 +460,12 @@ PRODUCTS = {
     "bands/{band}/proposed-border.reg bands/{band}/proposed-bad.reg",
     "join_masks": "bands/{band}/mask.fits bands/{band}/mask.reg bands/{band}/background.fits",
     "join_offsets": "bands/{band}/astrometry.json bands/{band}/shift-sub.fits",
-    "write_catalogue": "catalogue.fits catalogue.ecsv catalogue.fast.cat catalogue.eazy.cat catalogue.lephare.cat "
-    "catalogue.sed.json",
+    "write_catalogue": "catalogue.fits catalogue.ecsv catalogue.vot catalogue.fast.cat catalogue.eazy.cat "
+    "catalogue.lephare.cat catalogue.lephare.para catalogue.cigale.txt catalogue.sed.json",
     "write_covariance": "flux_draws.fits",
     "draw_fits": "imfit/sheet.html",
     "compare_positions": "reference_positions.json",
-    "write_report": "report/index.html",
+    "write_report": "report/index.html provenance.json",
 }
 """By rule: the products that its job makes again once they were damaged; those of the fits are in their settings."""
 PRODUCTS["join_tiles"] = " ".join(

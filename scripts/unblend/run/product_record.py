@@ -12,6 +12,8 @@ from ..io.files import digest_of, read_note
 
 PACKAGES = ("numpy", "scipy", "astropy", "finufft", "fitsio", "pyimfit", "sep", "snakemake", "matplotlib")
 """The packages with which the products are computed."""
+NO_SETTINGS = ("code", "lost", "damaged", "again")
+"""Keys of a job spec that are no settings: the digest of its code, and marks of what is made again."""
 
 
 def product_record(results: Path, own_version: str) -> dict[str, Any]:
@@ -29,7 +31,7 @@ def product_record(results: Path, own_version: str) -> dict[str, Any]:
     for path in sorted((results / "specs").rglob("spec.json")):
         spec = read_note(path, {})
         stage = path.parent.relative_to(results / "specs").as_posix()
-        settings = {name: value for name, value in spec.items() if name != "code"}
+        settings = {name: value for name, value in spec.items() if name not in NO_SETTINGS}
         stages[stage] = {"code": spec.get("code"), "settings": digest_of(settings)}
         inputs |= dict(_files(spec))
     return {
