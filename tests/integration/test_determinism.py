@@ -11,10 +11,10 @@ from unblend.run.job_server import FRESH_VARIABLE
 pytestmark = pytest.mark.integration
 
 
-def test_one_core_one_group_a_job_and_a_new_python_for_each_give_the_same_bytes(field: Field) -> None:
+def test_one_core_other_batches_and_a_new_python_for_each_job_give_the_same_bytes(field: Field) -> None:
     products = ["catalogue.fits", "catalogue.ecsv", "imfit/sersic.fits", "imfit/models/1.fits", "imfit/1/fit.json"]
     before = {name: (field / f"results/{name}").read_bytes() for name in products}
-    field.edit_config(lambda config: config["models"].update(batch_size=1))
+    field.edit_config(lambda config: config["models"].update(batch_size=5))
     subprocess.run(["rm", "-rf", str(field / "results"), str(field / ".snakemake")], check=True)
     command = [*field.command[:-1], "1"]
     fresh = {**environment(), FRESH_VARIABLE: "1"}
