@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 MODE_TITLES = {"fits": "end to end", "true": "true models", "noise": "many draws of the noise"}
 AXIS_TITLES = {
-    "snr": "true flux / error",
+    "snr": "true flux / formal error",
     "neighbour": "distance to the nearest galaxy / FWHM",
     "n": "Sersic index",
 }

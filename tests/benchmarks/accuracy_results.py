@@ -103,7 +103,8 @@ def rows_of(folder: Path, scenario: Scenario, seed: int, mode: str) -> np.ndarra
         part["n"], part["r_e"], part["q"] = np.where(true["is_star"], 0.0, true["n"]), true["r_e_arcsec"], true["q"]
         part["fit_n"], part["fit_r_e"], part["chi2"] = found["n"], found["r_e_arcsec"], found["chi2_red"]
         with np.errstate(invalid="ignore", divide="ignore"):
-            part["snr"] = part["true"] / part["err"]
+            # the whole error depends on the fit: a source whose error is too small would be in a higher bin
+            part["snr"] = part["true"] / part["formal"]
             seeing = fwhm_arcsec(results, spec.name)
             part["undetected"] = undetected_light(truth, matched, rows, spec.name, seeing) / part["err"]
         good = np.isfinite(part["flux"]) & np.isfinite(part["err"]) & (part["err"] > 0)

@@ -82,10 +82,20 @@ class Field:
         """Bytes of the work log so far."""
         return self.log.stat().st_size if self.log.exists() else 0
 
-    def run(self, *options: str, ok: bool | None = True) -> Run:
+    def run(self, *options: str, ok: bool | None = True, new_python: bool = False) -> Run:
         """Run the workflow to its end and return what was done; it must end well, or must not (None: either)."""
         start = self.log_size
-        status, messages = run_snakemake([*self.options, *options], environment())
+        if new_python:  # for what Python reads at its start, such as PYTHONPATH
+            done = subprocess.run(
+                [*self.command, *options],
+                env=environment(),
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+            )
+            status, messages = done.returncode, done.stdout
+        else:
+            status, messages = run_snakemake([*self.options, *options], environment())
         assert ok is None or (status == 0) == ok, f"exit status {status}:\n{messages[-6000:]}"
         return Run(status, messages, self.work_since(start))
 

@@ -61,7 +61,7 @@ def test_a_run_beside_a_logger_plugin(
     monkeypatch.setenv("PYTHONPATH", str(package.parent))
     (field / "results/logs/run.json").unlink()
     field.edit_config(lambda c: c["bands"][SHARP].update(zero_point=26.0))
-    run = field.run("--logger", "lines")
+    run = field.run("--logger", "lines", new_python=True)
     assert "catalogue all" in run.work and "Traceback" not in run.messages
     lines = run.messages if stream else (field / "plugin.txt").read_text()
     for event in ("workflow_started", "job_info", "job_finished", "progress"):
