@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import smallfield
 import yaml
+from snakemake_forks import run_snakemake
 
 ROOT = Path(__file__).resolve().parents[1]
 OWNER = "owner/unblend"
@@ -72,14 +72,12 @@ class Deployment:
         (self.folder / "workflow/Snakefile").write_text(SNAKEFILE.format(source=source))
 
     def snakemake(self, *words: str) -> subprocess.CompletedProcess[str]:
-        """Run Snakemake in the folder of the user."""
+        """Run Snakemake in the folder of the user; return its exit status and what it says as `stdout`."""
         (self.root / "gitconfig").write_text(f'[url "file://{self.root}/github/"]\n\tinsteadOf = https://github.com/\n')
         kept = {key: value for key, value in os.environ.items() if not key.startswith(("SNAKEMAKE_", "UNBLEND_"))}
         own = {"GIT_CONFIG_GLOBAL": str(self.root / "gitconfig"), "XDG_CACHE_HOME": str(self.root / "cache")}
-        command = [sys.executable, "-m", "snakemake", "--cores", "1", *words]
-        return subprocess.run(
-            command, cwd=self.folder, env=kept | own, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-        )
+        options = ["--cores", "1", *words]
+        return subprocess.CompletedProcess(options, *run_snakemake(options, kept | own, self.folder))
 
 
 def deploy(root: Path) -> Deployment:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import NoReturn
 
 
-def run_snakemake(options: Sequence[str], env: Mapping[str, str]) -> tuple[int, str]:
+def run_snakemake(options: Sequence[str], env: Mapping[str, str], cwd: Path | None = None) -> tuple[int, str]:
     """Run Snakemake to its end.
 
     Parameters
@@ -28,6 +28,8 @@ def run_snakemake(options: Sequence[str], env: Mapping[str, str]) -> tuple[int, 
         Of the command line.
     env : mapping
         Environment variables.
+    cwd : Path, optional
+        Where it runs; by default where this process does.
 
     Returns
     -------
@@ -39,7 +41,8 @@ def run_snakemake(options: Sequence[str], env: Mapping[str, str]) -> tuple[int, 
     with tempfile.NamedTemporaryFile() as messages:
         server = _server()
         assert server.stdin is not None and server.stdout is not None
-        server.stdin.write(json.dumps({"options": options, "env": dict(env), "messages": messages.name}) + "\n")
+        request = {"options": options, "env": dict(env), "messages": messages.name, "cwd": str(cwd or Path.cwd())}
+        server.stdin.write(json.dumps(request) + "\n")
         server.stdin.flush()
         status = int(server.stdout.readline())
         return status, Path(messages.name).read_text(errors="replace")
@@ -65,15 +68,16 @@ def serve() -> None:
         print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)  # noqa: T201
 
 
-def run(options: list[str], env: dict[str, str], messages: str) -> NoReturn:
+def run(options: list[str], env: dict[str, str], messages: str, cwd: str) -> NoReturn:
     """Run Snakemake and end this process."""
     from snakemake.cli import main
 
     for number, path in ((0, os.devnull), (1, messages), (2, messages)):
         os.dup2(os.open(path, os.O_RDWR | os.O_APPEND), number)
+    os.chdir(cwd)
     os.environ.clear()
     os.environ.update(env)
-    sys.argv[1:], sys.path[0] = options, os.getcwd()
+    sys.argv[1:], sys.path[0] = options, cwd
     try:
         main()
         status = 0

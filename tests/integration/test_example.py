@@ -7,7 +7,6 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -16,6 +15,7 @@ import pytest
 import yaml
 from job_memory import check_requests
 from PIL import Image
+from snakemake_forks import run_snakemake
 from unblend.images.masks import circles, region_mask
 from unblend.io.images import read_shape, read_wcs
 from unblend.io.regions import read_regions
@@ -30,13 +30,10 @@ PIXELS = {"ks": 0.15, "irac-ch1": 0.6, "irac-ch2": 0.6}
 
 
 def snakemake(folder: Path, *options: str) -> str:
-    done = subprocess.run(
-        [sys.executable, "-m", "snakemake", "-s", str(ROOT / "Snakefile"), "--directory", str(folder), "--configfile",
-         str(folder / "config.yaml"), "--cores", "2", *options],
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout[-6000:]
-    return done.stdout
+    place = ["-s", str(ROOT / "Snakefile"), "--directory", str(folder), "--configfile", str(folder / "config.yaml")]
+    status, messages = run_snakemake([*place, "--cores", "2", *options], os.environ)
+    assert status == 0, messages[-6000:]
+    return messages
 
 
 @pytest.fixture(scope="module")

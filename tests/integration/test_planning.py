@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 from harness import Field, environment
+from snakemake_forks import run_snakemake
 
 pytestmark = pytest.mark.integration
 
@@ -29,23 +30,23 @@ def other_config(field: Field) -> Path:
     return path
 
 
-def snakemake(field: Field, *options: str, config: Path | None = None) -> subprocess.CompletedProcess[str]:
-    """Run Snakemake on the field, with another config where one is named."""
-    command = [str(config) if config and word == str(field / "config.yaml") else word for word in field.command]
-    return subprocess.run([*command, *options], env=environment(), capture_output=True, text=True)
+def snakemake(field: Field, *options: str, config: Path | None = None) -> tuple[int, str]:
+    """Run Snakemake on the field, with another config where one is named; return its exit status and messages."""
+    place = [str(config) if config and word == str(field / "config.yaml") else word for word in field.options]
+    return run_snakemake([*place, *options], environment())
 
 
 def test_a_plan_leaves_every_byte_of_the_results(field: Field) -> None:
     other, before = other_config(field), everything_in(field / "results")
-    planned = snakemake(field, "-n", config=other)
-    assert planned.returncode == 0 and "detect_sources" in planned.stdout
+    status, messages = snakemake(field, "-n", config=other)
+    assert status == 0 and "detect_sources" in messages
     page = str(field / "page.html")
     for options in (["--summary"], ["--dag"], ["--rulegraph"], ["--lint"], ["--list-rules"], ["--report", page]):
         snakemake(field, *options, config=other)
         assert everything_in(field / "results") == before, options
     assert Path(page).exists()
     # and what a dry run says is what a run does: nothing, with the settings of the results
-    assert "Nothing to be done" in (done := snakemake(field, "-n")).stdout + done.stderr
+    assert "Nothing to be done" in snakemake(field, "-n")[1]
 
 
 def test_a_run_keeps_its_settings_whatever_is_asked_beside_it(field: Field) -> None:
@@ -59,11 +60,11 @@ def test_a_run_keeps_its_settings_whatever_is_asked_beside_it(field: Field) -> N
     while not list((field / ".snakemake/locks").glob("*")) and time.monotonic() - began < 60:
         time.sleep(0.2)
     assert before  # the results were made by a run, which has left its lock file
-    planned = snakemake(field, "-n", config=other)
-    refused = snakemake(field, config=other)
+    planned, _ = snakemake(field, "-n", config=other)
+    refused, messages = snakemake(field, config=other)
     assert run.poll() is None, "the run was over before it was disturbed"
-    assert planned.returncode == 0
-    assert refused.returncode != 0 and "another run is going on in results" in refused.stdout + refused.stderr
+    assert planned == 0
+    assert refused != 0 and "another run is going on in results" in messages
     assert run.wait() == 0
     from astropy.io import fits
 

@@ -6,7 +6,6 @@ import itertools
 import os
 import re
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
@@ -99,12 +98,9 @@ def test_without_a_target_all_products_are_made(snakefile: str, images: Path, tm
 def test_a_workflow_without_its_scripts_says_what_it_needs(tmp_path: Path) -> None:
     """Such as a module from a plain URL."""
     shutil.copytree(ROOT / "workflow", tmp_path / "workflow")
-    command = [sys.executable, "-m", "snakemake", "-s", str(tmp_path / "workflow/Snakefile"), "-n", "--cores", "1"]
-    done = subprocess.run(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    assert (
-        done.returncode == 1
-        and "there is no folder of scripts, which jobs run, beside this part of the workflow" in done.stdout
-    )
+    options = ["-s", str(tmp_path / "workflow/Snakefile"), "-n", "--cores", "1"]
+    status, messages = run_snakemake(options, os.environ, tmp_path)
+    assert status == 1 and "there is no folder of scripts, which jobs run, beside this part of the workflow" in messages
 
 
 @pytest.mark.parametrize("profile", ["default", "slurm"])
@@ -116,9 +112,8 @@ def test_either_profile_has_a_plan(profile: str, images: Path, tmp_path: Path) -
 
 
 def test_the_linter_says_nothing_that_the_documentation_does_not_answer(images: Path) -> None:
-    command = [sys.executable, "-m", "snakemake", "-s", str(ROOT / "Snakefile"), "--directory", str(images)]
-    options = ["--configfile", str(images / "config.yaml"), "--lint"]
-    said = subprocess.run([*command, *options], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True).stdout
+    place = ["-s", str(ROOT / "Snakefile"), "--directory", str(images), "--configfile", str(images / "config.yaml")]
+    _, said = run_snakemake([*place, "--lint"], os.environ)
     found = {
         re.sub(r"\s+in line \d+", "", line).strip() for line in re.findall(r"^    \* (.*?)\.?:$", said, re.MULTILINE)
     }
