@@ -43,8 +43,10 @@ FRESH_VARIABLE = "UNBLEND_FRESH_JOBS"
 """Environment variable that switches the server off: every job is then a new Python."""
 ONE_THREAD = {f"{library}_NUM_THREADS": "1" for library in ("OMP", "OPENBLAS", "MKL", "BLIS")}
 """The libraries of the server must have no threads of their own, which a fork would lose."""
-ROOMS = ("core", "io", "images", "models", "photometry", "registration", "detection", "fits", "field", "run", "plan")
+ROOMS = ("core", "io", "images", "models", "photometry", "registration", "detection", "fits", "field")
 """Packages of unblend that are loaded; the report's Matplotlib serves two jobs only."""
+LATER = ("unblend.io.http_files",)
+"""Modules of these that few jobs need, with libraries that take long to load."""
 LIBRARIES = (
     "astropy.coordinates", "astropy.io.fits", "astropy.units", "astropy.wcs", "finufft", "fitsio", "numpy.fft",
     "numpy.ma", "scipy.fft", "scipy.linalg", "scipy.ndimage", "scipy.sparse.csgraph",
@@ -111,7 +113,7 @@ def load_libraries() -> None:
     package = importlib.import_module("unblend")
     rooms = [str(Path(package.__path__[0]) / room) for room in ROOMS]
     names = [f"unblend.{Path(m.module_finder.path).name}.{m.name}" for m in pkgutil.iter_modules(rooms)]  # type: ignore[union-attr]
-    for name in (*LIBRARIES, *names):
+    for name in (*LIBRARIES, *(name for name in names if name not in LATER)):
         try:
             importlib.import_module(name)
         except ImportError:
