@@ -82,7 +82,7 @@ def test_white_errors_are_too_small_by_what_the_correlation_of_the_noise_predict
 def test_isolated_fluxes_agree_with_apertures(muse):
     rows = real_noise.apertures(muse, real_noise.plain_correlation(muse), 0.8, 0.2)
     faint = rows[rows[:, 3] > 0.02 * rows[:, 1]]
-    difference, pull = faint[:, 2] / faint[:, 1] - 1.0, (faint[:, 2] - faint[:, 1]) / faint[:, 3]
+    pull = (faint[:, 2] - faint[:, 1]) / faint[:, 3]
     assert len(faint) >= 8
     assert abs(np.median(rows[:, 2] / rows[:, 1]) - 1.0) < 0.03
     assert np.all(np.abs(pull) < 3.0) and np.sqrt(np.mean(pull**2)) < 1.2

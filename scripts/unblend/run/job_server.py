@@ -166,10 +166,6 @@ class _Server:
             os.close(number)
         self.running[job] = link
         self.selector.register(link, selectors.EVENT_READ, lambda _: self._abandon(job))
-        try:
-            link.sendall(job.to_bytes(_BYTES, "big"))
-        except OSError:
-            self._abandon(job)
 
     def _request(self, link: socket.socket) -> tuple[dict[str, Any], list[int]] | None:
         """Return what is asked for, and the files for standard input, output and error; None if it is declined."""
@@ -227,11 +223,16 @@ class _Server:
         status = 1
         try:
             self.selector.close()
-            for source in (self.listening, self.woken, self.wakes, link, *self.running.values()):
+            for source in (self.listening, self.woken, self.wakes, *self.running.values()):
                 source.close()
             end_with(self.process)
+            # before anything else: who asked either knows of this job, or starts one of its own because there is none
+            with link:
+                link.sendall(os.getpid().to_bytes(_BYTES, "big"))
             _take_over(request, files)
             status = _run(request["words"])
+        except BrokenPipeError:  # whoever asked is gone
+            pass
         except BaseException:
             traceback.print_exc()
         finally:
