@@ -1,4 +1,8 @@
-"""Pixels of no light in the middle of bright sources: the cores of saturated stars as some pipelines leave them."""
+"""Pixels of no light in the middle of bright sources: the cores of saturated stars as some pipelines leave them.
+
+So are a few pixels far below the sky beside others that are not: nothing on the sky is darker than the sky, nor sharper
+than the PSF.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +17,9 @@ _BRIGHT, _FAINTEST_BESIDE = 20.0, 5.0
 _DARK = 3.0
 """Noises above the sky below which a pixel of a core is dark. Through any PSF that the pixels sample, the light around
 such a hole would fill it."""
+_DEEPER = 5.0
+"""Depth of a hole below the sky in units of the scatter of the pixels beside it: where an image is noisier than
+elsewhere, its noise makes none."""
 _LARGEST = 15
 """Largest side of a core in pixels."""
 _SAMPLE = 1_000_000
@@ -20,9 +27,10 @@ _SAMPLE = 1_000_000
 
 
 def dark_cores(image: np.ndarray, missing: np.ndarray | None = None) -> np.ndarray:
-    """Return True for small holes without light that bright pixels enclose on all sides.
+    """Return True for small holes without light that bright pixels enclose on all sides, and for those below the sky.
 
-    Zeros, large negative numbers and values that were wrapped are found alike.
+    Zeros, large negative numbers and values that were wrapped are found alike. Holes that are as far below the sky as
+    the pixels beside a core are above it need no bright pixels around them.
 
     Parameters
     ----------
@@ -50,21 +58,21 @@ def dark_core_mask(image: WindowedImage, missing: WindowedImage | None, work: Wo
     for strip in work.strips(image.shape, _LARGEST + 1):
         wide = strip.wide.slices
         part = image[wide]
-        bright, dark = part > sky + _BRIGHT * noise, part < sky + _DARK * noise
-        if missing is not None:
-            dark &= ~missing[wide]
-            bright &= ~missing[wide]
-        beside = np.zeros_like(dark)
-        beside[:, 1:] = dark[:, 1:] & bright[:, :-1]
+        usable = np.isfinite(part) if missing is None else np.isfinite(part) & ~missing[wide]
+        bright, dark = usable & (part > sky + _BRIGHT * noise), usable & (part < sky + _DARK * noise)
+        deep, level = usable & (part < sky - _BRIGHT * noise), usable & (part > sky - _DARK * noise)
         cores = np.zeros_like(dark)
-        for y, x in np.argwhere(beside[strip.inside]).tolist():
-            y += strip.inside[0].start
-            if cores[y, x]:
-                continue
-            window = tuple(slice(max(at - _LARGEST, 0), at + _LARGEST + 1) for at in (y, x))
-            hole = _enclosed(part[window], dark[window], (y - window[0].start, x - window[1].start))
-            if hole is not None and _is_bright(part[window], hole, sky, noise):
-                cores[window] |= hole
+        for inside, beside, is_hole in ((dark, bright, _is_bright), (deep, level, _is_below)):
+            edge = np.zeros_like(dark)
+            edge[:, 1:] = inside[:, 1:] & beside[:, :-1]
+            for y, x in np.argwhere(edge[strip.inside]).tolist():
+                y += strip.inside[0].start
+                if cores[y, x]:
+                    continue
+                window = tuple(slice(max(at - _LARGEST, 0), at + _LARGEST + 1) for at in (y, x))
+                hole = _enclosed(part[window], inside[window], (y - window[0].start, x - window[1].start))
+                if hole is not None and is_hole(part[window], hole, sky, noise):
+                    cores[window] |= hole
         if cores.any():
             found[wide] = found[wide] | cores
     return found
@@ -102,10 +110,23 @@ def _enclosed(image: np.ndarray, dark: np.ndarray, at: tuple[int, int]) -> np.nd
 
 def _is_bright(image: np.ndarray, hole: np.ndarray, sky: float, noise: float) -> bool:
     """Return whether all light beside a hole is that of a bright source."""
-    from scipy.ndimage import binary_dilation
-
-    ring = image[binary_dilation(hole) & ~hole]
-    known = ring[np.isfinite(ring)]
+    known = _beside(image, hole)
     return bool(
         known.size > 0 and known.min() > sky + _FAINTEST_BESIDE * noise and np.median(known) > sky + _BRIGHT * noise
     )
+
+
+def _is_below(image: np.ndarray, hole: np.ndarray, sky: float, noise: float) -> bool:
+    """Return whether no pixel beside a hole below the sky is itself below the sky, and their scatter is no noise."""
+    known = _beside(image, hole)
+    return bool(
+        known.size > 0 and known.min() > sky - _DARK * noise and image[hole].max() < sky - _DEEPER * known.std()
+    )
+
+
+def _beside(image: np.ndarray, hole: np.ndarray) -> np.ndarray:
+    """Return the known pixels beside a hole."""
+    from scipy.ndimage import binary_dilation
+
+    ring = image[binary_dilation(hole) & ~hole]
+    return ring[np.isfinite(ring)]

@@ -60,3 +60,19 @@ def test_pixels_that_are_missing_for_another_reason_are_no_core():
 @pytest.mark.parametrize("value", [np.nan, 0.0])
 def test_images_of_one_value_have_none(value):
     assert not dark_cores(np.full((5, 5), value)).any()
+
+
+def test_pixels_far_below_the_sky_were_not_observed_whatever_lies_beside_them():
+    """Such as wrapped cores of sources that are just bright enough, and dead pixels."""
+    image = star(30.0)
+    wrapped = image > 5.0 + 15.0
+    image[wrapped] -= 65.536
+    image[10, 50:52] = -60.0
+    wrapped[10, 50:52] = True
+    assert np.array_equal(dark_cores(image), wrapped)
+
+
+def test_a_negative_source_is_none():
+    """As nodding leaves it: through a PSF that the pixels hardly sample."""
+    image = 10.0 - star(200.0, sigma=0.7)
+    assert image.min() < 5.0 - 100.0 and not dark_cores(image).any()
