@@ -17,9 +17,11 @@ _BRIGHT, _FAINTEST_BESIDE = 20.0, 5.0
 _DARK = 3.0
 """Noises above the sky below which a pixel of a core is dark. Through any PSF that the pixels sample, the light around
 such a hole would fill it."""
-_DEEPER = 5.0
-"""Depth of a hole below the sky in units of the scatter of the pixels beside it: where an image is noisier than
+_DEEPER = 10.0
+"""Depth of a hole below the sky in units of the scatter of the pixels within 2 pixels: where an image is noisier than
 elsewhere, its noise makes none."""
+_FAINTEST_NEAR = -5.0
+"""The same of all pixels within 2 pixels: in a part of an image that is noisier than the rest, some are below it."""
 _LARGEST = 15
 """Largest side of a core in pixels."""
 _SAMPLE = 1_000_000
@@ -65,6 +67,8 @@ def dark_core_mask(image: WindowedImage, missing: WindowedImage | None, work: Wo
         for inside, beside, is_hole in ((dark, bright, _is_bright), (deep, level, _is_below)):
             edge = np.zeros_like(dark)
             edge[:, 1:] = inside[:, 1:] & beside[:, :-1]
+            if inside is deep:  # what is told by the first pixel beside it: in noise there are many
+                edge[:, 1:] &= _DEEPER * (part[:, :-1] - sky) < sky - part[:, 1:]
             for y, x in np.argwhere(edge[strip.inside]).tolist():
                 y += strip.inside[0].start
                 if cores[y, x]:
@@ -110,18 +114,20 @@ def _enclosed(image: np.ndarray, dark: np.ndarray, at: tuple[int, int]) -> np.nd
 
 def _is_bright(image: np.ndarray, hole: np.ndarray, sky: float, noise: float) -> bool:
     """Return whether all light beside a hole is that of a bright source."""
-    known = _beside(image, hole)
+    known, near = _beside(image, hole), _near(image, hole)
     return bool(
-        known.size > 0 and known.min() > sky + _FAINTEST_BESIDE * noise and np.median(known) > sky + _BRIGHT * noise
+        known.size > 0
+        and known.min() > sky + _FAINTEST_BESIDE * noise
+        and np.median(known) > sky + _BRIGHT * noise
+        and near.min() > sky + _FAINTEST_NEAR * noise
     )
 
 
 def _is_below(image: np.ndarray, hole: np.ndarray, sky: float, noise: float) -> bool:
     """Return whether no pixel beside a hole below the sky is itself below the sky, and their scatter is no noise."""
-    known = _beside(image, hole)
-    return bool(
-        known.size > 0 and known.min() > sky - _DARK * noise and image[hole].max() < sky - _DEEPER * known.std()
-    )
+    known, near = _beside(image, hole), _near(image, hole)
+    scatter = near[near > sky - _BRIGHT * noise].std()  # without other holes
+    return bool(known.size > 0 and known.min() > sky - _DARK * noise and image[hole].max() < sky - _DEEPER * scatter)
 
 
 def _beside(image: np.ndarray, hole: np.ndarray) -> np.ndarray:
@@ -129,4 +135,12 @@ def _beside(image: np.ndarray, hole: np.ndarray) -> np.ndarray:
     from scipy.ndimage import binary_dilation
 
     ring = image[binary_dilation(hole) & ~hole]
+    return ring[np.isfinite(ring)]
+
+
+def _near(image: np.ndarray, hole: np.ndarray) -> np.ndarray:
+    """Return the known pixels of the two rows and columns around a hole."""
+    from scipy.ndimage import binary_dilation
+
+    ring = image[binary_dilation(hole, np.ones((3, 3), dtype=bool), iterations=2) & ~hole]
     return ring[np.isfinite(ring)]

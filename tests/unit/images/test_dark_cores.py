@@ -66,10 +66,16 @@ def test_pixels_far_below_the_sky_were_not_observed_whatever_lies_beside_them():
     """Such as wrapped cores of sources that are just bright enough, and dead pixels."""
     image = star(30.0)
     wrapped = image > 5.0 + 15.0
-    image[wrapped] -= 65.536
-    image[10, 50:52] = -60.0
+    image[wrapped] -= 655.36
+    image[10, 50:52] = -600.0
     wrapped[10, 50:52] = True
     assert np.array_equal(dark_cores(image), wrapped)
+
+
+def test_a_noisy_part_of_an_image_has_none():
+    image = np.random.default_rng(6).normal(size=(300, 300))
+    image[:, :60] *= 30.0
+    assert not dark_cores(image).any()
 
 
 def test_a_negative_source_is_none():
