@@ -22,7 +22,7 @@ quotes inside braces and lists.
 
 The name of a band begins with a letter or digit and has at most 57 letters, digits and . _ + - (it becomes part of the
 names of files and columns). Names of files and folders may have spaces and any letters that can be seen; only
-`results_dir` may not have braces. The file is UTF-8.
+`results_dir` may not have braces, nor begin with a hyphen. `~` does not stand for your home folder. The file is UTF-8.
 
 The text is checked before Snakemake reads it if the file is the `config.yaml` in the folder in which Snakemake runs
 (`--directory`). A file given with `--configfile` is read by Snakemake first: where it says that the file is not valid,

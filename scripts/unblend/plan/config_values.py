@@ -78,6 +78,8 @@ def _file_name(name: str) -> str:
             f"the name contains {found!r}: expected a name without line breaks, tabs and other characters that do not "
             "show"
         )
+    if name.split("/")[0] == "~":
+        raise ValueError("~ is not replaced by your home folder here: give the whole path")
     if len(name.encode()) > MAX_PATH or max(len(part.encode()) for part in name.split("/")) > MAX_FILE_NAME:
         raise ValueError(
             f"the name is too long ({len(name)} characters): expected a name of at most {MAX_FILE_NAME} bytes in a "
@@ -108,6 +110,8 @@ def _in_range(number: float) -> float:
 def _results_folder(name: str) -> str:
     if "{" in name or "}" in name:
         raise ValueError("the name contains { or }: Snakemake reads these as wildcards; give the folder another name")
+    if name.startswith("-"):
+        raise ValueError("the name begins with -: programs read such a word as an option; give the folder another name")
     return name
 
 

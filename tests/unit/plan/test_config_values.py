@@ -85,11 +85,25 @@ def test_names_that_no_file_has(key, name, reason):
     assert str(error.value).count("\n") == 0
 
 
-def test_the_results_folder_without_wildcards():
-    with pytest.raises(
-        ConfigError, match=r"results_dir: the name contains \{ or \}: Snakemake reads these as wildcards"
-    ):
-        load(("results_dir", "r{x}"))
+@pytest.mark.parametrize("key", ["data_dir", "results_dir", "bands/f125w/image"])
+def test_no_home_folder_is_put_in_for_a_tilde(key):
+    for name in ("~", "~/field"):
+        with pytest.raises(ConfigError, match="~ is not replaced by your home folder here: give the whole path"):
+            load((key, name))
+    load((key, "~field"), (key, "a/~/b"))
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("r{x}", r"contains \{ or \}: Snakemake reads these as wildcards"),
+        ("-results", "begins with -: programs read such a word as an option"),
+        ("-r/results", "begins with -"),
+    ],
+)
+def test_names_that_the_results_folder_cannot_have(name, reason):
+    with pytest.raises(ConfigError, match=f"results_dir: the name {reason}"):
+        load(("results_dir", name))
 
 
 @pytest.mark.parametrize("name", ["{x}", "a/b", "..", "a\nb", "a b", "é", "x" * 58, "x" * 300, "", "-a", "a\n"])
