@@ -36,6 +36,8 @@ _NUMBERS = re.compile(r"C(RPIX|RVAL|DELT|ROTA)[12]|(CD|PC)[12]_[12]|PV[12]_\d+|L
 _TABLES = re.compile(r"(CPDIS|CQDIS|D2IMDIS)\d|D2IMARR|AXISCORR")
 """Keywords of a distortion that is kept in a table of the file."""
 _KEYWORD = re.compile(r"[A-Za-z0-9_-]{1,8}")
+_QUOTED_KEYWORD = re.compile(r"Keyword '([^']+)' not found")
+_PLACE_IN_WCSLIB = re.compile(r"ERROR \d+ in \w+\(\) at line \d+ of file \S+: ")
 _RECORDS = re.compile(r"(DP|DQ|D2IM)\d")
 _NOT_COPIED = {
     "COMMENT",
@@ -169,8 +171,7 @@ def wcs_from_header(
             wcs = WCS(_card_header(cards, header), tables if in_tables else None, naxis=2)
             wcs.wcs.set()
     except Exception as error:  # WCSLIB and Astropy raise many kinds
-        reason = " ".join(str(error).split())[:200].rstrip(".")
-        raise _refused(name, f"{type(error).__name__}, {reason}") from error
+        raise _refused(name, _reason(error, in_tables)) from error
     if not wcs.has_celestial:
         raise _refused(
             name, f"CTYPE1 = {cards['CTYPE1']!r} and CTYPE2 = {cards['CTYPE2']!r} are not a longitude and a latitude"
@@ -186,13 +187,30 @@ def wcs_from_header(
         if not np.isfinite(coordinates.pixel_to_sky(wcs, y, x)).all():
             raise _refused(name, "the centre of the image is not on the sky by its CRPIX, CRVAL and pixel scale")
         if not coordinates.pixel_scale(wcs, shape) > 0:
-            raise _refused(name, "by its distortion (PV, SIP) the pixels have no area on the sky")
+            distorted = any(_DISTORTION.fullmatch(key) for key in cards)
+            raise _refused(
+                name,
+                "by its distortion (PV, SIP) the pixels have no area on the sky"
+                if distorted
+                else "the pixels of the image have no area on the sky by its CRPIX, CRVAL and pixel scale",
+            )
     _add_physical_coordinates(wcs, header)
     return wcs
 
 
 def _refused(name: str, reason: str) -> InputError:
     return InputError(f"{name} has world coordinates that cannot be used: {reason}. Correct the header.")
+
+
+def _reason(error: Exception, in_tables: list[str]) -> str:
+    """Return why WCSLIB or Astropy cannot use a header, without the places in their source code."""
+    text = " ".join(str(error).split())[:200].rstrip(".")
+    if isinstance(error, KeyError):
+        of = f" of the distortion in tables ({', '.join(in_tables)})" if in_tables else ""
+        missing = _QUOTED_KEYWORD.search(text)
+        return f"the card {missing[1]}{of} is missing" if missing else f"a card{of} is missing: {text}"
+    said = _PLACE_IN_WCSLIB.sub("", text)
+    return said[:1].lower() + said[1:] if said else type(error).__name__
 
 
 def _checked(header: Mapping[str, object], name: str) -> dict[str, Any]:

@@ -267,13 +267,15 @@ SENTENCES = [
         {"CTYPE1": "LINEAR", "CTYPE2": "LINEAR"},
         "CTYPE1 = 'LINEAR', CTYPE2 = 'LINEAR'; expected two celestial axes .* found 0",
     ),
-    ({"CTYPE2": "RA---TAN"}, "has world coordinates that cannot be used"),
+    ({"CTYPE2": "RA---TAN"}, r"used: inconsistent projection types \(expected DEC--TAN, got RA---TAN in CTYPE2\)"),
+    ({"CTYPE1": "RA---SIN"}, r"used: inconsistent projection types \(expected DEC--SIN, got DEC--TAN in CTYPE2\)"),
     ({"CTYPE2": "GLAT-TAN"}, "has world coordinates that cannot be used"),
     ({"CTYPE1": "TLON-TAN", "CTYPE2": "TLAT-TAN"}, "the celestial system of CTYPE 'TLON' is not known"),
     ({"RADESYS": "GAPPT"}, "RADESYS = 'GAPPT' is not known"),
     ({"CRVAL2": 123.0}, "world coordinates that cannot be used|centre of the image is not on the sky"),
     ({"CRPIX1": 1e8, "CTYPE1": "RA---SIN", "CTYPE2": "DEC--SIN"}, "the centre of the image is not on the sky"),
     ({"EQUINOX": "soon"}, "EQUINOX = 'soon', expected a number"),
+    ({"CRPIX1": 1e30}, "the pixels of the image have no area on the sky by its CRPIX, CRVAL and pixel scale"),
     ({"CPDIS1": "LOOKUP"}, "cannot be used"),
 ]
 
@@ -284,8 +286,15 @@ def test_sentences_about_headers(write, cards, words):
     with pytest.raises(InputError, match=words) as caught:
         read_wcs(path)
     assert str(caught.value).startswith(f"{path} has ") and "\n" not in str(caught.value)
+    assert "Error" not in str(caught.value) and " of file " not in str(caught.value)
     with pytest.raises(InputError, match=words), open_mosaic(path):
         pass
+
+
+@pytest.mark.parametrize(("keyword", "card"), [("CPDIS1", "DP1.AXIS.1"), ("D2IMDIS1", "D2IM1.AXIS.1")])
+def test_distortion_in_tables_that_are_missing(write, keyword, card):
+    with pytest.raises(InputError, match=rf"the card {card} of the distortion in tables \({keyword}\) is missing"):
+        read_wcs(write(header(**{keyword: "LOOKUP"})))
 
 
 def test_a_scale_that_is_nan(write):
