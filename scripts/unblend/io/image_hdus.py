@@ -69,13 +69,21 @@ def find_hdu(fits: fitsio.FITS, name: str) -> tuple[fitsio.hdu.ImageHDU, Selecti
         hdu = (sorted(flat, key=lambda hdu: len(dimensions(hdu)) > 2) or images)[0]
     else:
         try:
-            hdu = fits[selection.key]
+            hdu = fits[selection.key] if not isinstance(selection.key, tuple) else _of_version(fits, *selection.key)
         except (OSError, KeyError, IndexError) as error:
             known = known_extensions([(hdu.get_extname(), hdu.get_extver()) for hdu in fits])
-            raise InputError(f"{path} has no extension {text!r}. It has {known}. Use one of these.") from error
+            raise InputError(f"{path} has no extension {text!r}. It has {known}: name one of these.") from error
         if hdu.get_exttype() in TABLES:
             raise InputError(f"{name} is a table; expected an image. Give another extension.")
     return hdu, selection
+
+
+def _of_version(fits: fitsio.FITS, name: str, version: int) -> fitsio.hdu.ImageHDU:
+    """Return the extension of a name and version, which is 1 without EXTVER (FITS standard, 4.4.2.6)."""
+    found = [hdu for hdu in fits if hdu.get_extname().upper() == name.upper() and (hdu.get_extver() or 1) == version]
+    if not found:
+        raise KeyError(name)
+    return found[0]
 
 
 def dimensions(hdu: fitsio.hdu.ImageHDU) -> tuple[int, ...]:

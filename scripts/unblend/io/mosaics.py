@@ -159,7 +159,7 @@ def _image_hdu(hdus: Any, path: str, text: str | None, selection: Selection) -> 
             named = hdus[selection.key]
         except (KeyError, IndexError) as error:
             known = known_extensions([(hdu.name, hdu.ver) for hdu in hdus])
-            raise InputError(f"{path} has no extension {text!r}. It has {known}. Use one of these.") from error
+            raise InputError(f"{path} has no extension {text!r}. It has {known}: name one of these.") from error
         if not named.is_image:
             raise InputError(f"{path}[{text}] is a table; expected an image. Give another extension.")
         return named

@@ -53,6 +53,8 @@ class Selection:
             word, comma, version = (piece.strip() for piece in part.partition(","))
             numbered = comma and version.isdigit()
             key = int(part) if part.isdigit() else (word, int(version)) if numbered else part
+            if word.upper() == "PRIMARY":  # as Astropy and CFITSIO call it, though its header has no EXTNAME
+                key = 0
         return cls(key, plane)
 
     def plane_index(self, shape: tuple[int, ...], name: str) -> tuple[int, ...]:
@@ -85,7 +87,7 @@ class Selection:
 
 
 def known_extensions(names: Iterable[tuple[str, int]]) -> str:
-    """Return the extensions of a file as a user names them: by name, by name and version where it is used twice.
+    """Return the extensions of a file as a user names them, `[0], [SCI,1], [SCI,2]`: by name, or else by number.
 
     Parameters
     ----------
@@ -95,6 +97,6 @@ def known_extensions(names: Iterable[tuple[str, int]]) -> str:
     names = list(names)
     often = {name for name, number in Counter(name for name, _ in names).items() if number > 1}
     return ", ".join(
-        f"{name},{version}" if name and name in often else name or str(number)
+        f"[{name},{version}]" if name and name in often else f"[{name or number}]"
         for number, (name, version) in enumerate(names)
     )

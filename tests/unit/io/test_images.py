@@ -165,7 +165,7 @@ def test_an_extension_inherits_from_the_primary_header(write):
 
 def test_a_missing_extension_lists_those_that_exist(write):
     path = write(fits.PrimaryHDU(), fits.ImageHDU(DATA, name="SCI"))
-    with pytest.raises(InputError, match=r"no extension 'WHT'. It has 0, SCI. Use one of these"):
+    with pytest.raises(InputError, match=r"no extension 'WHT'. It has \[0\], \[SCI\]: name one of"):
         read_array(f"{path}[WHT]")
     with pytest.raises(InputError, match="no extension '7'"):
         read_array(f"{path}[7]")
@@ -186,8 +186,17 @@ def test_extensions_of_one_name_have_versions(write):
         with open_mosaic(f"{path}[SCI, {number}]") as mosaic:
             np.testing.assert_array_equal(mosaic.read(Box(0, 0, 3, 4)), DATA + number)
     for read in (read_array, lambda name: open_mosaic(name).__enter__()):
-        with pytest.raises(InputError, match=r"has no extension 'SCI,3'. It has .*SCI,1, SCI,2. Use one of these"):
+        with pytest.raises(InputError, match=r"has no extension 'SCI,3'. It has .*\[SCI,1\], \[SCI,2\]: name"):
             read(f"{path}[SCI,3]")
+
+
+def test_an_extension_without_a_version_has_version_1(write):
+    hdu = fits.ImageHDU(DATA, tan_header(**CD), name="SCI")
+    hdu.header.pop("EXTVER", None)
+    path = write(fits.PrimaryHDU(), hdu)
+    np.testing.assert_array_equal(read_array(f"{path}[sci,1]"), DATA)
+    with open_mosaic(f"{path}[SCI,1]") as mosaic:
+        np.testing.assert_array_equal(mosaic.read(Box(0, 0, 3, 4)), DATA)
 
 
 def test_a_file_name_with_brackets(write):

@@ -150,7 +150,7 @@ def test_a_file_that_is_wrong(tmp_path, mosaic_file):
     ):
         pass
     with (
-        pytest.raises(InputError, match=r"no extension 'WHT'. It has PRIMARY, SCI. Use one of these"),
+        pytest.raises(InputError, match=r"no extension 'WHT'. It has \[PRIMARY\], \[SCI\]: name one"),
         open_mosaic(f"{mosaic_file}[WHT]"),
     ):
         pass

@@ -30,6 +30,8 @@ def test_paths_and_what_follows_them(name, path, selection):
         ("DATA][*, *, 3", "DATA", 3),
         ("*,*,12", None, 12),
         ("a,b", "a,b", None),
+        ("PRIMARY", 0, None),
+        ("primary,1][*,*,2", 0, 2),
     ],
 )
 def test_selections(text, key, plane):
@@ -63,4 +65,4 @@ def test_what_is_not_an_image_is_refused(plane, shape, message):
 
 
 def test_extensions_are_listed_as_one_names_them():
-    assert known_extensions([("", 1), ("SCI", 1), ("SCI", 2), ("WHT", 1)]) == "0, SCI,1, SCI,2, WHT"
+    assert known_extensions([("", 1), ("SCI", 1), ("SCI", 2), ("WHT", 1)]) == "[0], [SCI,1], [SCI,2], [WHT]"
