@@ -30,7 +30,7 @@ _CHANGED_NUMBERS = (
     (re.compile(r"[+-]?[0-9_]+(:[0-5]?[0-9])+(\.[0-9_]*)?"), "a number to the base of 60; put it in quotes"),
     (re.compile(r"[+-]?0[0-7_]+"), "an octal number; write it without the leading zero, or text in quotes"),
 )
-_EXTENSION = re.compile(r"""(?<!["'])[^\s"'{},:]*\[\w+\]""")
+_EXTENSION = re.compile(r"""(?<![^\s{},:\[])(?:[^\s"'{},:\[\]]|\[\w+\])*\[\w+\](?:[^\s"'{},:\[\]]|\[\w+\])*""")
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ufffe\uffff]")
 
 

@@ -85,7 +85,9 @@ def test_a_control_character(tmp_path):
     ("line", "advice"),
     [
         ("weight: {file: x.fits[ERR], kind: rms}", "put names with brackets in quotes: 'x.fits[ERR]'"),
-        ("image: [ERR]x.fits", "put names with brackets in quotes: '[ERR]'"),
+        ("image: [ERR]x.fits", "put names with brackets in quotes: '[ERR]x.fits'"),
+        ("images: [x.fits[ERR]]", "put names with brackets in quotes: 'x.fits[ERR]'"),
+        ("images: [a.fits, b[1].fits[SCI]]", "put names with brackets in quotes: 'b[1].fits[SCI]'"),
         ("\timage: x", "indent with spaces, not with tabs"),
         ("a: b: c", "correct the line"),
         ("list: [1, 2", "correct the line"),
