@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 from unblend.core.coordinates import nearest, offset_arcsec
 from unblend.field.fitted_background import fitted_background
+from unblend.io.catalogues import read_catalogue
 from unblend.io.files import atomic_path
 from unblend.io.images import read_array, read_wcs
-from unblend.io.tables import read_table
 from unblend.plan.checks import jobs_of
 from unblend.plan.config import load_config
 from unblend.plan.config_text import read_config_file
@@ -27,7 +27,7 @@ def main(folder: str, colours: str, band: str, out_path: str) -> None:
     """Write the figure of the target; `colours` are three bands with commas between, the shortest wavelength first."""
     config = in_folder(load_config(read_config_file(Path(folder) / "config.yaml")), Path(folder))
     jobs, results = jobs_of(config, Path(__file__).resolve().parent), Path(config.results_dir)
-    catalogue = read_table(results / "catalogue.fits")
+    catalogue = read_catalogue(results / "catalogue.fits")
     row = catalogue[nearest(catalogue["ra"], catalogue["dec"], config.target.model_dump())]
     centre = float(row["ra"]), float(row["dec"])
     east, north = offset_arcsec(catalogue["ra"], catalogue["dec"], *centre)

@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 from unblend.core.units import flux_to_ujy
 from unblend.field.covariance_parts import read_parts
+from unblend.io.catalogues import read_catalogue
 from unblend.io.covariance_files import write_covariance, write_draws
 from unblend.io.files import read_json
-from unblend.io.tables import read_table, read_table_header
+from unblend.io.tables import read_table_header
 from unblend.photometry.adopted_covariance import adopted_covariance
 from unblend.run.job_log import record_work, run
 
@@ -17,7 +18,7 @@ from unblend.run.job_log import record_work, run
 def main(spec_path: str, results_dir: str, draws_path: str) -> None:
     """Write covariance.npz and covariance.fits of each band, and the draws."""
     spec, results = read_json(spec_path), Path(results_dir)
-    catalogue, header = read_table(results / "catalogue.fits"), read_table_header(results / "catalogue.fits")
+    catalogue, header = read_catalogue(results / "catalogue.fits"), read_table_header(results / "catalogue.fits")
     draws, units = [], []
     for number, band in enumerate(spec["order"], start=1):
         folder = results / "bands" / band

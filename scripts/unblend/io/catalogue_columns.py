@@ -16,6 +16,9 @@ descriptions and UCDs are in `catalogue.fits` (`TUNIT`, `TCOMM`, `TUCD`), `catal
 is the name of a band. Image units are those of the band's image, whose AB zero point is in the header (`BAND1`, `ZP1`,
 and in `ZPFR1` what it is from). The bits of the flags are in [flags.md](flags.md).
 
+A table in FITS has 999 columns at most. Where a field has more (about 37 bands), whole bands follow in the extensions
+`CATALOGUE2`, `CATALOGUE3` …, with the same rows and their `id`; `catalogue.ecsv` and `catalogue.vot` have all columns.
+
 In `catalogue.vot` the columns have names that SQL and ADQL take without quotes, as in `SELECT flux_irac_ch1`: `_`
 stands for every `-`, `.` and `+` in the name of a band, and `area` is called `segment_area`. If two
 bands would then have the same columns, these keep their names, and need quotes.

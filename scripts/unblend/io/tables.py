@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..core.errors import InputError
 from .fits_files import new_fits, open_fits
+
+if TYPE_CHECKING:
+    import fitsio
 
 
 def write_table(
@@ -32,36 +36,52 @@ def write_table(
     name : str
         Name of the extension.
     """
+    with new_fits(path) as fits:
+        append_table(fits, table, units=units, header=header, name=name)
+
+
+def append_table(
+    fits: fitsio.FITS,
+    table: np.ndarray,
+    *,
+    units: Mapping[str, str] | None = None,
+    header: Mapping[str, object] | None = None,
+    name: str = "TABLE",
+) -> None:
+    """Write a structured array as the next table of an open FITS file, as `write_table` does."""
     column_units = [(units or {}).get(column, "") for column in table.dtype.names or ()]
     records = [{"name": key, "value": value} for key, value in (header or {}).items() if value is not None]
-    with new_fits(path) as fits:
-        fits.write(table, extname=name, units=column_units, header=records)
+    fits.write(table, extname=name, units=column_units, header=records)
 
 
-def read_table(path: str | Path, names: Sequence[str] | None = None) -> np.ndarray:
-    """Return the first table of a FITS file as a structured array in native byte order.
+def read_table(path: str | Path, names: Sequence[str] | None = None, *, extension: int = 1) -> np.ndarray:
+    """Return a table of a FITS file as a structured array in native byte order.
 
     Parameters
     ----------
     path : path
     names : sequence of str, optional
         Columns to read, those that the table has: the others of a table of many bands take no memory.
+    extension : int
+        Number of the extension, from 1.
 
     Raises
     ------
     InputError
-        The file is missing, is not a FITS file, or has no table.
+        The file is missing, is not a FITS file, or has no table there.
     """
     if not Path(path).exists():
         raise InputError(f"{path} does not exist; expected a FITS table.")
     try:
         with open_fits(path) as fits:
-            if len(fits) < 2 or not hasattr(fits[1], "get_rec_dtype"):
-                raise InputError(f"{path} has no table in its first extension; expected a FITS table.")
-            kept = None if names is None else [name for name in fits[1].get_colnames() if name in set(names)]
-            table = fits[1].read(columns=kept)
+            if len(fits) <= extension or not hasattr(fits[extension], "get_rec_dtype"):
+                which = "its first extension" if extension == 1 else f"extension {extension}"
+                raise InputError(f"{path} has no table in {which}; expected a FITS table.")
+            hdu = fits[extension]
+            kept = None if names is None else [name for name in hdu.get_colnames() if name in set(names)]
+            table = hdu.read(columns=kept)
             if table is None:  # the table has no rows
-                table = np.zeros(0, dtype=fits[1].get_rec_dtype()[0])
+                table = np.zeros(0, dtype=hdu.get_rec_dtype()[0])
     except OSError as error:
         reason = str(error).splitlines()[0].rstrip(".")
         raise InputError(f"{path} cannot be read as a FITS table: {reason}. Check if the file is truncated.") from error

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..core.flags import Flag
+from ..io.catalogues import read_catalogue
 from ..io.tables import read_table
 from .band_images import add_sources, outlines, panels_png, read_band_image, read_stack_image, same_page_pixels
 from .pixels import SOFTENING, STEP, ZERO
@@ -57,7 +58,7 @@ def read_field(spec: Mapping[str, Any], results: Path) -> tuple[dict[str, Any], 
     pictures : dict of str to bytes
         Image, model and residual of each band side by side.
     """
-    bands, catalogue = spec["order"], read_table(results / "catalogue.fits")
+    bands, catalogue = spec["order"], read_catalogue(results / "catalogue.fits")
     count = 2 * (len(bands) + 1)
     stack, target = read_stack_image(results, count), target_of(results, bands)
     images = {band: read_band_image(results, band, spec["bands"][band]["image"], count) for band in bands}

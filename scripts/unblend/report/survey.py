@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ..io import catalogues
 from ..io.tables import read_table
 from ..photometry.catalogue import KINDS
 from .band_images import same_page_pixels
@@ -119,7 +120,7 @@ def read_catalogue(results: Path, bands: list[str]) -> np.ndarray:
         )
         names += [f"{kind}_{band}" for kind in (*kinds, *(f"err_{kind}" for kind in KINDS))]
         names += [f"flux_{band}_ujy", f"err_{band}_ujy"]
-    return read_table(results / "catalogue.fits", names)
+    return catalogues.read_catalogue(results / "catalogue.fits", names)
 
 
 def band_sources(results: Path, band: str, catalogue: np.ndarray, image: SurveyImage) -> BandSources:

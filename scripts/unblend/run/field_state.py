@@ -14,6 +14,7 @@ from ..core.counts import count
 from ..field.failed_band import reason_in
 from ..field.stale_products import FOLDER as STALE_FOLDER
 from ..field.stored_fits import PASSES, first_pass_limits, key_with_limits, read_stamp
+from ..io.catalogues import TABLES, read_catalogue
 from ..io.files import read_json
 from ..io.tables import read_table, read_table_header
 from ..plan.jobs import Jobs
@@ -122,8 +123,13 @@ def list_results(results: Path, bands: Collection[str] | None = None) -> dict[st
     rows = {"detection": _detection(results / "det_auto_cat.fits")}
     catalogue, report, sheet = results / "catalogue.fits", results / "report/index.html", results / "imfit/sheet.html"
     if catalogue.exists():
-        table = read_table(catalogue)
-        rows["catalogue"] = f"{catalogue}: {count(len(table), 'source')}"
+        table = read_catalogue(catalogue)
+        number = read_table_header(catalogue).get(TABLES, 1)
+        rows["catalogue"] = f"{catalogue}: {count(len(table), 'source')}" + (
+            f", the bands in {number} extensions (FITS allows 999 columns in one; catalogue.ecsv has all in one table)"
+            if number != 1
+            else ""
+        )
         columns = [name for name in table.dtype.names or () if name == "flag" or name.startswith("flag_")]
         rows["flags"] = common_flags([reduce(or_, (int(row[name]) for name in columns), 0) for row in table])
         measured = [name.removeprefix("flag_") for name in columns if name != "flag"]

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from ..core.errors import UnblendError
-from ..io.tables import read_table
+from ..io.catalogues import read_catalogue
 from ..plan.jobs import Jobs
 from .flux_changes import flux_changes
 from .page_edits import (
@@ -111,7 +111,7 @@ class FieldEditor:
         """Start the workflow, unless it is running."""
         if self._process is None or self._process.poll() is not None:
             catalogue = self.results / "catalogue.fits"
-            self._before = read_table(catalogue) if catalogue.exists() else None
+            self._before = read_catalogue(catalogue) if catalogue.exists() else None
             self._changes = None
             self.close()
             self._output = tempfile.TemporaryFile()  # noqa: SIM115 (open as long as the run)
@@ -129,7 +129,7 @@ class FieldEditor:
         code = self._process.poll()
         if code == 0 and self._changes is None and self._before is not None:
             bands = list(self._jobs().config.bands)
-            self._changes = flux_changes(self._before, read_table(self.results / "catalogue.fits"), bands)
+            self._changes = flux_changes(self._before, read_catalogue(self.results / "catalogue.fits"), bands)
         return {"running": code is None, "code": code, "lines": self._last_lines(), "changes": self._changes}
 
     def close(self) -> None:

@@ -8,8 +8,9 @@ import pytest
 from astropy.io import fits
 from astropy.io.votable import parse, parse_single_table
 from astropy.table import Table
-from unblend.io.catalogue_columns import columns_of
-from unblend.io.catalogues import write_catalogue
+from unblend.io import catalogues
+from unblend.io.catalogue_columns import catalogue_columns, columns_of
+from unblend.io.catalogues import MAX_COLUMNS, read_catalogue, write_catalogue
 from unblend.io.tables import read_table, read_table_header
 
 COLUMNS = {
@@ -75,3 +76,34 @@ def test_the_same_catalogue_gives_the_same_bytes(tmp_path):
 def test_units_are_known_to_astropy(tmp_path):
     assert u.Unit(DESCRIBED["flux_irac-ch1_ujy"].unit).to("Jy") == pytest.approx(1e-6)
     assert Table.read(write(tmp_path)[0])["mag_irac-ch1"].unit == u.mag
+
+
+def test_more_columns_than_a_fits_table_has(tmp_path):
+    """110 bands of 28 columns: 35 bands in each table, the IDs in all, and cards of numbers beyond 99."""
+    bands = [f"b{number}" for number in range(110)]
+    described = columns_of(bands)
+    first = [name for name in ("id", "ra", "dec") if name in described]
+    names = first + [
+        column.format(band=band)
+        for band in bands
+        for column in sorted((c.name for c in catalogue_columns() if "{band}" in c.name), key="flux_{band}".__ne__)
+    ]
+    columns = {name: np.arange(3) + (10.0 * place if name != "id" else 0) for place, name in enumerate(names)}
+    header = {f"{key}{number}": 0.5 * number for number in (1, 110) for key in ("ZP", "MCSCAL")}
+    path = tmp_path / "c.fits"
+    catalogues._write_fits(path, columns, described, header)  # Astropy takes minutes for a VOTable of 3000 columns
+
+    table = read_catalogue(path)
+    assert list(table.dtype.names) == names
+    for name in names:
+        np.testing.assert_array_equal(table[name], columns[name])
+    assert read_catalogue(path, ["flux_b0", "flag_b109"]).dtype.names == ("id", "flux_b0", "flag_b109")
+    assert {key: read_table_header(path)[key] for key in header} == header
+    with fits.open(path) as hdus:
+        assert [hdu.name for hdu in hdus[1:4]] == ["CATALOGUE", "CATALOGUE2", "CATALOGUE3"]
+        for hdu in hdus[1:]:
+            assert hdu.columns.names[0] == "id" and len(hdu.columns) <= MAX_COLUMNS
+            whole = [band for band in bands if f"flux_{band}" in hdu.columns.names]
+            assert all(f"flag_{band}" in hdu.columns.names for band in whole)
+            place = hdu.columns.names.index(f"flux_{whole[0]}") + 1
+            assert hdu.header[f"TUCD{place}"] == described[f"flux_{whole[0]}"].ucd
