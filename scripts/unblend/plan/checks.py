@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -21,7 +20,7 @@ from ..io.regions import parse_regions
 from ..io.selections import split_extension
 from .config import Band, Config, load_config
 from .example import example_is_missing
-from .image_checks import same_images
+from .image_checks import NO_IMAGE, image_warnings
 from .inputs import SOURCE_ID
 from .jobs import Jobs
 from .length_checks import bad_lengths
@@ -30,7 +29,6 @@ from .provenance import Provenance
 from .psf_checks import bad_psfs, psf_files, star_files
 from .results_folder import bad_results_folder
 from .specs import Purpose, SpecStore
-from .unit_checks import unit_warnings
 
 if TYPE_CHECKING:
     from astropy.wcs import WCS
@@ -39,11 +37,6 @@ PIXEL_TOLERANCE = 0.02
 """Largest relative difference of pixels that one PSF fits."""
 LARGEST_PIXEL_RATIO = 1000.0
 """Largest pixels of a band over those of the detection image: a pixel scale in arcsec is 3600 times too large."""
-NO_IMAGE = re.compile(
-    r"ERR(OR)?|RMS|SIGMA|NOISE|UNC(ERT)?|VAR(IANCE)?.*|STAT|WHT|WGT|WEIGHT|IVAR|INVVAR|DQ|MASK|FLAGS?|CTX|CON|COV(ERAGE)?|EXP(TIME|MAP|OSURE)?|PSF.*",
-    re.I,
-)
-"""Usual names of extensions that are not images of the sky."""
 CLOCK_TOLERANCE_S = 5.0
 """Seconds by which clocks of a network may differ."""
 ImageGrid = tuple[tuple[int, int], "WCS"]
@@ -445,9 +438,8 @@ def _warn_of_future_times(jobs: Jobs) -> None:
 
 
 def warn_of_images(jobs: Jobs) -> None:
-    """Print a sentence for every zero point that contradicts the header of its image, and for images used twice."""
-    bands = list(jobs.config.bands.values())
-    for sentence in (*unit_warnings(bands, jobs.inputs).values(), *same_images(bands, jobs.inputs)):
+    """Print what may be wrong with the images of the bands, by their headers and names."""
+    for sentence in image_warnings(list(jobs.config.bands.values()), jobs.inputs):
         sys.stderr.write(f"unblend: {sentence}\n")
 
 

@@ -20,11 +20,11 @@ from ..io.sed_filters import names_in_codes
 from .config import Band, Config, VaryingShift
 from .config_extinction import SFD_SCALE, Extinction
 from .fit_keys import FitKeys
+from .image_checks import image_warnings
 from .inputs import FieldInputs
 from .provenance import Provenance
 from .specs import SpecStore
 from .tiles import BandTile, BandTiles
-from .unit_checks import unit_warnings
 
 Spec = dict[str, Any]
 
@@ -366,7 +366,7 @@ def write_catalogue(jobs: Jobs) -> Spec:
         bands[b.name] = {"zero_point_ab": b.zero_point, "filter": b.filter or b.name, "sed": sed_names(b)}
         if b.zero_point == "auto":
             bands[b.name] |= {"image": jobs.inputs.grid_record(b), "wavelength_um": b.wavelength}
-    warnings = list(unit_warnings(list(jobs.config.bands.values()), jobs.inputs).values())
+    warnings = image_warnings(list(jobs.config.bands.values()), jobs.inputs)
     noted: Spec = {"warnings": warnings} if warnings else {}
     columns = jobs.provenance.content(str(jobs.provenance.scripts / "unblend/io/catalogue_columns.yaml"))
     if jobs.config.extinction is not None:

@@ -1,4 +1,4 @@
-"""Images that two bands share."""
+"""Images that two bands share, and extensions that are no images."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from astropy.io import fits
 from unblend.plan.checks import jobs_of, warn_of_images
 from unblend.plan.config import load_config
-from unblend.plan.image_checks import same_images
+from unblend.plan.image_checks import images_of_no_sky, same_images
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -46,3 +46,17 @@ def test_other_files_and_other_extensions_are_not(tmp_path):
     assert found(tmp_path, j="j.fits[SCI]", k="k.fits[SCI]")[0] == []
     assert found(tmp_path, j="j.fits[SCI]", k="j.fits[ERR]")[0] == []
     assert found(tmp_path, j="missing.fits", k="missing.fits")[0] == []
+
+
+def test_errors_named_as_the_image(tmp_path, capsys):
+    write(tmp_path / "j.fits", 1)
+    for extension in ("ERR", "2", "err,1"):
+        _, jobs = found(tmp_path, j="j.fits[SCI]", k=f"j.fits[{extension}]")
+        (sentence,) = images_of_no_sky(list(jobs.config.bands.values()), jobs.inputs)
+        assert sentence.startswith(f"bands.k.image: {tmp_path}/j.fits[{extension}] is the extension ERR, which by its")
+        assert sentence.endswith('write "j.fits[SCI]", unless this is meant.')
+    warn_of_images(jobs)
+    assert capsys.readouterr().err == f"unblend: {sentence}\n"
+    for images in ({"j": "j.fits[SCI]"}, {"j": "j.fits[1]"}, {"j": "missing.fits[ERR]"}, {"j": "j.fits[DQ]"}):
+        _, jobs = found(tmp_path, **images)
+        assert list(images_of_no_sky(list(jobs.config.bands.values()), jobs.inputs)) == []
