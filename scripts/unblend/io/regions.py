@@ -356,6 +356,8 @@ class _Shape:
         longitude, latitude = self.degrees(first, hours), self.degrees(second, False)
         if abs(latitude) > 90.0:
             raise self.reader.error(f"expected a latitude between -90 and 90 degrees, found {latitude:g}")
+        if abs(longitude) > 360.0:
+            raise self.reader.error(f"expected a longitude between -360 and 360 degrees, found {longitude:g}")
         return longitude % 360.0, latitude
 
     def pixel(self, token: str) -> float:

@@ -229,6 +229,8 @@ def test_a_size_of_a_degree_without_unit_gives_a_warning() -> None:
         ('<?xml version="1.0"?>', "the file is not in the format ds9"),
         ('fk5;circle(3:61:21,-27:50:24,1")', "minutes and seconds below 60"),
         ('fk5;circle(10,-91,1")', "latitude between -90 and 90"),
+        ('fk5;circle(1e300,-9,1")', "longitude between -360 and 360"),
+        ('fk5;circle(25:00:00,-9,1")', "longitude between -360 and 360 degrees, found 375"),
         ('fk5;circle(10p,-9,1")', "expected a sky position"),
     ],
 )
