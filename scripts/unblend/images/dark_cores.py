@@ -22,6 +22,8 @@ _DEEPER = 10.0
 elsewhere, its noise makes none."""
 _FAINTEST_NEAR = -5.0
 """The same of all pixels within 2 pixels: in a part of an image that is noisier than the rest, some are below it."""
+_IMPOSSIBLE = 1e10
+"""Distance from the sky of a pixel that holds no measurement, in units of that of the brightest of 1000 pixels."""
 _LARGEST = 15
 """Largest side of a core in pixels."""
 _SAMPLE = 1_000_000
@@ -31,7 +33,8 @@ _SAMPLE = 1_000_000
 def dark_cores(image: np.ndarray, missing: np.ndarray | None = None) -> np.ndarray:
     """Return True for small holes without light that bright pixels enclose on all sides, and for those below the sky.
 
-    Zeros, large negative numbers and values that were wrapped are found alike. Holes that are as far below the sky as
+    Zeros, large negative numbers and values that were wrapped are found alike, and so are numbers that no detector
+    gives, such as 1e38. Holes that are as far below the sky as
     the pixels beside a core are above it need no bright pixels around them.
 
     Parameters
@@ -56,6 +59,7 @@ def dark_core_mask(image: WindowedImage, missing: WindowedImage | None, work: Wo
     if not known.size or not (noise := robust_sigma(known)) > 0:
         return found
     sky = float(np.median(known))
+    farthest = _IMPOSSIBLE * max(noise, float(np.percentile(np.abs(known - sky), 99.9)))
     # a core and the pixels around it lie in the strip and its margin
     for strip in work.strips(image.shape, _LARGEST + 1):
         wide = strip.wide.slices
@@ -63,7 +67,7 @@ def dark_core_mask(image: WindowedImage, missing: WindowedImage | None, work: Wo
         usable = np.isfinite(part) if missing is None else np.isfinite(part) & ~missing[wide]
         bright, dark = usable & (part > sky + _BRIGHT * noise), usable & (part < sky + _DARK * noise)
         deep, level = usable & (part < sky - _BRIGHT * noise), usable & (part > sky - _DARK * noise)
-        cores = np.zeros_like(dark)
+        cores = usable & (np.abs(part - sky) > farthest)
         for inside, beside, is_hole in ((dark, bright, _is_bright), (deep, level, _is_below)):
             edge = np.zeros_like(dark)
             edge[:, 1:] = inside[:, 1:] & beside[:, :-1]

@@ -23,7 +23,7 @@ from ..io.regions import read_regions
 from ..io.tables import read_table
 from .page import base64_of, decimals, numbers
 from .panels import PALETTE, panels
-from .pixels import bin_factor, binned, levels, png, tile
+from .pixels import bin_factor, binned, levels, png, single_precision, tile
 from .plots import outline
 
 if TYPE_CHECKING:
@@ -154,7 +154,7 @@ def page_image(
     data, residual = binned(data, factor), binned(residual, factor)
     sigma, black = noise_and_black_level(data, residual)
     # in single precision: those of all bands are held until the page is written
-    image, residual = (np.asarray(values / sigma, dtype=np.float32) for values in (data, residual))
+    image, residual = (single_precision(values / sigma) for values in (data, residual))
     return place.page_image(
         image, residual, sigma, black, shift_arcsec, {"image": png(levels(image)), "residual": png(levels(residual))}
     )

@@ -19,14 +19,21 @@ SOFTENING, STEP, ZERO = 4.0, 0.05, 70
 pixels, from -63 to 20 800 sigma. Rounding adds 0.2 % to the variance of the noise; a pixel of noise takes 4.4 bits."""
 UNKNOWN = 0
 """Level that stands for NaN."""
+FARTHEST = 1e30
+"""Largest value in units of the noise that is kept: single precision ends at 3e38."""
 PAGE_PIXELS = 100_000_000
 """Largest number of pixels of all images of a page: about 75 MB of text, which a browser reads in two seconds."""
+
+
+def single_precision(sigmas: np.ndarray) -> np.ndarray:
+    """Return an image in units of its noise as float32, `FARTHEST` at most; what is not finite stays."""
+    return np.where(np.isfinite(sigmas), np.clip(sigmas, -FARTHEST, FARTHEST), sigmas).astype(np.float32)
 
 
 def levels(sigmas: np.ndarray) -> np.ndarray:
     """Return the 8-bit levels of an image in units of its noise; NaN becomes `UNKNOWN`."""
     # Single precision is a thousand times finer than a step, and twice as fast.
-    coded = np.arcsinh(np.asarray(sigmas, dtype=np.float32) / np.float32(SOFTENING)) / np.float32(STEP)
+    coded = np.arcsinh(single_precision(sigmas) / np.float32(SOFTENING)) / np.float32(STEP)
     clipped = np.clip(np.rint(coded) + ZERO, 1, 255)
     return np.where(np.isfinite(coded), clipped, UNKNOWN).astype(np.uint8)
 

@@ -72,6 +72,15 @@ def test_pixels_far_below_the_sky_were_not_observed_whatever_lies_beside_them():
     assert np.array_equal(dark_cores(image), wrapped)
 
 
+@pytest.mark.parametrize("value", [1e38, -1e38, 1e20])
+def test_a_number_that_no_detector_gives_was_not_observed(value):
+    image = star(1000.0)
+    image[12, 13] = value
+    assert np.argwhere(dark_cores(image)).tolist() == [[12, 13]]
+    # without noise the sources are far above what is between them
+    assert not dark_cores(np.exp(-((Y - 30.0) ** 2 + (X - 30.0) ** 2) / 8.0)).any()
+
+
 def test_a_noisy_part_of_an_image_has_none():
     image = np.random.default_rng(6).normal(size=(300, 300))
     image[:, :60] *= 30.0
