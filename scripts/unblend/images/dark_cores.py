@@ -14,14 +14,13 @@ from ..core.types import WindowedImage
 
 _BRIGHT, _FAINTEST_BESIDE = 20.0, 5.0
 """Noises above the sky of the typical pixel beside a dark core, and of the faintest one."""
+_FAINTEST_NEAR = -5.0
+"""Noises above the sky of the faintest pixel within 2 pixels: in a noisier part of an image some are below it."""
 _DARK = 3.0
 """Noises above the sky below which a pixel of a core is dark. Through any PSF that the pixels sample, the light around
 such a hole would fill it."""
 _DEEPER = 10.0
-"""Depth of a hole below the sky in units of the scatter of the pixels within 2 pixels: where an image is noisier than
-elsewhere, its noise makes none."""
-_FAINTEST_NEAR = -5.0
-"""The same of all pixels within 2 pixels: in a part of an image that is noisier than the rest, some are below it."""
+"""Depth of a hole below the sky in units of the scatter of the pixels within 2 pixels, for the same reason."""
 _IMPOSSIBLE = 1e10
 """Distance from the sky of a pixel that holds no measurement, in units of that of the brightest of 1000 pixels."""
 _LARGEST = 15
@@ -34,8 +33,8 @@ def dark_cores(image: np.ndarray, missing: np.ndarray | None = None) -> np.ndarr
     """Return True for small holes without light that bright pixels enclose on all sides, and for those below the sky.
 
     Zeros, large negative numbers and values that were wrapped are found alike, and so are numbers that no detector
-    gives, such as 1e38. Holes that are as far below the sky as
-    the pixels beside a core are above it need no bright pixels around them.
+    gives, such as 1e38. Holes that are as far below the sky as the pixels beside a core are above it need no bright
+    pixels around them.
 
     Parameters
     ----------
