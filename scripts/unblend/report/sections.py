@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -172,7 +173,7 @@ def band_numbers(
     ]
     psf, zero_point = (
         read_header(str(folder / "psf.fits")),
-        zero_point_of(read_table_header(results / "catalogue.fits"), band),
+        zero_point_of(catalogue_header(results / "catalogue.fits"), band),
     )
     simulated = monte_carlo_numbers(folder, fluxes, target)
     drawn = image.page_circles(circles(read_regions(folder / "monte_carlo.reg"), image.wcs))
@@ -234,6 +235,16 @@ def psf_numbers(header: Mapping[str, object]) -> dict[str, Any]:
         found["range"] = [_finite_number(header[key]) for key in ("FWHMMIN", "FWHMMAX")]
         found["number"] = header["NPSFS"]
     return found
+
+
+def catalogue_header(path: Path) -> Mapping[str, object]:
+    """Return the header of the catalogue, which is read once: that of 40 bands has 3000 cards and takes 3 s."""
+    return _header_at(path, path.stat().st_mtime_ns)
+
+
+@lru_cache(maxsize=1)
+def _header_at(path: Path, _changed_ns: int) -> Mapping[str, object]:
+    return read_table_header(path)
 
 
 def zero_point_of(header: Mapping[str, object], band: str) -> dict[str, Any]:
