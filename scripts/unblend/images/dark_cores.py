@@ -117,33 +117,37 @@ def _enclosed(image: np.ndarray, dark: np.ndarray, at: tuple[int, int]) -> np.nd
 
 def _is_bright(image: np.ndarray, hole: np.ndarray, sky: float, noise: float) -> bool:
     """Return whether all light beside a hole is that of a bright source."""
-    known, near = _beside(image, hole), _near(image, hole)
+    known = _beside(image, hole)
     return bool(
         known.size > 0
         and known.min() > sky + _FAINTEST_BESIDE * noise
         and np.median(known) > sky + _BRIGHT * noise
-        and near.min() > sky + _FAINTEST_NEAR * noise
+        and _near(image, hole).min() > sky + _FAINTEST_NEAR * noise
     )
 
 
 def _is_below(image: np.ndarray, hole: np.ndarray, sky: float, noise: float) -> bool:
     """Return whether no pixel beside a hole below the sky is itself below the sky, and their scatter is no noise."""
-    known, near = _beside(image, hole), _near(image, hole)
+    known = _beside(image, hole)
+    if not known.size or known.min() <= sky - _DARK * noise:
+        return False
+    near = _near(image, hole)
     scatter = near[near > sky - _BRIGHT * noise].std()  # without other holes
-    return bool(known.size > 0 and known.min() > sky - _DARK * noise and image[hole].max() < sky - _DEEPER * scatter)
+    return bool(image[hole].max() < sky - _DEEPER * scatter)
 
 
 def _beside(image: np.ndarray, hole: np.ndarray) -> np.ndarray:
     """Return the known pixels beside a hole."""
-    from scipy.ndimage import binary_dilation
-
-    ring = image[binary_dilation(hole) & ~hole]
-    return ring[np.isfinite(ring)]
+    return _around(image, hole, None, 1)
 
 
 def _near(image: np.ndarray, hole: np.ndarray) -> np.ndarray:
     """Return the known pixels of the two rows and columns around a hole."""
+    return _around(image, hole, np.ones((3, 3), dtype=bool), 2)
+
+
+def _around(image: np.ndarray, hole: np.ndarray, structure: np.ndarray | None, iterations: int) -> np.ndarray:
     from scipy.ndimage import binary_dilation
 
-    ring = image[binary_dilation(hole, np.ones((3, 3), dtype=bool), iterations=2) & ~hole]
+    ring = image[binary_dilation(hole, structure, iterations) & ~hole]
     return ring[np.isfinite(ring)]
