@@ -10,6 +10,7 @@ import numpy as np
 
 from ..core.errors import InputError
 from .fits_files import new_fits, open_fits
+from .headers import read_cards
 
 if TYPE_CHECKING:
     import fitsio
@@ -91,7 +92,7 @@ def read_table(path: str | Path, names: Sequence[str] | None = None, *, extensio
 def read_table_header(path: str | Path) -> dict[str, object]:
     """Return the header of the first table of a FITS file."""
     with open_fits(path) as fits:
-        return {r["name"]: r["value"] for r in fits[1].read_header().records() if r["name"]}
+        return read_cards(fits[1])
 
 
 def columns(**arrays: np.ndarray) -> np.ndarray:

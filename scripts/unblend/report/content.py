@@ -11,7 +11,7 @@ import numpy as np
 
 from ..core.flags import Flag
 from ..io.catalogues import read_catalogue
-from ..io.tables import read_table
+from ..io.tables import read_table, read_table_header
 from .band_images import add_sources, outlines, panels_png, read_band_image, read_stack_image, same_page_pixels
 from .pixels import SOFTENING, STEP, ZERO
 from .run_warnings import read_warnings
@@ -59,6 +59,7 @@ def read_field(spec: Mapping[str, Any], results: Path) -> tuple[dict[str, Any], 
         Image, model and residual of each band side by side.
     """
     bands, catalogue = spec["order"], read_catalogue(results / "catalogue.fits")
+    header = read_table_header(results / "catalogue.fits")
     count = 2 * (len(bands) + 1)
     stack, target = read_stack_image(results, count), target_of(results, bands)
     images = {band: read_band_image(results, band, spec["bands"][band]["image"], count) for band in bands}
@@ -75,7 +76,7 @@ def read_field(spec: Mapping[str, Any], results: Path) -> tuple[dict[str, Any], 
         fluxes = read_table(results / "bands" / band / "fluxes.fits")
         measured = flux_columns(catalogue, fluxes, band)
         columns = {name: column.listed() for name, column in measured.items()}
-        found = band_numbers(results, band, fluxes, measured, image, target)
+        found = band_numbers(results, band, fluxes, measured, image, target, header)
         listed.append({"name": band, "wavelength": wavelengths[band], **image.record, "columns": columns, **found})
         pngs |= {f"band:{band}:{kind}": png for kind, png in image.pngs.items()} | star_picture(results, band)
 

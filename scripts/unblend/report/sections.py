@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -143,8 +142,9 @@ def flux_columns(catalogue: np.ndarray, fluxes: np.ndarray, band: str) -> dict[s
 
 
 def band_numbers(
-    results: Path, band: str, fluxes: np.ndarray, columns: Mapping[str, Column], image: PageImage, target: int | None
-) -> dict[str, Any]:
+    results: Path, band: str, fluxes: np.ndarray, columns: Mapping[str, Column], image: PageImage, target: int | None,
+    catalogue_header: Mapping[str, object],
+) -> dict[str, Any]:  # fmt: skip
     """Return the noise and PSF (FWHM in pixels) of a band, the results of its Monte Carlo and its shift search.
 
     Parameters
@@ -160,6 +160,8 @@ def band_numbers(
         The band's image on the page.
     target : int or None
         ID of the target.
+    catalogue_header : mapping
+        Header of catalogue.fits, which is long where there are many bands.
     """
     folder = results / "bands" / band
     header = read_table_header(folder / "fluxes.fits")
@@ -173,7 +175,7 @@ def band_numbers(
     ]
     psf, zero_point = (
         read_header(str(folder / "psf.fits")),
-        zero_point_of(catalogue_header(results / "catalogue.fits"), band),
+        zero_point_of(catalogue_header, band),
     )
     simulated = monte_carlo_numbers(folder, fluxes, target)
     drawn = image.page_circles(circles(read_regions(folder / "monte_carlo.reg"), image.wcs))
@@ -235,16 +237,6 @@ def psf_numbers(header: Mapping[str, object]) -> dict[str, Any]:
         found["range"] = [_finite_number(header[key]) for key in ("FWHMMIN", "FWHMMAX")]
         found["number"] = header["NPSFS"]
     return found
-
-
-def catalogue_header(path: Path) -> Mapping[str, object]:
-    """Return the header of the catalogue, which is read once: that of 40 bands has 3000 cards and takes 3 s."""
-    return _header_at(path, path.stat().st_mtime_ns)
-
-
-@lru_cache(maxsize=1)
-def _header_at(path: Path, _changed_ns: int) -> Mapping[str, object]:
-    return read_table_header(path)
 
 
 def zero_point_of(header: Mapping[str, object], band: str) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..io import catalogues
-from ..io.tables import read_table
+from ..io.tables import read_table, read_table_header
 from ..photometry.catalogue import KINDS
 from .band_images import same_page_pixels
 from .content import FIT_PROBLEMS, field_words, star_picture
@@ -67,8 +67,9 @@ def write_survey(spec: Mapping[str, Any], results: Path, files: PageFolder) -> t
     sources = source_columns(results, catalogue, sides)
     bands = [band_sources(results, band, catalogue, images[band]) for band in order]
     listed = []
+    header = read_table_header(results / "catalogue.fits")
     for band in bands:
-        record, more = band_record(results, band, sources, target)
+        record, more = band_record(results, band, sources, target, header)
         listed.append({"wavelength": spec["bands"][band.name]["wavelength_um"], **record})
         files.write(f"bands/{band.name}", more)
     places = np.array(stack.page.positions(catalogue["ra"], catalogue["dec"]))
@@ -154,7 +155,11 @@ def read_fluxes(results: Path, band: str) -> np.ndarray:
 
 
 def band_record(
-    results: Path, band: BandSources, sources: Mapping[str, Column], target: int | None
+    results: Path,
+    band: BandSources,
+    sources: Mapping[str, Column],
+    target: int | None,
+    catalogue_header: Mapping[str, object],
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return what the page opens with of a band, and what its section shows besides.
 
@@ -167,8 +172,11 @@ def band_record(
         From `source_columns`.
     target : int or None
         ID of the target.
+    catalogue_header : mapping
+        Header of catalogue.fits.
     """
-    found = band_numbers(results, band.name, read_fluxes(results, band.name), band.columns, band.image, target)
+    fluxes = read_fluxes(results, band.name)
+    found = band_numbers(results, band.name, fluxes, band.columns, band.image, target, catalogue_header)
     more = {name: found.pop(name) for name in IN_FILES}
     ids = sources["id"].values
     more["offsets"] = best_offsets(found["shift"].pop("offsets"), ids, band.positions)
