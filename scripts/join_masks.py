@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from unblend.core.errors import FailedBandError
 from unblend.field.band_regions import write_mask_regions
 from unblend.field.failed_band import failure_cards
 from unblend.field.tiled_band import TiledBand
@@ -18,7 +17,7 @@ def main(spec_path: str, results_dir: str) -> None:
     spec = read_json(spec_path)
     band = TiledBand(spec, Path(results_dir))
     failure = band.failure()
-    cards = failure_cards(FailedBandError(failure)) if failure else None
+    cards = failure_cards(failure) if failure else None
     band.write_mosaic("mask.fits", of_labels=True, header=cards)
     band.write_mosaic("background.fits")
     drawn = [region for name in ("border", "bad") for region in read_regions(spec[f"{name}_regions"]["file"])]

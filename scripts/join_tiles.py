@@ -7,7 +7,6 @@ from dataclasses import astuple
 from pathlib import Path
 
 import numpy as np
-from unblend.core.errors import FailedBandError
 from unblend.field.adopted_templates import TILES
 from unblend.field.band_data import StoredModels
 from unblend.field.band_only_sources import join_band_only, write_no_band_only
@@ -44,7 +43,7 @@ def main(spec_path: str, results_dir: str) -> None:
         log.warning("%s All fluxes of this band are NaN.", failure)
         tile[:] = -1
         write_no_band_only(band.folder, spec["band"])
-        cards = {"NOWN": 0, **failure_cards(FailedBandError(failure))}
+        cards = {"NOWN": 0, **failure_cards(failure)}
     levels = join_fluxes(band, tile, ids, {"BAND": spec["band"], **cards})
     join_monte_carlo(band, tile, ids, {"BAND": spec["band"]})
     band.write_mosaic("residual.fits", header={"BAND": spec["band"]}, added=-levels.differences())

@@ -29,9 +29,9 @@ _SIDE = 32
 """Pixels of each side of a cutout without content."""
 
 
-def failure_cards(error: Exception) -> dict[str, object]:
+def failure_cards(reason: Exception | str) -> dict[str, object]:
     """Return the card that says why a product has no content."""
-    return {CARD: json.dumps(str(error))}  # a header has ASCII alone
+    return {CARD: json.dumps(str(reason))}  # a header has ASCII alone
 
 
 def failure_in(path: str | Path) -> str | None:

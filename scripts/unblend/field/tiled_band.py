@@ -17,7 +17,7 @@ from ..core.types import Box, Region, Template
 from ..io.images import ROWS_AT_ONCE, read_header, read_label_window, read_shape, read_wcs, read_window, write_strips
 from ..io.regions import read_regions
 from ..io.tables import read_table
-from .failed_band import MASK, PSF, failure_in
+from .failed_band import MASK, PSF, failure_of
 
 if TYPE_CHECKING:
     from astropy.wcs import WCS
@@ -85,7 +85,8 @@ class TiledBand:
 
     def failure(self) -> str | None:
         """Return why an input of the band cannot be used, as mask or PSF of one of its tiles says; None otherwise."""
-        found = (failure_in(self.folder_of(tile) / name) for tile in self.tiles for name in (MASK, PSF))
+        names = (f"{self.folder.name}/{FOLDER}/{tile.name}" for tile in self.tiles)
+        found = (failure_of(name, self.results, (MASK, PSF)) for name in names)
         return next((sentence for sentence in found if sentence is not None), None)
 
     def write_mosaic(
