@@ -7,10 +7,12 @@ from pathlib import Path
 
 from unblend.field.fit_field import FitField
 from unblend.field.stale_products import move_stale_models
+from unblend.fits.component_table import UNITS as COMPONENT_UNITS
+from unblend.fits.component_table import component_table
 from unblend.fits.table import fit_table, noise_warning
 from unblend.io.files import file_digest, read_json, write_json
 from unblend.io.images import read_header
-from unblend.io.tables import write_table
+from unblend.io.tables import append_table, new_fits
 from unblend.run.job_log import record_work, run
 
 log = logging.getLogger("unblend.models")
@@ -35,7 +37,10 @@ def main(spec_path: str, results_dir: str, models_path: str, table_path: str) ->
     warning = noise_warning(table)
     if warning:
         log.warning("%s", warning)
-    write_table(table_path, table, units=UNITS, name="FITS")
+    components = component_table(fits, members, custom)
+    with new_fits(table_path) as tables_of_fits:
+        append_table(tables_of_fits, table, units=UNITS, name="FITS")
+        append_table(tables_of_fits, components, units=COMPONENT_UNITS, name="COMPONENTS")
     # What lies behind the barrier is judged by this file alone: it stands for the two tables, too.
     tables = {"parameters": file_digest(table_path), "catalogue": file_digest(field.results / "det_cat.fits")}
     move_stale_models(field.results, set(map(int, models)))

@@ -44,7 +44,7 @@ from unblend.photometry.flux_draws import noise_draws, of_band
 from unblend.photometry.joined_tiles import core_level
 from unblend.photometry.linear_system import visible_light
 from unblend.photometry.misfit import measure_misfit, noise_area
-from unblend.photometry.shape_errors import ShapeResponses, detail_errors, shape_responses
+from unblend.photometry.shape_errors import ShapeResponses, detail_errors, known_shapes, shape_responses
 from unblend.photometry.weight_rescaling import RescaledSolution, rescale_weights
 from unblend.run.job_log import record_work, run
 
@@ -216,8 +216,9 @@ def responses_to_shapes(
     models: dict[int, ModelOutline],
 ) -> ShapeResponses:
     """Return how the fit responds to the shapes of the sources in the detection image."""
-    table = read_table(results / "imfit" / "sersic.fits")
-    return shape_responses(engine, models, table, fit.solution, detail.templates, fit.weight)
+    path = results / "imfit" / "sersic.fits"
+    shapes = known_shapes(read_table(path), read_table(path, extension=2))
+    return shape_responses(engine, models, shapes, fit.solution, detail, fit.weight)
 
 
 def shape_errors(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from unblend.field.fit_field import FitField
+from unblend.fits.fit_settings import FitSettings
 from unblend.fits.passes import fit_first_pass
 from unblend.io.files import read_json, write_json
 from unblend.run.fit_batch import fit_batch
@@ -19,7 +20,8 @@ def main(spec_path: str, results_dir: str, done_path: str, workers: int = 1) -> 
 
     def fit(group: str):  # type: ignore[no-untyped-def]
         files = spec["groups"][group]["user_files"]
-        return fit_first_pass(field.data(group, files), field.psf_of(group), field.overrides(files))
+        settings = FitSettings(components=spec["components"])
+        return fit_first_pass(field.data(group, files), field.psf_of(group), field.overrides(files), settings)
 
     write_json(done_path, fit_batch(field, spec, "first", fit, fallbacks_of_first_pass(field, spec), workers))
 

@@ -57,8 +57,8 @@ class Scenario:
     Where the PSF of a band changes over its image, the user has a grid of PSFs, with `one_psf` only that of the middle.
     Where its shift changes, a field of shifts is measured, with `one_shift` only a constant. With `glow` the background
     of every band changes (`background_glow`), and a polynomial is fitted, with `constant` only a constant.
-    Galaxies brighter than `structured_to_ab` consist of parts, each with its own colour: no single model has their true
-    shape in all bands, and the field is only run end to end.
+    Galaxies brighter than `structured_to_ab` consist of parts, each with its own colour, of bulge and disc alone where
+    there are no `arms`: no single model has their true shape in all bands, and the field is only run end to end.
     """
 
     name: str
@@ -67,6 +67,7 @@ class Scenario:
     side_arcsec: float
     bands: tuple[BandSpec, ...]
     structured_to_ab: float | None = None
+    arms: bool = True
     modes: tuple[str, ...] = ("noise", "fits", "true")
     one_psf: bool = False
     one_shift: bool = False
@@ -85,6 +86,7 @@ class Scenario:
             N_STARS,
             FAINTEST_AB,
             structured_to_ab=self.structured_to_ab,
+            arms=self.arms,
         )
 
 
@@ -140,6 +142,16 @@ def scenarios() -> dict[str, Scenario]:
             60.0,
             bands(60.0),
             structured_to_ab=STRUCTURED_TO_AB,
+            modes=("fits",),
+        ),
+        Scenario(
+            "bulges",
+            "galaxies of bulge and disc, each of its own colour",
+            60.0,
+            60.0,
+            bands(60.0),
+            structured_to_ab=STRUCTURED_TO_AB,
+            arms=False,
             modes=("fits",),
         ),
     ]

@@ -53,12 +53,13 @@ def measure(number: int, band: str) -> dict[str, tuple[float, float]]:
     from threadpoolctl import threadpool_limits
     from unblend.models.templates import TemplateEngine
     from unblend.photometry.correlated_noise import correlated_errors, noise_matrix
+    from unblend.photometry.detail_amplitude import DetailAmplitudes
     from unblend.photometry.flux_covariance import flux_covariance
     from unblend.photometry.flux_draws import noise_draws, shape_draws
     from unblend.photometry.linear_system import model_image, solve_fluxes
     from unblend.photometry.monte_carlo import monte_carlo
     from unblend.photometry.proposals import artefacts, border_sources
-    from unblend.photometry.shape_errors import shape_responses
+    from unblend.photometry.shape_errors import known_shapes, shape_responses
     from unblend.registration.offsets import linear_offsets
 
     found: dict[str, tuple[float, float]] = {}
@@ -69,8 +70,9 @@ def measure(number: int, band: str) -> dict[str, tuple[float, float]]:
         solution = measured(found, "solve", lambda: solve_fluxes(image, weight, templates))
         measured(found, "correlated errors", lambda: correlated_errors(solution, templates, weight, field.correlation))
         engine = TemplateEngine(field.wcs, image.shape, field.psf)
+        shapes, fitted = known_shapes(field.shapes), DetailAmplitudes.as_in_stack(templates)
         responses = measured(found, "shape responses", lambda: shape_responses(
-            engine, field.models, field.shapes, solution, templates, weight))  # fmt: skip
+            engine, field.models, shapes, solution, fitted, weight))  # fmt: skip
         measured(found, "shape errors", lambda: responses.errors(solution))
         noise = noise_matrix(solution, templates, weight, field.correlation)
         of_shapes = (responses.matrix.T @ responses.matrix).tocsr()

@@ -32,7 +32,7 @@ from .result import GroupFit, MemberFit
 
 TYPICAL_N = 1.3
 """Centre of the prior of the Sersic index."""
-SIGMA_LN_N = 0.6
+SIGMA_LN_N = 0.8
 """Standard deviation of the prior of ln n."""
 BOUND_SIGMAS = {"ell": 0.2, "X0": 1.0, "Y0": 1.0}
 """Standard deviations of the priors of other parameters that end on a bound: ell as a number, positions in pixels."""

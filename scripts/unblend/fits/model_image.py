@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -57,12 +58,15 @@ def model_of(member: MemberFit, wcs: WCS, oversampling: int, *, free_components:
     y, x = centre_of(member)
     ra, dec = pixel_to_sky(wcs, np.array([y]), np.array([x]))
     sky, jacobian = (float(ra[0]), float(dec[0])), sky_jacobian(wcs, y, x)
-    profile = member.sersic
-    if profile is not None:
-        return sersic_model(
+    drawn = [
+        sersic_model(
             n=profile.n, r_e=profile.r_e, ell=profile.ell, pa=profile.pa, flux=profile.total_flux, sky=sky,
             pixel_to_sky=jacobian, oversampling=oversampling,
-        )  # fmt: skip
+        )
+        for profile in member.components
+    ]  # fmt: skip
+    if drawn:
+        return drawn[0] if len(drawn) == 1 else _sum_of(drawn)
     functions = [function for block in member.blocks for function in block.functions]
     if [function.name for function in functions] == ["PointSource"]:
         return point_model(function_flux(functions[0]) or 0.0, sky, jacobian, oversampling)
@@ -73,6 +77,17 @@ def model_of(member: MemberFit, wcs: WCS, oversampling: int, *, free_components:
     if not total > 0:
         raise ValueError(f"the total flux of the model of source {member.id} is {total:g}; expected a positive flux")
     return Model(data, middle, sky, jacobian / oversampling, total)
+
+
+def _sum_of(models: Sequence[Model]) -> Model:
+    """Return the sum of models with the same centre and pixels, each of which lies in the middle of its stamp."""
+    half = [max(int(model.centre[axis]) for model in models) for axis in (0, 1)]
+    data = np.zeros((2 * half[0] + 1, 2 * half[1] + 1))
+    for model in models:
+        top, left = half[0] - int(model.centre[0]), half[1] - int(model.centre[1])
+        data[top : top + model.data.shape[0], left : left + model.data.shape[1]] += model.data
+    centre = (float(half[0]), float(half[1]))
+    return replace(models[0], data=data, centre=centre, total=sum(model.total for model in models), shape=None)
 
 
 def detail_of(residual: OwnResidual, wcs: WCS, psf: np.ndarray) -> Model:

@@ -21,6 +21,7 @@ import numpy as np
 from ..core.flags import Flag
 from ..core.statistics import largest_chance_chi2
 from ..core.types import Box
+from .bulge_disc import with_bulges
 from .centre_check import members_off_segment, refit_off_segment
 from .covariance import parameter_covariance
 from .crowded_fit import fit_group, is_crowd
@@ -82,11 +83,11 @@ def fit_first_pass(
     problem = Problem(tuple(members), sky, pixels, data, psf, settings.ftol_first, exact=exact)
     if len(members) > 1:
         problem = replace(problem, members=tuple(_fitted_alone(problem, member) for member in members))
-    fit = fit_group(
-        problem,
-        refine=lambda part, fit: with_point_sources(part, refit_off_segment(part, fit), settings),
-        needs_refit=lambda member: is_unresolved(member, settings),
-    )
+
+    def refine(part: Problem, fit: GroupFit) -> GroupFit:
+        return with_bulges(part, with_point_sources(part, refit_off_segment(part, fit), settings), settings)
+
+    fit = fit_group(problem, refine, needs_refit=lambda member: is_unresolved(member, settings))
     fit = _with_sky_beside_wings(problem, fit)
     return replace(fit, seconds=time.process_time() - began)
 

@@ -38,6 +38,8 @@ class MemberFit:
         The fit of this source alone, the others masked; empty in a group of one.
     single_sky : float
         The background level in the fit of this source alone.
+    one_profile : tuple of Block
+        The best single profile of a source that is fitted as bulge and disc; empty for all others.
     flags : int
         Bits of `Flag`.
     chi2_segment : float or None
@@ -54,6 +56,7 @@ class MemberFit:
     automatic: tuple[Block, ...]
     single: tuple[Block, ...] = ()
     single_sky: float = 0.0
+    one_profile: tuple[Block, ...] = ()
     flags: int = 0
     chi2_segment: float | None = None
     covariance: Matrix = ()
@@ -62,6 +65,18 @@ class MemberFit:
     def sersic(self) -> Sersic | None:
         """The profile if the model is a single Sersic function, else None."""
         return block_sersic(self.blocks[0]) if len(self.blocks) == 1 else None
+
+    @property
+    def components(self) -> tuple[Sersic, ...]:
+        """The profiles if the model consists of Sersic functions with one centre, else none."""
+        blocks = [replace(b, functions=(function,)) for b in self.blocks for function in b.functions]
+        profiles = [block_sersic(block) for block in blocks]
+        return tuple(p for p in profiles if p is not None) if len(self.blocks) == 1 and None not in profiles else ()
+
+    @property
+    def is_bulge_and_disc(self) -> bool:
+        """Whether the pixels have asked for a bulge and a disc instead of one profile."""
+        return bool(self.one_profile)
 
     @property
     def flux(self) -> float:
@@ -163,7 +178,7 @@ class GroupFit:
         )
 
 
-BLOCK_FIELDS = ("blocks", "start", "automatic", "single")
+BLOCK_FIELDS = ("blocks", "start", "automatic", "single", "one_profile")
 """Fields of `MemberFit` that contain blocks."""
 
 
@@ -224,16 +239,20 @@ def sersic_block(sersic: Sersic, id_: int, *, max_offset: float, r_e_range: tupl
     r_e_range : (lower, upper)
         Limits of r_e in pixels.
     """
-    p = sersic
-    parameters = (
+    p, function = sersic, Function("Sersic", sersic_parameters(sersic, r_e_range))
+    y0 = Parameter("Y0", p.y, p.y - max_offset, p.y + max_offset)
+    return Block(y0, Parameter("X0", p.x, p.x - max_offset, p.x + max_offset), (function,), id_)
+
+
+def sersic_parameters(p: Sersic, r_e_range: tuple[float, float]) -> tuple[Parameter, ...]:
+    """Return the parameters of a profile with the limits of `sersic_block`."""
+    return (
         Parameter("PA", p.pa),
         Parameter("ell", p.ell, 0.0, 0.95).clipped(),
         Parameter("n", p.n, 0.1, 8.0).clipped(),
         Parameter("I_e", p.i_e, 0.0, 1e6 * p.i_e),
         Parameter("r_e", p.r_e, *r_e_range).clipped(),
     )
-    y0 = Parameter("Y0", p.y, p.y - max_offset, p.y + max_offset)
-    return Block(y0, Parameter("X0", p.x, p.x - max_offset, p.x + max_offset), (Function("Sersic", parameters),), id_)
 
 
 def block_sersic(block: Block) -> Sersic | None:

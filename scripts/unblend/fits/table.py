@@ -28,7 +28,8 @@ TABLE_DTYPE = np.dtype(
 counter-clockwise from +y, and r_e is in pixels. chi2 and n_pixels are those of IMFIT's fit of the group, chi2_refined
 is that of the refined models (NaN: not refined). chi2_red_group (of the group) and chi2_red (of the source's segment)
 are those of the models in the table. `detail` is the flux that the model's detail adds to `flux`, with its error; both
-are 0 without a detail. Parameters are NaN if the model is not a single Sersic profile. `covariance` is
+are 0 without a detail. Parameters are NaN if the model is not a single Sersic profile; those of a galaxy that is fitted
+as bulge and disc are of the best single profile of the first pass, with its errors for white noise. `covariance` is
 that of y, x, pa, ell, n, r_e, marginalised over all other parameters: zero for fixed parameters, NaN where it is
 unknown."""
 _TABLE_ORDER = [1, 0, 2, 3, 4, 6]
@@ -115,28 +116,28 @@ def _fill(row: np.ndarray, fit: GroupFit, member: MemberFit) -> None:
     first = member.blocks[0]
     if first.y0 is not None and first.x0 is not None:
         row["y"], row["x"] = first.y0.value + 1.0, first.x0.value + 1.0
-    profile = member.sersic
-    if profile is None:
-        row["flux"] = member.flux
+    row["flux"] = member.flux
+    if member.sersic is None and not member.one_profile:
         return
-    values = {p.name.lower(): p for p in (first.x0, first.y0, *first.functions[0].parameters) if p is not None}
-    row["flux"] = profile.total_flux
+    shape = first if member.sersic is not None else member.one_profile[0]
+    values = {p.name.lower(): p for p in (first.x0, first.y0, *shape.functions[0].parameters) if p is not None}
     for name in _NAMES:
         parameter = values[{"x": "x0", "y": "y0"}.get(name, name)]
         if name not in ("x", "y"):
             row[name] = parameter.value
         row[f"{name}_err"] = np.nan if parameter.error is None else parameter.error
     row["pa_err"] = np.minimum(row["pa_err"], _MAX_PA_ERR)
-    if member.covariance:
+    if member.covariance and member.sersic is not None:
         in_order = np.array(member.covariance)[np.ix_(_TABLE_ORDER, _TABLE_ORDER)]
-        row["covariance"][0] = _with_limited_angle_error(in_order)
+        row["covariance"][0] = limited_angle_errors(in_order, (_PA_INDEX,))
 
 
-def _with_limited_angle_error(covariance: np.ndarray) -> np.ndarray:
-    """Return the covariance with the error of the position angle limited to `_MAX_PA_ERR`, correlations unchanged."""
-    error = math.sqrt(covariance[_PA_INDEX, _PA_INDEX])
+def limited_angle_errors(covariance: np.ndarray, angles: Sequence[int]) -> np.ndarray:
+    """Return the covariance with the errors of position angles limited to `_MAX_PA_ERR`, correlations unchanged."""
     scale = np.ones(len(covariance))
-    scale[_PA_INDEX] = min(1.0, _MAX_PA_ERR / error) if error > 0 else 1.0
+    for index in angles:
+        error = math.sqrt(covariance[index, index])
+        scale[index] = min(1.0, _MAX_PA_ERR / error) if error > 0 else 1.0
     return covariance * np.outer(scale, scale)
 
 

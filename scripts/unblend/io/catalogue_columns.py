@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections import Counter
 from collections.abc import Iterable
@@ -41,11 +42,12 @@ class Column:
     description: str
 
 
-def catalogue_columns() -> list[Column]:
+@functools.cache
+def catalogue_columns() -> tuple[Column, ...]:
     """Return all columns that the catalogue may have, in its order."""
     import yaml
 
-    return [Column(**row) for row in yaml.safe_load(TABLE.read_text(encoding="utf-8"))]
+    return tuple(Column(**row) for row in yaml.safe_load(TABLE.read_text(encoding="utf-8")))
 
 
 def columns_of(bands: Iterable[str]) -> dict[str, Column]:

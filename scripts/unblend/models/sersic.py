@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,10 @@ class Sersic:
     def total_flux(self) -> float:
         """Flux integrated to infinity, in image units."""
         return total_flux(self.n, self.r_e, self.ell, self.i_e)
+
+    def with_flux(self, flux: float, *, n: float, r_e: float, ell: float) -> Sersic:
+        """Return a profile with the same centre and position angle, but another flux and shape."""
+        return replace(self, n=n, r_e=r_e, ell=ell, i_e=intensity_from_flux(n, r_e, ell, flux))
 
 
 @functools.lru_cache(maxsize=4096)

@@ -11,7 +11,7 @@ from ..core.split_matrix import SplitMatrix
 from .flux_covariance import flux_covariance
 from .flux_draws import DRAWS, of_band, of_source, shape_draws
 from .linear_system import LinearSolution
-from .shape_errors import PARAMETERS, ShapeResponses
+from .shape_errors import MOST_AXES, ShapeResponses
 
 if TYPE_CHECKING:
     from scipy.sparse import sparray
@@ -111,7 +111,7 @@ def model_draws(
     drawn += np.nan_to_num(common) @ of_band(band, "common").standard_normal((common.shape[1], DRAWS))
     # the detail of a galaxy is the same in every band
     for k in np.flatnonzero(np.nan_to_num(detail) > 0).tolist():
-        drawn[k] += detail[k] * of_source(int(solution.ids[k]), len(PARAMETERS) + 1)[-1]
+        drawn[k] += detail[k] * of_source(int(solution.ids[k]), MOST_AXES + 1)[-1]
     return drawn
 
 

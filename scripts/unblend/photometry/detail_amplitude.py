@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..core.types import Template
+from ..core.types import Box, Template
 from .linear_system import LinearSolution, solve_fluxes
 from .weight_rescaling import near_sources_rescaled
 
@@ -49,6 +49,15 @@ class DetailAmplitudes:
     value: np.ndarray
     error: np.ndarray
 
+    @classmethod
+    def as_in_stack(cls, templates: Sequence[Template]) -> DetailAmplitudes:
+        """Return templates with their details as in the detection image, exactly."""
+        return cls(list(templates), np.ones(len(templates)), np.zeros(len(templates)))
+
+    def first_shares(self) -> np.ndarray:
+        """Return the share of the first component in the flux of each source, shape (n,); NaN where none is free."""
+        return _first_shares(self.templates, self.value)
+
     def followed_by(self, templates: Sequence[Template]) -> DetailAmplitudes:
         """Return these, followed by further templates, which have no detail."""
         more = np.ones(len(templates))
@@ -78,9 +87,18 @@ def first_component(templates: Sequence[Template], found: DetailAmplitudes) -> t
     -------
     share, error : arrays (n,)
     """
-    others = np.array([t.detail_share if t.detail_free else np.nan for t in templates], dtype=float)
-    share = (1.0 - others) * (1.0 - (found.value - 1.0) * others)
-    return np.clip(share, 0.0, 1.0), (1.0 - others) * others * found.error
+    others = _free_others(templates)
+    return _first_shares(templates, found.value), (1.0 - others) * others * found.error
+
+
+def _free_others(templates: Sequence[Template]) -> np.ndarray:
+    """Return the share of all components but the first in the detection image, shape (n,); NaN where none is free."""
+    return np.array([t.detail_share if t.detail_free else np.nan for t in templates], dtype=float)
+
+
+def _first_shares(templates: Sequence[Template], amplitude: np.ndarray) -> np.ndarray:
+    others = _free_others(templates)
+    return np.clip((1.0 - others) * (1.0 - (amplitude - 1.0) * others), 0.0, 1.0)
 
 
 def _prior(template: Template) -> tuple[float, float, float]:
@@ -162,6 +180,38 @@ def _amplitude(
     if not fitted > 0:
         return 1.0, sigma
     return float(np.clip(1.0 + excess / fitted, lowest, highest)), float(np.sqrt(covariance[1, 1])) / fitted
+
+
+def less_share(images: np.ndarray, box: Box, template: Template, flux: float, weight: np.ndarray) -> np.ndarray:
+    """Return changes of a source's light without what a change of the share of its components makes good.
+
+    Where the share is free, it is fitted again with every shape, and follows an error of the shape.
+
+    Parameters
+    ----------
+    images : array (d, ny, nx)
+        Changes of the light, image units.
+    box : Box
+        Their part of the image of the band.
+    template : Template
+    flux : float
+        Of the source, image units.
+    weight : array (ny, nx)
+        As fitted.
+    """
+    part = box & template.box
+    if not template.detail_free or part.is_empty or not flux > 0:
+        return images
+    w, sigma = weight[part.slices], _prior(template)[0]
+    light, contrast = (image[part.within(template.box)] for image in (template.data, _contrast(template)))
+    changes, design = images[(slice(None), *part.within(box))], np.stack([light, contrast])
+    matrix = np.einsum("iyx,yx,jyx->ij", design, w, design)
+    matrix[1, 1] += (sigma * flux) ** -2
+    right = np.einsum("iyx,yx,dyx->id", design, w, changes)
+    excess = (np.linalg.pinv(matrix) @ right)[1]
+    less = images.copy()
+    less[(slice(None), *part.within(box))] -= excess[:, None, None] * contrast
+    return less
 
 
 def amplitude_errors(found: DetailAmplitudes, flux: np.ndarray, weight: np.ndarray) -> np.ndarray:

@@ -15,7 +15,7 @@ import numpy as np
 from ..core.types import Template
 from .correlated_noise import periodic_noise, root_weight
 from .linear_system import LinearSolution
-from .shape_errors import PARAMETERS, ShapeResponses
+from .shape_errors import ShapeResponses
 from .stamps import single_thread
 
 DRAWS = 100
@@ -46,8 +46,9 @@ def shape_draws(responses: ShapeResponses, solution: LinearSolution) -> np.ndarr
     """
     changes = np.zeros((solution.inverse.size, DRAWS))
     if responses.matrix is not None:
-        axes = len(PARAMETERS)
-        drawn = np.vstack([of_source(i, axes) for i in responses.sources[::axes].tolist()])
+        first = np.flatnonzero(np.diff(responses.sources, prepend=-1))
+        counts = np.diff(np.append(first, len(responses.sources)))
+        drawn = np.vstack([of_source(*axes) for axes in zip(responses.sources[first].tolist(), counts, strict=True)])
         with single_thread():
             changes = -solution.inverse.apply(responses.matrix.T @ drawn)
     return _in_order(changes, solution)

@@ -19,11 +19,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..core.field_psf import Weights
-from ..core.types import Box, Model, ModelOutline, Template
+from ..core.types import Box, Model, ModelOutline
 from ..images.psf import fwhm
 from ..images.psf_transforms import PsfTransforms
 from ..models.sersic_transform import sersic_derivatives
 from ..models.templates import TemplateEngine
+from .detail_amplitude import DetailAmplitudes, less_share
 from .linear_system import LinearSolution
 from .stamps import single_thread
 from .template_products import TemplateProducts
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 Outlined = Model | ModelOutline
 PARAMETERS = ("y", "x", "pa", "ell", "n", "r_e")
 """Order of the covariance: y, x and r_e in detection pixels, pa in degrees, ell and n without units."""
+MOST_AXES = 10
+"""Number of uncertain parameters of a source of two profiles: of each all but the centre, which they share."""
 REACH_R_E, REACH_FWHM = 8.0, 6.0
 """Half side of the square for derivatives, in r_e of the source and FWHM of the PSF, which are added. Errors differ by
 less than 0.3 % from those with 20 r_e and the whole PSF."""
@@ -52,8 +55,9 @@ class ShapeDerivatives:
         self._transforms = PsfTransforms(psf)
 
     def __call__(
-        self, model: Outlined, *, pa: float, ell: float, n: float, r_e: float, oversampling: float
-    ) -> tuple[Box, np.ndarray] | None:
+        self, model: Outlined, *, pa: float, ell: float, n: float, r_e: float, oversampling: float,
+        largest_r_e: float | None = None,
+    ) -> tuple[Box, np.ndarray] | None:  # fmt: skip
         """Return a box of the image and the derivatives of the template on it; None for a source off the image.
 
         Parameters
@@ -64,6 +68,8 @@ class ShapeDerivatives:
             Position angle in degrees, ellipticity, Sersic index, half-light radius in detection pixels.
         oversampling : float
             Model pixels per detection pixel.
+        largest_r_e : float, optional
+            Half-light radius for which the box is made; by default `r_e`.
 
         Returns
         -------
@@ -75,7 +81,7 @@ class ShapeDerivatives:
         if not (np.isfinite(y) and np.isfinite(x)):
             return None
         jacobian = np.linalg.solve(self.engine.jacobian(model), model.pixel_to_sky) * oversampling
-        side = self._side(r_e * float(np.linalg.norm(jacobian, 2)))
+        side = self._side((largest_r_e or r_e) * float(np.linalg.norm(jacobian, 2)))
         row, column, half = round(y), round(x), side // 2
         box = Box(row - half, column - half, row + half + 1, column + half + 1)
         inside = box & Box.of_shape(self.engine.shape)
@@ -133,12 +139,87 @@ class ShapeResponses:
         return errors
 
 
+@dataclass(frozen=True)
+class SourceShape:
+    """The profiles of a source with one centre, and how uncertain their parameters are.
+
+    Parameters
+    ----------
+    profiles : tuple of dict
+        pa, ell, n and r_e of each, in the units of `PARAMETERS`.
+    fractions : array (k,)
+        Share of each profile in the flux of the detection image.
+    covariance : array (2 + 4k, 2 + 4k)
+        Of y, x, and of pa, ell, n, r_e of each profile; zero for fixed parameters.
+    oversampling : float
+        Model pixels per detection pixel.
+    """
+
+    profiles: tuple[dict[str, float], ...]
+    fractions: np.ndarray
+    covariance: np.ndarray
+    oversampling: float
+
+    def derivatives(
+        self, derivatives_of: ShapeDerivatives, model: Outlined, fractions: np.ndarray
+    ) -> tuple[Box, np.ndarray] | None:
+        """Return a box of the image and the derivatives of the template on it, shape (2 + 4k, ny, nx).
+
+        Parameters
+        ----------
+        derivatives_of : ShapeDerivatives
+        model : Model
+        fractions : array (k,)
+            Share of each profile in the flux of the band.
+
+        Returns
+        -------
+        tuple or None
+            None for a source off the image.
+        """
+        largest, position, others = max(profile["r_e"] for profile in self.profiles), 0.0, []
+        for fraction, profile in zip(fractions, self.profiles, strict=True):
+            found = derivatives_of(model, oversampling=self.oversampling, largest_r_e=largest, **profile)
+            if found is None:
+                return None
+            box, images = found
+            position = position + fraction * images[:2]
+            others.append(fraction * images[2:])
+        return box, np.concatenate([position, *others])
+
+
+def known_shapes(table: np.ndarray, components: np.ndarray | None = None) -> dict[int, SourceShape]:
+    """Return the shapes of all sources whose covariance is known.
+
+    Parameters
+    ----------
+    table : structured array
+        Rows of imfit/sersic.fits: id, pa, ell, n, r_e, oversampling, and `covariance` (6 × 6, in the order of
+        `PARAMETERS`; zero for fixed parameters), NaN where it is not known.
+    components : structured array, optional
+        Rows of its extension COMPONENTS: id, fraction, pa, ell, n and r_e of two profiles, and `covariance` (10 × 10).
+    """
+    names, found = PARAMETERS[2:], {}
+    for row in table:
+        if np.isfinite(row["covariance"]).all():
+            profile = {name: float(row[name]) for name in names}
+            found[int(row["id"])] = SourceShape((profile,), np.ones(1), row["covariance"], float(row["oversampling"]))
+    if components is not None and len(components):
+        oversampling = dict(zip(table["id"].tolist(), table["oversampling"].tolist(), strict=True))
+        for row in components:
+            if np.isfinite(row["covariance"]).all():
+                both = tuple({name: float(row[name][k]) for name in names} for k in range(len(row["fraction"])))
+                source = int(row["id"])
+                found[source] = SourceShape(both, row["fraction"], row["covariance"], float(oversampling[source]))
+    return found
+
+
 def shape_responses(
     engine: TemplateEngine,
     models: Mapping[int, Outlined],
-    shapes: np.ndarray,
+    shapes: Mapping[int, SourceShape],
     solution: LinearSolution,
-    templates: Sequence[Template],
+    detail: DetailAmplitudes,
     weight: np.ndarray,
 ) -> ShapeResponses:
     """Return how the fit responds to the uncertain shapes of its sources.
@@ -149,41 +230,45 @@ def shape_responses(
         Template engine of the band.
     models : mapping
         Models of all sources by ID; their pixels are not needed.
-    shapes : structured array
-        Rows of imfit/sersic.fits: id, pa, ell, n, r_e, oversampling, and `covariance` (6 × 6, in the order of
-        `PARAMETERS`; zero for fixed parameters), NaN where it is not known.
+    shapes : mapping
+        `known_shapes`.
     solution : LinearSolution
-    templates : sequence of Template
-        As fitted, in the order of the solution.
+    detail : DetailAmplitudes
+        The templates as fitted, in the order of the solution, and the shares of their components.
     weight : array (ny, nx)
         As fitted.
     """
-    rows = {int(row["id"]): row for row in shapes if np.isfinite(row["covariance"]).all()}
     with single_thread():
-        return _responses(engine, models, rows, solution, templates, weight)
+        return _responses(engine, models, shapes, solution, detail, weight)
 
 
 def _responses(
     engine: TemplateEngine,
     models: Mapping[int, Outlined],
-    rows: Mapping[int, np.void],
+    shapes: Mapping[int, SourceShape],
     solution: LinearSolution,
-    templates: Sequence[Template],
+    detail: DetailAmplitudes,
     weight: np.ndarray,
 ) -> ShapeResponses:
-    products, derivatives_of = TemplateProducts(solution, templates, weight), ShapeDerivatives(engine)
+    products, derivatives_of = TemplateProducts(solution, detail.templates, weight), ShapeDerivatives(engine)
     known, found, sources = np.zeros(len(products.templates), dtype=bool), [], []
+    shares = detail.first_shares()
     for position, template in enumerate(products.templates):
-        row = rows.get(int(template.id))
-        derivatives = None if row is None else derivatives_of(models[int(template.id)], **_shape_of(row))
-        if row is None or derivatives is None:
+        source, place = int(template.id), solution.active[position]
+        shape, model, share = shapes.get(source), models.get(source), shares[place]
+        if shape is None or model is None:
+            continue
+        fractions = shape.fractions if np.isnan(share) else np.array([share, 1.0 - share])
+        derivatives = shape.derivatives(derivatives_of, model, fractions)
+        if derivatives is None:
             continue
         known[position] = True
         box, images = derivatives
-        model = models[int(template.id)]
-        light = solution.flux[solution.active[position]] * model.total / model.flux
-        found.append(products(np.einsum("pyx,pd->dyx", images, _independent(row["covariance"])) * light, box))
-        sources += [int(template.id)] * len(PARAMETERS)
+        light = solution.flux[place] * (model.total / model.flux if np.isnan(share) else 1.0)
+        changes = np.einsum("pyx,pd->dyx", images, _independent(shape.covariance)) * light
+        changes = less_share(changes, box, template, float(solution.flux[place]), weight)
+        found.append(products(changes, box))
+        sources += [source] * len(changes)
     matrix = _matrix(found, solution.inverse.size) if found else None
     return ShapeResponses(known, np.array(sources, dtype=np.int64), matrix)
 
@@ -199,12 +284,8 @@ def detail_errors(models: Mapping[int, Outlined], solution: LinearSolution) -> n
     return np.asarray(solution.flux * [0.0 if model is None else model.detail_noise / model.flux for model in found])
 
 
-def _shape_of(row: np.void) -> dict[str, float]:
-    return {name: float(row[name]) for name in ("pa", "ell", "n", "r_e", "oversampling")}
-
-
 def _independent(covariance: np.ndarray) -> np.ndarray:
-    """Return the principal axes of the covariance as columns, each one sigma long, shape (6, 6)."""
+    """Return the principal axes of the covariance as columns, each one sigma long, in a matrix of its shape."""
     # computed from the correlation matrix, since the units of the parameters differ by orders of magnitude
     sigma = np.sqrt(np.diag(covariance))
     unit = np.where(sigma > 0, sigma, 1.0)

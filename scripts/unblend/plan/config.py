@@ -177,6 +177,11 @@ class ModelSettings(Section):
         "auto: the template of a bright source whose profile fits poorly also contains what the profile leaves in the "
         "detection image; none: profiles only.",
     )
+    components: Literal["auto", "single"] = key(
+        "auto",
+        "auto: bright galaxies are fitted as bulge and disc where these describe them better than one profile, with a "
+        "share of the bulge of their own in every band; single: one profile for each galaxy.",
+    )
     oversampling: WholeNumber = key(5, "Model pixels per detection pixel, along each axis.", ge=1, le=20)
     timeout: Number = key(600.0, "Processor time allowed for each pass of the fit of one group.", unit="s", gt=0)
     batch_size: Literal["auto"] | PositiveWholeNumber = key("auto", "Fit groups per job; 1: one job per group.")

@@ -108,7 +108,7 @@ class FitKeys:
 
     def _common(self, grouping: _Grouping) -> str:
         # Without the time limit: only the fits that ran into it depend on it, which their files record.
-        settings = {"gain": self.models.gain}
+        settings = {"gain": self.models.gain, "components": self.models.components}
         code = self.provenance.code("fit_first_pass", TEMPLATES, SUBTRACTION)
         return digest_of([grouping.content["psf"], settings, code])
 

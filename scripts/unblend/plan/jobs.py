@@ -148,7 +148,7 @@ def fit_first_pass(jobs: Jobs, batch: str) -> Spec:
     """Return the groups of a batch with the keys of their first pass."""
     path = jobs.results / f"imfit/batches/first-{batch}.json"
     made = [f"imfit/{group}/first.json" for group in read_json(path)] if path.exists() else []
-    return {**_fit_batch(jobs, batch, "first"), "makes": made}
+    return {**_fit_batch(jobs, batch, "first"), "components": jobs.config.models.components, "makes": made}
 
 
 def fit_second_pass(jobs: Jobs, batch: str) -> Spec:

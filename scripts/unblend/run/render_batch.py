@@ -65,7 +65,8 @@ def render_batch(
             # a detail is made from the pixels of the fit, on which the key of the fit depends
             detail = [entry["key"], spec["detail_code"]] if may_have_detail(member) else []
             free = has_free_components(source, field, entry["user_files"])
-            key = digest_of([spec["drawing"], repr(member.blocks), detail, *(["free"] if free else [])])
+            own_shares = ["free"] if free or member.is_bulge_and_disc else []
+            key = digest_of([spec["drawing"], repr(member.blocks), detail, *own_shares])
             if source in custom_before or key_of(field.model_path(source)) != key:
                 todo.append((source, group, member, key, free))
     if todo:
@@ -77,6 +78,8 @@ def render_batch(
             model = model_of(member, wcs, spec["oversampling"], free_components=free)
             if spec["detail"] == "auto" and may_have_detail(member) and model.detail is None:
                 model = with_detail(model, source, group, field, spec)
+            if member.is_bulge_and_disc and model.detail is None:
+                model = model_of(member, wcs, spec["oversampling"], free_components=True)
             write_model(field.model_path(source), model, {"KEY": key, "SOURCE": source, "GROUP": int(group)})
             record_work("render", source, time.process_time() - began)
 

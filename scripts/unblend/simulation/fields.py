@@ -138,6 +138,8 @@ class FieldSpec:
         Sources with given positions and properties.
     structured_to_ab : float or None
         Galaxies brighter than this in the reference band consist of bulge, disc, arms and knots; None for none.
+    arms : bool
+        Whether these have arms and knots, or bulge and disc alone.
     """
 
     centre: tuple[float, float]
@@ -149,6 +151,7 @@ class FieldSpec:
     faintest_ab: float = 26.0
     special: tuple[SimulatedSource, ...] = ()
     structured_to_ab: float | None = None
+    arms: bool = True
 
     def band(self, name: str) -> BandSpec:
         """Return the band of that name."""
@@ -382,6 +385,7 @@ def draw_field(spec: FieldSpec, rng: np.random.Generator) -> Field:
         faintest=spec.faintest_ab,
         special=spec.special,
         structured_to_ab=spec.structured_to_ab,
+        arms=spec.arms,
     )
     bands = {b.name: draw_band(b, sources, spec.centre, r) for b, r in zip(spec.bands, streams[1:], strict=True)}
     return Field(spec, sources, bands, truth_table(spec, sources, bands))

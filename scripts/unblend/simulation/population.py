@@ -5,6 +5,7 @@ Magnitudes are AB, sizes in arcsec, position angles from north to east.
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -220,16 +221,8 @@ def with_parts(
     reference : str
         Name of the reference band.
     """
-    radius, q, pa = galaxy.r_e_arcsec, galaxy.q, np.deg2rad(galaxy.pa_deg)
-
-    def part(along: float, across: float, r_e: float, fraction: float, slope: float, **shape: float) -> Part:
-        """Return a part at a place in the plane of the disc, in units of its r_e."""
-        along, across = along * radius, across * radius * q
-        east, north = along * np.sin(pa) + across * np.cos(pa), along * np.cos(pa) - across * np.sin(pa)
-        ratio = {name: wave / wavelengths_um[reference] for name, wave in wavelengths_um.items()}
-        own = {name: fraction * value**slope for name, value in ratio.items()}
-        return Part(float(east), float(north), r_e, fraction, fraction_in=own, **shape)
-
+    radius, q = galaxy.r_e_arcsec, galaxy.q
+    part = functools.partial(_part, galaxy, {n: w / wavelengths_um[reference] for n, w in wavelengths_um.items()})
     bulge_colour, young_colour = rng.uniform(0.1, 0.4), rng.uniform(-0.8, -0.2)
     bulge_fraction, arms_fraction = rng.uniform(0.05, 0.3), rng.uniform(0.1, 0.3)
     bulge_n, bulge_q = round(float(rng.uniform(1.5, 4.0)), 1), float(rng.uniform(max(q, 0.5), 1.0))
@@ -248,6 +241,55 @@ def with_parts(
         fraction, size = float(rng.uniform(0.005, 0.04)), float(rng.uniform(0.03, 0.1))
         parts.append(part(*place, size, fraction, 1.5 * young_colour))
     return replace(galaxy, n=1.0, kind="parts", parts=tuple(parts))
+
+
+def with_bulge(
+    rng: np.random.Generator, galaxy: SimulatedSource, wavelengths_um: Mapping[str, float], reference: str
+) -> SimulatedSource:
+    """Return a galaxy of the same size and brightness that consists of an exponential disc and a redder bulge.
+
+    The bulge (n from 1.5 to 4) has 10 to 60 % of the light in the reference band, and 0.12 to 0.35 of the half-light
+    radius of the disc.
+
+    Parameters
+    ----------
+    rng, galaxy, wavelengths_um, reference
+        As in `with_parts`.
+    """
+    ratio = {name: wave / wavelengths_um[reference] for name, wave in wavelengths_um.items()}
+    colour, fraction = rng.uniform(0.1, 0.4), rng.uniform(0.1, 0.6)
+    shape = {"n": round(float(rng.uniform(1.5, 4.0)), 1), "q": float(rng.uniform(max(galaxy.q, 0.5), 1.0))}
+    r_e = galaxy.r_e_arcsec * rng.uniform(0.12, 0.35)
+    bulge = _part(galaxy, ratio, 0.0, 0.0, r_e, fraction, colour, **shape, pa_deg=galaxy.pa_deg)
+    return replace(galaxy, n=1.0, kind="parts", parts=(bulge,))
+
+
+def _part(
+    galaxy: SimulatedSource, ratio: Mapping[str, float], along: float, across: float, r_e: float, fraction: float,
+    slope: float, **shape: float,
+) -> Part:  # fmt: skip
+    """Return a part of a galaxy at a place in the plane of its disc.
+
+    Parameters
+    ----------
+    galaxy : SimulatedSource
+    ratio : mapping
+        Wavelength of each band in units of that of the reference band.
+    along, across : float
+        Place along the major axis and across it, in units of the half-light radius of the disc.
+    r_e : float
+        Half-light radius in arcsec.
+    fraction : float
+        Of the light in the reference band. It changes with the wavelength to the power of `slope`.
+    slope : float
+    **shape : float
+        n, q, pa_deg.
+    """
+    pa = np.deg2rad(galaxy.pa_deg)
+    along, across = along * galaxy.r_e_arcsec, across * galaxy.r_e_arcsec * galaxy.q
+    east, north = along * np.sin(pa) + across * np.cos(pa), along * np.cos(pa) - across * np.sin(pa)
+    own = {name: fraction * value**slope for name, value in ratio.items()}
+    return Part(float(east), float(north), r_e, fraction, fraction_in=own, **shape)
 
 
 def sky_at(centre: tuple[float, float], east_arcsec: float, north_arcsec: float) -> tuple[float, float]:
@@ -346,6 +388,7 @@ def draw_population(
     faintest: float = 26.0,
     special: Sequence[SimulatedSource] = (),
     structured_to_ab: float | None = None,
+    arms: bool = True,
 ) -> list[SimulatedSource]:
     """Return the special sources with stars and galaxies around them, brightest first in the reference band.
 
@@ -370,6 +413,8 @@ def draw_population(
     structured_to_ab : float or None
         Magnitude in the reference band above which galaxies consist of bulge, disc, spiral arms and knots; None if all
         galaxies are smooth.
+    arms : bool
+        Whether they have arms and knots (`with_parts`), or bulge and disc alone (`with_bulge`).
     """
     placed = list(special)
     waves = np.array(list(wavelengths_um.values()))
@@ -382,6 +427,6 @@ def draw_population(
     for mag in draw_count_magnitudes(rng, n_galaxies, faintest):
         galaxy = draw_galaxy(rng, float(mag), wavelengths_um, reference)
         if structured_to_ab is not None and mag < structured_to_ab:
-            galaxy = with_parts(rng, galaxy, wavelengths_um, reference)
+            galaxy = (with_parts if arms else with_bulge)(rng, galaxy, wavelengths_um, reference)
         placed.append(place_source(rng, galaxy, placed, centre=centre, side_arcsec=side_arcsec))
     return sorted(placed, key=lambda s: s.mags[reference])

@@ -67,6 +67,18 @@ def test_free_components_are_drawn_apart():
     assert nucleus.detail is not None and not nucleus.detail.pixel_integrated and nucleus.detail.sky != nucleus.sky
 
 
+def test_profiles_with_one_centre_are_drawn_as_exactly_as_one():
+    disc = Function("Sersic", (P("PA", 80.0), P("ell", 0.6), P("n", 1.0), P("I_e", 0.5), P("r_e", 9.0)))
+    alone = [model_of(member(block(function)), stack_wcs(), 3) for function in (SERSIC, disc)]
+    both = model_of(member(block(SERSIC, disc)), stack_wcs(), 3)
+    assert both.total == pytest.approx(alone[0].total + alone[1].total) and both.shape is None
+    assert both.data.shape == tuple(max(model.data.shape[axis] for model in alone) for axis in (0, 1))
+    y, x = map(int, both.centre)
+    for dy, dx in ((0, 0), (7, -3), (-20, 15)):
+        parts = (model.data[int(model.centre[0]) + dy, int(model.centre[1]) + dx] for model in alone)
+        assert both.data[y + dy, x + dx] == pytest.approx(sum(parts))
+
+
 def test_one_component_or_one_without_flux_cannot_be_free():
     assert model_of(member(block(SERSIC)), stack_wcs(), 3, free_components=True).detail is None
     dark = Function("Sersic", tuple(replace(p, value=0.0) if p.name == "I_e" else p for p in SERSIC.parameters))

@@ -6,6 +6,7 @@ from fit_members import POINT, SERSIC, P, block, member, stack_wcs
 from unblend.core.coordinates import pixel_to_sky
 from unblend.core.flags import Flag
 from unblend.core.types import Box
+from unblend.fits.component_table import component_table
 from unblend.fits.imfit_config import Function
 from unblend.fits.result import GroupFit, MemberFit
 from unblend.fits.table import TABLE_DTYPE, fit_table, noise_warning
@@ -97,3 +98,34 @@ def test_fits_that_are_better_than_their_noise_allows_are_warned_of():
     assert said is not None and said.startswith("the median chi2 of the fits of 4 sources is 0.055 for each degree")
     table["chi2_red"] = [0.05, 0.9, 1.1, 1.0, np.nan]
     assert noise_warning(table) is None and noise_warning(table[:2]) is None
+
+
+DISC = Function("Sersic", (P("PA", 10.0), P("ell", 0.6), P("n", 1.0, fixed=True), P("I_e", 0.5), P("r_e", 9.0)))
+
+
+def test_a_bulge_and_a_disc_have_the_parameters_of_the_best_single_profile():
+    both = member(block(SERSIC, DISC), one_profile=(block(with_errors(DISC)),))
+    row = fit_table({7: group(both)}, {7: [7]}, set(), stack_wcs(), {7: 5.0})[0]
+    assert row["functions"] == "Sersic+Sersic" and row["flux"] == both.flux
+    assert (row["n"], row["r_e"], row["r_e_err"]) == (1.0, 9.0, 0.4) and np.isnan(row["covariance"]).all()
+    # a user's two functions have none
+    own = fit_table({7: group(member(block(SERSIC, DISC)))}, {7: [7]}, set(), stack_wcs(), {7: 5.0})[0]
+    assert np.isnan(own["n"]) and own["flux"] == both.flux
+
+
+def test_components_are_a_table_of_their_own():
+    covariance = np.diag([0.01, 0.02, 1e6, 0.03, 0.04, 0.05, 0.06, 4.0, 0.07, 0.0, 0.08, 0.09])
+    both = member(block(SERSIC, DISC), covariance=tuple(map(tuple, covariance)))
+    fits = {
+        7: group(both, MemberFit(2, (block(SERSIC),), (), ())),
+        3: group(MemberFit(3, (block(SERSIC, DISC),), (), ())),
+    }
+    table = component_table(fits, {7: [7, 2], 3: [3]}, {3})
+    assert table["id"].tolist() == [7]
+    row = table[0]
+    assert row["fraction"] == pytest.approx([p.total_flux / both.flux for p in both.components])
+    assert row["n"].tolist() == [1.5, 1.0] and row["r_e"].tolist() == [3.0, 9.0]
+    # y before x, the brightness left out, and no angle is less certain than one that is not known at all
+    expected = [0.02, 0.01, 180**2 / 12, 0.03, 0.04, 0.06, 4.0, 0.07, 0.0, 0.09]
+    assert np.diag(row["covariance"]) == pytest.approx(expected)
+    assert row["r_e_err"] == pytest.approx(np.sqrt([0.06, 0.09])) and row["n_err"][1] == 0.0

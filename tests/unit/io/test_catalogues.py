@@ -79,8 +79,8 @@ def test_units_are_known_to_astropy(tmp_path):
 
 
 def test_more_columns_than_a_fits_table_has(tmp_path):
-    """110 bands of 28 columns: 35 bands in each table, the IDs in all, and cards of numbers beyond 99."""
-    bands = [f"b{number}" for number in range(110)]
+    """40 bands of 28 columns: 35 bands in a table, the IDs in all, and cards of numbers beyond 99."""
+    bands = [f"b{number}" for number in range(40)]
     described = columns_of(bands)
     first = [name for name in ("id", "ra", "dec") if name in described]
     names = first + [
@@ -91,16 +91,16 @@ def test_more_columns_than_a_fits_table_has(tmp_path):
     columns = {name: np.arange(3) + (10.0 * place if name != "id" else 0) for place, name in enumerate(names)}
     header = {f"{key}{number}": 0.5 * number for number in (1, 110) for key in ("ZP", "MCSCAL")}
     path = tmp_path / "c.fits"
-    catalogues._write_fits(path, columns, described, header)  # Astropy takes minutes for a VOTable of 3000 columns
+    catalogues._write_fits(path, columns, described, header)  # Astropy takes 10 s for a VOTable of 1100 columns
 
     table = read_catalogue(path)
     assert list(table.dtype.names) == names
     for name in names:
         np.testing.assert_array_equal(table[name], columns[name])
-    assert read_catalogue(path, ["flux_b0", "flag_b109"]).dtype.names == ("id", "flux_b0", "flag_b109")
+    assert read_catalogue(path, ["flux_b0", "flag_b39"]).dtype.names == ("id", "flux_b0", "flag_b39")
     assert {key: read_table_header(path)[key] for key in header} == header
     with fits.open(path) as hdus:
-        assert [hdu.name for hdu in hdus[1:4]] == ["CATALOGUE", "CATALOGUE2", "CATALOGUE3"]
+        assert [hdu.name for hdu in hdus[1:]] == ["CATALOGUE", "CATALOGUE2"]
         for hdu in hdus[1:]:
             assert hdu.columns.names[0] == "id" and len(hdu.columns) <= MAX_COLUMNS
             whole = [band for band in bands if f"flux_{band}" in hdu.columns.names]

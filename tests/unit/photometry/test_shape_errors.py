@@ -3,10 +3,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from template_battery import SKY, Blur, Grid, psf_of, wcs_of
+from unblend.core.types import Template
 from unblend.models.rendering import sersic_model
 from unblend.models.templates import TemplateEngine
+from unblend.photometry.detail_amplitude import DetailAmplitudes, fit_amplitudes
 from unblend.photometry.linear_system import solve_fluxes
-from unblend.photometry.shape_errors import PARAMETERS, ShapeDerivatives, shape_responses
+from unblend.photometry.shape_errors import PARAMETERS, ShapeDerivatives, known_shapes, shape_responses
 
 STACK = np.array([[0.0, -0.06], [0.06, 0.0]])  # detection pixels: north up, east left
 PROFILE = {"n": 2.0, "r_e": 5.0, "ell": 0.4, "pa": 30.0}
@@ -127,6 +129,11 @@ def rows_of(ids, covariance):
     return rows
 
 
+def errors_of(engine, models, rows, solution, templates, weight):
+    fitted = DetailAmplitudes.as_in_stack(templates)
+    return shape_responses(engine, models, known_shapes(rows), solution, fitted, weight).errors(solution)
+
+
 def test_all_errors_in_the_order_of_the_solution():
     grid = Grid(scale=0.15, side=61, phase=(0.0, 0.0))
     engine = engine_of(grid)
@@ -140,7 +147,7 @@ def test_all_errors_in_the_order_of_the_solution():
     covariance[5, 5] = 0.1**2
     rows = rows_of([2, 4, 9], covariance)
     rows["covariance"][2] = np.nan
-    errors = shape_responses(engine, models, rows, solution, templates, weight).errors(solution)
+    errors = errors_of(engine, models, rows, solution, templates, weight)
     assert solution.ids.tolist() == [4, 9, 2, 7] and errors.shape == (4,)
     # 9 has no covariance, 7 is off the image
     assert np.isfinite(errors[[0, 2]]).all() and np.isnan(errors[[1, 3]]).all()
@@ -159,16 +166,14 @@ def test_the_shape_error_of_a_neighbour_is_included():
     solution = solve_fluxes(image, weight, templates)
     rows = rows_of([1, 2], np.zeros((6, 6)))
     rows["covariance"][0, 5, 5] = 0.1**2
-    errors = shape_responses(engine, models, rows, solution, templates, weight).errors(solution)
+    errors = errors_of(engine, models, rows, solution, templates, weight)
     wrong = [engine.template(1, model_at(r_e=PROFILE["r_e"] + 0.1)), templates[1]]
     moved = np.abs(solve_fluxes(image, weight, wrong).flux - solution.flux)
     # first order: r_e wrong by 2 %
     assert errors == pytest.approx(moved, rel=0.05) and moved[1] > 0.3
     # a neighbour without covariance adds nothing; its own error is not known
     rows["covariance"][0] = np.nan
-    np.testing.assert_array_equal(
-        shape_responses(engine, models, rows, solution, templates, weight).errors(solution), [np.nan, 0.0]
-    )
+    np.testing.assert_array_equal(errors_of(engine, models, rows, solution, templates, weight), [np.nan, 0.0])
 
 
 def test_an_unconstrained_angle_does_not_affect_the_other_parameters():
@@ -182,5 +187,61 @@ def test_an_unconstrained_angle_does_not_affect_the_other_parameters():
     for variance in (0.0, 1e28):
         rows = rows_of([1], np.diag([0.0, 0.0, variance, 0.01, 0.5, 0.1]))
         rows["ell"] = 0.0
-        errors.append(shape_responses(engine, {1: model}, rows, solution, templates, weight).errors(solution)[0])
+        errors.append(errors_of(engine, {1: model}, rows, solution, templates, weight)[0])
     assert errors[1] == pytest.approx(errors[0], rel=1e-6) and errors[0] > 0.1
+
+
+TWO = ({"n": 2.5, "r_e": 2.0, "ell": 0.1, "pa": 60.0}, {"n": 1.0, "r_e": 7.0, "ell": 0.5, "pa": 30.0})
+FRACTIONS = (0.4, 0.6)
+
+
+def two_profiles(engine, fractions=FRACTIONS, *, free, **change):
+    """Return the template of a bulge and a disc whose parameters are changed by those of `change`."""
+    second = {name: value + change.get(name, 0.0) for name, value in TWO[1].items()}
+    bulge, disc = (engine.template(1, model_at(**profile)) for profile in (TWO[0], second))
+    box = bulge.box & disc.box
+    parts = [part.data[box.within(part.box)] for part in (bulge, disc)]
+    data = fractions[0] * parts[0] + fractions[1] * parts[1]
+    return Template(1, box, data, detail=fractions[1] * parts[1] if free else None,
+                    detail_share=fractions[1] if free else 0.0, detail_free=free)  # fmt: skip
+
+
+def components_row(covariance):
+    names = ("pa", "ell", "n", "r_e")
+    row = np.zeros(
+        1, [("id", "i4"), ("fraction", "f8", 2), *((n, "f8", 2) for n in names), ("covariance", "f8", (10, 10))]
+    )
+    row["id"], row["fraction"], row["covariance"] = 1, FRACTIONS, covariance
+    for name in names:
+        row[name] = [profile[name] for profile in TWO]
+    return row
+
+
+def light_of(engine, template, flux):
+    image = np.zeros(engine.shape)
+    image[template.box.slices] = flux * template.data
+    return image
+
+
+@pytest.mark.parametrize("free", [False, True])
+@pytest.mark.parametrize(("name", "index", "step"), [("r_e", 9, 0.15), ("n", 8, 0.04), ("ell", 7, 0.02)])
+def test_two_profiles_respond_as_their_templates_do(free, name, index, step):
+    """With free shares the share is fitted again with the wrong shape, as in a band."""
+    engine = engine_of(Grid(scale=0.15, side=81))
+    share = (0.25, 0.75) if free else FRACTIONS
+    image = light_of(engine, two_profiles(engine, share, free=free), 1000.0)
+    weight = np.full(engine.shape, 100.0)
+    flux, errors = [], None
+    for change in (0.0, step):
+        found = fit_amplitudes(image, weight, [two_profiles(engine, free=free, **{name: change})])
+        solution = solve_fluxes(image, weight, found.templates)
+        flux.append(solution.flux[0])
+        if errors is None:
+            covariance = np.zeros((10, 10))
+            covariance[index, index] = step**2
+            rows = rows_of([1], np.nan)
+            shapes = known_shapes(rows, components_row(covariance))
+            responses = shape_responses(engine, {1: model_at(**TWO[1])}, shapes, solution, found, weight)
+            errors = responses.errors(solution)
+    assert abs(flux[1] - flux[0]) > 0.1
+    assert errors[0] == pytest.approx(abs(flux[1] - flux[0]), rel=0.12)

@@ -99,8 +99,20 @@ def test_a_galaxy_with_parts_is_a_spiral_whose_bulge_is_red_and_whose_knots_are_
         assert max(abs(part.east_arcsec) for part in made.parts) <= 1.8 * 0.25 + 1e-9
 
 
+def test_a_galaxy_of_bulge_and_disc_has_a_small_red_bulge():
+    galaxy = sources.SimulatedSource(*CENTRE, {"f160w": 22.0}, n=2.7, r_e_arcsec=0.5, q=0.5, pa_deg=0.0)
+    for seed in range(20):
+        made = sources.with_bulge(np.random.default_rng(seed), galaxy, WAVES, "f160w")
+        (bulge,) = made.parts
+        assert (made.n, made.kind, bulge.east_arcsec, bulge.north_arcsec) == (1.0, "parts", 0.0, 0.0)
+        assert 0.1 < bulge.share("f160w") < 0.6 and bulge.share("f160w") < bulge.share("irac-ch1") < 1.0
+        assert 0.06 <= bulge.r_e_arcsec <= 0.175 and 1.5 <= bulge.n <= 4.0 and bulge.q >= 0.5
+
+
 def test_only_bright_galaxies_of_a_population_have_parts():
     rng, options = np.random.default_rng(3), {"reference": "f160w", "centre": CENTRE, "side_arcsec": 60.0}
     drawn = sources.draw_population(rng, WAVES, n_galaxies=40, n_stars=1, structured_to_ab=24.0, **options)
     assert {s.kind for s in drawn if not s.is_star and s.mags["f160w"] < 24.0} == {"parts"}
     assert {s.kind for s in drawn if s.mags["f160w"] > 24.0} == {"galaxy"}
+    smooth = sources.draw_population(rng, WAVES, n_galaxies=40, structured_to_ab=24.0, arms=False, **options)
+    assert {len(s.parts) for s in smooth if s.mags["f160w"] < 24.0} == {1}

@@ -1,0 +1,161 @@
+"""A bulge and a disc for galaxies that two concentric profiles describe better than one.
+
+A single profile between a bulge and its disc has the index of neither, and the wings of the bulge at the size of the
+disc: drawn spirals of S/N > 150 without arms come out 4 % too bright, with a scatter of 4 %, at a reduced chi2 of 1.1.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from ..core.flags import Flag
+from .fit_settings import FitSettings
+from .group_data import segment_snr
+from .imfit import Pixels, flat_sky
+from .imfit_config import Block, Function, Parameter
+from .joint_fit import Problem, as_start_values, fit_jointly, fit_once
+from .refinement import exact_image
+from .result import GroupFit, MemberFit, block_sersic, sersic_parameters
+from .smoothed_noise import autocorrelation_sum
+
+MIN_SNR = 30.0
+"""Smallest signal-to-noise ratio in the segment of a galaxy for which a bulge is tried."""
+MIN_CHI2_GAIN = 20.0
+"""Decrease of chi2 from which a bulge and a disc are preferred, for a reduced chi2 of 1 and white noise. The four
+parameters more gain as much by chance in one of 2000 galaxies."""
+DISC_N = 1.0
+"""Index of the disc: exponential (Freeman 1970)."""
+BULGE_N, BULGE_N_LIMITS = 2.5, (0.5, 6.0)
+"""Index from which the bulge starts, and its limits. On one of these it is fixed at the start value."""
+BULGE_STARTS = ((0.25, 0.35), (0.5, 0.6))
+"""Fraction of the light in the bulge, and its half-light radius in units of that of the single profile, from which the
+two profiles are fitted."""
+DISC_RADIUS = 1.1
+"""Half-light radius of the disc at the start in units of that of the single profile."""
+MIN_FRACTION = 0.02
+"""Smallest fraction of the light in either profile."""
+
+
+def with_bulges(problem: Problem, fit: GroupFit, settings: FitSettings) -> GroupFit:
+    """Return the fit with a bulge and a disc for each bright galaxy that they describe better than one profile.
+
+    Each galaxy is tried with the models of all others as they are. Then the group is fitted again.
+
+    Parameters
+    ----------
+    problem : Problem
+        The problem of the fit, for the exact model.
+    fit : GroupFit
+        The fit with single profiles.
+    settings : FitSettings
+        `components` is used.
+    """
+    if settings.components != "auto" or not (fit.converged and problem.exact):
+        return fit
+    found = {member.id: _as_bulge_and_disc(problem, fit, member) for member in fit.members}
+    if not any(found.values()):
+        return fit
+    starts = (replace(m, start=as_start_values(m.blocks, m.automatic)) for m in fit.members)
+    members = tuple(found[m.id] or m for m in starts)
+    trial = fit_jointly(replace(problem, members=members, retries=False))
+    return trial if trial.converged and trial.chi2 < fit.chi2 else fit
+
+
+def _as_bulge_and_disc(problem: Problem, fit: GroupFit, member: MemberFit) -> MemberFit | None:
+    """Return a member that starts as the best bulge and disc; None where one profile is as good."""
+    single = member.sersic
+    if single is None or member.flags & (Flag.OVERRIDDEN | Flag.FIT_REPLACED | Flag.POINT_SOURCE):
+        return None
+    if segment_snr(member, problem.data, problem.pixels, fit.sky.value) < MIN_SNR:
+        return None
+    alone = _alone(problem, fit, member)
+    sky = flat_sky(replace(fit.sky_start, value=fit.sky.value).clipped())
+    own = replace(problem, members=(member,), pixels=alone, sky=sky, retries=False)
+    best, lowest = None, fit.chi2 - _needed_gain(own, fit, member)
+    for fraction, radius in BULGE_STARTS:
+        start = _two_profiles(member.automatic[0], member.blocks[0], fraction, radius)
+        for automatic in (start, _with_fixed_bulge_index(start)):
+            solution = fit_once([automatic], replace(own, members=(replace(member, automatic=(automatic,)),)))
+            if solution is None or not solution.converged:
+                break
+            block = solution.blocks[0]
+            if solution.chi2 < lowest and _is_bulge_in_disc(block):
+                best, lowest = (automatic, block), solution.chi2
+            if not block.functions[0]["n"].on_bound:
+                break
+    if best is None:
+        return None
+    automatic, block = best
+    return replace(
+        member,
+        automatic=(automatic,),
+        start=as_start_values((block,), (automatic,)),
+        single=(),
+        one_profile=member.blocks,
+    )
+
+
+def _alone(problem: Problem, fit: GroupFit, member: MemberFit) -> Pixels:
+    """Return the pixels of the fit without the models of all other members."""
+    others = replace(fit, members=tuple(m for m in fit.members if m.id != member.id), sky=replace(fit.sky, value=0.0))
+    if not others.members:
+        return problem.pixels
+    return replace(problem.pixels, image=problem.pixels.image - exact_image(others, problem.exact_model))
+
+
+def _needed_gain(own: Problem, fit: GroupFit, member: MemberFit) -> float:
+    """Return the decrease of chi2 from which two profiles are preferred.
+
+    Where the profile leaves more than noise, or the noise of neighbouring pixels is correlated, chi2 changes by more.
+    """
+    segment = (own.data.segments == member.id) & ~own.pixels.mask
+    alone = replace(fit, members=(member,))
+    pulls = (own.pixels.image - exact_image(alone, replace(own, pixels=own.pixels).exact_model)) / own.pixels.error
+    chi2 = float(np.mean(pulls[segment] ** 2)) if segment.any() else 1.0
+    return MIN_CHI2_GAIN * max(chi2, 1.0) * autocorrelation_sum(own.pixels.smoothing)
+
+
+def _two_profiles(automatic: Block, fitted: Block, fraction: float, radius: float) -> Block:
+    """Return a bulge and a disc with the centre and the light of a fitted profile, as the start of a fit.
+
+    Parameters
+    ----------
+    automatic : Block
+        Its limits are kept.
+    fitted : Block
+        The single profile.
+    fraction, radius : float
+        Of the bulge, as in `BULGE_STARTS`.
+    """
+    profile, limits = block_sersic(fitted), automatic.functions[0]
+    assert profile is not None
+    smallest, largest = limits["r_e"].lower or 0.0, limits["r_e"].upper or np.inf
+    ell = min(max(profile.ell, 0.05), 0.9)
+    bulge = profile.with_flux(fraction * profile.total_flux, n=BULGE_N, r_e=radius * profile.r_e, ell=0.5 * ell)
+    disc = profile.with_flux((1.0 - fraction) * profile.total_flux, n=DISC_N, r_e=DISC_RADIUS * profile.r_e, ell=ell)
+    functions = []
+    for part, index in ((bulge, Parameter("n", BULGE_N, *BULGE_N_LIMITS)), (disc, Parameter("n", DISC_N, fixed=True))):
+        parameters = {p.name: p for p in sersic_parameters(part, (smallest, largest))} | {"n": index}
+        functions.append(Function("Sersic", tuple(parameters.values())))
+    y0, x0 = (
+        None if place is None or found is None else replace(place, value=found.value).clipped()
+        for place, found in ((automatic.y0, fitted.y0), (automatic.x0, fitted.x0))
+    )
+    return Block(y0, x0, tuple(functions), automatic.id)
+
+
+def _with_fixed_bulge_index(block: Block) -> Block:
+    """Return a bulge and a disc with the index of the bulge fixed."""
+    bulge, disc = block.functions
+    parameters = tuple(Parameter("n", BULGE_N, fixed=True) if p.name == "n" else p for p in bulge.parameters)
+    return replace(block, functions=(Function(bulge.name, parameters), disc))
+
+
+def _is_bulge_in_disc(block: Block) -> bool:
+    """Return whether both profiles have light, and the bulge is the smaller one."""
+    bulge, disc = (block_sersic(replace(block, functions=(function,))) for function in block.functions)
+    assert bulge is not None and disc is not None
+    fraction = bulge.total_flux / max(bulge.total_flux + disc.total_flux, 1e-300)
+    return MIN_FRACTION < fraction < 1.0 - MIN_FRACTION and bulge.r_e < disc.r_e
