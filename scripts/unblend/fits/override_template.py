@@ -43,6 +43,10 @@ n 1 fixed
 r_e {disc:.2f} {bulge:.2f},{largest:.2f}
 A nucleus and a disc: FUNCTION PointSource, then FUNCTION Sersic. A star: only FUNCTION PointSource."""
 
+BULGE_AND_DISC = """\
+The bulge, which comes first, has a share of its own in every band. For a single profile, replace all lines from the
+first FUNCTION on with one of a single profile, for example n 1.5 0.1,8."""
+
 
 def starting_text(
     member: MemberFit, group: int, members: Sequence[int], *, pixel_scale_arcsec: float, note: str = ""
@@ -79,6 +83,8 @@ def starting_text(
         r_e = max(member.sersic.r_e, 0.5)
         recipe = RECIPE.format(bulge=0.4 * r_e, disc=1.2 * r_e, smallest=0.05 * r_e, largest=6.0 * r_e)
         lines += ["", *(f"# {line}" for line in recipe.splitlines())]
+    if member.is_bulge_and_disc:
+        lines += ["", "COMPONENTS free", *(f"# {line}" for line in BULGE_AND_DISC.splitlines())]
     return "\n".join(lines) + "\n"
 
 

@@ -79,6 +79,17 @@ class FakeField:
         raise OSError("no file")
 
 
+def test_a_bulge_and_a_disc_stay_free_in_every_band():
+    functions = tuple(AUTO.with_parameters(AUTO.parameters).functions) * 2
+    both = replace(AUTO, functions=functions)
+    content = text(replace(MEMBER, blocks=(both,), start=(both,), automatic=(both,), one_profile=(BEST,)))
+    override = parse_override(content, "overrides/7.dat")
+    assert (
+        override.free_components and [f.name for block in applied(content) for f in block.functions] == ["Sersic"] * 2
+    )
+    assert "For a single profile" in content and "COMPONENTS" not in text()
+
+
 def test_missing_fits_and_sources_are_an_error():
     with pytest.raises(InputError, match=r"results/imfit contains no fits yet; run the workflow first"):
         text_for(FakeField(None), 7)
