@@ -11,6 +11,8 @@ from dataclasses import replace
 import numpy as np
 
 from ..core.flags import Flag
+from .covariance import safe_inverse
+from .exact_fit import sky_priors
 from .fit_settings import FitSettings
 from .group_data import segment_snr
 from .imfit import Pixels, flat_sky
@@ -34,6 +36,12 @@ BULGE_STARTS = ((0.25, 0.35), (0.5, 0.6))
 two profiles are fitted."""
 DISC_RADIUS = 1.1
 """Half-light radius of the disc at the start in units of that of the single profile."""
+ADDED = ((2.5, 0.2), (2.5, 0.5), (1.0, 1.3), (1.0, 2.2))
+"""Index of the added profiles, and half-light radius in units of that of the single one (`_expected_gain`)."""
+EXPECTED_FRACTION = 0.5
+"""Decrease of chi2 to first order, in units of the needed one, from which two profiles are fitted, which takes as long
+as all other fits of a galaxy together. In drawn fields all galaxies that become bulge and disc have 0.8 or more, and
+nearly all smooth ones less than 0.4."""
 MIN_FRACTION = 0.02
 """Smallest fraction of the light in either profile."""
 
@@ -73,7 +81,10 @@ def _as_bulge_and_disc(problem: Problem, fit: GroupFit, member: MemberFit) -> Me
     alone = _alone(problem, fit, member)
     sky = flat_sky(replace(fit.sky_start, value=fit.sky.value).clipped())
     own = replace(problem, members=(member,), pixels=alone, sky=sky, retries=False)
-    best, lowest = None, fit.chi2 - _needed_gain(own, fit, member)
+    needed = _needed_gain(own, fit, member)
+    if _expected_gain(own, member.blocks[0]) < EXPECTED_FRACTION * needed:
+        return None
+    best, lowest = None, fit.chi2 - needed
     for fraction, radius in BULGE_STARTS:
         start = _two_profiles(member.automatic[0], member.blocks[0], fraction, radius)
         for automatic in (start, _with_fixed_bulge_index(start)):
@@ -115,6 +126,36 @@ def _needed_gain(own: Problem, fit: GroupFit, member: MemberFit) -> float:
     pulls = (own.pixels.image - exact_image(alone, replace(own, pixels=own.pixels).exact_model)) / own.pixels.error
     chi2 = float(np.mean(pulls[segment] ** 2)) if segment.any() else 1.0
     return MIN_CHI2_GAIN * max(chi2, 1.0) * autocorrelation_sum(own.pixels.smoothing)
+
+
+def _expected_gain(own: Problem, block: Block) -> float:
+    """Return by how much chi2 falls to first order, if a faint bulge and a faint disc are added to a profile.
+
+    They are those of `ADDED`, of any brightness. What a change of the profile and the sky would do as well is left out.
+
+    Parameters
+    ----------
+    own : Problem
+        The pixels of the galaxy.
+    block : Block
+        The best single profile.
+    """
+    profile, model, sky = block_sersic(block), own.exact_model, own.sky
+    assert profile is not None
+    varied, jacobian, residual = model.linearise([block, sky])
+    matrix = jacobian @ jacobian.T
+    priors = sky_priors([block, sky])
+    matrix[np.diag_indices_from(matrix)] += [priors[k].sigma ** -2 if k in priors else 0.0 for k in varied]
+    good = ~own.pixels.mask
+    added = []
+    for n, radius in ADDED:
+        part = profile.with_flux(profile.total_flux, n=n, r_e=radius * profile.r_e, ell=profile.ell)
+        function = Function("Sersic", sersic_parameters(part, (0.0, np.inf)))
+        added.append(model.image([replace(block, functions=(function,))])[good] / own.pixels.error[good])
+    light = np.array(added)
+    rest = light - (light @ jacobian.T) @ safe_inverse(matrix) @ jacobian
+    slope = rest @ residual
+    return float(slope @ np.linalg.pinv(rest @ rest.T, rcond=1e-8, hermitian=True) @ slope)
 
 
 def _two_profiles(automatic: Block, fitted: Block, fraction: float, radius: float) -> Block:
