@@ -93,3 +93,9 @@ def test_the_bulge_is_the_smaller_profile():
     assert bulge_disc._is_bulge_in_disc(block)
     swapped = type(block)(block.y0, block.x0, block.functions[::-1], block.id)
     assert not bulge_disc._is_bulge_in_disc(swapped)
+
+
+def test_knots_are_left_to_the_detail():
+    knots = sum((galaxy(y, x, 250.0, 1.0, 0.7, 0.0, 0.0) for y, x in ((22, 27), (28, 21), (21, 22), (29, 28))), light())
+    member = fitted([knots]).members[0]
+    assert not member.one_profile and member.flags & Flag.FIT_POOR_CHI2
