@@ -27,6 +27,9 @@ MIN_RADIUS_PIXELS = 6.0
 EXCESS, EXCESS_SIGMAS = 0.15, 3.0
 """A model is brighter than the growth curve if it exceeds the aperture by this fraction and by as many errors. A galaxy
 of n = 4 has some 10 % of its light beyond the aperture."""
+EXCESS_OF_DISC, EXCESS_SIGMAS_OF_DISC = 0.08, 2.5
+"""The same for a bulge and a disc. An exponential disc has 1 to 3 % of its light beyond the aperture, and a faint one
+can follow a wrong sky more freely than the wings of a single profile."""
 HOLDING_ROUNDS = 2
 """Fits with a held sky. The structure of the first is that of the fit with a free sky, too small because the wings have
 followed it; in the second it is that of the first. A third one changes the flux of a face-on disc by 0.3 %."""
@@ -36,7 +39,14 @@ NOTICEABLE = 0.01
 
 
 def is_beyond_growth_curve(
-    source: int, data: GroupData, pixels: Pixels, others: np.ndarray, model: np.ndarray, total: float
+    source: int,
+    data: GroupData,
+    pixels: Pixels,
+    others: np.ndarray,
+    model: np.ndarray,
+    total: float,
+    *,
+    is_bulge_and_disc: bool = False,
 ) -> bool:
     """Return whether a model has much more flux than the pixels within twice the radius of the segment.
 
@@ -54,6 +64,8 @@ def is_beyond_growth_curve(
         Convolved image of the source.
     total : float
         Flux of the source.
+    is_bulge_and_disc : bool
+        Whether the model consists of two profiles.
     """
     segment = data.segments == source
     if data.sky_around is None or not segment.any() or not math.isfinite(total):
@@ -68,7 +80,8 @@ def is_beyond_growth_curve(
     light = float((pixels.image - others - data.sky_around.value)[used].sum() + model[aperture & pixels.mask].sum())
     noise = noise_of_sum(np.where(used, pixels.error, 0.0), data.smoothing)
     error = math.hypot(noise, np.count_nonzero(used) * data.sky_around.error)
-    return total - light > EXCESS_SIGMAS * error and total > (1.0 + EXCESS) * light
+    excess, sigmas = (EXCESS_OF_DISC, EXCESS_SIGMAS_OF_DISC) if is_bulge_and_disc else (EXCESS, EXCESS_SIGMAS)
+    return total - light > sigmas * error and total > (1.0 + excess) * light
 
 
 def held_to_growth_curve(

@@ -480,7 +480,8 @@ def _with_chi2_and_flags(
         if member.id in off_segment:
             flags |= Flag.CENTRE_ASTRAY
         light = evaluate_members(fit, psf, pixels.box, [member.id])
-        if is_beyond_growth_curve(member.id, data, plain, model - fit.sky.value - light, light, member.flux):
+        others, two = model - fit.sky.value - light, member.is_bulge_and_disc
+        if is_beyond_growth_curve(member.id, data, plain, others, light, member.flux, is_bulge_and_disc=two):
             flags |= Flag.BEYOND_GROWTH_CURVE
         members.append(replace(member, chi2_segment=chi2, flags=int(flags)))
     return replace(fit, members=tuple(members))

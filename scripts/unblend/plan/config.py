@@ -178,9 +178,7 @@ class ModelSettings(Section):
         "detection image; none: profiles only.",
     )
     components: Literal["auto", "single"] = key(
-        "auto",
-        "auto: bright galaxies are fitted as bulge and disc where these describe them better than one profile, with a "
-        "share of the bulge of their own in every band; single: one profile for each galaxy.",
+        "auto", "auto: bright galaxies are fitted as bulge and disc where these fit better; single: one profile each."
     )
     oversampling: WholeNumber = key(5, "Model pixels per detection pixel, along each axis.", ge=1, le=20)
     timeout: Number = key(600.0, "Processor time allowed for each pass of the fit of one group.", unit="s", gt=0)

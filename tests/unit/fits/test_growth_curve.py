@@ -66,7 +66,7 @@ def test_a_fit_is_flagged_if_its_wings_and_its_sky_have_traded():
     halo = fit_first_pass(low, fitting_psf())
     assert halo.members[0].flux > 1.3 * fit.members[0].flux
     model = evaluate_members(halo, fitting_psf(), BOX)
-    assert is_beyond_growth_curve(1, data, group_pixels(data), NOTHING, model, halo.members[0].sersic.total_flux)
+    assert is_beyond_growth_curve(1, data, group_pixels(data), NOTHING, model, halo.members[0].flux)
 
 
 @pytest.fixture(scope="module")

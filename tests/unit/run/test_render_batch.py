@@ -20,7 +20,9 @@ MODEL = Model(np.ones((3, 3)), (1.0, 1.0), (53.0, -27.8), np.diag([-0.06, 0.06])
 
 @pytest.fixture
 def field(tmp_path):
-    fit = SimpleNamespace(member=lambda source: SimpleNamespace(id=source, blocks=(source,), flags=0))
+    fit = SimpleNamespace(
+        member=lambda source: SimpleNamespace(id=source, blocks=(source,), flags=0, is_bulge_and_disc=False)
+    )
     return SimpleNamespace(
         groups={"1": {"members": [1, 3]}},
         wcs=None,
