@@ -33,7 +33,7 @@ MIN_EXPLAINED = 0.5
 DISC_N = 1.0
 """Index of the disc: exponential (Freeman 1970)."""
 BULGE_N, BULGE_N_LIMITS = 2.5, (0.5, 6.0)
-"""Index from which the bulge starts, and its limits. On one of these it is fixed at the start value."""
+"""Index from which the bulge starts, and its limits. An index that ends on one of these is fixed there."""
 BULGE_STARTS = ((0.25, 0.35), (0.5, 0.6))
 """Fraction of the light in the bulge, and its half-light radius in units of that of the single profile, from which the
 two profiles are fitted."""
@@ -89,19 +89,18 @@ def _as_bulge_and_disc(problem: Problem, fit: GroupFit, member: MemberFit) -> Me
         return None
     best, lowest = None, fit.chi2 - needed
     for fraction, radius in BULGE_STARTS:
-        start = _two_profiles(member.automatic[0], member.blocks[0], fraction, radius)
-        for automatic in (start, _with_fixed_bulge_index(start)):
-            solution = fit_once([automatic], replace(own, members=(replace(member, automatic=(automatic,)),)))
-            if solution is None or not solution.converged:
-                break
-            block = solution.blocks[0]
-            if solution.chi2 < lowest and _is_bulge_in_disc(block):
-                best, lowest = (automatic, block), solution.chi2
-            if not block.functions[0]["n"].on_bound:
-                break
+        automatic = _two_profiles(member.automatic[0], member.blocks[0], fraction, radius)
+        solution = fit_once([automatic], own)
+        if solution is None or not solution.converged:
+            continue
+        if solution.chi2 < lowest and _is_bulge_in_disc(solution.blocks[0]):
+            best, lowest = (automatic, solution.blocks[0]), solution.chi2
     if best is None:
         return None
     automatic, block = best
+    index = block.functions[0]["n"]
+    if index.on_bound:
+        automatic = _with_fixed_bulge_index(automatic, index.value)
     return replace(
         member,
         automatic=(automatic,),
@@ -127,7 +126,7 @@ def _needed_gain(own: Problem, fit: GroupFit, member: MemberFit) -> float:
     """
     segment = (own.data.segments == member.id) & ~own.pixels.mask
     alone = replace(fit, members=(member,))
-    pulls = (own.pixels.image - exact_image(alone, replace(own, pixels=own.pixels).exact_model)) / own.pixels.error
+    pulls = (own.pixels.image - exact_image(alone, own.exact_model)) / own.pixels.error
     count = int(np.count_nonzero(segment))
     chi2 = float(np.mean(pulls[segment] ** 2)) if count else 1.0
     by_chance = MIN_CHI2_GAIN * max(chi2, 1.0) * autocorrelation_sum(own.pixels.smoothing)
@@ -193,10 +192,10 @@ def _two_profiles(automatic: Block, fitted: Block, fraction: float, radius: floa
     return Block(y0, x0, tuple(functions), automatic.id)
 
 
-def _with_fixed_bulge_index(block: Block) -> Block:
-    """Return a bulge and a disc with the index of the bulge fixed."""
+def _with_fixed_bulge_index(block: Block, n: float) -> Block:
+    """Return a bulge and a disc with the index of the bulge fixed at `n`."""
     bulge, disc = block.functions
-    parameters = tuple(Parameter("n", BULGE_N, fixed=True) if p.name == "n" else p for p in bulge.parameters)
+    parameters = tuple(Parameter("n", n, fixed=True) if p.name == "n" else p for p in bulge.parameters)
     return replace(block, functions=(Function(bulge.name, parameters), disc))
 
 

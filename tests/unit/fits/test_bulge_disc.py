@@ -103,3 +103,11 @@ def test_knots_are_left_to_the_detail(monkeypatch):
     # chi2 alone asks for two profiles
     monkeypatch.setattr(bulge_disc, "MIN_EXPLAINED", 0.0)
     assert fitted(clumpy).members[0].one_profile
+
+
+def test_an_index_on_its_limit_is_fixed_there():
+    flat = (2500.0, 0.3, 3.0, 0.2, 60.0)  # as flat as a bar
+    member = fitted([light(parts=(flat, (3000.0, 1.0, 7.0, 0.2, 40.0)))], rms=0.3).members[0]
+    assert member.one_profile and not member.flags & Flag.FIT_ON_BOUND
+    index = member.blocks[0].functions[0]["n"]
+    assert (index.value, index.fixed, index.error) == (0.5, True, 0.0)
