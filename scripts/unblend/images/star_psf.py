@@ -17,9 +17,9 @@ LANCZOS = 4
 """Half-width in pixels of the kernel that interpolates the correction."""
 SOFTENING = 0.75
 """The correction is measured in units of the profile to this power: far out it may exceed the profile."""
-SMOOTHNESS = 2.0
+SMOOTHNESS = 1.0
 """Change of the correction, in these units, that is expected over half of the FWHM."""
-LARGEST_CORRECTION = 3.0
+LARGEST_CORRECTION = 2.0
 """Correction, in the same units, that is expected without data (1 sigma)."""
 MODEL_ERROR = 0.02
 """Error of a pixel as a fraction of the star's light in it, so that one very bright star does not count alone."""
