@@ -11,8 +11,9 @@ from unblend.fits.component_table import UNITS as COMPONENT_UNITS
 from unblend.fits.component_table import component_table
 from unblend.fits.table import fit_table, noise_warning
 from unblend.io.files import file_digest, read_json, write_json
+from unblend.io.fits_files import new_fits
 from unblend.io.images import read_header
-from unblend.io.tables import append_table, new_fits
+from unblend.io.tables import append_table
 from unblend.run.job_log import record_work, run
 
 log = logging.getLogger("unblend.models")

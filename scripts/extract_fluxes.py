@@ -39,7 +39,7 @@ from unblend.photometry.aperture import DIAMETER_FWHM, aperture_fluxes
 from unblend.photometry.band_only_sources import BandOnlySources, blended_flags, find_band_only
 from unblend.photometry.common_errors import psf_changes, shift_changes, total_error
 from unblend.photometry.correlated_noise import Noise, measure_noise
-from unblend.photometry.detail_amplitude import DetailAmplitudes, amplitude_errors, first_component, fit_amplitudes
+from unblend.photometry.detail_amplitude import DetailAmplitudes, amplitude_errors, fit_amplitudes
 from unblend.photometry.flux_draws import noise_draws, of_band
 from unblend.photometry.joined_tiles import core_level
 from unblend.photometry.linear_system import visible_light
@@ -122,7 +122,7 @@ def measure(spec: dict, results: Path, paths: dict[str, str]) -> None:
     measured = {name: np.where(unseen, np.nan, values)[:count] for name, values in measured.items()}
     flags = (solution.flags | misfit.flags)[:count] | band_flags(spec, results, engine, models, detail.templates)
     flags |= blended_flags(detail.templates, own, solution.flux[count:], fit.weight, noise.err[:count])
-    share, share_err = first_component(templates[:count], detail)
+    share, share_err = detail.first_component()
     table = columns(
         id=solution.ids[:count], **measured, detail_amplitude=detail.value, detail_amplitude_err=detail.error,
         first_component=share, first_component_err=share_err,

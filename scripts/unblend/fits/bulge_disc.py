@@ -17,9 +17,9 @@ from .fit_settings import FitSettings
 from .group_data import segment_snr
 from .imfit import Pixels, flat_sky
 from .imfit_config import Block, Function, Parameter
-from .joint_fit import Problem, as_start_values, fit_jointly, fit_once
+from .joint_fit import Problem, as_start_values, fit_jointly, fit_once, fitted_centre
 from .refinement import exact_image
-from .result import GroupFit, MemberFit, block_sersic, sersic_parameters
+from .result import GroupFit, MemberFit, block_profiles, block_sersic, sersic_parameters
 from .smoothed_noise import autocorrelation_sum
 
 MIN_SNR = 30.0
@@ -76,16 +76,16 @@ def with_bulges(problem: Problem, fit: GroupFit, settings: FitSettings) -> Group
 
 def _as_bulge_and_disc(problem: Problem, fit: GroupFit, member: MemberFit) -> MemberFit | None:
     """Return a member that starts as the best bulge and disc; None where one profile is as good."""
-    single = member.sersic
-    if single is None or member.flags & (Flag.OVERRIDDEN | Flag.FIT_REPLACED | Flag.POINT_SOURCE):
+    if member.sersic is None or member.flags & (Flag.OVERRIDDEN | Flag.FIT_REPLACED | Flag.POINT_SOURCE):
         return None
     if segment_snr(member, problem.data, problem.pixels, fit.sky.value) < MIN_SNR:
         return None
     alone = _alone(problem, fit, member)
     sky = flat_sky(replace(fit.sky_start, value=fit.sky.value).clipped())
     own = replace(problem, members=(member,), pixels=alone, sky=sky, retries=False)
-    needed = _needed_gain(own, fit, member)
-    if _expected_gain(own, member.blocks[0]) < EXPECTED_FRACTION * needed:
+    single = own.exact_model.linearise([*member.blocks, sky])
+    needed = _needed_gain(own, single[2])
+    if _expected_gain(own, single) < EXPECTED_FRACTION * needed:
         return None
     best, lowest = None, fit.chi2 - needed
     for fraction, radius in BULGE_STARTS:
@@ -118,22 +118,19 @@ def _alone(problem: Problem, fit: GroupFit, member: MemberFit) -> Pixels:
     return replace(problem.pixels, image=problem.pixels.image - exact_image(others, problem.exact_model))
 
 
-def _needed_gain(own: Problem, fit: GroupFit, member: MemberFit) -> float:
-    """Return the decrease of chi2 from which two profiles are preferred.
+def _needed_gain(own: Problem, residual: np.ndarray) -> float:
+    """Return the decrease of chi2 from which two profiles are preferred, from the residual of the single one in sigma.
 
     Where the profile leaves more than noise, or the noise of neighbouring pixels is correlated, chi2 changes by more.
     Of what it leaves, the two must explain a good part.
     """
-    segment = (own.data.segments == member.id) & ~own.pixels.mask
-    alone = replace(fit, members=(member,))
-    pulls = (own.pixels.image - exact_image(alone, own.exact_model)) / own.pixels.error
-    count = int(np.count_nonzero(segment))
-    chi2 = float(np.mean(pulls[segment] ** 2)) if count else 1.0
+    pulls = residual[(own.data.segments == own.members[0].id)[~own.pixels.mask]]
+    chi2 = float(np.mean(pulls**2)) if pulls.size else 1.0
     by_chance = MIN_CHI2_GAIN * max(chi2, 1.0) * autocorrelation_sum(own.pixels.smoothing)
-    return max(by_chance, MIN_EXPLAINED * (chi2 - 1.0) * count)
+    return max(by_chance, MIN_EXPLAINED * (chi2 - 1.0) * pulls.size)
 
 
-def _expected_gain(own: Problem, block: Block) -> float:
+def _expected_gain(own: Problem, single: tuple[list[int], np.ndarray, np.ndarray]) -> float:
     """Return by how much chi2 falls to first order, if a faint bulge and a faint disc are added to a profile.
 
     They are those of `ADDED`, of any brightness. What a change of the profile and the sky would do as well is left out.
@@ -141,22 +138,22 @@ def _expected_gain(own: Problem, block: Block) -> float:
     Parameters
     ----------
     own : Problem
-        The pixels of the galaxy.
-    block : Block
-        The best single profile.
+        The pixels of the galaxy; its only member has the best single profile.
+    single : tuple
+        That profile and the sky, linearised (`ExactModel.linearise`).
     """
-    profile, model, sky = block_sersic(block), own.exact_model, own.sky
+    block, (varied, jacobian, residual) = own.members[0].blocks[0], single
+    profile = block_sersic(block)
     assert profile is not None
-    varied, jacobian, residual = model.linearise([block, sky])
     matrix = jacobian @ jacobian.T
-    priors = sky_priors([block, sky])
+    priors = sky_priors([block, own.sky])
     matrix[np.diag_indices_from(matrix)] += [priors[k].sigma ** -2 if k in priors else 0.0 for k in varied]
     good = ~own.pixels.mask
     added = []
     for n, radius in ADDED:
         part = profile.with_flux(profile.total_flux, n=n, r_e=radius * profile.r_e, ell=profile.ell)
         function = Function("Sersic", sersic_parameters(part, (0.0, np.inf)))
-        added.append(model.image([replace(block, functions=(function,))])[good] / own.pixels.error[good])
+        added.append(own.exact_model.image([replace(block, functions=(function,))])[good] / own.pixels.error[good])
     light = np.array(added)
     rest = light - (light @ jacobian.T) @ safe_inverse(matrix) @ jacobian
     slope = rest @ residual
@@ -185,11 +182,7 @@ def _two_profiles(automatic: Block, fitted: Block, fraction: float, radius: floa
     for part, index in ((bulge, Parameter("n", BULGE_N, *BULGE_N_LIMITS)), (disc, Parameter("n", DISC_N, fixed=True))):
         parameters = {p.name: p for p in sersic_parameters(part, (smallest, largest))} | {"n": index}
         functions.append(Function("Sersic", tuple(parameters.values())))
-    y0, x0 = (
-        None if place is None or found is None else replace(place, value=found.value).clipped()
-        for place, found in ((automatic.y0, fitted.y0), (automatic.x0, fitted.x0))
-    )
-    return Block(y0, x0, tuple(functions), automatic.id)
+    return Block(*fitted_centre(automatic, fitted), tuple(functions), automatic.id)
 
 
 def _with_fixed_bulge_index(block: Block, n: float) -> Block:
@@ -201,7 +194,6 @@ def _with_fixed_bulge_index(block: Block, n: float) -> Block:
 
 def _is_bulge_in_disc(block: Block) -> bool:
     """Return whether both profiles have light, and the bulge is the smaller one."""
-    bulge, disc = (block_sersic(replace(block, functions=(function,))) for function in block.functions)
-    assert bulge is not None and disc is not None
+    bulge, disc = block_profiles(block)
     fraction = bulge.total_flux / max(bulge.total_flux + disc.total_flux, 1e-300)
     return MIN_FRACTION < fraction < 1.0 - MIN_FRACTION and bulge.r_e < disc.r_e

@@ -20,7 +20,7 @@ from .exact_fit import fit_exactly
 from .exact_model import ExactModel
 from .group_data import GroupData
 from .imfit import ImfitSolution, Pixels, minimise, parameters_of, with_parameters
-from .imfit_config import Block, Blocks, Function
+from .imfit_config import Block, Blocks, Function, Parameter
 from .result import GroupFit, MemberFit, function_flux
 
 log = logging.getLogger(__name__)
@@ -291,6 +291,15 @@ def as_start_values(blocks: Blocks, automatic: Blocks) -> Blocks:
             start = replace(start, value=min(max(start.value, start.lower + margin), start.upper - margin))
         starts.append(start)
     return with_parameters(automatic, starts)
+
+
+def fitted_centre(automatic: Block, fitted: Block) -> tuple[Parameter | None, Parameter | None]:
+    """Return Y0 and X0 of a fitted block with the limits of the automatic one; None where a block has no centre."""
+    y0, x0 = (
+        None if limits is None or found is None else replace(limits, value=found.value).clipped()
+        for limits, found in ((automatic.y0, fitted.y0), (automatic.x0, fitted.x0))
+    )
+    return y0, x0
 
 
 # ---- results ---------------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from ..core.flags import Flag
 from .fit_settings import FitSettings
 from .group_data import segment_snr
 from .imfit_config import Block, Function, Parameter
-from .joint_fit import Problem, as_start_values, fit_jointly
+from .joint_fit import Problem, as_start_values, fit_jointly, fitted_centre
 from .result import GroupFit, MemberFit, function_flux
 
 MAX_CHI2_RISE = 13.3
@@ -65,10 +65,6 @@ def _as_point_source(member: MemberFit) -> MemberFit:
     automatic, best = member.automatic[0], member.blocks[0]
     flux = function_flux(best.functions[0]) or 0.0
     function = Function("PointSource", (Parameter("I_tot", flux, 0.0, 1e6 * flux),))
-    centre = tuple(
-        None if limits is None or fitted is None else replace(limits, value=fitted.value).clipped()
-        for limits, fitted in ((automatic.y0, best.y0), (automatic.x0, best.x0))
-    )
-    point = Block(centre[0], centre[1], (function,), member.id)
+    point = Block(*fitted_centre(automatic, best), (function,), member.id)
     flags = (Flag(member.flags) | Flag.POINT_SOURCE) & ~(Flag.FIT_RETRIED | Flag.FIT_ON_BOUND)
     return replace(member, automatic=(point,), start=(point,), single=(), flags=int(flags))

@@ -69,9 +69,7 @@ class MemberFit:
     @property
     def components(self) -> tuple[Sersic, ...]:
         """The profiles if the model consists of Sersic functions with one centre, else none."""
-        blocks = [replace(b, functions=(function,)) for b in self.blocks for function in b.functions]
-        profiles = [block_sersic(block) for block in blocks]
-        return tuple(p for p in profiles if p is not None) if len(self.blocks) == 1 and None not in profiles else ()
+        return block_profiles(self.blocks[0]) if len(self.blocks) == 1 else ()
 
     @property
     def is_bulge_and_disc(self) -> bool:
@@ -261,6 +259,12 @@ def block_sersic(block: Block) -> Sersic | None:
         return None
     values = (parameter.value for parameter in block.functions[0].parameters)
     return Sersic(block.y0.value, block.x0.value, *values)
+
+
+def block_profiles(block: Block) -> tuple[Sersic, ...]:
+    """Return the profiles of a block of Sersic functions alone, or none for any other block."""
+    profiles = [block_sersic(replace(block, functions=(function,))) for function in block.functions]
+    return tuple(p for p in profiles if p is not None) if None not in profiles else ()
 
 
 def function_flux(function: Function) -> float | None:

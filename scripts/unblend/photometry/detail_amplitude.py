@@ -54,9 +54,11 @@ class DetailAmplitudes:
         """Return templates with their details as in the detection image, exactly."""
         return cls(list(templates), np.ones(len(templates)), np.zeros(len(templates)))
 
-    def first_shares(self) -> np.ndarray:
-        """Return the share of the first component in the flux of each source, shape (n,); NaN where none is free."""
-        return _first_shares(self.templates, self.value)
+    def first_component(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return the share of the first component in the flux of each source and its error, NaN where none is free."""
+        others = np.array([t.detail_share if t.detail_free else np.nan for t in self.templates], dtype=float)
+        share = (1.0 - others) * (1.0 - (self.value - 1.0) * others)
+        return np.clip(share, 0.0, 1.0), (1.0 - others) * others * self.error
 
     def followed_by(self, templates: Sequence[Template]) -> DetailAmplitudes:
         """Return these, followed by further templates, which have no detail."""
@@ -71,34 +73,6 @@ def with_amplitude(template: Template, amplitude: float) -> Template:
     if template.detail is None or amplitude == 1.0:
         return template
     return replace(template, data=template.data + (amplitude - 1.0) * _contrast(template))
-
-
-def first_component(templates: Sequence[Template], found: DetailAmplitudes) -> tuple[np.ndarray, np.ndarray]:
-    """Return the share of the first component in the flux of each source and its error; NaN where none is free.
-
-    Parameters
-    ----------
-    templates : sequence of Template
-        With every detail as in the stack.
-    found : DetailAmplitudes
-        Their adopted amplitudes.
-
-    Returns
-    -------
-    share, error : arrays (n,)
-    """
-    others = _free_others(templates)
-    return _first_shares(templates, found.value), (1.0 - others) * others * found.error
-
-
-def _free_others(templates: Sequence[Template]) -> np.ndarray:
-    """Return the share of all components but the first in the detection image, shape (n,); NaN where none is free."""
-    return np.array([t.detail_share if t.detail_free else np.nan for t in templates], dtype=float)
-
-
-def _first_shares(templates: Sequence[Template], amplitude: np.ndarray) -> np.ndarray:
-    others = _free_others(templates)
-    return np.clip((1.0 - others) * (1.0 - (amplitude - 1.0) * others), 0.0, 1.0)
 
 
 def _prior(template: Template) -> tuple[float, float, float]:
@@ -171,15 +145,37 @@ def _amplitude(
         return 1.0, sigma
     light, contrast = template.data[used], _contrast(template)[used]
     data = residual[used] + flux * adopted.data[used]
-    root = np.sqrt(w[used])
-    design = np.stack([light, contrast]) * root
-    matrix, right = design @ design.T, design @ (data * root)
-    matrix[1, 1] += (sigma * flux) ** -2
+    weighted, matrix = _equations(light, contrast, w[used], sigma * flux)
     covariance = np.linalg.pinv(matrix)
-    fitted, excess = covariance @ right
+    fitted, excess = covariance @ weighted @ data
     if not fitted > 0:
         return 1.0, sigma
     return float(np.clip(1.0 + excess / fitted, lowest, highest)), float(np.sqrt(covariance[1, 1])) / fitted
+
+
+def _equations(
+    light: np.ndarray, contrast: np.ndarray, weight: np.ndarray, sigma: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the equations of the flux of a source and the excess of its detail.
+
+    Parameters
+    ----------
+    light, contrast, weight : arrays (n,) or (ny, nx)
+        Template, its change per unit of amplitude, and the inverse variance.
+    sigma : float
+        Standard deviation of the excess before the pixels are looked at, image units.
+
+    Returns
+    -------
+    weighted : array (2, n)
+        Its product with the pixels is the right-hand side.
+    matrix : array (2, 2)
+    """
+    design = np.stack([light.ravel(), contrast.ravel()])
+    weighted = design * weight.ravel()
+    matrix = weighted @ design.T
+    matrix[1, 1] += sigma**-2
+    return weighted, matrix
 
 
 def less_share(images: np.ndarray, box: Box, template: Template, flux: float, weight: np.ndarray) -> np.ndarray:
@@ -202,13 +198,10 @@ def less_share(images: np.ndarray, box: Box, template: Template, flux: float, we
     part = box & template.box
     if not template.detail_free or part.is_empty or not flux > 0:
         return images
-    w, sigma = weight[part.slices], _prior(template)[0]
     light, contrast = (image[part.within(template.box)] for image in (template.data, _contrast(template)))
-    changes, design = images[(slice(None), *part.within(box))], np.stack([light, contrast])
-    matrix = np.einsum("iyx,yx,jyx->ij", design, w, design)
-    matrix[1, 1] += (sigma * flux) ** -2
-    right = np.einsum("iyx,yx,dyx->id", design, w, changes)
-    excess = (np.linalg.pinv(matrix) @ right)[1]
+    changes = images[(slice(None), *part.within(box))]
+    weighted, matrix = _equations(light, contrast, weight[part.slices], _prior(template)[0] * flux)
+    excess = (np.linalg.pinv(matrix) @ weighted @ changes.reshape(len(changes), -1).T)[1]
     less = images.copy()
     less[(slice(None), *part.within(box))] -= excess[:, None, None] * contrast
     return less

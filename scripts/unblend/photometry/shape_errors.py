@@ -252,7 +252,7 @@ def _responses(
 ) -> ShapeResponses:
     products, derivatives_of = TemplateProducts(solution, detail.templates, weight), ShapeDerivatives(engine)
     known, found, sources = np.zeros(len(products.templates), dtype=bool), [], []
-    shares = detail.first_shares()
+    shares, _ = detail.first_component()
     for position, template in enumerate(products.templates):
         source, place = int(template.id), solution.active[position]
         shape, model, share = shapes.get(source), models.get(source), shares[place]

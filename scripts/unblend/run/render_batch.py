@@ -75,11 +75,13 @@ def render_batch(
         def draw(task: tuple[int, str, MemberFit, str, bool]) -> None:
             source, group, member, key, free = task
             began = time.process_time()
-            model = model_of(member, wcs, spec["oversampling"], free_components=free)
-            if spec["detail"] == "auto" and may_have_detail(member) and model.detail is None:
+            poor = spec["detail"] == "auto" and may_have_detail(member)
+            apart = free or (member.is_bulge_and_disc and not poor)
+            model = model_of(member, wcs, spec["oversampling"], free_components=apart)
+            if poor and model.detail is None:
                 model = with_detail(model, source, group, field, spec)
-            if member.is_bulge_and_disc and model.detail is None:
-                model = model_of(member, wcs, spec["oversampling"], free_components=True)
+                if member.is_bulge_and_disc and model.detail is None:  # too faint for a detail
+                    model = model_of(member, wcs, spec["oversampling"], free_components=True)
             write_model(field.model_path(source), model, {"KEY": key, "SOURCE": source, "GROUP": int(group)})
             record_work("render", source, time.process_time() - began)
 

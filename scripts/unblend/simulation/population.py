@@ -222,7 +222,7 @@ def with_parts(
         Name of the reference band.
     """
     radius, q = galaxy.r_e_arcsec, galaxy.q
-    part = functools.partial(_part, galaxy, {n: w / wavelengths_um[reference] for n, w in wavelengths_um.items()})
+    part = functools.partial(_part, galaxy, wavelengths_um, reference)
     bulge_colour, young_colour = rng.uniform(0.1, 0.4), rng.uniform(-0.8, -0.2)
     bulge_fraction, arms_fraction = rng.uniform(0.05, 0.3), rng.uniform(0.1, 0.3)
     bulge_n, bulge_q = round(float(rng.uniform(1.5, 4.0)), 1), float(rng.uniform(max(q, 0.5), 1.0))
@@ -256,25 +256,23 @@ def with_bulge(
     rng, galaxy, wavelengths_um, reference
         As in `with_parts`.
     """
-    ratio = {name: wave / wavelengths_um[reference] for name, wave in wavelengths_um.items()}
     colour, fraction = rng.uniform(0.1, 0.4), rng.uniform(0.1, 0.6)
     shape = {"n": round(float(rng.uniform(1.5, 4.0)), 1), "q": float(rng.uniform(max(galaxy.q, 0.5), 1.0))}
     r_e = galaxy.r_e_arcsec * rng.uniform(0.12, 0.35)
-    bulge = _part(galaxy, ratio, 0.0, 0.0, r_e, fraction, colour, **shape, pa_deg=galaxy.pa_deg)
+    bulge = _part(galaxy, wavelengths_um, reference, 0.0, 0.0, r_e, fraction, colour, **shape, pa_deg=galaxy.pa_deg)
     return replace(galaxy, n=1.0, kind="parts", parts=(bulge,))
 
 
 def _part(
-    galaxy: SimulatedSource, ratio: Mapping[str, float], along: float, across: float, r_e: float, fraction: float,
-    slope: float, **shape: float,
+    galaxy: SimulatedSource, wavelengths_um: Mapping[str, float], reference: str, along: float, across: float,
+    r_e: float, fraction: float, slope: float, **shape: float,
 ) -> Part:  # fmt: skip
     """Return a part of a galaxy at a place in the plane of its disc.
 
     Parameters
     ----------
-    galaxy : SimulatedSource
-    ratio : mapping
-        Wavelength of each band in units of that of the reference band.
+    galaxy, wavelengths_um, reference
+        As in `with_parts`.
     along, across : float
         Place along the major axis and across it, in units of the half-light radius of the disc.
     r_e : float
@@ -288,6 +286,7 @@ def _part(
     pa = np.deg2rad(galaxy.pa_deg)
     along, across = along * galaxy.r_e_arcsec, across * galaxy.r_e_arcsec * galaxy.q
     east, north = along * np.sin(pa) + across * np.cos(pa), along * np.cos(pa) - across * np.sin(pa)
+    ratio = {name: wave / wavelengths_um[reference] for name, wave in wavelengths_um.items()}
     own = {name: fraction * value**slope for name, value in ratio.items()}
     return Part(float(east), float(north), r_e, fraction, fraction_in=own, **shape)
 

@@ -12,7 +12,6 @@ from unblend.photometry.detail_amplitude import (
     FREE_SHARE_SIGMA,
     PRIOR_SIGMA,
     amplitude_errors,
-    first_component,
     fit_amplitudes,
     with_amplitude,
 )
@@ -72,7 +71,7 @@ def test_free_components_have_their_own_share_in_each_band(share):
         light = FLUX * (share * BULGE + (1.0 - share) * DISC) + 2000.0 * OTHER.data
         image = light + rng.normal(0.0, noise, DISC.shape)
         found = fit_amplitudes(image, weight, [PARTS, OTHER])
-        shares, errors = first_component([PARTS, OTHER], found)
+        shares, errors = found.first_component()
         assert np.isnan([shares[1], errors[1]]).all() and 0.0 <= shares[0] <= 1.0
         assert solve_fluxes(image, weight, found.templates).flux[0] == pytest.approx(FLUX, rel=0.02)
         pulls.append((shares[0] - share) / errors[0])
@@ -87,7 +86,7 @@ def test_free_components_have_their_own_share_in_each_band(share):
 def test_free_components_of_a_faint_source_have_an_error_of_half():
     image = np.random.default_rng(6).normal(0.0, 500.0, DISC.shape) + FLUX * DISC
     found = fit_amplitudes(image, np.full(DISC.shape, 500.0**-2), [PARTS])
-    _, error = first_component([PARTS], found)
+    _, error = found.first_component()
     assert error[0] == pytest.approx(FREE_SHARE_SIGMA, rel=0.3)
 
 
