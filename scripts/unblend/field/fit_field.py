@@ -124,11 +124,12 @@ class FitField:
         return Box(*self.groups[group]["box"])
 
     def data(self, group: str, user_files: Mapping[str, Any]) -> GroupData:
-        """Return the pixels of a group, the light of the user's own models subtracted."""
+        """Return the pixels of a group, the light of the user's own models and the slope of the sky subtracted."""
         box = self.box(group)
+        sky = SkyLevel.from_list(around) if (around := self.groups[group].get("sky")) else None
         custom = [int(i) for i, kinds in user_files.items() if "custom" in kinds]
         members = tuple(i for i in self.groups[group]["members"] if i not in custom)
-        image = self.stack(box)
+        image = self.stack(box) if sky is None else self.stack(box) - sky.tilt(box)
         for i in custom:
             image = image - self.custom_light(i, user_files[str(i)]["custom"]["file"], box)
         return GroupData(
@@ -140,7 +141,7 @@ class FitField:
             subtracted=tuple(custom),
             mask=self.mask(box),
             smoothing=self.smoothing,
-            sky_around=SkyLevel(*sky) if (sky := self.groups[group].get("sky")) else None,
+            sky_around=sky,
         )
 
     def custom_light(self, source: int, path: str, box: Box) -> np.ndarray:

@@ -38,8 +38,8 @@ def write_group_files(
 ) -> None:
     """Write the cutouts and IMFIT's files of a group, and those of each source alone in `indiv`.
 
-    Positions in the files are 1-based pixels of the cutout. The image is the one that was fitted: neighbours and
-    the user's own models are subtracted.
+    Positions in the files are 1-based pixels of the cutout. The image is the one that was fitted: neighbours, the
+    user's own models and the slope of the sky are subtracted.
 
     Parameters
     ----------

@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterable
 
 import numpy as np
 
+from ..core.strips import rows_of_strip
 from ..core.types import Box, FitGroup, WindowedImage
 from .fft_size import good_box
 from .sky_level import SkyLevel
@@ -29,7 +30,7 @@ _DIGEST_LENGTH = 16
 
 
 def group_sources(
-    segments: np.ndarray,
+    segments: WindowedImage,
     catalogue: np.ndarray,
     *,
     pixel_scale_arcsec: float,
@@ -50,7 +51,7 @@ def group_sources(
     Parameters
     ----------
     segments : int array (ny, nx)
-        0 = sky.
+        0 = sky; it is read in strips.
     catalogue : structured array
         Columns id, y, x (0-based pixels), area (pixels), in order of id; each id has pixels in `segments`. With
         `by_flux` also flux.
@@ -78,6 +79,8 @@ def group_sources(
     top, left, bottom, right = (np.ascontiguousarray(edge) for edge in extents.T)
     half = np.maximum(MIN_HALF_SIZE_ARCSEC / pixel_scale_arcsec, HALF_SIZE_RADII * radius)
     cutouts = [Box.around(y[i], x[i], half[i]) | Box(*(int(v) for v in extents[i])) for i in range(ids.size)]
+    by_top = np.argsort(top, kind="stable")
+    tops = top[by_top]
     free, groupable = np.ones(ids.size, dtype=bool), ~np.isin(ids, list(fit_alone))
     partners = _partners(ids, fit_together)
     members: list[np.ndarray] = []
@@ -88,8 +91,9 @@ def group_sources(
             continue
         box, joined = cutouts[i], np.array([i])
         while groupable[i]:
-            inside = (top >= box.y0) & (left >= box.x0) & (bottom <= box.y1) & (right <= box.x1)
-            joined = np.flatnonzero(inside & free & groupable)
+            near = by_top[np.searchsorted(tops, box.y0) : np.searchsorted(tops, box.y1)]
+            inside = (left[near] >= box.x0) & (bottom[near] <= box.y1) & (right[near] <= box.x1)
+            joined = np.sort(near[inside & free[near] & groupable[near]])
             requested = {k for j in joined for k in partners.get(int(j), ()) if free[k] and groupable[k]}
             grown = box
             for k in requested:
@@ -148,21 +152,26 @@ def group_digest(
     return digest.hexdigest()[:_DIGEST_LENGTH]
 
 
-def _extents(segments: np.ndarray, ids: np.ndarray) -> np.ndarray:
+def _extents(segments: WindowedImage, ids: np.ndarray) -> np.ndarray:
     """Return y0, x0, y1, x1 (half-open) of each source's segment, shape (n, 4)."""
-    from scipy.ndimage import find_objects
-
-    # Numbered without gaps: the IDs of a user may be as large as an integer can be.
-    labels = np.unique(segments[segments > 0])
-    slices = find_objects(np.where(segments > 0, np.searchsorted(labels, segments) + 1, 0))
-    result = np.zeros((ids.size, 4), dtype=int)
-    for row, source in enumerate(ids):
-        index = int(np.searchsorted(labels, source))
-        if index == labels.size or labels[index] != source:
-            raise ValueError(f"source {source} of the catalogue has no pixel in the segmentation map")
-        found = slices[index]
-        result[row] = found[0].start, found[1].start, found[0].stop, found[1].stop
-    return result
+    if ids.size == 0:
+        return np.zeros((0, 4), dtype=int)
+    order = np.argsort(ids)
+    ordered = ids[order]
+    first, last = np.full((ids.size, 2), np.iinfo(int).max), np.full((ids.size, 2), -1)
+    for strip in Box.of_shape(segments.shape).strips(rows_of_strip(segments.shape)):
+        labels = segments[strip.slices]
+        places = np.nonzero(labels)
+        found = labels[places]
+        rank = np.minimum(np.searchsorted(ordered, found), ids.size - 1)
+        known = ordered[rank] == found
+        at = np.column_stack(places)[known] + (strip.y0, strip.x0)
+        np.minimum.at(first, order[rank[known]], at)
+        np.maximum.at(last, order[rank[known]], at)
+    if np.any(last < 0):
+        missing = ids[np.flatnonzero(last[:, 0] < 0)[0]]
+        raise ValueError(f"source {missing} of the catalogue has no pixel in the segmentation map")
+    return np.concatenate([first, last + 1], axis=1)
 
 
 def _neighbours(
@@ -181,19 +190,21 @@ def _neighbours(
     reach : array (n,)
         Pixels to which each source contributes flux.
     """
-    count = len(members)
     owner = np.zeros(y.size, dtype=int)
     for number, joined in enumerate(members):
         owner[joined] = number
+    by_y = np.argsort(y, kind="stable")
+    rows, farthest = y[by_y], reach.max(initial=0.0)
     pairs: set[tuple[int, int]] = set()
     for number, box in enumerate(boxes):
+        some = by_y[np.searchsorted(rows, box.y0 - farthest) : np.searchsorted(rows, box.y1 + farthest)]
         # distance from each source to the nearest pixel centre of the box, zero inside
-        dy = np.maximum(np.maximum(box.y0 - y, y - (box.y1 - 1)), 0.0)
-        dx = np.maximum(np.maximum(box.x0 - x, x - (box.x1 - 1)), 0.0)
-        for other in np.unique(owner[dy**2 + dx**2 <= reach**2]):
+        dy = np.maximum(np.maximum(box.y0 - y[some], y[some] - (box.y1 - 1)), 0.0)
+        dx = np.maximum(np.maximum(box.x0 - x[some], x[some] - (box.x1 - 1)), 0.0)
+        for other in np.unique(owner[some[dy**2 + dx**2 <= reach[some] ** 2]]):
             if other != number:
                 pairs |= {(number, int(other)), (int(other), number)}
-    result: list[list[int]] = [[] for _ in range(count)]
+    result: list[list[int]] = [[] for _ in boxes]
     for first, second in sorted(pairs):
         result[first].append(second)
     return [np.array(near, dtype=int) for near in result]

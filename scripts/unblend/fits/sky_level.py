@@ -2,12 +2,14 @@
 
 A sky that is free within the noise of a pixel trades with the wings of the profiles: bright galaxies get halos and the
 sky becomes negative. Its level is known much better than that, but the pixels of a cutout contain wings: the level of a
-wider window, far from all sources, is combined with that of the cutout.
+wider window, far from all sources, is combined with that of the cutout. Where that window has a slope, such as the glow
+of a bright star, the cutout has it, too, and it is subtracted before the fit.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -38,16 +40,45 @@ BLOCKS = 4
 """The window is divided into this number of blocks along each axis; the scatter of their levels is that of the sky."""
 MIN_BLOCKS = 4
 """Smallest number of blocks with enough pixels from which a surrounding sky is measured."""
+MIN_BLOCKS_OF_SLOPE = 8
+"""Smallest number of blocks from which a slope is measured."""
+CHANCE_OF_SLOPE = 1e-3
+"""A slope is used if levels without one would show it with less than this probability, by the scatter of the levels
+about it as well as by their own errors."""
 CONFIRMED_WINGS = 0.5
 """Slope of pixels against model that must be exceeded by two errors for the wings of the model to be subtracted."""
 
 
 @dataclass(frozen=True)
 class SkyLevel:
-    """A measured sky, flux per pixel, and its standard error."""
+    """A measured sky, flux per pixel, in the middle of a cutout.
+
+    Parameters
+    ----------
+    value, error : float
+        Its level and the standard error of that.
+    slope : (y, x)
+        Change of the level per pixel along each axis; zeros where none was found.
+    """
 
     value: float
     error: float
+    slope: tuple[float, float] = (0.0, 0.0)
+
+    def to_list(self) -> list[float]:
+        """Return the four numbers, as `groups.json` has them."""
+        return [self.value, self.error, *self.slope]
+
+    @classmethod
+    def from_list(cls, numbers: Sequence[float]) -> SkyLevel:
+        """Return the sky of `to_list`."""
+        value, error, *slope = numbers
+        return cls(value, error, (slope[0], slope[1]))
+
+    def tilt(self, box: Box) -> np.ndarray:
+        """Return what the slope adds to the level in every pixel of the cutout, zero in its middle, shape (ny, nx)."""
+        y, x = (np.arange(side) - 0.5 * (side - 1) for side in box.shape)
+        return self.slope[0] * y[:, None] + self.slope[1] * x
 
     def combined_with(self, other: SkyLevel) -> SkyLevel:
         """Return the mean weighted by inverse variance; its error is larger where the two disagree (Birge ratio)."""
@@ -63,7 +94,8 @@ def surrounding_sky(
     """Return the sky around a cutout, far from all sources; None where there are too few such pixels.
 
     The level is the mean of the medians of blocks. Its error is their scatter, not that of their mean, because the sky
-    of the cutout may differ from that around it as much as the blocks differ from each other.
+    of the cutout may differ from that around it as much as the blocks differ from each other. Where the levels follow
+    a plane, they are the level of that in the middle of the cutout and the scatter about it.
 
     Parameters
     ----------
@@ -80,20 +112,49 @@ def surrounding_sky(
     window = Box(box.y0 - margin, box.x0 - margin, box.y1 + margin, box.x1 + margin) & Box.of_shape(stack.shape)
     values, noise, labels = stack[window.slices], error[window.slices], segments[window.slices]
     clear = np.isfinite(values) & np.isfinite(noise) & (noise > 0) & _clear_of_sources(labels)
-    levels, variances = [], []
+    middle = [
+        0.5 * (low + high - 1) - start
+        for low, high, start in ((box.y0, box.y1, window.y0), (box.x0, box.x1, window.x0))
+    ]
+    found = []
     for rows in np.array_split(np.arange(values.shape[0]), BLOCKS):
         for columns in np.array_split(np.arange(values.shape[1]), BLOCKS):
             block = np.ix_(rows, columns)
             used = clear[block]
             if np.count_nonzero(used) >= MIN_SKY_PIXELS:
-                levels.append(median(values[block][used]))
-                variances.append(_median_error(noise[block][used], smoothing) ** 2)
-    if len(levels) < MIN_BLOCKS:
-        return None
-    weights = 1.0 / np.array(variances)
-    mean = float(np.average(levels, weights=weights))
-    excess = max(0.0, float(np.average((np.array(levels) - mean) ** 2, weights=weights)) - len(levels) / weights.sum())
-    return SkyLevel(mean, math.sqrt(excess + 1.0 / weights.sum()))
+                y, x = (k.mean() for k in np.nonzero(used))
+                place = rows[0] + y - middle[0], columns[0] + x - middle[1]
+                found.append((median(values[block][used]), _median_error(noise[block][used], smoothing), *place))
+    return _sky_of_blocks(np.array(found)) if len(found) >= MIN_BLOCKS else None
+
+
+def _sky_of_blocks(blocks: np.ndarray) -> SkyLevel:
+    """Return the sky of blocks, rows of level, error, y and x from the middle of the cutout; with a slope if it shows.
+
+    Whether it shows is an F test of two parameters, whose probability is a power of the ratio of the two chi2.
+    """
+    levels, errors = blocks[:, 0], blocks[:, 1]
+    flat, plane = np.ones((len(blocks), 1)), np.column_stack([np.ones(len(blocks)), blocks[:, 2:]])
+    sky, chi2 = _fitted_sky(levels, errors, flat)
+    if len(blocks) < MIN_BLOCKS_OF_SLOPE:
+        return sky
+    tilted, lower = _fitted_sky(levels, errors, plane)
+    by_scatter = (lower / chi2) ** (0.5 * (len(blocks) - plane.shape[1])) if chi2 > 0 else 1.0
+    by_errors = math.exp(0.5 * (lower - chi2))
+    return tilted if max(by_scatter, by_errors) < CHANCE_OF_SLOPE else sky
+
+
+def _fitted_sky(levels: np.ndarray, errors: np.ndarray, design: np.ndarray) -> tuple[SkyLevel, float]:
+    """Return the sky of levels with errors, from a design whose first column is the level, and chi2."""
+    weights = errors**-2.0
+    covariance = np.linalg.pinv(design.T @ (weights[:, None] * design), hermitian=True)
+    solution = covariance @ (design.T @ (weights * levels))
+    squares = weights * (levels - design @ solution) ** 2
+    chi2 = float(squares.sum())
+    per_level = chi2 / (len(levels) - len(solution) + 1)
+    excess = max(0.0, per_level - 1.0) * len(levels) / float(weights.sum())
+    slope = (float(solution[1]), float(solution[2])) if len(solution) > 1 else (0.0, 0.0)
+    return SkyLevel(float(solution[0]), math.sqrt(excess + covariance[0, 0]), slope), chi2
 
 
 def _clear_of_sources(segments: np.ndarray) -> np.ndarray:

@@ -88,6 +88,14 @@ def test_the_pixels_of_a_group(field):
     assert data.mask.dtype == bool and not data.mask.any()
 
 
+def test_the_slope_of_the_sky_is_subtracted(field):
+    field.groups["1"]["sky"] = [0.5, 0.01, 0.1, -0.2]
+    data = field.data("1", {})
+    y, x = np.mgrid[5:25, 5:25]
+    np.testing.assert_allclose(data.image, field.stack(WHOLE)[5:25, 5:25] - 0.1 * (y - 14.5) + 0.2 * (x - 14.5))
+    assert data.sky_around.value == 0.5 and data.sky_around.error == 0.01
+
+
 def test_a_cutout_reaches_off_the_image(field):
     field.groups["1"]["box"] = [-3, -2, 6, 7]
     data = field.data("1", {})

@@ -90,6 +90,7 @@ def test_few_pixels_without_source_leave_the_sky_free_within_the_noise_of_a_pixe
 
 FIELD = 400
 CUTOUT = Box(180, 180, 220, 220)
+BLOCK = 40  # pixels, of the window of 160
 
 
 @pytest.fixture
@@ -115,10 +116,34 @@ def test_correlated_noise_has_a_larger_error(field):
 
 def test_an_uneven_sky_has_the_error_of_its_scatter(field):
     image, error, segments = field
-    slope = np.arange(FIELD) / 100.0
-    sky = surrounding_sky(image + slope, error, segments, CUTOUT)
-    # blocks of 40 pixels, whose levels are spread over 1.2
-    assert sky.value == pytest.approx(5.0, abs=0.05) and sky.error == pytest.approx(0.45, rel=0.1)
+    y, x = np.indices(image.shape) // BLOCK % 2
+    sky = surrounding_sky(image + 0.9 * (y == x), error, segments, CUTOUT)
+    # neighbouring blocks differ by 0.9, which is no slope
+    assert sky.value == pytest.approx(3.45, abs=0.05) and sky.error == pytest.approx(0.45, rel=0.1)
+    assert sky.slope == (0.0, 0.0)
+
+
+@pytest.mark.parametrize("one_sided", [False, True])
+def test_a_slope_is_measured_and_does_not_widen_the_error(field, one_sided):
+    image, error, segments = field
+    if one_sided:  # the level of what is left is not that of the cutout
+        image[:, 230:] = np.nan
+    y, x = np.indices(image.shape)
+    sky = surrounding_sky(image + 0.01 * y - 0.02 * x, error, segments, CUTOUT)
+    middle = 3.0 + 0.01 * 199.5 - 0.02 * 199.5
+    assert sky.value == pytest.approx(middle, abs=4 * sky.error) and sky.error < 0.05
+    np.testing.assert_allclose(sky.slope, (0.01, -0.02), atol=1e-3)
+    tilt = sky.tilt(CUTOUT)
+    assert tilt.shape == CUTOUT.shape and tilt.mean() == pytest.approx(0.0, abs=1e-9)
+    np.testing.assert_allclose(tilt, (0.01 * y - 0.02 * x)[CUTOUT.slices] - (0.01 - 0.02) * 199.5, atol=0.1)
+    assert SkyLevel.from_list(sky.to_list()) == sky
+
+
+def test_noise_has_no_slope():
+    rng, nothing = np.random.default_rng(8), np.zeros((FIELD, FIELD), dtype=int)
+    skies = [surrounding_sky(rng.normal(size=nothing.shape), nothing + 1.0, nothing, CUTOUT) for _ in range(100)]
+    # one in a thousand by each of the two criteria
+    assert sum(sky.slope != (0.0, 0.0) for sky in skies) <= 1
 
 
 def test_pixels_without_data_are_not_used(field):
