@@ -6,14 +6,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from unblend.field.fit_field import FitField
-from unblend.field.fit_folder import write_group_files
-from unblend.fits.fit_settings import FitSettings
-from unblend.fits.passes import fit_second_pass, with_structure
 from unblend.io.files import read_json, read_note, write_json
 from unblend.run.fit_batch import fit_batch
 from unblend.run.fit_fallbacks import fallbacks_of_second_pass
 from unblend.run.job_log import run
 from unblend.run.render_batch import render_batch
+from unblend.run.second_pass import SecondPass
 
 
 def main(spec_path: str, results_dir: str, done_path: str, workers: int = 1) -> None:
@@ -21,21 +19,15 @@ def main(spec_path: str, results_dir: str, done_path: str, workers: int = 1) -> 
     spec = read_json(spec_path)
     field = FitField(Path(results_dir), spec["gain"])
 
-    def data(group: str):  # type: ignore[no-untyped-def]
-        found = field.data(group, spec["groups"][group]["user_files"])
-        return field.less_neighbours(found, group, spec["neighbour_files"])
-
-    def write(group: str, found, pixels=None) -> None:  # type: ignore[no-untyped-def]
-        write_group_files(field.folder / group, pixels or data(group), field.psf_of(group), found, sky=field.sky_cards)
+    second = SecondPass(field, spec)
 
     def fit(group: str):  # type: ignore[no-untyped-def]
-        first = field.result(group, "first")
-        pixels = with_structure(data(group), field.psf_of(group), first)
-        found = fit_second_pass(pixels, field.psf_of(group), first, FitSettings(refine=spec["refine"]))
-        write(group, found, found.data)
+        found = second.fit(group)
+        second.write(group, found)
         return replace(found, data=None, by_imfit=None)
 
-    keys = fit_batch(field, spec, "second", fit, fallbacks_of_second_pass(field, spec, data, write), workers)
+    fallbacks = fallbacks_of_second_pass(field, spec, second.data, second.write)
+    keys = fit_batch(field, spec, "second", fit, fallbacks, workers)
     # Snakemake deletes the list of keys before the job, so the sources with the user's own models are noted beside it;
     # before any model is replaced, for a job that is killed in between
     record = Path(done_path).with_name(f"custom-{Path(done_path).name}")

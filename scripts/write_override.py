@@ -45,14 +45,7 @@ def text_for(field: FitField, source: int, note: str = "") -> str:
     InputError
         There are no fits yet, or no such source.
     """
-    try:
-        groups = field.groups
-    except OSError:
-        raise InputError(f"{field.folder} contains no fits yet; run the workflow first.") from None
-    ids = sorted(i for group in groups.values() for i in group["members"])
-    if source not in ids:
-        raise InputError(f"there is no source {source}; IDs run from {ids[0]} to {ids[-1]} (results/det_cat.reg).")
-    main_source = next(name for name, group in groups.items() if source in group["members"])
+    main_source = field.group_of(source)
     try:
         fit = field.result(main_source, "second")
     except OSError:
@@ -61,7 +54,7 @@ def text_for(field: FitField, source: int, note: str = "") -> str:
     if member is None:
         raise InputError(f"source {source} has a model in custom_models and is therefore not fitted.")
     scale = pixel_scale(field.wcs, field.shape)
-    members = groups[main_source]["members"]
+    members = field.groups[main_source]["members"]
     return starting_text(member, int(main_source), members, pixel_scale_arcsec=scale, note=note)
 
 

@@ -196,6 +196,25 @@ class FitField:
                     found[int(i)] = override
         return found
 
+    def group_of(self, source: int) -> str:
+        """Return the fit group of a source.
+
+        Raises
+        ------
+        InputError
+            There are no fits yet, or no such source.
+        """
+        try:
+            groups = self.groups
+        except OSError:
+            raise InputError(f"{self.folder} contains no fits yet; run the workflow first.") from None
+        found = next((name for name, group in groups.items() if source in group["members"]), None)
+        if found is None:
+            ids = sorted(i for group in groups.values() for i in group["members"])
+            known = f"IDs run from {ids[0]} to {ids[-1]} (results/det_cat.reg)" if ids else "the field has no sources"
+            raise InputError(f"there is no source {source}; {known}.")
+        return found
+
     def path(self, group: str, which: str) -> Path:
         """Return the file of a pass ("first", "second") of a group."""
         return self.folder / group / PASSES[which]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +32,14 @@ MAKE_SCRIPT = """#!/bin/sh
 cd "$(dirname "$0")" || exit 1
 exec makeimage imfit_bestfit_full_{id}.dat --refimage ../img.fits {psf}--output {out}_{id}.fits
 """
+
+WRITTEN = (
+    *(f"{name}.fits" for name in ("img", "seg", "mask", "error", "psf", "imfit_bestfit_res", "refined_res")),
+    *("imfit_config.dat", "imfit_bestfit.dat", "refined.dat", "fit.sh"),
+    *(f"indiv/{pattern}" for pattern in ("mask_[0-9]*.fits", "imfit_*[0-9].dat", "imfit_bestfit_res_[0-9]*.fits")),
+    *("indiv/fit_[0-9]*.sh", "indiv/make_*[0-9].sh", "fit.png"),
+)
+"""Patterns of the names of these files, and of the picture that is drawn from them."""
 
 
 def write_group_files(
@@ -77,6 +86,15 @@ def write_group_files(
         write_text(inner / f"imfit_bestfit_full{own}.dat", _text(ImfitConfig(member.blocks), data))
         _write_fit_script(inner / f"fit{own}.sh", own, "../", f"mask{own}.fits", data)
         _write_make_scripts(inner, member.id)
+
+
+def remove_group_files(folder: Path) -> None:
+    """Delete the files that `write_group_files` has written to the folder of a group, and no others."""
+    for pattern in WRITTEN:
+        for path in folder.glob(pattern):
+            path.unlink()
+    with suppress(OSError):  # there is none, or files of the user are in it
+        (folder / "indiv").rmdir()
 
 
 def _write_refined(folder: Path, data: GroupData, psf: np.ndarray, fit: GroupFit) -> None:

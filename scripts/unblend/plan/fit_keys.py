@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..core.tiles import is_large
 from ..io.files import digest_of, read_json
 from .batches import assign_batches
 from .inputs import FieldInputs
@@ -70,6 +71,11 @@ class FitKeys:
         """The fit groups of each batch."""
         return self._grouping().batches
 
+    @property
+    def files_on_request(self) -> bool:
+        """Whether IMFIT's files are written on request alone, and plain models on coarse pixels."""
+        return is_large(self._grouping().content["shape"])
+
     def neighbouring_batches(self, batch: str) -> list[str]:
         """Return the batches whose first pass the second pass of `batch` needs, its own included."""
         grouping = self._grouping()
@@ -118,7 +124,8 @@ class FitKeys:
         keys = [self.first(group), *(self.first(str(n)) for n in neighbours)]
         smoothing = self._grouping().content.get("smoothing", 0.0)
         code = self.provenance.code("fit_second_pass", TEMPLATES, SUBTRACTION, RENDERING)
-        return digest_of([*keys, smoothing, self.models.refine, code])
+        files = ["files on request"] if self.files_on_request else []
+        return digest_of([*keys, smoothing, self.models.refine, code, *files])
 
     def of_pass(self, which: str, group: str) -> str:
         """Return the key of a pass, "first" or "second", of a group."""
@@ -128,6 +135,7 @@ class FitKeys:
     def rendering(self) -> str:
         """The digest of what a rendered model depends on besides its fit."""
         settings = [self._grouping().content["grid"], self.models.oversampling, self.models.detail]
+        settings += ["coarse"] if self.files_on_request else []
         return digest_of([settings, self.provenance.code("unblend/fits/model_image", *DETAIL)])
 
     @property

@@ -160,6 +160,7 @@ def fit_second_pass(jobs: Jobs, batch: str) -> Spec:
         **_fit_batch(jobs, batch, "second"),
         "neighbour_files": files,
         "refine": jobs.config.models.refine,
+        "on_request": fits.files_on_request,
         "drawing": fits.rendering,
         "oversampling": jobs.config.models.oversampling,
         "detail": jobs.config.models.detail,
@@ -202,10 +203,15 @@ def collect_models(jobs: Jobs) -> Spec:
 
 
 def draw_fits(jobs: Jobs) -> Spec:
-    """Return the digest of the code that draws; a picture that was deleted is drawn again."""
+    """Return the digest of the code that draws, and the gain.
+
+    A picture that was deleted is drawn again, but not in a large field, in which only the worst groups have one.
+    """
     finished = all((jobs.results / "imfit" / name).exists() for name in ("groups.json", "sheet.html"))
-    made = [f"imfit/{group}/fit.png" for group in jobs.fits.groups] if finished else []
-    return {"drawing": jobs.provenance.code("unblend/report/fit_pictures"), "makes": made}
+    on_request = finished and jobs.fits.files_on_request
+    made = [f"imfit/{group}/fit.png" for group in jobs.fits.groups] if finished and not on_request else []
+    drawing = jobs.provenance.code("unblend/report/fit_pictures")
+    return {"drawing": drawing, "gain": jobs.config.models.gain, "makes": made}
 
 
 def subtract_models(jobs: Jobs) -> Spec:

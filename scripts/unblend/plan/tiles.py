@@ -14,7 +14,7 @@ from pydantic import PrivateAttr
 
 from ..core.coordinates import pixel_scale
 from ..core.errors import UnblendError
-from ..core.tiles import FOLDER, Tile, tile_grid
+from ..core.tiles import FOLDER, MOST_DETECTION_PIXELS, Tile, tile_grid
 from ..io.images import read_wcs
 from .config import Band, Config
 
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
 LARGEST_SIDE = 3000
 """Side of a tile in pixels of the band with `tiles.size: auto`: the extraction, the largest job, then needs 1 GB."""
-MOST_DETECTION_PIXELS = 20e6
-"""Pixels of the detection image in a tile with `tiles.size: auto`: 4000 sources, which need half a GB."""
 
 
 class BandTile(Band):

@@ -66,13 +66,24 @@ class Card:
     size: tuple[int, int] | None
 
 
-def sheet(cards: Sequence[Card]) -> str:
-    """Return the HTML page, which expects the pictures at `{group}/fit.png` next to it."""
+def sheet(cards: Sequence[Card], groups: int | None = None) -> str:
+    """Return the HTML page, which expects the pictures at `{group}/fit.png` next to it.
+
+    Parameters
+    ----------
+    cards : sequence of Card
+        The groups that are shown.
+    groups : int, optional
+        Number of all groups of the field, if these are the worst of them.
+    """
     ordered = sorted(cards, key=lambda card: (-card.failed, -card.chi2, int(card.group)))
     sources = sum(len(card.members) for card in cards)
     flagged = sum(any(bits for _, bits in card.flags) for card in cards)
+    shown = f"{count(len(cards), 'group')} of {count(sources, 'source')}"
+    if groups is not None and groups > len(cards):
+        shown = f"The worst {shown}, of {groups} groups in all (./unblend open ID draws another)"
     lead = (
-        f"{count(len(cards), 'group')} of {count(sources, 'source')}, worst first; {flagged} "
+        f"{shown}, worst first; {flagged} "
         f"{'has' if flagged == 1 else 'have'} a flag. Bright pixels are dark and "
         "masked pixels brown. Grey outlines are sources of other groups. Ellipses contain half the light of a Sersic "
         "profile. The model includes the sky and the subtracted light of neighbours. To change a fit: "

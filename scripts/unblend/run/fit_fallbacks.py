@@ -7,6 +7,7 @@ from typing import Any
 
 from ..core.flags import Flag
 from ..field.fit_field import FitField
+from ..field.fit_folder import remove_group_files
 from ..fits.group_data import GroupData
 from ..fits.passes import first_pass_as_final, replacement_fit, with_flag
 from ..fits.result import GroupFit
@@ -83,10 +84,7 @@ def fallbacks_of_second_pass(
         return fit
 
     def without_files(group: str, timed_out: bool) -> GroupFit:
-        # files of an earlier fit could be mistaken for those of this one
-        for folder in (field.folder / group, field.folder / group / "indiv"):
-            for path in (*folder.glob("imfit_*"), *folder.glob("refined*")):
-                path.unlink()
+        remove_group_files(field.folder / group)
         return plain(group, timed_out)
 
     return [

@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from ..core.types import Model
     from ..fits.result import MemberFit
 
+COARSE = 1
+"""Model pixels per detection pixel of a single Sersic profile in a large field: its templates are made from the profile
+and need no pixels, and its file is a twentieth."""
+
 
 def render_batch(
     field: FitField, spec: Mapping[str, Any], custom_before: Collection[int], workers: int = 1
@@ -35,7 +39,8 @@ def render_batch(
     field : FitField
     spec : mapping
         `groups`: key and user_files of each; `neighbour_files`; `drawing`: digest of what a drawing depends on besides
-        its fit; `oversampling`; `detail`: "auto" or "none"; `detail_code`: digest of the code that makes details.
+        its fit; `oversampling`; `on_request`: whether the field is large; `detail`: "auto" or "none"; `detail_code`:
+        digest of the code that makes details.
     custom_before : collection of int
         Sources whose models were the user's own. A file copied from a model of the workflow may contain its key.
     workers : int
@@ -77,7 +82,8 @@ def render_batch(
             began = time.process_time()
             poor = spec["detail"] == "auto" and may_have_detail(member)
             apart = free or (member.is_bulge_and_disc and not poor)
-            model = model_of(member, wcs, spec["oversampling"], free_components=apart)
+            plain = spec["on_request"] and not poor and not apart and member.sersic is not None
+            model = model_of(member, wcs, COARSE if plain else spec["oversampling"], free_components=apart)
             if poor and model.detail is None:
                 model = with_detail(model, source, group, field, spec)
                 if member.is_bulge_and_disc and model.detail is None:  # too faint for a detail

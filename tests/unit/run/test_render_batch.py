@@ -14,7 +14,7 @@ from unblend.io.models import read_model
 from unblend.run import render_batch as module
 from unblend.run.render_batch import render_batch
 
-SPEC = {"detail": "auto", "groups": {"1": {"user_files": {}}}, "drawing": "d", "oversampling": 3}
+SPEC = {"detail": "auto", "groups": {"1": {"user_files": {}}}, "drawing": "d", "oversampling": 3, "on_request": False}
 MODEL = Model(np.ones((3, 3)), (1.0, 1.0), (53.0, -27.8), np.diag([-0.06, 0.06]), 9.0)
 
 
