@@ -28,6 +28,8 @@ class FitSettings:
         (`index_prior`).
     refine : {"exact", "none"}
         Whether the result is the minimum of chi2 of the exact model, with IMFIT's fit beside it, or IMFIT's fit.
+    imfit : bool
+        Whether IMFIT's fit is made beside the exact one. It is half of the time, and serves IMFIT's files alone.
     components : {"auto", "single"}
         Whether galaxies are fitted as bulge and disc where these describe them better (`bulge_disc`).
     """
@@ -40,6 +42,7 @@ class FitSettings:
     point_snr: float = 30.0
     faint_snr: float = 20.0
     refine: str = "exact"
+    imfit: bool = True
     components: str = "auto"
 
 

@@ -179,7 +179,7 @@ def fit_second_pass(data: GroupData, psf: np.ndarray, first: GroupFit, settings:
     if any(member.flags & Flag.SKY_HELD for member in fit.members):
         problem = held
     if settings.refine == "exact" and fit.exact_chi2 is not None and fit.by_imfit is None:
-        fit = _with_imfit(fit, problem, settings)
+        fit = _with_imfit(fit, problem, settings) if settings.imfit else _without_imfit(fit, problem)
     return replace(fit, data=problem.data, seconds=time.process_time() - began)
 
 
@@ -235,17 +235,23 @@ def _imfit_from_minimum(problem: Problem, minimum: GroupFit, settings: FitSettin
     settings : FitSettings
         If IMFIT's result is only kept beside the exact one, its tolerance is that of the first pass.
     """
+    members = _started_at(minimum)
+    ftol = settings.ftol_first if settings.refine == "exact" else settings.ftol
+    start = problem.sky.functions[0]["I_sky"]
+    sky = flat_sky(replace(start, value=minimum.sky.value, fixed=True))
+    fit = fit_group(replace(problem, members=members, sky=sky, ftol=ftol))
+    # the sky is a parameter of the exact model, also where IMFIT is given its value
+    return replace(fit, n_free=fit.n_free + (not start.fixed))
+
+
+def _started_at(minimum: GroupFit) -> tuple[MemberFit, ...]:
+    """Return the members with the minimum as their start; indices that have a prior are fixed."""
     members = []
     for member in minimum.members:
         if member.flags & Flag.SHAPE_FIXED:
             member = with_fixed_index(member, member.blocks[0].functions[0]["n"].value)
         members.append(replace(member, start=as_start_values(member.blocks, member.automatic)))
-    ftol = settings.ftol_first if settings.refine == "exact" else settings.ftol
-    start = problem.sky.functions[0]["I_sky"]
-    sky = flat_sky(replace(start, value=minimum.sky.value, fixed=True))
-    fit = fit_group(replace(problem, members=tuple(members), sky=sky, ftol=ftol))
-    # the sky is a parameter of the exact model, also where IMFIT is given its value
-    return replace(fit, n_free=fit.n_free + (not start.fixed))
+    return tuple(members)
 
 
 def _with_imfit(fit: GroupFit, problem: Problem, settings: FitSettings) -> GroupFit:
@@ -260,6 +266,13 @@ def _with_imfit(fit: GroupFit, problem: Problem, settings: FitSettings) -> Group
         evaluations=by_imfit.evaluations,
         by_imfit=by_imfit,
     )
+
+
+def _without_imfit(fit: GroupFit, problem: Problem) -> GroupFit:
+    """Return the fit of the exact model with the numbers of pixels and parameters, and no chi2 of IMFIT."""
+    n_free = sum(not p.fixed for m in _started_at(fit) for p in parameters_of(m.start))
+    n_free += not problem.sky.functions[0]["I_sky"].fixed
+    return replace(fit, chi2=math.nan, n_pixels=problem.pixels.count, n_free=n_free)
 
 
 def _second_start(

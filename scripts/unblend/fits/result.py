@@ -96,7 +96,7 @@ class GroupFit:
     sky, sky_start : Parameter
         Background level, and its start value with limits.
     chi2 : float
-        IMFIT's, the sum over the unmasked pixels; NaN where every model was replaced.
+        IMFIT's, the sum over the unmasked pixels; NaN where every model was replaced, or IMFIT was not used.
     n_pixels, n_free : int
         Number of unmasked pixels and of free parameters.
     converged : bool

@@ -25,10 +25,11 @@ TABLE_DTYPE = np.dtype(
      ("covariance", "f8", (6, 6)), ("functions", "U60")]
 )  # fmt: skip
 """Columns of the table, which has one row per source. x, y are 1-based pixels of det_stack.fits, pa is in degrees
-counter-clockwise from +y, and r_e is in pixels. chi2 and n_pixels are those of IMFIT's fit of the group, chi2_refined
-is that of the refined models (NaN: not refined). chi2_red_group (of the group) and chi2_red (of the source's segment)
-are those of the models in the table. `detail` is the flux that the model's detail adds to `flux`, with its error; both
-are 0 without a detail. Parameters are NaN if the model is not a single Sersic profile; those of a galaxy that is fitted
+counter-clockwise from +y, and r_e is in pixels. chi2 is that of IMFIT's fit of the group (NaN in a large field, in
+which IMFIT fits on request), chi2_refined that of the refined models (NaN: not refined), n_pixels belongs to both.
+chi2_red_group (of the group) and chi2_red (of the source's segment) are those of the models in the table. `detail` is
+the flux that the model's detail adds to `flux`, with its error; both are 0 without a detail. Parameters are NaN if the
+model is not a single Sersic profile; those of a galaxy that is fitted
 as bulge and disc are of the best single profile of the first pass, with its errors for white noise. `covariance` is
 that of y, x, pa, ell, n, r_e, marginalised over all other parameters: zero for fixed parameters, NaN where it is
 unknown."""

@@ -38,7 +38,7 @@ def title(group: str, members: Sequence[int], fit: GroupFit) -> str:
     fit : GroupFit
     """
     parts = [f"Group {group}" + (f" ({len(members)} sources)" if len(members) > 1 else "")]
-    if math.isfinite(fit.chi2):
+    if math.isfinite(fit.final_chi2):
         parts.append(f"chi2 {fit.final_chi2:.0f} for {fit.n_pixels} pixels and {fit.n_free} free parameters")
         parts.append(f"reduced {fit.reduced_chi2:.3f}")
     parts.append(f"{fit.solver}, converged" if fit.converged else f"{fit.solver or 'no solver'}, not converged")

@@ -37,10 +37,14 @@ class SecondPass:
         return self.field.less_neighbours(found, group, self.spec["neighbour_files"])
 
     def fit(self, group: str) -> GroupFit:
-        """Return the fit of a group, with the pixels that it has used."""
+        """Return the fit of a group with the pixels that it has used, and IMFIT's beside it if files are written."""
+        return self._fitted(group, imfit=not self.spec["on_request"])
+
+    def _fitted(self, group: str, *, imfit: bool) -> GroupFit:
         first = self.field.result(group, "first")
+        settings = FitSettings(refine=self.spec["refine"], imfit=imfit)
         pixels = with_structure(self.data(group), self.field.psf_of(group), first)
-        return fit_second_pass(pixels, self.field.psf_of(group), first, FitSettings(refine=self.spec["refine"]))
+        return fit_second_pass(pixels, self.field.psf_of(group), first, settings)
 
     def write(self, group: str, fit: GroupFit) -> None:
         """Write IMFIT's files of a fit; where they are written on request, delete those of an earlier fit."""
@@ -56,7 +60,7 @@ class SecondPass:
         for one that exceeded its time, the files are those of the stored fit alone.
         """
         stored = self.field.result(group, "second")
-        ((_, found),) = run_tasks(self.fit, [group], self.spec["timeout_s"])
+        ((_, found),) = run_tasks(lambda name: self._fitted(name, imfit=True), [group], self.spec["timeout_s"])
         is_same = isinstance(found, GroupFit) and _content(found) == _content(stored)
         self._write_files(group, found if is_same else stored)
 
@@ -67,8 +71,8 @@ class SecondPass:
 
 
 def _content(fit: GroupFit) -> str:
-    """Return what is stored of a fit but for the time that it took."""
-    return digest_of(replace(fit, data=None, by_imfit=None, seconds=0.0).to_dict())
+    """Return the models of a fit: all that is stored of it but for IMFIT's chi2 and the effort."""
+    return digest_of(replace(fit, data=None, by_imfit=None, seconds=0.0, chi2=0.0, solver="", evaluations=0).to_dict())
 
 
 def passes_by_group(field: FitField, groups: Collection[str]) -> dict[str, SecondPass]:

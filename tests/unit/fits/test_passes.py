@@ -12,7 +12,7 @@ from galaxy_stamps import BOX, fitting_psf, galaxy, group, star
 from unblend.core.errors import OverrideError
 from unblend.core.flags import Flag
 from unblend.core.types import Box
-from unblend.fits.fit_settings import DEFAULTS
+from unblend.fits.fit_settings import DEFAULTS, FitSettings
 from unblend.fits.overrides import parse_override
 from unblend.fits.passes import (
     evaluate_members,
@@ -76,6 +76,12 @@ def test_two_blended_galaxies(pair, pair_fit):
     assert np.array_equal(whole[7:14, 7:14], np.array(pair_fit.member(2).covariance))
     assert np.allclose(whole, whole.T) and np.linalg.eigvalsh(whole).min() > 0
     assert pair_fit.sky.error == pytest.approx(np.sqrt(whole[-1, -1]))
+
+
+def test_without_imfit_beside_it_the_fit_is_the_same(pair, pair_fit):
+    fit = fit_second_pass(pair[0], fitting_psf(), pair[1], FitSettings(imfit=False))
+    assert fit.by_imfit is None and np.isnan(fit.chi2) and np.isfinite(fit.reduced_chi2)
+    assert replace(fit, chi2=0.0, evaluations=0, solver="") == replace(pair_fit, chi2=0.0, evaluations=0, solver="")
 
 
 def test_the_fit_does_not_depend_on_the_order_of_members(pair, pair_fit):
