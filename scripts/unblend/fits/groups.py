@@ -11,7 +11,8 @@ from collections.abc import Collection, Iterable
 
 import numpy as np
 
-from ..core.strips import rows_of_strip
+from ..core.areas import extents
+from ..core.strips import Workspace
 from ..core.types import Box, FitGroup, WindowedImage
 from .fft_size import good_box
 from .sky_level import SkyLevel
@@ -154,24 +155,11 @@ def group_digest(
 
 def _extents(segments: WindowedImage, ids: np.ndarray) -> np.ndarray:
     """Return y0, x0, y1, x1 (half-open) of each source's segment, shape (n, 4)."""
-    if ids.size == 0:
-        return np.zeros((0, 4), dtype=int)
-    order = np.argsort(ids)
-    ordered = ids[order]
-    first, last = np.full((ids.size, 2), np.iinfo(int).max), np.full((ids.size, 2), -1)
-    for strip in Box.of_shape(segments.shape).strips(rows_of_strip(segments.shape)):
-        labels = segments[strip.slices]
-        places = np.nonzero(labels)
-        found = labels[places]
-        rank = np.minimum(np.searchsorted(ordered, found), ids.size - 1)
-        known = ordered[rank] == found
-        at = np.column_stack(places)[known] + (strip.y0, strip.x0)
-        np.minimum.at(first, order[rank[known]], at)
-        np.maximum.at(last, order[rank[known]], at)
-    if np.any(last < 0):
-        missing = ids[np.flatnonzero(last[:, 0] < 0)[0]]
-        raise ValueError(f"source {missing} of the catalogue has no pixel in the segmentation map")
-    return np.concatenate([first, last + 1], axis=1)
+    found = extents(segments, Workspace())
+    missing = ids[~np.isin(ids, found.ids)]
+    if missing.size:
+        raise ValueError(f"source {missing[0]} of the catalogue has no pixel in the segmentation map")
+    return np.column_stack([found.y0, found.x0, found.y1, found.x1])[np.searchsorted(found.ids, ids)]
 
 
 def _neighbours(
