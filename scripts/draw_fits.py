@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
-from unblend.core.tiles import is_large
+from unblend.core.large_field import is_large
 from unblend.field.fit_field import FitField
 from unblend.io.files import read_json, write_text
 from unblend.report.fit_descriptions import badness

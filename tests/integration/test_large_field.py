@@ -30,7 +30,7 @@ def files_of(field: Field) -> dict[str, dict[str, bytes]]:
 def large(field: Field) -> Field:
     """The field with a program for which it is large."""
     field = field.with_own_program()
-    field.edit_code("unblend/core/tiles.py", "MOST_DETECTION_PIXELS = 20e6", "MOST_DETECTION_PIXELS = 10.0")
+    field.edit_code("unblend/core/large_field.py", "MOST_DETECTION_PIXELS = 20e6", "MOST_DETECTION_PIXELS = 10.0")
     field.edit_code("draw_fits.py", "WORST = 200", f"WORST = {WORST}")
     return field
 

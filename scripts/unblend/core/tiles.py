@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -13,13 +12,6 @@ from .types import Box
 
 FOLDER = "tiles"
 """Folder of the tiles in that of the band: the tile 1_2 of the band hst is measured as the band hst/tiles/1_2."""
-MOST_DETECTION_PIXELS = 20e6
-"""Pixels of the detection image in a tile with `tiles.size: auto`: 4000 sources, which need half a GB."""
-
-
-def is_large(shape: Sequence[int]) -> bool:
-    """Return whether a detection image (ny, nx) is larger than a tile: files of its fits are written on request."""
-    return math.prod(shape) > MOST_DETECTION_PIXELS
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..core.tiles import is_large
+from ..core.large_field import is_large
 from ..io.files import digest_of, read_json
 from .batches import assign_batches
 from .inputs import FieldInputs

@@ -14,7 +14,8 @@ from pydantic import PrivateAttr
 
 from ..core.coordinates import pixel_scale
 from ..core.errors import UnblendError
-from ..core.tiles import FOLDER, MOST_DETECTION_PIXELS, Tile, tile_grid
+from ..core.large_field import MOST_DETECTION_PIXELS, is_large
+from ..core.tiles import FOLDER, Tile, tile_grid
 from ..io.images import read_wcs
 from .config import Band, Config
 
@@ -104,12 +105,12 @@ class BandTiles(Mapping[str, Band]):
 
     def _may_be_large(self, shape: list[int]) -> bool:
         """Return whether an image can have more than one tile: it is large, or the detection image is."""
-        return max(shape) > LARGEST_SIDE or math.prod(self._detection()[0]) > MOST_DETECTION_PIXELS
+        return max(shape) > LARGEST_SIDE or is_large(self._detection()[0])
 
     def _auto_side(self, scale: float) -> float:
         """Return the side of a tile in pixels of `scale` arcsec."""
         shape, path = self._detection()
-        if math.prod(shape) <= MOST_DETECTION_PIXELS:
+        if not is_large(shape):
             return LARGEST_SIDE
         of_detection = math.sqrt(MOST_DETECTION_PIXELS) * pixel_scale(read_wcs(path), (shape[0], shape[1])) / scale
         return min(LARGEST_SIDE, of_detection)
