@@ -37,7 +37,12 @@ def main(spec_path: str, results_dir: str, shift_path: str, residual_path: str) 
         content["best_shift_arcsec"] = list(found.best)
         log.info("%s: best shift: %.4f %.4f", spec["band"], *found.best)
     offsets = found.band.offsets(found.shift, found.templates, found.solution)
-    content |= describe_offsets(found.band, offsets, found.shift)
+    points = (
+        None
+        if found.field is None
+        else found.band.offsets(found.shift, found.templates, found.solution, of_points=True)
+    )
+    content |= describe_offsets(found.band, offsets, found.shift, points)
     measured = is_shift_measured(spec) and not found.failed
     content["shift_error_arcsec"] = shift_error(content) if measured else None
     warning = offset_warning(spec, Path(results_dir), found, offsets)

@@ -131,9 +131,11 @@ def _registration(data: BandData, results: Path, ids: Iterable[int] | None = Non
     table, models = read_table(results / "imfit" / "sersic.fits"), StoredModels(results, ids)
     table = table[np.isin(table["id"], list(models))]
     r_e = {int(row["id"]): reference_radius_arcsec(row, models) for row in table}
-    flagged = frozenset(int(row["id"]) for row in table if row["flag"] & FLAGGED_FIT)
+    flagged, points = (
+        frozenset(table["id"][(table["flag"] & int(flags)) > 0].tolist()) for flags in (FLAGGED_FIT, Flag.POINT_SOURCE)
+    )
     return Registration(
-        data.image, data.weight, data.wcs, data.psf, models, r_e, flagged,
+        data.image, data.weight, data.wcs, data.psf, models, r_e, flagged, points,
         outlines=models.outlines(), background_order=data.background_order,
     )  # fmt: skip
 

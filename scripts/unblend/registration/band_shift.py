@@ -82,6 +82,8 @@ class Registration:
         Half-light radii by ID, NaN where a source cannot be a reference (a star, a failed fit).
     flagged : set of int
         IDs of sources with a flagged fit, which are references only if there are too few others.
+    points : set of int
+        IDs of point sources. Stars move, so that they count for no shift; with a field it is said which of them did.
     outlines : mapping or None
         The same without their pixels, for their positions; None: `models`.
     background_order : int
@@ -99,6 +101,7 @@ class Registration:
     models: Mapping[int, Model]
     r_e_arcsec: Mapping[int, float]
     flagged: frozenset[int] = frozenset()
+    points: frozenset[int] = frozenset()
     outlines: Mapping[int, Model | ModelOutline] | None = None
     background_order: int = 0
     correlation: np.ndarray | None = None
@@ -136,14 +139,12 @@ class Registration:
 
     def bright_sources(self, solution: LinearSolution, number: int = MAX_BRIGHT_SOURCES) -> list[int]:
         """Return the IDs of the brightest sources without flags in this band that are not stars, at most `number`."""
-        snr = np.where(solution.flags == 0, solution.flux / solution.err, np.nan)
-        order = np.argsort(-np.nan_to_num(snr, nan=-1.0), kind="stable")
-        usable = [
-            k
-            for k in order
-            if snr[k] > MIN_BRIGHT_SNR and np.isfinite(self.r_e_arcsec.get(int(solution.ids[k]), np.nan))
-        ]
-        return [int(solution.ids[k]) for k in usable[:number]]
+        usable = [i for i in _by_brightness(solution) if np.isfinite(self.r_e_arcsec.get(i, np.nan))]
+        return usable[:number]
+
+    def bright_points(self, solution: LinearSolution, number: int) -> list[int]:
+        """Return the IDs of the brightest point sources without flags in this band, at most `number`."""
+        return [i for i in _by_brightness(solution) if i in self.points][:number]
 
     def offsets(
         self,
@@ -151,6 +152,8 @@ class Registration:
         templates: list[Template],
         solution: LinearSolution,
         number: int = MAX_BRIGHT_SOURCES,
+        *,
+        of_points: bool = False,
     ) -> Offsets | None:
         """Return the offsets of the bright sources from their models; None if there is no bright source.
 
@@ -164,8 +167,10 @@ class Registration:
             Fit of their fluxes.
         number : int
             Largest number of sources.
+        of_points : bool
+            Those of the point sources in place of those of all others.
         """
-        ids = self.bright_sources(solution, number)
+        ids = self.bright_points(solution, number) if of_points else self.bright_sources(solution, number)
         if not ids:
             return None
         maker, pixels = self.template_maker(shift_arcsec)
@@ -341,6 +346,13 @@ class Registration:
     def to_arcsec(self, pixels: Sequence[float]) -> tuple[float, float]:
         """Convert (dy, dx) in pixels to (dx, dy) in arcsec, the order of the configuration."""
         return float(pixels[1] * self.scale_x), float(pixels[0] * self.scale_y)
+
+
+def _by_brightness(solution: LinearSolution) -> list[int]:
+    """Return the IDs of the sources of S/N > `MIN_BRIGHT_SNR` without flags, the brightest first."""
+    snr = np.where(solution.flags == 0, solution.flux / solution.err, np.nan)
+    order = np.argsort(-np.nan_to_num(snr, nan=-1.0), kind="stable")
+    return [int(solution.ids[k]) for k in order if snr[k] > MIN_BRIGHT_SNR]
 
 
 class _ShiftedTemplates:

@@ -12,7 +12,7 @@ from ..core.polynomials import degrees
 from ..core.shift_field import ShiftField, polynomial_terms
 from ..core.statistics import robust_sigma
 from .band_shift import Registration
-from .offsets import OUTLIER_SIGMA, Offsets
+from .offsets import MIN_SHIFT_PIXELS, OUTLIER_SIGMA, Offsets
 
 MAX_ORDER = 4
 """Largest order of the polynomial: its 15 terms need 45 sources."""
@@ -42,7 +42,7 @@ class FittedField:
     used : int
         Number of sources within 3.5 sigma.
     outliers : frozenset of int
-        IDs of the other sources: local offsets beyond the field.
+        IDs of the other sources, and of stars that have moved: local offsets beyond the field.
     prediction : dict of int to float
         For each order that was tried the rms of the deviations, in sigma, of sources from the field of all others.
     """
@@ -76,7 +76,25 @@ def measure_field(band: Registration, shift_arcsec: Sequence[float]) -> tuple[Fi
         found = fit_shift_field(*with_field(band, offsets))
         band = replace(band, shift_field=found.field)
     assert found is not None
-    return found, band
+    return replace(found, outliers=found.outliers | _moved_points(band, shift_arcsec, found)), band
+
+
+def _moved_points(band: Registration, shift_arcsec: Sequence[float], found: FittedField) -> frozenset[int]:
+    """Return the point sources whose offsets from a field, which `band` has, are larger than their errors allow.
+
+    Stars have proper motions, so that they are no part of the field.
+    """
+    left = band.offsets(shift_arcsec, *band.solved(shift_arcsec), MAX_SOURCES, of_points=True)
+    if left is None:
+        return frozenset()
+    _, y, x = with_field(band, left)
+    terms = found.field.terms(y, x)
+    of_field = np.einsum("nt,atu,nu->an", terms, found.field.covariance, terms)
+    spread = np.square(found.scatter)[:, None] + of_field
+    away, errors = np.array([left.dy, left.dx]), np.array([left.err_dy, left.err_dx])
+    moved = (np.abs(away) > OUTLIER_SIGMA * np.sqrt(errors**2 + spread)).any(axis=0)
+    moved &= np.hypot(*away) > MIN_SHIFT_PIXELS
+    return frozenset(left.ids[moved].tolist())
 
 
 def with_field(band: Registration, offsets: Offsets) -> tuple[Offsets, np.ndarray, np.ndarray]:

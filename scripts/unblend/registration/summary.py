@@ -41,7 +41,9 @@ def describe_search(band: Registration, found: GridSearchResult, references: lis
     }
 
 
-def describe_offsets(band: Registration, offsets: Offsets | None, present: tuple[float, float]) -> dict[str, Any]:
+def describe_offsets(
+    band: Registration, offsets: Offsets | None, present: tuple[float, float], points: Offsets | None = None
+) -> dict[str, Any]:
     """Return the offsets of the bright sources from their models in arcsec, their common shift, and a recommendation.
 
     Parameters
@@ -51,6 +53,8 @@ def describe_offsets(band: Registration, offsets: Offsets | None, present: tuple
         None if there is no bright source.
     present : (x, y)
         Arcsec: shift at which the offsets were measured.
+    points : Offsets, optional
+        Those of point sources, which are listed after the others and count for no shift.
 
     Returns
     -------
@@ -60,14 +64,10 @@ def describe_offsets(band: Registration, offsets: Offsets | None, present: tuple
     """
     if offsets is None:
         return {"offsets": None, "common": None, "recommendation": None}
-    listed = {"id": offsets.ids.tolist(), "snr": offsets.snr.tolist()}
-    for name, scale in (("dy", band.scale_y), ("dx", band.scale_x)):
-        listed[f"{name}_arcsec"] = (getattr(offsets, name) * scale).tolist()
-        listed[f"err_{name}_arcsec"] = (getattr(offsets, f"err_{name}") * scale).tolist()
-    if band.shift_field is not None:
-        whole = with_field(band, offsets)[0]
-        listed["field_dy_arcsec"] = ((whole.dy - offsets.dy) * band.scale_y).tolist()
-        listed["field_dx_arcsec"] = ((whole.dx - offsets.dx) * band.scale_x).tolist()
+    listed = _listed(band, offsets)
+    if points is not None:
+        more = _listed(band, points)
+        listed = {name: values + more[name] for name, values in listed.items()}
     try:
         common = common_shift(offsets)
     except ShiftError:
@@ -81,6 +81,19 @@ def describe_offsets(band: Registration, offsets: Offsets | None, present: tuple
         },
         "recommendation": _recommend_field(band, offsets) or recommend(common, (band.scale_y, band.scale_x), present),
     }
+
+
+def _listed(band: Registration, offsets: Offsets) -> dict[str, list[float]]:
+    """Return offsets in arcsec, and the shift of the band's field at every source."""
+    listed = {"id": offsets.ids.tolist(), "snr": offsets.snr.tolist()}
+    for name, scale in (("dy", band.scale_y), ("dx", band.scale_x)):
+        listed[f"{name}_arcsec"] = (getattr(offsets, name) * scale).tolist()
+        listed[f"err_{name}_arcsec"] = (getattr(offsets, f"err_{name}") * scale).tolist()
+    if band.shift_field is not None:
+        whole = with_field(band, offsets)[0]
+        listed["field_dy_arcsec"] = ((whole.dy - offsets.dy) * band.scale_y).tolist()
+        listed["field_dx_arcsec"] = ((whole.dx - offsets.dx) * band.scale_x).tolist()
+    return listed
 
 
 def joined_offsets(

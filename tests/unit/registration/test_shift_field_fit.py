@@ -9,6 +9,7 @@ import pytest
 from template_battery import SKY, Blur, Grid, psf_of, wcs_of
 from unblend.core.errors import ShiftError
 from unblend.core.shift_field import ShiftField
+from unblend.core.types import Model
 from unblend.models.rendering import sersic_model
 from unblend.registration.band_shift import Registration
 from unblend.registration.offsets import Offsets
@@ -107,3 +108,30 @@ def test_the_field_of_a_drawn_band_is_found():
         assert found.field.at(*place) == pytest.approx(true.at(*place), abs=0.02)
     left = with_it.offsets((0.0, 0.0), *with_it.solved((0.0, 0.0)))
     assert abs(np.median(left.dy)) < 0.01 and np.abs(left.dx).max() < 0.1
+    # no source is a star
+    assert with_it.offsets((0.0, 0.0), *with_it.solved((0.0, 0.0)), of_points=True) is None
+
+
+@pytest.mark.parametrize("moved", [0.0, 0.3, 1.5])
+def test_a_star_that_has_moved_is_local_and_no_part_of_the_field(moved):
+    """A star of S/N 300 among 16 galaxies without a field; it has moved by `moved` pixels along y."""
+    grid = Grid(scale=0.15, side=141)
+    east, north = (values.ravel() for values in np.meshgrid(*2 * (np.linspace(-8.0, 8.0, 4),)))
+    stack = np.array([[0.0, -0.06], [0.06, 0.0]])
+    models = {}
+    for i, (e, n) in enumerate(zip(east, north, strict=True), start=1):
+        sky = (SKY[0] + e / 3600.0 / np.cos(np.deg2rad(SKY[1])), SKY[1] + n / 3600.0)
+        models[i] = sersic_model(n=1.0, r_e=4.0, ell=0.2, pa=20.0 * i, flux=1.0, pixel_to_sky=stack, oversampling=5,
+                                 sky=sky)  # fmt: skip
+    star = 17
+    models[star] = Model(np.ones((1, 1)), (0.0, 0.0), SKY, stack, 1.0)
+    shape = (grid.side, grid.side)
+    band = Registration(np.zeros(shape), np.ones(shape), wcs_of(grid), psf_of(Blur(3.0)), models,
+                        dict.fromkeys(range(1, star), 0.3), points=frozenset({star}))  # fmt: skip
+    image = np.random.default_rng(4).normal(size=shape)
+    elsewhere = replace(band, shift_field=ShiftField.constant((moved, 0.0), (0.0, 0.0)))
+    for template in [*band.templates((0.0, 0.0))[:-1], elsewhere.templates((0.0, 0.0))[-1]]:
+        image[template.box.slices] += 1500.0 * template.data
+    found, _ = measure_field(replace(band, image=image), (0.0, 0.0))
+    assert (star in found.outliers) == (moved > 0.0)
+    assert found.field.order == 0 and np.abs(found.field.coefficients).max() < 0.03

@@ -57,6 +57,14 @@ def test_offsets_their_common_shift_and_the_recommendation(band):
     assert "shift: [0.0100, 0.0900]" in summary["recommendation"]
 
 
+def test_stars_are_listed_and_count_for_no_shift(band):
+    star = Offsets(*(np.array([value]) for value in (7, -3.0, 2.0, 0.01, 0.01, 900.0)))
+    without, summary = (describe_offsets(band, offsets(50.0), (0.0, 0.0), points) for points in (None, star))
+    assert summary["common"] == without["common"] and summary["recommendation"] == without["recommendation"]
+    assert summary["offsets"]["id"] == [4, 9, 7] and summary["offsets"]["snr"][2] == 900.0
+    assert summary["offsets"]["dx_arcsec"] == pytest.approx([-0.02, -0.02, 0.4], rel=1e-5)
+
+
 def test_faint_sources_have_no_common_shift(band):
     summary = describe_offsets(band, offsets(5.0), (0.0, 0.0))
     assert summary["offsets"]["id"] == [4, 9]

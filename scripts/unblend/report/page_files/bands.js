@@ -131,7 +131,7 @@ function bandContent(band, { circles: places, own, offsets, errors, stars }) {
   const some = errors.id.length < NUMBER && errors.id.length ? html("figure", {}, errorsPlot(errors), html("figcaption", {}, `${errors.id.length} of ${NUMBER} sources.`)) : errorsPlot(errors);
   return [panels(band, places, own), starFigure(band, stars[0]), shiftResults(found),
     html("div", { class: "row" }, found.grid ? chi2Plot(found.grid) : null, offsets ? html("figure", {}, offsetsPlot(band, offsets), html("figcaption", {}, offsets.number > offsets.id.length ? `The ${offsets.id.length} best measured of ${offsets.number} offsets. ` : "", "Offsets from a linear fit to each source: arrows where they exceed three times their errors, dots elsewhere. Red arrow: scale.")) : null,
-      offsets && found.field ? html("figure", {}, offsetsPlot(band, offsets, found.field), html("figcaption", {}, "Grey arrows: the adopted field of shifts, beside the constant shift. Blue arrows: the offsets of the bright sources from which it was fitted.")) : null,
+      offsets && found.field ? html("figure", {}, offsetsPlot(band, offsets, found.field), html("figcaption", {}, "Grey arrows: the adopted field of shifts, beside the constant shift. Blue arrows: the offsets of the bright sources; it was fitted to those of galaxies, not of stars.")) : null,
       html("figure", {}, monteCarloPlot(band.simulated), html("figcaption", {}, known(ratio)
         ? `${circles} circles. Ratio of Monte Carlo to formal errors: ${fixed(ratio, 2)} ± ${fixed(error, 2)}. Blue: all sources; red: the target; dashed: a Gaussian of unit width.`
         : `${circles} circles, which are too few for a ratio.`)), some)].flat(3).filter(known);
