@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
-from .config_values import FileName, PositiveNumber, Section, WholeNumber, key
+from .config_values import FileName, PositiveNumber, Section, key, whole_number_from_text
 
 MAX_OVERSAMPLING = 5
 """Largest number of PSF pixels per image pixel of a PSF built from stars."""
+
+Oversampling = Annotated[int, Field(strict=True, ge=1, le=MAX_OVERSAMPLING), BeforeValidator(whole_number_from_text)]
 
 
 class BandPsf(Section):
@@ -31,9 +33,10 @@ class BandPsf(Section):
         "In place of file: the PSF is built from stars of the image, which are found (auto) or given in a file: a "
         "table (FITS, VOTable, text) with ra, dec (degrees), or DS9 circles or points.",
     )
-    oversampling: Annotated[WholeNumber, Field(ge=1, le=MAX_OVERSAMPLING)] | None = key(
+    oversampling: Oversampling | None = key(
         None,
-        "PSF pixels per image pixel of a PSF built from stars; null: as many as give its FWHM four pixels or more.",
+        "PSF pixels per image pixel of a PSF built from stars; null: as many as give the stars, twice their half-light "
+        "radius, four pixels or more.",
     )
     size: PositiveNumber | None = key(None, "Side of a PSF built from stars; null: 12 times its FWHM.", unit="arcsec")
 

@@ -66,7 +66,9 @@ def described_psfs(jobs: Jobs) -> dict[str, tuple[str, float]]:
         try:
             psf, widths = measured_psf(spec)
         except UnblendError as error:
-            raise InputError(f"bands.{name}.psf: {error}") from None
+            # a PSF from stars names the key itself, because its job says the same sentence
+            key = f"bands.{name}.psf: "
+            raise InputError(key + str(error).removeprefix(key)) from None
         found[name] = f"bands.{name}.psf: {describe_psf(spec, psf, widths)}", fwhm_arcsec(spec, psf, widths)
         return found[name][0]
 

@@ -33,7 +33,7 @@ def test_stars_are_found_or_given():
         ({"file": "a.fits", "stars": "auto"}, "found both"),
         ({"file": "a.fits", "size": 3.0}, "size cannot be given with file: remove it"),
         ({"stars": "auto", "polygons": "a.reg"}, "polygons cannot be given with stars: remove it"),
-        ({"stars": "auto", "oversampling": 6}, "psf.oversampling is 6"),
+        ({"stars": "auto", "oversampling": 6}, "psf.oversampling is 6: expected a whole number from 1 to 5 or null"),
         ({"stars": "auto", "oversampling": 1.5}, "psf.oversampling is 1.5"),
         ({"stars": "auto", "size": 0}, "psf.size is 0"),
         ({"stars": 3}, "psf.stars is 3: expected text"),

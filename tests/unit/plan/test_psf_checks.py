@@ -52,6 +52,12 @@ def jobs(tmp_path, monkeypatch):
     return made
 
 
+def test_an_image_without_stars_is_named_once(jobs):
+    with pytest.raises(InputError) as failed:
+        described_psfs(jobs({"stars": "auto"}, psf_oversampling=1))
+    assert str(failed.value).count("bands.k.psf: ") == 1 and "0 stars of k.fits can be used" in str(failed.value)
+
+
 def write_polygons(folder, *keys):
     ring = [[53.0, -27.8], [53.1, -27.8], [53.1, -27.7]]
     geometry = {"type": "Polygon", "coordinates": [ring]}
