@@ -67,8 +67,21 @@ class NearestPoint:
         return ((int(np.argmin(np.hypot(self.points[:, 0] - y, self.points[:, 1] - x))), 1.0),)
 
     def distance(self, y: float, x: float) -> float:
-        """Return 0: every place has a nearest point."""
-        return 0.0
+        """Return the distance from the rectangle around the points and the areas in which the outermost ones hold.
+
+        Each is taken to hold as far as the nearest other point of the most isolated one. Along an axis on which the
+        points do not differ, the PSF does not change.
+        """
+        low, high = self.points.min(axis=0) - self._reach, self.points.max(axis=0) + self._reach
+        beyond = np.maximum(np.maximum(low - (y, x), (y, x) - high), 0.0)
+        return float(np.hypot(*np.where(np.ptp(self.points, axis=0) > 0, beyond, 0.0)))
+
+    @cached_property
+    def _reach(self) -> float:
+        """The largest distance of a point from the nearest other one."""
+        apart = np.hypot(*(self.points[:, None, :] - self.points[None, :, :]).transpose(2, 0, 1))
+        nearest = np.where(apart > 0, apart, np.inf).min(axis=1)
+        return float(np.max(nearest, initial=0.0, where=np.isfinite(nearest)))
 
     def moved(self, dy: float, dx: float) -> NearestPoint:
         """Return the points in an image in which all pixel positions are larger by (dy, dx)."""

@@ -35,7 +35,17 @@ def test_the_nearest_point_counts():
     places = NearestPoint(np.array([[0.0, 0.0], [0.0, 10.0]]))
     assert places.weights(3.0, 4.9) == ((0, 1.0),)
     assert places.weights(-3.0, 5.1) == ((1, 1.0),)
-    assert places.distance(500.0, 0.0) == 0.0
+    # the points are 10 apart and hold as far beyond; along y they do not differ
+    assert places.distance(500.0, -10.0) == 0.0 and places.distance(500.0, 25.0) == 5.0
+
+
+def test_a_place_far_beyond_all_points_is_outside():
+    corners = np.array([[0.0, 0.0], [0.0, 10.0], [10.0, 0.0], [10.0, 10.0]])
+    places = NearestPoint(corners)
+    assert places.distance(-10.0, 5.0) == 0.0 and places.distance(5.0, 20.0) == 0.0
+    assert places.distance(-13.0, 24.0) == 5.0
+    # one PSF at one place, twice
+    assert NearestPoint(np.zeros((2, 2))).distance(100.0, 100.0) == 0.0
 
 
 def test_a_grid_interpolates_linearly_along_both_axes():
