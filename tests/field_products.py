@@ -182,7 +182,20 @@ def write_band(
     worst = np.where(ids == 1, 2, 1)
     flag = fits_flag | np.where(np.isnan(measured), int(Flag.NO_PIXELS), 0)
     table = columns(id=ids, flux=measured, flux_err=error, worst_neighbour=worst, correlation=np.full(len(ids), -0.25))
-    header = {"BACKGR": 1.5, "RMS": 1.0, "LAG1": 0.1, "LEFTOUT": 0.052, "WIDTHS": 0.97, "WIDTHERR": 0.02, "WIDTHNUM": 5}
+    header = {
+        "BACKGR": 1.5,
+        "RMS": 1.0,
+        "LAG1": 0.1,
+        "LEFTOUT": 0.052,
+        "WIDTHS": 0.97,
+        "WIDTHERR": 0.02,
+        "WIDTHNUM": 5,
+        "STARS": 1.01,
+        "STARSERR": 0.004,
+        "STARLITE": 0.99,
+        "STARLERR": 0.005,
+        "STARSNUM": 7,
+    }
     write_table(at / "fluxes.fits", table, header=header, name="FLUXES")
     realizations = rng.normal(0.0, 8.0, (len(ids), 20))
     simulated = columns(id=ids, flux_err_sim=np.full(len(ids), 9.0), realizations=realizations)

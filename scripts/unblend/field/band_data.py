@@ -50,6 +50,8 @@ class BandData:
         Where the weight comes from, see `NoiseOrigin`.
     background_order : int
         Order of the polynomial that is fitted with the fluxes; 0 for a constant.
+    psf_error : float
+        Error of the FWHM of the PSF as a fraction, which is part of the errors of the fluxes.
     """
 
     image: np.ndarray
@@ -60,6 +62,7 @@ class BandData:
     fwhm: float
     noise_origin: NoiseOrigin
     background_order: int = 0
+    psf_error: float = 0.0
 
 
 def load_band_data(spec: Mapping[str, Any], results: Path, *, final_weights: bool = False) -> BandData:
@@ -112,7 +115,7 @@ def load_band_data(spec: Mapping[str, Any], results: Path, *, final_weights: boo
     psf, header = read_psf(str(folder / "psf.fits"))
     fwhm = float(header["FWHM"])  # type: ignore[arg-type]
     wcs, order = read_wcs(spec["image"]["file"]), int(spec["background_order"])
-    return BandData(image, weight, mask, wcs, psf, fwhm, noise_origin, order)
+    return BandData(image, weight, mask, wcs, psf, fwhm, noise_origin, order, spec.get("psf_error", 0.0))
 
 
 def _noise_origin(spec: Mapping[str, Any]) -> NoiseOrigin:

@@ -20,6 +20,7 @@ from ..photometry.noise_variation import measure_noise_range, noise_range_warnin
 from ..photometry.plausibility import find_peaks, negative_warning, peaks_warning
 from ..photometry.psf_orientation import compare_orientations, orientation_warning
 from ..photometry.source_widths import compare_widths, spike_warning, width_warning
+from ..photometry.star_comparison import compare_stars, star_warning
 from ..photometry.stripes import measure_stripes, stripes_warning
 from ..photometry.weight_rescaling import RescaledSolution
 from .band_data import BandData
@@ -54,13 +55,17 @@ def find_mistakes(
         None where all is well.
     cards : dict
         WIDTHS, WIDTHERR: widths of bright isolated sources over those of their templates (median) and its error, where
-        they are enough; WIDTHNUM: how many they are.
+        they are enough; WIDTHNUM: how many they are. STARS, STARSERR, STARSNUM: the same of stars alone; STARLITE,
+        STARLERR: their light within half a FWHM, over that within two, over the same of their templates.
     """
     own, solution = _detected_alone(fit.solution, templates, len(models))
     weight = data.weight / fit.scale**2
     widths = compare_widths(data.image, weight, own, solution, data.fwhm)
     log.info("%s: widths of %d bright sources compared with those of their templates", band, widths.ids.size)
     sky = (data.weight > 0) & ~fit.near_source
+    points = [i for i in widths.ids.tolist() if not models[i].pixel_integrated]
+    stars = compare_stars(data.image, weight, own, solution, widths, points)
+    scale = pixel_scale(data.wcs, data.image.shape)
     variation = measure_variation(fit.solution.residual, sky)
     # with the noise of the steps of integers: most pixels of a quiet block may have one value, whose scatter is 0
     spread_out = spread_image(np.where(sky, fit.solution.residual, np.nan))
@@ -68,7 +73,8 @@ def find_mistakes(
     turned = compare_orientations(weight, own, solution, engine, models)
     log.info("%s: %d bright sources with a misfit compared with the PSF in other orientations", band, turned.compared)
     found = (
-        width_warning(widths, band, data.psf.oversampling, pixel_scale(data.wcs, data.image.shape)),
+        width_warning(widths, band, data.psf.oversampling, scale)
+        or star_warning(stars, band, data.fwhm * scale, is_map=len(data.psf.psfs) > 1, psf_error=data.psf_error),
         spike_warning(widths, band),
         orientation_warning(turned, band),
         variation_warning(variation, band),
@@ -78,9 +84,11 @@ def find_mistakes(
         _misplaced(band, data, own, solution, detected),
     )
     ratio, error, number = widths.agreement
+    cards = {"WIDTHS": ratio, "WIDTHERR": error, "STARS": stars.width[0], "STARSERR": stars.width[1],
+             "STARLITE": stars.light[0], "STARLERR": stars.light[1]}  # fmt: skip
     # no card can hold a NaN
-    cards: dict[str, object] = {"WIDTHS": ratio, "WIDTHERR": error} if np.isfinite(ratio) else {}
-    return [sentence for sentence in found if sentence], {**cards, "WIDTHNUM": number}
+    known: dict[str, object] = {name: value for name, value in cards.items() if np.isfinite(value)}
+    return [sentence for sentence in found if sentence], {**known, "WIDTHNUM": number, "STARSNUM": stars.number}
 
 
 def _detected_alone(

@@ -186,7 +186,7 @@ def band_numbers(
         "zero_point": zero_point,
         "depth": depth_of(folder, fluxes, noise, simulated["scale"], zero_point["value"]),
         "noise": noise,
-        "psf": {**psf_numbers(psf), "widths": widths_of(header)},
+        "psf": {**psf_numbers(psf), "widths": widths_of(header), "stars": stars_of(header)},
         "circles": [decimals(circle, 2) for circle in drawn],
         "shift": {**shift_numbers(read_json(folder / "astrometry.json")), "field": field_numbers(image)},
         "own": (own := band_only_circles(folder, image, float(psf["FWHM"]))),  # type: ignore[arg-type]
@@ -222,6 +222,19 @@ def widths_of(header: Mapping[str, object]) -> list[float | int | None]:
         Of the band's fluxes.fits.
     """
     return [_finite_number(header.get(card)) for card in ("WIDTHS", "WIDTHERR", "WIDTHNUM")]
+
+
+def stars_of(header: Mapping[str, object]) -> list[float | int | None]:
+    """Return widths of stars over those of their templates with the error, the same of their light near the centre.
+
+    The last number is how many stars there are.
+
+    Parameters
+    ----------
+    header : mapping
+        Of the band's fluxes.fits.
+    """
+    return [_finite_number(header.get(card)) for card in ("STARS", "STARSERR", "STARLITE", "STARLERR", "STARSNUM")]
 
 
 def psf_numbers(header: Mapping[str, object]) -> dict[str, Any]:

@@ -62,6 +62,8 @@ def test_the_widths_of_sources_agree_with_a_right_psf_and_not_with_a_wrong_one(d
     right, narrow = found["right"], found["narrow"]
     assert right["WIDTHNUM"] >= 3 and abs(right["WIDTHS"] - 1.0) < 3.0 * right["WIDTHERR"] + 0.01
     assert narrow["WIDTHS"] > 1.2
+    # galaxies alone
+    assert right["STARSNUM"] == 0 and "STARS" not in right
 
 
 def test_a_good_band_has_no_mistakes(drawn):

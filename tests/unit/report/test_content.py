@@ -67,7 +67,12 @@ def test_monte_carlo_and_shift(made):
     _, _, content, _, _ = made
     found = content["bands"][3]
     assert found["noise"] == {"rms": 1.0, "lag": 0.1, "background": 1.5, "terms": [], "masked_fraction": 0.052}
-    assert found["psf"] == {"fwhm": pytest.approx(2.355 * 1.25, abs=0.001), "sum": 0.94, "widths": [0.97, 0.02, 5.0]}
+    assert found["psf"] == {
+        "fwhm": pytest.approx(2.355 * 1.25, abs=0.001),
+        "sum": 0.94,
+        "widths": [0.97, 0.02, 5.0],
+        "stars": [1.01, 0.004, 0.99, 0.005, 7.0],
+    }
     assert sum(found["simulated"]["pooled"]) == 6 * 20 and sum(found["simulated"]["target"]) == 20
     assert found["circles"] == [[pytest.approx(found["height"] / 2), pytest.approx(found["width"] / 2), 4.0]]
     # one source at (6, 8), with the FWHM of the coarse band as its radius

@@ -51,12 +51,18 @@ function widthsCell([ratio, error, number]) {
   return html("td", { title: `${number || 0} bright isolated sources` }, withError(ratio, error, 2));
 }
 
+// The FWHM of the band's stars, and their light within half a FWHM over that within two, over that of the PSF.
+function starCells({ fwhm, stars: [width, error, light, lightError, number] }, scale) {
+  const title = `${number || 0} isolated stars`, compared = known(width) && known(fwhm);
+  return [html("td", { title }, compared ? withError(width * fwhm * scale, error * fwhm * scale, 3) : "–"), html("td", { title }, withError(light, lightError, 3))];
+}
+
 function bandSummary() {
-  const head = ["band", "pixel [″]", "PSF FWHM [″]", "widths / expected", "PSF sum", "zero point [AB mag]", "noise", "correlation", "Monte Carlo / formal", "adopted factor", "shift X, Y [″]", "background level", "masked as unmodelled flux [%]", "only in this band", "above 5 σ"];
+  const head = ["band", "pixel [″]", "PSF FWHM [″]", "FWHM of stars [″]", "light of stars / PSF", "widths / expected", "PSF sum", "zero point [AB mag]", "noise", "correlation", "Monte Carlo / formal", "adopted factor", "shift X, Y [″]", "background level", "masked as unmodelled flux [%]", "only in this band", "above 5 σ"];
   const rows = DATA.bands.map((band) => {
     const { simulated, noise, shift, psf, zero_point: zero } = band;
     return html("tr", {}, html("th", {}, html("a", { href: `#band-${band.name}` }, band.name)), html("td", {}, digits(band.scale / band.binned)),
-      html("td", {}, psfWidth(psf, band.scale / band.binned)), widthsCell(psf.widths), html("td", {}, digits(psf.sum, 4)),
+      html("td", {}, psfWidth(psf, band.scale / band.binned)), ...starCells(psf, band.scale / band.binned), widthsCell(psf.widths), html("td", {}, digits(psf.sum, 4)),
       html("td", { title: zero.source }, known(zero.value) ? fixed(zero.value, 3) : "none"),
       html("td", {}, digits(noise.rms)), html("td", {}, fixed(noise.lag, 2)),
       html("td", {}, withError(simulated.ratio, simulated.ratio_err, 2)), html("td", {}, fixed(simulated.scale, 2)),
@@ -100,7 +106,7 @@ function buildBands(section) {
   const large = html("input", { type: "checkbox", onchange: (event) => document.body.classList.toggle("large", event.target.checked) });
   document.querySelector("nav").append(html("label", { class: "stretch" }, "black at ", choice), html("label", {}, large, " large panels"));
   section.append(bandSummary(),
-    html("p", { class: "soft" }, "Noise and background level are in image units. Widths / expected: the FWHM of bright isolated sources over that of their templates (median); a PSF that is too wide gives less than 1. The PSF sum is that of the file, before any normalisation. The correlation is that of neighbouring pixels. The adopted factor multiplies the formal errors. Pixels that may contain flux of sources without a model are masked as unmodelled flux. Sources that only a band shows are fitted as points together with all others (magenta circles; band_only.fits). All images of a band have the same stretch: bright pixels are black, masked pixels brown. Yellow circles show where the Monte Carlo takes its noise. Click on a source to open its card."));
+    html("p", { class: "soft" }, "Noise and background level are in image units. Widths / expected: the FWHM of bright isolated sources over that of their templates (median); a PSF that is too wide gives less than 1. FWHM and light of stars are medians of at least five isolated ones; the light is that within half a FWHM over that within two, over the same of the PSF. The PSF sum is that of the file, before any normalisation. The correlation is that of neighbouring pixels. The adopted factor multiplies the formal errors. Pixels that may contain flux of sources without a model are masked as unmodelled flux. Sources that only a band shows are fitted as points together with all others (magenta circles; band_only.fits). All images of a band have the same stretch: bright pixels are black, masked pixels brown. Yellow circles show where the Monte Carlo takes its noise. Click on a source to open its card."));
   for (const band of DATA.bands) section.append(bandDetails(band));
 }
 
