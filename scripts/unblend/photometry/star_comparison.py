@@ -19,6 +19,9 @@ MIN_STARS = 5
 """Fewest isolated stars that are compared: the scatter of fewer ones says little about their error."""
 INNER_FWHM, OUTER_FWHM = 0.5, 2.0
 """Radii of the two circles around a star, in FWHM of the PSF: the light in the smaller one over that in the larger."""
+LARGEST_OFFSET_FWHM = 0.05
+"""Largest offset of a star from its template whose light is compared: the shift, not the PSF, moves light out of the
+smaller circle, 0.5 % at this offset."""
 FLOOR = 0.003
 """Error of a comparison besides the scatter of the stars: in drawn bands the widths agree to 0.002."""
 SIGNIFICANT = 4.0
@@ -122,7 +125,10 @@ def _median(values: np.ndarray) -> tuple[float, float]:
 
 
 def _light_ratio(residual: np.ndarray, template: Template, flux: float, fwhm: float) -> float:
-    """Return the share of a star's light near its centre over that of its template; NaN where pixels are masked."""
+    """Return the share of a star's light near its centre over that of its template.
+
+    It is NaN where pixels are masked, and where the star does not lie on its template.
+    """
     row, column = np.unravel_index(int(np.argmax(template.data)), template.data.shape)
     half = int(np.ceil(OUTER_FWHM * fwhm))
     y, x = int(row) + template.box.y0, int(column) + template.box.x0
@@ -134,4 +140,9 @@ def _light_ratio(residual: np.ndarray, template: Template, flux: float, fwhm: fl
     rows, columns = np.indices(box.shape)
     distance = np.hypot(rows - (y - box.y0), columns - (x - box.x0)) / fwhm
     near, within = distance <= INNER_FWHM, distance <= OUTER_FWHM
+    core = distance <= 1.0
+    offset = [np.average(axis[core], weights=seen[core]) - np.average(axis[core], weights=expected[core])
+              for axis in (rows, columns)]  # fmt: skip
+    if not np.hypot(*offset) <= LARGEST_OFFSET_FWHM * fwhm:
+        return float("nan")
     return float((seen[near].sum() / seen[within].sum()) / (expected[near].sum() / expected[within].sum()))

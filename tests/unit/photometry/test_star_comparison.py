@@ -14,11 +14,11 @@ PLACES = [(30.2, 30.4), (32.7, 120.1), (80.0, 75.5), (125.4, 35.2), (121.3, 118.
 IDS = range(1, len(PLACES) + 1)
 
 
-def templates(sigma, *, wings=0.0):
+def templates(sigma, *, wings=0.0, shift=0.0):
     """Return Gaussian stars, of whose light a fraction is in wings that are three times as wide."""
     made = []
     for k, (y, x) in enumerate(PLACES, 1):
-        core, wide = (gaussian(k, y, x, SHAPE, sigma=s, half=20) for s in (sigma, 3.0 * sigma))
+        core, wide = (gaussian(k, y + shift, x, SHAPE, sigma=s, half=20) for s in (sigma, 3.0 * sigma))
         made.append(type(core)(k, core.box, (1.0 - wings) * core.data + wings * wide.data, core.coverage))
     return made
 
@@ -62,6 +62,13 @@ def test_wings_that_the_stars_do_not_have():
     found = comparison(templates(SIGMA, wings=0.06))
     assert abs(found.width[0] - 1.0) < 0.01 and found.light[0] > 1.02
     assert star_warning(found, "k", 0.5) is not None
+
+
+def test_a_wrong_shift_is_not_taken_for_a_wrong_psf():
+    found = comparison(templates(SIGMA, shift=0.4))
+    assert found.number == len(PLACES) and abs(found.width[0] - 1.0) < 0.01 and np.isnan(found.light).all()
+    assert star_warning(found, "k", 0.5) is None
+    assert comparison(templates(SIGMA, shift=0.05)).light[0] == pytest.approx(1.0, abs=0.01)
 
 
 def test_few_stars_and_galaxies_are_not_compared():
