@@ -127,15 +127,16 @@ def _median(values: np.ndarray) -> tuple[float, float]:
 def _light_ratio(residual: np.ndarray, template: Template, flux: float, fwhm: float) -> float:
     """Return the share of a star's light near its centre over that of its template.
 
-    It is NaN where pixels are masked, and where the star does not lie on its template.
+    It is NaN where pixels are masked, where the stamp of the PSF is smaller than the larger circle, and where the star
+    does not lie on its template.
     """
     row, column = np.unravel_index(int(np.argmax(template.data)), template.data.shape)
     half = int(np.ceil(OUTER_FWHM * fwhm))
     y, x = int(row) + template.box.y0, int(column) + template.box.x0
     box = Box.around(y, x, half)
-    expected = np.zeros(box.shape)
-    shared = box & template.box
-    expected[shared.within(box)] = template.data[shared.within(template.box)]
+    if box not in template.box:
+        return float("nan")
+    expected = template.data[box.within(template.box)]
     seen = flux * expected + cut(residual, box, np.nan)
     rows, columns = np.indices(box.shape)
     distance = np.hypot(rows - (y - box.y0), columns - (x - box.x0)) / fwhm

@@ -71,6 +71,13 @@ def test_a_wrong_shift_is_not_taken_for_a_wrong_psf():
     assert comparison(templates(SIGMA, shift=0.05)).light[0] == pytest.approx(1.0, abs=0.01)
 
 
+def test_light_beyond_a_small_stamp_is_not_missing():
+    """With psf_sum: given fluxes include the light beyond the stamp, which the templates do not show."""
+    small = [gaussian(k, y, x, SHAPE, sigma=SIGMA, half=5) for k, (y, x) in enumerate(PLACES, 1)]
+    found = comparison(small)
+    assert found.number == len(PLACES) and np.isnan(found.light).all()
+
+
 def test_few_stars_and_galaxies_are_not_compared():
     found = comparison(templates(1.1 * SIGMA), stars=range(1, MIN_STARS))
     assert found.number == MIN_STARS - 1 and np.isnan(found.width).all() and np.isnan(found.light).all()
