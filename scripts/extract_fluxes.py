@@ -36,13 +36,13 @@ from unblend.io.template_store import read_templates
 from unblend.models.templates import TemplateEngine
 from unblend.photometry.adopted_covariance import CovarianceParts, model_covariance, model_draws, noise_covariance
 from unblend.photometry.aperture import DIAMETER_FWHM, aperture_fluxes
-from unblend.photometry.band_only_sources import BandOnlySources, blended_flags, find_band_only
+from unblend.photometry.band_only_sources import BandOnlySources, blended_flags, find_band_only, light_beside_stars
 from unblend.photometry.common_errors import psf_changes, shift_changes, total_error
 from unblend.photometry.correlated_noise import Noise, measure_noise
 from unblend.photometry.detail_amplitude import DetailAmplitudes, amplitude_errors, fit_amplitudes
 from unblend.photometry.flux_draws import noise_draws, of_band
 from unblend.photometry.joined_tiles import core_level
-from unblend.photometry.linear_system import visible_light
+from unblend.photometry.linear_system import LinearSolution, visible_light
 from unblend.photometry.misfit import measure_misfit, noise_area
 from unblend.photometry.shape_errors import ShapeResponses, detail_errors, known_shapes, shape_responses
 from unblend.photometry.weight_rescaling import RescaledSolution, rescale_weights
@@ -101,6 +101,8 @@ def measure(spec: dict, results: Path, paths: dict[str, str]) -> None:
     # also where pixels were masked as unmodelled flux: it may be that of the source
     area = float(np.median([noise_area(psf) for psf in data.psf.psfs]))
     misfit = measure_misfit(solution, templates, data.weight / fit.scale**2, area)
+    blended = blended_flags(detail.templates, own, solution.flux[count:], fit.weight, noise.err[:count])
+    moved = moved_stars(stored, solution, blended, own, engine, data.fwhm)
     circles = aperture_fluxes(solution, templates, fit.weight, noise.correlation, 0.5 * DIAMETER_FWHM * data.fwhm)
     measured = {
         "flux": solution.flux,
@@ -110,7 +112,7 @@ def measure(spec: dict, results: Path, paths: dict[str, str]) -> None:
         "background_response": solution.background_response(),
         "flux_err_shape": shape_errors(shapes, detail_err, fit, fitted),
         **{name: total_error(changes) for name, changes in common.items()},
-        "flux_err_misfit": misfit.err,
+        "flux_err_misfit": np.hypot(misfit.err, moved),
         "ap_flux": circles.flux,
         "ap_err": circles.err,
         "ap_fraction": circles.fraction,
@@ -121,7 +123,7 @@ def measure(spec: dict, results: Path, paths: dict[str, str]) -> None:
     unseen = (solution.flags & Flag.NO_PIXELS) != 0
     measured = {name: np.where(unseen, np.nan, values)[:count] for name, values in measured.items()}
     flags = (solution.flags | misfit.flags)[:count] | band_flags(spec, results, engine, models, detail.templates)
-    flags |= blended_flags(detail.templates, own, solution.flux[count:], fit.weight, noise.err[:count])
+    flags |= blended | np.where(moved[:count] > 0, int(Flag.LOCAL_OFFSET), 0)
     share, share_err = detail.first_component()
     table = columns(
         id=solution.ids[:count], **measured, detail_amplitude=detail.value, detail_amplitude_err=detail.error,
@@ -153,6 +155,26 @@ def band_only(spec: dict, data: BandData, templates: list[Template], engine: Tem
     if len(found):
         log.info("%s: %d sources that only this band shows are fitted as points", spec["band"], len(found))
     return found
+
+
+def moved_stars(
+    models: StoredModels,
+    solution: LinearSolution,
+    blended: np.ndarray,
+    own: BandOnlySources,
+    engine: TemplateEngine,
+    fwhm: float,
+) -> np.ndarray:
+    """Return the light beside each source that may be its own because it is a star that has moved, image units."""
+    ids, count = solution.ids.tolist(), blended.size
+    stars = {
+        i: engine.position(model)
+        for i, is_blended in zip(ids, blended, strict=False)
+        if is_blended and not (model := models[i]).pixel_integrated
+    }
+    fluxes = dict(zip(ids, solution.flux.tolist(), strict=True))
+    light = light_beside_stars(stars, fluxes, own, solution.flux[count:], fwhm)
+    return np.array([light.get(i, 0.0) for i in ids])
 
 
 def header_cards(band: str, fit: RescaledSolution, noise: Noise, own: BandOnlySources) -> dict[str, object]:

@@ -75,7 +75,7 @@ SENTENCES: dict[Flag, str] = {
     Flag.SKY_HELD: (
         "The model was brighter than the pixels within twice the segment's radius: refitted with the sky around it."
     ),
-    Flag.LOCAL_OFFSET: "Its offset from its model in this band disagrees with the band's field of shifts.",
+    Flag.LOCAL_OFFSET: "Its light lies beside its model in this band, unlike that of others: a star may have moved.",
     Flag.BAND_ONLY_NEIGHBOUR: (
         "A source that only this band shows adds more than the flux's error; fitted as a point, it is subtracted."
     ),

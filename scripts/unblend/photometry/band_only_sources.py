@@ -8,7 +8,7 @@ is repeated in the residual of that solution, where the flux of the neighbours n
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -244,6 +244,39 @@ def _misplaced(search: _Search, fits: Sequence[PointFit]) -> int:
     bright |= (beside & (light > BRIGHT_SNR * np.nan_to_num(err)[:, None])).any(axis=1)
     number = int(np.count_nonzero(bright & beside.any(axis=1)))
     return number if number >= max(MISPLACED_NUMBER, MISPLACED_SHARE * np.count_nonzero(bright)) else 0
+
+
+def light_beside_stars(
+    stars: Mapping[int, tuple[float, float]],
+    star_flux: Mapping[int, float],
+    sources: BandOnlySources,
+    flux: np.ndarray,
+    fwhm: float,
+) -> dict[int, float]:
+    """Return for stars the light beside them that may be their own, because they have moved since the other image.
+
+    A star with a proper motion of half a FWHM loses all of its light to a source that only this band shows. A galaxy
+    does not move: what lies beside it is another source.
+
+    Parameters
+    ----------
+    stars : mapping of int to (y, x)
+        Pixels of the band in which stars lie by their templates.
+    star_flux : mapping of int to float
+        Their fluxes, image units.
+    sources : BandOnlySources
+    flux : array (k,)
+        Of these sources, image units.
+    fwhm : float
+        Of the band's PSF, pixels.
+    """
+    found = {}
+    for star, (y, x) in stars.items():
+        near = np.hypot(sources.y - y, sources.x - x) < MISPLACED_FWHM * fwhm
+        light = float(np.sum(np.nan_to_num(flux)[near]))
+        if light > COMPARABLE * max(np.nan_to_num(star_flux[star]), 0.0):
+            found[star] = light
+    return found
 
 
 def blended_flags(

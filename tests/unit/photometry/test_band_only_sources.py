@@ -8,7 +8,12 @@ import numpy as np
 import pytest
 from unblend.core.flags import Flag
 from unblend.core.types import Template
-from unblend.photometry.band_only_sources import BandOnlySources, blended_flags, find_band_only
+from unblend.photometry.band_only_sources import (
+    BandOnlySources,
+    blended_flags,
+    find_band_only,
+    light_beside_stars,
+)
 from unblend.photometry.correlated_noise import measure_noise
 from unblend.photometry.weight_rescaling import rescale_weights
 
@@ -158,3 +163,20 @@ def test_flags_of_blended_sources():
     assert set(blended_flags(templates, own, flux, weight, err)) == {0, int(Flag.BAND_ONLY_NEIGHBOUR)}
     assert not blended_flags(templates, own, flux, weight, np.full(len(templates), 1e4)).any()
     assert not blended_flags(templates, BandOnlySources.of(band.engine(), []), np.zeros(0), weight, err).any()
+
+
+@pytest.mark.parametrize(("offset", "is_own"), [(0.7, True), (2.0, False)])
+def test_the_light_beside_a_star_may_be_its_own(offset, is_own):
+    star, seen = (40.0, 30.0), (40.0, 30.0 + offset * band.FWHM)
+    templates = [*galaxies(), band.template(9, band.point(), *star)]
+    image = light(lost=0.0) + 800.0 * band.drawn(band.point(), *seen) + band.noise(3)
+    own = found(image, templates)
+    assert len(own) == 1
+    fit = rescale_weights(image, np.ones(band.SHAPE), [*templates, *own.templates], fwhm=band.FWHM,
+                          noise_origin="map", name="irac")  # fmt: skip
+    flux = fit.solution.flux
+    assert abs(flux[6]) < 100.0  # of 800
+    beside = light_beside_stars({9: star}, {9: flux[6]}, own, flux[7:], band.FWHM)
+    assert beside == ({9: pytest.approx(800.0, rel=0.15)} if is_own else {})
+    # beside a much brighter star it is another source
+    assert light_beside_stars({9: star}, {9: 1e4}, own, flux[7:], band.FWHM) == {}
