@@ -42,8 +42,8 @@ from unblend.photometry.correlated_noise import Noise, measure_noise
 from unblend.photometry.detail_amplitude import DetailAmplitudes, amplitude_errors, fit_amplitudes
 from unblend.photometry.flux_draws import noise_draws, of_band
 from unblend.photometry.joined_tiles import core_level
-from unblend.photometry.linear_system import LinearSolution, visible_light
-from unblend.photometry.misfit import measure_misfit, noise_area
+from unblend.photometry.linear_system import visible_light
+from unblend.photometry.misfit import Misfit, measure_misfit, noise_area
 from unblend.photometry.shape_errors import ShapeResponses, detail_errors, known_shapes, shape_responses
 from unblend.photometry.weight_rescaling import RescaledSolution, rescale_weights
 from unblend.run.job_log import record_work, run
@@ -98,11 +98,8 @@ def measure(spec: dict, results: Path, paths: dict[str, str]) -> None:
     shapes = responses_to_shapes(results, engine, fit, fitted, models)
     detail_err = detail_errors(models, solution)
     common = changes_in_common(spec, results, stored, engine, fit, fitted)
-    # also where pixels were masked as unmodelled flux: it may be that of the source
-    area = float(np.median([noise_area(psf) for psf in data.psf.psfs]))
-    misfit = measure_misfit(solution, templates, data.weight / fit.scale**2, area)
-    blended = blended_flags(detail.templates, own, solution.flux[count:], fit.weight, noise.err[:count])
-    moved = moved_stars(stored, solution, blended, own, engine, data.fwhm)
+    misfit = misfit_of(data, fit, templates)
+    blended, moved = blends(stored, fit, noise, detail.templates, own, engine, data.fwhm)
     circles = aperture_fluxes(solution, templates, fit.weight, noise.correlation, 0.5 * DIAMETER_FWHM * data.fwhm)
     measured = {
         "flux": solution.flux,
@@ -122,8 +119,8 @@ def measure(spec: dict, results: Path, paths: dict[str, str]) -> None:
     # some sources are fitted only for the sake of their neighbours
     unseen = (solution.flags & Flag.NO_PIXELS) != 0
     measured = {name: np.where(unseen, np.nan, values)[:count] for name, values in measured.items()}
-    flags = (solution.flags | misfit.flags)[:count] | band_flags(spec, results, engine, models, detail.templates)
-    flags |= blended | np.where(moved[:count] > 0, int(Flag.LOCAL_OFFSET), 0)
+    flags = (solution.flags | misfit.flags)[:count] | blended
+    flags |= band_flags(spec, results, engine, models, detail.templates)
     share, share_err = detail.first_component()
     table = columns(
         id=solution.ids[:count], **measured, detail_amplitude=detail.value, detail_amplitude_err=detail.error,
@@ -157,24 +154,32 @@ def band_only(spec: dict, data: BandData, templates: list[Template], engine: Tem
     return found
 
 
-def moved_stars(
+def misfit_of(data: BandData, fit: RescaledSolution, templates: list[Template]) -> Misfit:
+    """Return what the templates leave, also in pixels that were masked as unmodelled flux: it may be the source's."""
+    area = float(np.median([noise_area(psf) for psf in data.psf.psfs]))
+    return measure_misfit(fit.solution, templates, data.weight / fit.scale**2, area)
+
+
+def blends(
     models: StoredModels,
-    solution: LinearSolution,
-    blended: np.ndarray,
+    fit: RescaledSolution,
+    noise: Noise,
+    templates: list[Template],
     own: BandOnlySources,
     engine: TemplateEngine,
     fwhm: float,
-) -> np.ndarray:
-    """Return the light beside each source that may be its own because it is a star that has moved, image units."""
-    ids, count = solution.ids.tolist(), blended.size
-    stars = {
-        i: engine.position(model)
-        for i, is_blended in zip(ids, blended, strict=False)
-        if is_blended and not (model := models[i]).pixel_integrated
-    }
-    fluxes = dict(zip(ids, solution.flux.tolist(), strict=True))
-    light = light_beside_stars(stars, fluxes, own, solution.flux[count:], fwhm)
-    return np.array([light.get(i, 0.0) for i in ids])
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the flags of blends with sources that only this band shows, and the light beside stars that have moved.
+
+    The flags are those of the detected sources. The light may be a star's own; it is in image units, of all sources.
+    """
+    count, ids, flux = len(templates), fit.solution.ids.tolist(), fit.solution.flux
+    flags = blended_flags(templates, own, flux[count:], fit.weight, noise.err[:count])
+    blended = [i for i, flag in zip(ids, flags, strict=False) if flag]
+    stars = {i: engine.position(model) for i in blended if not (model := models[i]).pixel_integrated}
+    light = light_beside_stars(stars, dict(zip(ids, flux.tolist(), strict=True)), own, flux[count:], fwhm)
+    moved = np.array([light.get(i, 0.0) for i in ids])
+    return flags | np.where(moved[:count] > 0, int(Flag.LOCAL_OFFSET), 0), moved
 
 
 def header_cards(band: str, fit: RescaledSolution, noise: Noise, own: BandOnlySources) -> dict[str, object]:
