@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .strips import Strip, Window, Workspace
+from .strips import Derived, Strip, Window, Workspace
 from .types import Box, WindowedImage
 
 
@@ -62,6 +62,28 @@ def _merged(
         function.at(joined, index, values)
         result.append(joined)
     return result
+
+
+def known_ids(labels: WindowedImage, work: Workspace) -> np.ndarray:
+    """Return the IDs of an image whose sky is 0, in ascending order."""
+    found = [np.zeros(0, dtype=np.int32)]
+    for strip in work.strips(labels.shape):
+        part = labels[strip.slices]
+        found.append(np.unique(part[part > 0]))
+    return np.unique(np.concatenate(found))
+
+
+def only_ids(labels: WindowedImage, ids: np.ndarray) -> WindowedImage:
+    """Return the segments of some IDs, 0 elsewhere. IDs may be large."""
+
+    def read(window: Window) -> np.ndarray:
+        part = np.array(labels[window])
+        covered = part > 0
+        own = part[covered]
+        part[covered] = np.where(np.isin(own, ids), own, 0)
+        return part
+
+    return Derived(labels.shape, read)
 
 
 def whole_segments(
@@ -135,7 +157,7 @@ class Areas:
 
 
 def connected_areas(shape: tuple[int, ...], read: Callable[[Strip], np.ndarray], work: Workspace) -> Areas:
-    """Return the connected areas of a mask.
+    """Return the connected areas of a mask, also over corners.
 
     Parameters
     ----------
@@ -144,24 +166,67 @@ def connected_areas(shape: tuple[int, ...], read: Callable[[Strip], np.ndarray],
         Returns the mask in the core of a strip.
     work : Workspace
     """
-    from scipy.ndimage import label
+    labels = work.new(shape, np.int32)
+    parts, pairs = 0, []
+    for strip, own, number, touching in _parts(shape, read, work, corners=True):
+        labels[strip.slices] = own
+        parts += number
+        pairs.append(touching)
+    return Areas(labels, _area_of_parts(parts, pairs))
+
+
+def number_of_areas(shape: tuple[int, ...], read: Callable[[Strip], np.ndarray], work: Workspace) -> int:
+    """Return the number of connected areas of a mask. Pixels that only share a corner are not connected.
+
+    Parameters
+    ----------
+    shape, read, work
+        As in `connected_areas`.
+    """
+    parts, pairs = 0, []
+    for _, _, number, touching in _parts(shape, read, work, corners=False):
+        parts += number
+        pairs.append(touching)
+    return int(_area_of_parts(parts, pairs).max())
+
+
+def _parts(
+    shape: tuple[int, ...], read: Callable[[Strip], np.ndarray], work: Workspace, *, corners: bool
+) -> Iterator[tuple[Strip, np.ndarray, int, np.ndarray]]:
+    """Yield the parts of areas in each strip.
+
+    Yields
+    ------
+    strip : Strip
+    own : int32 array (ny, nx)
+        Number of the part in each pixel, counted from 1 through all strips; 0 outside the mask.
+    number : int
+        Number of parts in the strip.
+    touching : int array (2, n)
+        Parts of the strip before and of this one that are connected.
+    """
+    from scipy.ndimage import generate_binary_structure, label
+
+    parts, above = 0, np.zeros(shape[1], dtype=np.int32)
+    for strip in work.strips(shape):
+        own, number = label(read(strip), structure=generate_binary_structure(2, 2 if corners else 1))
+        own = np.where(own > 0, own + np.int32(parts), np.int32(0)).astype(np.int32)
+        parts += number
+        pairs = []
+        for old, new in ((above, own[0]), (above[1:], own[0, :-1]), (above[:-1], own[0, 1:]))[: 3 if corners else 1]:
+            both = (old > 0) & (new > 0)
+            pairs.append(np.unique(np.stack([old[both], new[both]]), axis=1))
+        yield strip, own, number, np.concatenate(pairs, axis=1)
+        above = own[-1]
+
+
+def _area_of_parts(parts: int, pairs: list[np.ndarray]) -> np.ndarray:
+    """Return the number of the area of each part, int32 (parts + 1,); 0, the sky, for 0."""
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
-    labels = work.new(shape, np.int32)
-    parts, above = 0, np.zeros(shape[1], dtype=np.int32)
-    pairs = [np.zeros((2, 0), dtype=np.int32)]
-    for strip in work.strips(shape):
-        own, number = label(read(strip), structure=np.ones((3, 3)))
-        own = np.where(own > 0, own + np.int32(parts), np.int32(0)).astype(np.int32)
-        parts += number
-        labels[strip.slices] = own
-        for old, new in ((above, own[0]), (above[1:], own[0, :-1]), (above[:-1], own[0, 1:])):
-            both = (old > 0) & (new > 0)
-            pairs.append(np.unique(np.stack([old[both], new[both]]), axis=1))
-        above = own[-1]
-    first, second = np.concatenate(pairs, axis=1)
+    first, second = np.concatenate([np.zeros((2, 0), dtype=np.int32), *pairs], axis=1)
     graph = coo_array((np.ones(first.size), (first, second)), shape=(parts + 1, parts + 1))
     _, component = connected_components(graph, directed=False)
     # 0, the sky, is connected with nothing and has the first number
-    return Areas(labels, component.astype(np.int32))
+    return np.asarray(component.astype(np.int32))

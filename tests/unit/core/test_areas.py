@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from scipy.ndimage import find_objects, label
-from unblend.core.areas import connected_areas, extents, whole_segments
+from unblend.core.areas import connected_areas, extents, known_ids, number_of_areas, only_ids, whole_segments
 from unblend.core.strips import Workspace
 
 MASK = np.random.default_rng(3).random((97, 83)) < 0.33
@@ -30,7 +30,26 @@ def test_areas_are_those_of_the_whole_image(rows):
 
 
 def test_a_mask_without_pixels_has_no_area():
-    assert len(connected_areas((5, 6), lambda strip: np.zeros(strip.core.shape, dtype=bool), Workspace(rows=2))) == 0
+    for count in (lambda *mask: len(connected_areas(*mask)), number_of_areas):
+        assert count((5, 6), lambda strip: np.zeros(strip.core.shape, dtype=bool), Workspace(rows=2)) == 0
+
+
+@pytest.mark.parametrize("rows", ROWS)
+def test_areas_that_share_corners_only_are_counted_apart(rows):
+    number = number_of_areas(MASK.shape, lambda strip: MASK[strip.slices], Workspace(rows=rows))
+    assert number == label(MASK)[1] > NUMBER
+
+
+@pytest.mark.parametrize("rows", ROWS)
+def test_ids_of_segments_and_segments_of_ids(rows):
+    segments = np.where(LABELS % 3 == 1, LABELS + 2_000_000_000, LABELS)
+    work = Workspace(rows=rows)
+    assert np.array_equal(known_ids(segments, work), np.unique(segments[segments > 0]))
+    assert known_ids(np.zeros((3, 4), dtype=int), work).size == 0
+    before, ids = segments.copy(), np.array([5, 2_000_000_001, 77_777])
+    chosen = only_ids(segments, ids)
+    assert np.array_equal(chosen[10:60, 3:], np.where(np.isin(segments, ids), segments, 0)[10:60, 3:])
+    assert known_ids(chosen, work).tolist() == [5, 2_000_000_001] and np.array_equal(segments, before)
 
 
 @pytest.mark.parametrize("rows", ROWS)
