@@ -126,6 +126,25 @@ def test_a_segmentation_of_the_user_takes_the_place_of_the_detection(folder):
     assert np.isfinite(read_array(str(folder / "det_snr.fits"))).all()
 
 
+@pytest.mark.parametrize("row_by_row", [False, True])
+def test_the_automatic_segments_as_those_of_the_user_give_the_same_products(folder, monkeypatch, row_by_row):
+    image, none = {"file": str(folder / "a.fits")}, {"file": str(folder / "none.reg")}
+    weight = {"file": str(folder / "a-rms.fits"), "kind": "rms"}
+    spec = {"detection": SETTINGS, "psf": {}, "images": {"a": image}, "weights": {"a": weight}}
+    spec |= {"bad_regions": {"a": none}, "saturation": {"a": None}}
+    first, second = folder / "automatic", folder / "own"
+    for results in (first, second):
+        own = {"segmentation": {"file": str(first / "det_auto_seg.fits")}} if results == second else {}
+        products = (str(results / name) for name in PRODUCTS.values())
+        detect_sources.main(write_spec(folder, **spec, own=own), *products)
+        if row_by_row:
+            monkeypatch.setattr("unblend.core.strips.STRIP_PIXELS", SHAPE[1])
+    for name in ("det_stack.fits", "det_error.fits", "det_background.fits", "det_auto_seg.fits"):
+        assert (first / name).read_bytes() == (second / name).read_bytes()
+    rows = [read_sources(results / "det_auto_cat.fits") for results in (first, second)]
+    assert len(rows[0]) == 2 and rows[0].tobytes() == rows[1].tobytes()
+
+
 @pytest.mark.parametrize("mode", ["auto", "propose", "off"])
 def test_a_source_hidden_in_the_segment_of_a_bright_one(folder, caplog, mode):
     image, none = {"file": str(folder / "hidden.fits")}, {"file": str(folder / "none.reg")}

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ..core.areas import Areas, connected_areas
-from ..core.strips import BitMask, Strip, Workspace
+from ..core.areas import Areas, connected_areas, extents, known_ids, only_ids
+from ..core.strips import BitMask, Derived, Strip, Workspace
 from ..core.types import WindowedImage
 
 BRIGHT_RIM = 0.9
@@ -111,30 +111,32 @@ def _add_rims(
                 found.noise.append(local[window][bright])
 
 
-def holes_of_segments(segments: np.ndarray, holes: np.ndarray) -> np.ndarray:
-    """Return True on the holes that belong to segments which somebody has drawn across them, bool array (ny, nx).
+def holes_of_segments(segments: WindowedImage, holes: WindowedImage, work: Workspace | None = None) -> BitMask:
+    """Return True on the holes that belong to segments which somebody has drawn across them.
 
     They are surrounded by pixels of the segment that are known, or are so narrow that known pixels lie on both sides
     along a row or a column. A hole that reaches into a segment from outside is none: nobody knows what it hides.
 
     Parameters
     ----------
-    segments : int array (ny, nx)
+    segments : int image (ny, nx)
         0 = sky. IDs may be large.
-    holes : bool array (ny, nx)
+    holes : bool image (ny, nx)
         True where the image is not known and may be filled.
+    work : Workspace, optional
     """
-    from scipy.ndimage import binary_fill_holes, find_objects
+    from scipy.ndimage import binary_fill_holes
 
-    filled = np.zeros(segments.shape, dtype=bool)
-    partly = np.unique(segments[holes & (segments > 0)])
-    # counted from 1: IDs may be as large as 2e9, and find_objects makes an entry for each number
-    counted = np.where(np.isin(segments, partly), np.searchsorted(partly, segments) + 1, 0)
-    for number, window in zip(partly.tolist(), find_objects(counted), strict=True):
-        own = segments[window] == number
-        hole = own & holes[window]
+    work = work or Workspace()
+    filled = BitMask(segments.shape)
+    partly = known_ids(Derived(segments.shape, lambda at: np.where(holes[at], segments[at], 0)), work)
+    if not partly.size:
+        return filled
+    for number, box in extents(only_ids(segments, partly), work).boxes().items():
+        own = segments[box.slices] == number
+        hole = own & holes[box.slices]
         known = own & ~hole
-        filled[window] |= hole & (binary_fill_holes(known) | _between_bright(known, hole))
+        filled[box.slices] = filled[box.slices] | (hole & (binary_fill_holes(known) | _between_bright(known, hole)))
     return filled
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..core.correlation import sums_of_products
+from ..core.types import Box, WindowedImage
 
 REACH_FWHM, MIN_REACH_PIXELS = 12.0, 24
 """Largest offset that is looked for along either axis, in FWHM of the PSF and in pixels, the larger of the two."""
@@ -44,7 +45,7 @@ class Agreement:
     typical: float
 
 
-def compare_with_light(covered: np.ndarray, snr: np.ndarray, fwhm_pixels: float) -> Agreement:
+def compare_with_light(covered: WindowedImage, snr: WindowedImage, fwhm_pixels: float) -> Agreement:
     """Return how well sources agree with the light of an image, and the offset at which they do best.
 
     It is the cross-correlation of the pixels of the sources with the S/N, cut at 0 and 5, for every offset up to 12
@@ -52,28 +53,33 @@ def compare_with_light(covered: np.ndarray, snr: np.ndarray, fwhm_pixels: float)
 
     Parameters
     ----------
-    covered : bool array (ny, nx)
+    covered : bool image (ny, nx)
         Pixels of the sources; at least one.
-    snr : array (ny, nx)
+    snr : image (ny, nx)
         Smoothed S/N image; 0 where nothing is observed.
     fwhm_pixels : float
         FWHM of the PSF.
     """
     reach = max(MIN_REACH_PIXELS, int(np.ceil(REACH_FWHM * fwhm_pixels)))
-    light = np.pad(np.clip(snr, 0.0, MAX_SNR), reach)
-    total = np.zeros((2 * reach + 1, 2 * reach + 1))
-    for y in range(0, covered.shape[0], BLOCK):
-        for x in range(0, covered.shape[1], BLOCK):
-            block = covered[y : y + BLOCK, x : x + BLOCK]
-            if block.any():
-                around = light[y : y + block.shape[0] + 2 * reach, x : x + block.shape[1] + 2 * reach]
-                total += sums_of_products(around, block.astype(float))
-    mean = total / np.count_nonzero(covered)
+    total, pixels = np.zeros((2 * reach + 1, 2 * reach + 1)), 0
+    for block in Box.of_shape(covered.shape).tiles(BLOCK):
+        own = covered[block.slices]
+        if own.any():
+            total += sums_of_products(_light(snr, block.grown(reach)), own.astype(float))
+            pixels += int(np.count_nonzero(own))
+    mean = total / pixels
     best, typical = float(mean.max()), float(np.median(mean))
     # bright sources agree over several pixels, since their S/N is cut
     rows, columns = np.nonzero(mean >= best - TOP * (best - typical))
     offset = round(float(rows.mean())) - reach, round(float(columns.mean())) - reach
     return Agreement(offset, float(mean[reach, reach]), best, typical)
+
+
+def _light(snr: WindowedImage, box: Box) -> np.ndarray:
+    """Return the S/N in a box, cut at 0 and `MAX_SNR`; 0 beyond the image."""
+    result, known = np.zeros(box.shape), box & Box.of_shape(snr.shape)
+    result[known.within(box)] = np.clip(snr[known.slices], 0.0, MAX_SNR)
+    return result
 
 
 def misplaced_warning(agreement: Agreement, names: str) -> str | None:

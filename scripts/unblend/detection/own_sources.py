@@ -26,7 +26,7 @@ _EIGHT_NEIGHBOURS = ((0, 1), (1, 0), (1, 1), (1, -1))
 
 
 def measure_own(
-    segments: np.ndarray,
+    segments: WindowedImage,
     snr: WindowedImage,
     stack: Stack,
     image: WindowedImage,
@@ -40,7 +40,7 @@ def measure_own(
 
     Parameters
     ----------
-    segments : int32 array (ny, nx)
+    segments : int32 image (ny, nx)
         0 = sky; the IDs need not be consecutive.
     snr : image (ny, nx)
         Smoothed S/N image.

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..core.areas import known_ids, number_of_areas, only_ids
 from ..core.coordinates import DETECTION_GRID_TOLERANCE_PIXELS, largest_offset, sky_to_pixel
 from ..core.errors import InputError
-from ..core.strips import ALL, Workspace
+from ..core.strips import ALL, BitMask, Derived, Workspace
 from ..core.types import WindowedImage
 from ..detection.detection_image import detection_image
 from ..detection.holes import fill_holes, holes_of_segments
@@ -20,7 +22,7 @@ from ..detection.sources import DetectedSources, fillable
 from ..detection.stack import Stack
 from ..images.psf import fwhm
 from ..io.images import read_shape, read_wcs
-from ..io.labels import read_segmentation
+from ..io.labels import open_segmentation
 from ..io.source_lists import listed, read_source_list
 from .prepared_psf import psf_of
 
@@ -63,48 +65,69 @@ def detect_own(
     Raises
     ------
     InputError
-        A file cannot be used, see `read_own_labels` and `read_own_positions`; or no source lies on observed pixels.
+        A file cannot be used, see `open_own_labels` and `read_own_positions`; or no source lies on observed pixels.
     """
     work = work or Workspace()
     smoothed, noise = detection_image(stack, fwhm_pixels, work)
     snr: WindowedImage = smoothed
-    usable = np.isfinite(stack.data[ALL])
     holes = fillable(stack, never_filled, work)
     names = {key: own[key]["file"] for key in ("segmentation", "catalogue") if key in own}
+    described = " and ".join(names.values())
     if "segmentation" in names:
-        segments = _read_labels(names, image_name, wcs)
-        given = np.unique(segments[segments > 0])
-        covered = segments > 0
-        filled = holes_of_segments(segments, holes[ALL])
-        segments = np.where(usable | filled, segments, 0)
-        if filled.any():
-            log.info("%s: %d pixels without data inside the segments of ID %s are kept in them", names["segmentation"],
-                     np.count_nonzero(filled), listed(np.unique(segments[filled])))  # fmt: skip
+        with open_own_labels(names, image_name, wcs, work) as labels:
+            given = known_ids(labels, work)
+            covered = work.mask(labels.shape, lambda strip: labels[strip.slices] > 0)
+            segments = _observed_part(labels, stack, holes, names["segmentation"], work)
     else:
         given, y, x, outside = read_own_positions(names["catalogue"], wcs, snr.shape)
         if outside.size:
-            log.warning("Dropped from %s, because outside the detection images: ID %s.", names["catalogue"],
-                        listed(outside))  # fmt: skip
-        snr, noise, filled_pixels = fill_holes(snr, holes, threshold, noise, work)
-        fwhm_of_psf = _psf_fwhm(own["psf"])
-        covered = nearest_position(y, x, fwhm_of_psf, snr.shape) > 0
+            log.warning("Dropped from %s, because outside the detection images: ID %s.", described, listed(outside))
+        snr, noise, filled = fill_holes(snr, holes, threshold, noise, work)
+        width = _psf_fwhm(own["psf"])
+        covered = BitMask.of(nearest_position(y, x, width, snr.shape) > 0)
         segments = grow_segments(
             given,
             y,
             x,
             snr[ALL],
-            usable | filled_pixels[ALL],
+            np.isfinite(stack.data[ALL]) | filled[ALL],
             threshold=threshold,
-            fwhm_pixels=fwhm_of_psf,
+            fwhm_pixels=width,
             noise=None if noise is None else noise[ALL],
         )
-    described = " and ".join(names.values())
     if given.size >= MIN_SOURCES and (
-        warning := misplaced_warning(compare_with_light(covered, snr[ALL], fwhm_pixels), described)
+        warning := misplaced_warning(compare_with_light(covered, snr, fwhm_pixels), described)
     ):
         log.warning("%s", warning)
-    _warn_of_unobserved(described, given, segments)
+    _warn_of_unobserved(described, given, known_ids(segments, work))
     return measure_own(segments, snr, stack, image, mask, wcs, relative_noise=relative_noise, work=work)
+
+
+def _observed_part(
+    labels: WindowedImage, stack: Stack, holes: WindowedImage, name: str, work: Workspace
+) -> WindowedImage:
+    """Return the segments of the user's map `name` without their unobserved pixels, except holes that belong to them.
+
+    Parameters
+    ----------
+    labels : int32 image (ny, nx)
+        0 = sky.
+    stack : Stack
+    holes : bool image (ny, nx)
+        See `fillable`.
+    name : str
+    work : Workspace
+    """
+    filled = holes_of_segments(labels, holes, work)
+    segments = work.new(labels.shape, np.int32)
+    for strip in work.strips(labels.shape):
+        kept = np.isfinite(stack.data[strip.slices]) | filled[strip.slices]
+        segments[strip.slices] = np.where(kept, labels[strip.slices], 0)
+    if filled.any():
+        affected = known_ids(Derived(labels.shape, lambda at: np.where(filled[at], segments[at], 0)), work)
+        log.info("%s: %d pixels without data inside the segments of ID %s are kept in them", name, filled.count(),
+                 listed(affected))  # fmt: skip
+    return segments
 
 
 def check_own(names: Mapping[str, str], image_name: str | None) -> None:
@@ -123,33 +146,53 @@ def check_own(names: Mapping[str, str], image_name: str | None) -> None:
         As in `detect_own`, except that the observed pixels are not known.
     """
     if image_name is None:
-        readers = {"segmentation": read_segmentation, "catalogue": read_source_list}
-        for key, name in names.items():
-            readers[key](name)
+        if "segmentation" in names:
+            with open_segmentation(names["segmentation"]):
+                pass  # its pixels are checked
+        if "catalogue" in names:
+            read_source_list(names["catalogue"])
     elif "segmentation" not in names:
         read_own_positions(names["catalogue"], read_wcs(image_name), read_shape(image_name))
     else:
-        _read_labels(names, image_name, read_wcs(image_name))
+        with open_own_labels(names, image_name, read_wcs(image_name)):
+            pass
 
 
-def _read_labels(names: Mapping[str, str], image_name: str, wcs: WCS) -> np.ndarray:
-    """Return the user's segmentation map with the sources of the user's catalogue, if there is one."""
-    segments = read_own_labels(names["segmentation"], image_name)
-    if "catalogue" not in names:
-        return segments
-    return select_labels(segments, names["segmentation"], names["catalogue"], wcs)
+@contextmanager
+def open_own_labels(
+    names: Mapping[str, str], image_name: str, wcs: WCS, work: Workspace | None = None
+) -> Iterator[WindowedImage]:
+    """Open the user's segmentation map, int32 (ny, nx), 0 = sky, which must lie on the grid of a detection image.
 
+    A map without world coordinates only needs the shape of the image. With a catalogue the map has only its sources.
 
-def read_own_labels(name: str, image_name: str) -> np.ndarray:
-    """Return the user's segmentation map, int32 (ny, nx), which must lie on the grid of a detection image.
-
-    A map without world coordinates only needs the shape of the image.
+    Parameters
+    ----------
+    names : mapping
+        The files `segmentation` and, if there is one, `catalogue`.
+    image_name : str
+        A detection image.
+    wcs : WCS
+        Of the detection images.
+    work : Workspace, optional
 
     Raises
     ------
     InputError
-        As in `read_segmentation`; the grids differ; or the map is a mask.
+        As in `open_segmentation` and `select_labels`; the grids differ; or the map is a mask.
     """
+    name, work = names["segmentation"], work or Workspace()
+    _check_grid(name, image_name)
+    with open_segmentation(name, work) as segments:
+        _refuse_mask(name, segments, work)
+        if "catalogue" in names:
+            yield select_labels(segments, name, names["catalogue"], wcs, work)
+        else:
+            yield segments
+
+
+def _check_grid(name: str, image_name: str) -> None:
+    """Raise an InputError if a segmentation map is not on the grid of a detection image."""
     (ny, nx), expected = read_shape(name), read_shape(image_name)
     todo = "Give a segmentation map made on a detection image, or reproject it without interpolation."
     if (ny, nx) != expected:
@@ -165,16 +208,12 @@ def read_own_labels(name: str, image_name: str) -> np.ndarray:
             f"{name} has other world coordinates than the detection image {image_name}: they differ by up to {off:.2f} "
             f"pixels; expected the same grid. {todo}"
         )
-    segments = read_segmentation(name)
-    _refuse_mask(name, segments)
-    return segments
 
 
-def _refuse_mask(name: str, segments: np.ndarray) -> None:
+def _refuse_mask(name: str, segments: WindowedImage, work: Workspace) -> None:
     """Refuse a mask of sources, in which one ID, or one for stars and one for galaxies, stands for all of them."""
-    from scipy.ndimage import label
-
-    ids, areas = np.unique(segments[segments > 0]).size, int(label(segments > 0)[1])
+    ids = known_ids(segments, work).size
+    areas = number_of_areas(segments.shape, lambda strip: segments[strip.slices] > 0, work)
     if areas >= AREAS_OF_A_MASK * ids:
         raise InputError(
             f"{name} has {areas} separate areas and {ids} ID{'s' if ids > 1 else ''}: a mask of sources; expected a "
@@ -232,39 +271,45 @@ def read_own_positions(
     return ids, y, x, table["id"][~on]
 
 
-def select_labels(segments: np.ndarray, segmentation: str, catalogue: str, wcs: WCS) -> np.ndarray:
+def select_labels(
+    segments: WindowedImage, segmentation: str, catalogue: str, wcs: WCS, work: Workspace | None = None
+) -> WindowedImage:
     """Return the user's segmentation map with only the sources that are in the user's catalogue.
 
     Parameters
     ----------
-    segments : int array (ny, nx)
+    segments : int image (ny, nx)
         The segmentation map; 0 is the sky.
     segmentation, catalogue : str
         Files of the map and of the catalogue.
     wcs : WCS
         Of the detection images.
+    work : Workspace, optional
 
     Raises
     ------
     InputError
         The catalogue has an ID that is not a label of the map, or most of its positions lie on other labels.
     """
-    table = read_source_list(catalogue)
-    missing = np.setdiff1d(table["id"], segments)
+    table, work = read_source_list(catalogue), work or Workspace()
+    missing = np.setdiff1d(table["id"], known_ids(segments, work))
     if missing.size:
         raise InputError(
             f"{catalogue} has the IDs {listed(missing)}, which are not labels of {segmentation}; expected only IDs of "
             "its labels where both are given. Remove these rows, or give one of the two files alone."
         )
     y, x = (pixel_of(np.nan_to_num(at, nan=-1.0)) for at in sky_to_pixel(wcs, table["ra"], table["dec"]))
-    inside = (y >= 0) & (y < segments.shape[0]) & (x >= 0) & (x < segments.shape[1])
-    agreeing = np.count_nonzero(segments[y[inside], x[inside]] == table["id"][inside])
+    agreeing = 0
+    for strip in work.strips(segments.shape):
+        inside = (y >= strip.core.y0) & (y < strip.core.y1) & (x >= 0) & (x < segments.shape[1])
+        found = segments[strip.slices][y[inside] - strip.core.y0, x[inside]]
+        agreeing += int(np.count_nonzero(found == table["id"][inside]))
     if agreeing < 0.5 * table.size:
         raise InputError(
             f"{catalogue} and {segmentation} do not belong together: {agreeing} of {table.size} positions lie on the "
             "label with their ID; expected most of them. Give the catalogue that was made with this segmentation map."
         )
-    return np.where(np.isin(segments, table["id"]), segments, 0)
+    return only_ids(segments, table["id"])
 
 
 def _wcs_if_any(name: str) -> WCS | None:
@@ -280,15 +325,15 @@ def _psf_fwhm(spec: Mapping[str, Any]) -> float:
     return float(np.median([fwhm(one) for one in psf.psfs])) / psf.oversampling
 
 
-def _warn_of_unobserved(name: str, given: np.ndarray, segments: np.ndarray) -> None:
-    """Warn of sources without an observed pixel.
+def _warn_of_unobserved(name: str, given: np.ndarray, observed: np.ndarray) -> None:
+    """Warn of sources without an observed pixel: IDs that are given, but not observed.
 
     Raises
     ------
     InputError
         No source has one.
     """
-    lost = np.setdiff1d(given, segments)
+    lost = np.setdiff1d(given, observed)
     if lost.size == given.size:
         raise InputError(
             f"{name}: none of its {given.size} sources lies on observed pixels of the detection images; expected at "

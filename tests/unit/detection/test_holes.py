@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from unblend.core.strips import Workspace
 from unblend.detection.holes import WIDEST_TRAIL, fill_holes, holes_of_segments
 
 
@@ -68,5 +69,6 @@ def test_holes_of_segments_that_somebody_has_drawn():
     holes[12:, 3:6] = True  # a corner
     expected = holes & (segments > 0)
     expected[12:, 3:6] = False
-    np.testing.assert_array_equal(holes_of_segments(segments, holes), expected)
+    for work in (None, Workspace(rows=1), Workspace(rows=7)):
+        np.testing.assert_array_equal(holes_of_segments(segments, holes, work)[:, :], expected)
     assert not holes_of_segments(segments, np.ones_like(holes)).any()

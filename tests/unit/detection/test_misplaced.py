@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
+from unblend.core.strips import BitMask, Derived
 from unblend.detection.misplaced import MIN_AGREEMENT, compare_with_light, misplaced_warning
 
 SHAPE = 200, 180
@@ -64,3 +65,10 @@ def test_blocks_add_up(monkeypatch):
     parts = compare_with_light(np.roll(covered, 7, 0), snr, 2.8)
     assert parts.offset == whole.offset
     assert parts.best == pytest.approx(whole.best, rel=1e-12)
+    assert parts.here == pytest.approx(whole.here, rel=1e-12)
+
+
+def test_windows_of_images_are_read():
+    snr, covered = drawn(2)
+    read = Derived(SHAPE, lambda window: snr[window])
+    assert compare_with_light(BitMask.of(covered), read, 2.8) == compare_with_light(covered, snr, 2.8)

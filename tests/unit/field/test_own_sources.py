@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,14 +13,18 @@ from astropy.table import Table
 from detection_field import SHAPE, gaussian, make_wcs
 from unblend.core.coordinates import pixel_to_sky
 from unblend.core.errors import InputError
-from unblend.detection.stack import stack_images
+from unblend.core.strips import ALL, BitMask, Workspace
+from unblend.detection.sources import DetectedSources
+from unblend.detection.stack import relative_noise_map, stack_images
 from unblend.field.own_sources import (
     check_own,
     detect_own,
-    read_own_labels,
+    open_own_labels,
     read_own_positions,
     select_labels,
 )
+from unblend.io.open_images import OpenImage
+from unblend.io.scratch import DiskImage
 
 WCS = make_wcs()
 SEGMENTS = np.zeros(SHAPE, dtype=np.int32)
@@ -31,6 +36,11 @@ PLACES = {40: (40.0, 50.0), 7: (150.0, 60.0), 1000: (21.5, 201.5)}
 def write_labels(folder, data=SEGMENTS, header=None, name="seg.fits"):
     fits.writeto(folder / name, data, WCS.to_header() if header is None else header, overwrite=True)
     return str(folder / name)
+
+
+def read_own_labels(name, image):
+    with open_own_labels({"segmentation": name}, image, WCS) as labels:
+        return labels[ALL]
 
 
 def write_table(folder, places=None, name="sources.csv"):
@@ -123,7 +133,7 @@ def test_positions_in_one_pixel(tmp_path):
 
 def test_a_catalogue_selects_labels(tmp_path):
     table = write_table(tmp_path, {7: PLACES[7], 1000: PLACES[1000]})
-    selected = select_labels(SEGMENTS, "seg.fits", table, WCS)
+    selected = select_labels(SEGMENTS, "seg.fits", table, WCS)[ALL]
     assert np.array_equal(selected, np.where(SEGMENTS == 40, 0, SEGMENTS))
 
 
@@ -167,19 +177,16 @@ def test_without_an_image_the_files_themselves_are_checked(tmp_path):
 # The detection ------------------------------------------------------------------------------------------------------
 
 
+def psf_spec(psf, image):
+    settings = {"oversampling": 1.0, "kind": "effective", "sum": "unit", "centre": "centroid"}
+    return {"psf": {"file": str(psf)}, "image": {"file": str(image)}, **settings}
+
+
 def detect(image, bad=None, never_filled=None, **files):
     data = fits.getdata(image).astype(float)
     mask = np.zeros(SHAPE, dtype=bool) if bad is None else bad
     own = {key: {"file": name} for key, name in files.items()}
-    psf = {"file": image.replace("image", "psf")}
-    own["psf"] = {
-        "psf": psf,
-        "oversampling": 1.0,
-        "kind": "effective",
-        "sum": "unit",
-        "centre": "centroid",
-        "image": {"file": image},
-    }  # type: ignore[dict-item]
+    own["psf"] = psf_spec(image.replace("image", "psf"), image)
     stack = stack_images({"a": data}, {"a": mask})
     return detect_own(
         own, stack, data, mask, WCS, image_name=image, fwhm_pixels=3.0, threshold=1.5, never_filled=never_filled
@@ -301,3 +308,95 @@ def test_large_ids_take_no_memory(tmp_path, image, bad, caplog):
     with caplog.at_level(logging.INFO):
         detect(image, unseen, segmentation=write_labels(tmp_path, labels.astype(np.int32)))
     assert ("inside the segments of ID 2000000000" in caplog.text) == (bad is not None)
+
+
+# In strips ----------------------------------------------------------------------------------------------------------
+
+
+class WindowsOnly(DiskImage):
+    """An image on disk of which nobody may hold more than a third."""
+
+    def __getitem__(self, window):
+        part = super().__getitem__(window)
+        assert part.size <= SHAPE[0] * SHAPE[1] / 3
+        return part
+
+
+def crowded_field(folder: Path) -> dict[str, dict]:
+    """Write images of two bands with what strips may cut, a map of sparse IDs and a catalogue; return both detections.
+
+    The field has blends, trails and cores without data, and a large source.
+    """
+    rng = np.random.default_rng(4)
+    y, x = rng.uniform(0, SHAPE[0] - 1, 45), rng.uniform(0, SHAPE[1] - 1, 45)
+    y[:2], x[:2] = (100, 104), (110, 130)
+    flux, sigma = 10 ** rng.uniform(2.0, 3.5, 45), rng.uniform(1.5, 3.0, 45)
+    flux[0], sigma[0] = 60_000.0, 9.0
+    profiles = np.array([gaussian(*each) for each in zip(y, x, flux, sigma, strict=True)])
+    ids = rng.permutation(45) * 44_000_000 + 1
+    labels = np.where(profiles.sum(axis=0) > 1.0, ids[profiles.argmax(axis=0)], 0)
+    for name, noise in (("a", 1.0), ("b", 2.0)):
+        image = profiles.sum(axis=0) + noise * rng.normal(size=SHAPE)
+        for k in np.argsort(-flux)[:8]:
+            image[max(int(y[k]) - 2, 0) : int(y[k]) + 2, max(int(x[k]) - 1, 0) : int(x[k]) + 2] = np.nan
+        image[:, 111:113], image[150:160, 20:40] = np.nan, np.nan
+        fits.writeto(folder / f"{name}.fits", image, WCS.to_header())
+    fits.writeto(folder / "psf.fits", gaussian(100, 110, 1.0, 1.5)[85:116, 95:126])
+    places = dict(zip(ids.tolist(), zip(y.tolist(), x.tolist(), strict=True), strict=True))
+    chosen = {i: at for i, at in places.items() if labels[round(at[0]), round(at[1])] == i}
+    seg = {"segmentation": {"file": write_labels(folder, labels.astype(np.int32))}}
+    psf = psf_spec(folder / "psf.fits", folder / "a.fits")
+    return {
+        "segmentation": seg,
+        "catalogue": {"catalogue": {"file": write_table(folder, places)}, "psf": psf},
+        "both": seg | {"catalogue": {"file": write_table(folder, dict(list(chosen.items())[::2]), "some.csv")}},
+    }
+
+
+def products(folder: Path, own: dict, work: Workspace, weighted: bool) -> tuple[DetectedSources, list[bytes]]:
+    images = {name: fits.getdata(folder / f"{name}.fits").astype(float) for name in "ab"}
+    weight = np.where(np.arange(SHAPE[1]) < 150, 1.0, 0.3) * np.ones(SHAPE)
+    weight[60:64, 100:140] = 0.0
+    drawn = BitMask(SHAPE)
+    drawn[98:101, 108:110] = True
+    stack = stack_images(images, dict.fromkeys(images, drawn), {"a": weight} if weighted else {}, work)
+    found = detect_own(
+        own, stack, images["a"], drawn, WCS, image_name=str(folder / "a.fits"), fwhm_pixels=3.0, threshold=1.5,
+        relative_noise=relative_noise_map(weight, work)[0] if weighted else None, never_filled=drawn, work=work,
+    )  # fmt: skip
+    parts = [np.vstack([image[strip.slices] for strip in work.strips(SHAPE)]) for image in (found.segments, found.snr)]
+    return found, [part.tobytes() for part in parts] + [found.catalogue.tobytes()]
+
+
+@pytest.mark.parametrize("weighted", [True, False])
+@pytest.mark.parametrize("kind", ["segmentation", "both"])
+def test_no_result_depends_on_the_strips_and_no_image_is_held_whole(tmp_path, kind, weighted, caplog, monkeypatch):
+    monkeypatch.setattr("unblend.detection.misplaced.BLOCK", 40)
+    own = crowded_field(tmp_path)[kind]
+    found, whole = products(tmp_path, own, Workspace(), weighted)
+    assert len(found.catalogue) > (15 if kind == "both" else 40) and found.catalogue["id"].max() > 1_000_000_000
+    messages = [record.getMessage() for record in caplog.records]
+    new = lambda shape, dtype: WindowsOnly(shape, dtype, tmp_path)  # noqa: E731
+    for work in (Workspace(rows=1), Workspace(rows=23), Workspace(rows=31, new=new)):
+        caplog.clear()
+        assert products(tmp_path, own, work, weighted)[1] == whole
+        assert [record.getMessage() for record in caplog.records] == messages
+
+
+def test_a_map_is_checked_in_windows(tmp_path, image, monkeypatch):
+    """At planning time, too: at most a strip is read at once."""
+    names = {"segmentation": write_labels(tmp_path), "catalogue": write_table(tmp_path)}
+    monkeypatch.setattr("unblend.core.strips.STRIP_PIXELS", 10 * SHAPE[1])
+    read, sizes = OpenImage.__getitem__, []
+
+    def noted(self, window):
+        part = read(self, window)
+        sizes.append(part.size)
+        return part
+
+    monkeypatch.setattr(OpenImage, "__getitem__", noted)
+    check_own(names, image)
+    check_own(names, None)
+    assert max(sizes) == 10 * SHAPE[1] and len(sizes) >= 40
+    with pytest.raises(InputError, match="3 separate areas and 1 ID: a mask"):
+        check_own({"segmentation": write_labels(tmp_path, (SEGMENTS > 0).astype(np.int32))}, image)

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from astropy.io import fits
 from unblend.core.errors import InputError
-from unblend.io.labels import MAX_ID, read_segmentation
+from unblend.core.strips import ALL, Workspace
+from unblend.io.labels import MAX_ID, open_segmentation
 
 
 def write(path, data, **header):
@@ -14,10 +15,20 @@ def write(path, data, **header):
     return str(path)
 
 
+def read_segmentation(name, work=None):
+    with open_segmentation(name, work) as labels:
+        return labels[ALL]
+
+
 @pytest.mark.parametrize("kind", ["u1", "i2", "u2", "i4", "u4", "i8", ">i4", "f4", "f8"])
 def test_labels_of_any_type_are_kept(tmp_path, kind):
     labels = read_segmentation(write(tmp_path / "s.fits", np.array([[0, 7, 7], [0, 0, 201]], dtype=kind)))
     assert labels.dtype == np.int32 and labels.tolist() == [[0, 7, 7], [0, 0, 201]]
+
+
+def test_windows_of_a_map(tmp_path):
+    with open_segmentation(write(tmp_path / "s.fits", np.arange(20.0).reshape(4, 5))) as labels:
+        assert labels.shape == (4, 5) and labels[1:3, 2:4].tolist() == [[7, 8], [12, 13]]
 
 
 def test_large_labels(tmp_path):
@@ -47,6 +58,20 @@ def test_values_that_are_no_labels(tmp_path, value, what):
         "source (1 to 2000000000), or 0 for the sky. Correct these pixels, or give the extension of the segmentation "
         "map."
     )
+
+
+@pytest.mark.parametrize("rows", [1, 2, None])
+def test_wrong_pixels_are_counted_through_all_strips(tmp_path, rows):
+    data = np.array([[0.0, 1.0], [0.0, 2.5], [-1.0, 2.0], [-3.0, 3.5], [np.inf, 0.0]])
+    name, work = write(tmp_path / "s.fits", data), Workspace(rows=rows)
+    with pytest.raises(InputError, match=r"NaN or blank \(1 in all\), the first at x = 1, y = 5;"):
+        read_segmentation(name, work)
+    data[4, 0] = 0.0
+    with pytest.raises(InputError, match=r"negative \(2 in all\), the first at x = 1, y = 3;"):
+        read_segmentation(write(tmp_path / "s.fits", data), work)
+    data[data < 0] = 0.0
+    with pytest.raises(InputError, match=r"no whole numbers \(2 in all\), the first at x = 2, y = 2;"):
+        read_segmentation(write(tmp_path / "s.fits", data), work)
 
 
 def test_blank_pixels_of_integers(tmp_path):
