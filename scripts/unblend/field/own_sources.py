@@ -12,7 +12,7 @@ import numpy as np
 from ..core.areas import known_ids, number_of_areas, only_ids
 from ..core.coordinates import DETECTION_GRID_TOLERANCE_PIXELS, largest_offset, sky_to_pixel
 from ..core.errors import InputError
-from ..core.strips import ALL, BitMask, Derived, Workspace
+from ..core.strips import Derived, Workspace
 from ..core.types import WindowedImage
 from ..detection.detection_image import detection_image
 from ..detection.holes import fill_holes, holes_of_segments
@@ -84,16 +84,10 @@ def detect_own(
             log.warning("Dropped from %s, because outside the detection images: ID %s.", described, listed(outside))
         snr, noise, filled = fill_holes(snr, holes, threshold, noise, work)
         width = _psf_fwhm(own["psf"])
-        covered = BitMask.of(nearest_position(y, x, width, snr.shape) > 0)
+        covered = work.mask(snr.shape, lambda strip: nearest_position(y, x, width, strip.core) > 0)
+        usable = Derived(snr.shape, lambda window: np.isfinite(stack.data[window]) | filled[window])
         segments = grow_segments(
-            given,
-            y,
-            x,
-            snr[ALL],
-            np.isfinite(stack.data[ALL]) | filled[ALL],
-            threshold=threshold,
-            fwhm_pixels=width,
-            noise=None if noise is None else noise[ALL],
+            given, y, x, snr, usable, threshold=threshold, fwhm_pixels=width, noise=noise, work=work
         )
     if given.size >= MIN_SOURCES and (
         warning := misplaced_warning(compare_with_light(covered, snr, fwhm_pixels), described)

@@ -8,8 +8,11 @@ import numpy as np
 import pytest
 from detection_field import SHAPE, SOURCES, gaussian, make_images, make_wcs
 from unblend.core.errors import UnblendError
+from unblend.core.strips import BitMask, Derived, Workspace
+from unblend.core.types import Box
+from unblend.detection import own_sources
 from unblend.detection.detection_image import detection_image
-from unblend.detection.own_sources import flood, grow_segments, measure_own
+from unblend.detection.own_sources import flood, grow_segments, measure_own, nearest_position
 from unblend.detection.sources import DetectedSources, detect
 from unblend.detection.stack import stack_images
 
@@ -165,6 +168,63 @@ def test_the_watershed_follows_the_surface_brightness_on_a_step_of_the_depth():
     inside = (parted[0] > 0) & (even > 0)
     assert np.array_equal(parted[0][inside], even[inside])
     assert not np.array_equal(parted[1][inside], even[inside])
+
+
+# In parts -----------------------------------------------------------------------------------------------------------
+
+
+def crowd(number: int = 60) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return IDs of positions in different pixels, y and x: many in blends, some on the edges and on whole pixels."""
+    rng = np.random.default_rng(11)
+    y, x = rng.uniform(-0.5, SHAPE[0] - 0.51, number), rng.uniform(-0.5, SHAPE[1] - 0.51, number)
+    y[:20], x[:20] = 100 + rng.normal(0, 8, 20), 110 + rng.normal(0, 8, 20)
+    y[20:30], x[20:30] = np.rint(y[20:30]), np.rint(x[20:30])
+    return 1 + 31_000_000 * rng.permutation(number), y, x
+
+
+def nearest_by_hand(y: np.ndarray, x: np.ndarray, radius: float) -> np.ndarray:
+    """Return the numbers of the nearest positions from the distances of all pixels from all positions."""
+    rows, columns = np.indices(SHAPE)
+    distance = np.hypot(rows - y[:, None, None], columns - x[:, None, None])
+    last = y.size - np.argmin(distance[::-1], axis=0)  # of several nearest positions the last one
+    return np.where(distance.min(axis=0) <= radius, last, 0)
+
+
+@pytest.mark.parametrize("at_once", [1, 1000, 1_000_000])
+@pytest.mark.parametrize("radius", [0.0, 0.6, 3.0, 30.0])
+def test_nearest_positions_in_boxes(monkeypatch, radius, at_once):
+    monkeypatch.setattr(own_sources, "PIXELS_AT_ONCE", at_once)
+    _, y, x = crowd()
+    expected = nearest_by_hand(y, x, radius)
+    for box in (Box.of_shape(SHAPE), Box(99, 0, 100, SHAPE[1]), Box(90, 100, 131, 117), Box(0, 219, 200, 220)):
+        assert np.array_equal(nearest_position(y, x, radius, box), expected[box.slices])
+
+
+@pytest.mark.parametrize("noisy", [True, False])
+@pytest.mark.parametrize("rows", [1, 7, 100])
+def test_segments_do_not_depend_on_the_strips(snr, rows, noisy):
+    ids, y, x = crowd()
+    light = snr + 30 * gaussian(100, 110, 1000.0, 12.0)
+    usable = ALL & (np.random.default_rng(2).random(SHAPE) > 0.05)
+    noise = np.where(np.arange(SHAPE[1]) < 104, 4.0, 1.0) * np.ones(SHAPE) if noisy else None
+    settings = {"threshold": 1.0, "fwhm_pixels": FWHM, "noise": noise}
+    whole = grow_segments(ids, y, x, light, usable, **settings)
+    assert np.count_nonzero(np.isin(whole[90:110, 100:120], ids[:20])) > 300  # a blend of twenty
+    windows = Derived(SHAPE, lambda window: light[window])
+    parts = grow_segments(ids, y, x, windows, BitMask.of(usable), work=Workspace(rows=rows), **settings)
+    assert np.array_equal(parts, whole)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_segments_are_the_watershed_of_the_whole_image(seed):
+    """Flooding all connected areas at once, with the cores of all positions as markers, gives the same."""
+    light = np.random.default_rng(seed).normal(size=SHAPE)
+    ids, y, x = crowd()
+    found = grow_segments(ids, y, x, light, ALL, threshold=0.4, fwhm_pixels=FWHM)
+    core = nearest_by_hand(y, x, 0.5 * FWHM)
+    allowed = (light > 0.4) | (nearest_by_hand(y, x, FWHM) > 0)
+    flooded = flood(light, core, allowed)
+    assert np.array_equal(found, np.where(flooded > 0, ids[flooded - 1], 0))
 
 
 # Measurement --------------------------------------------------------------------------------------------------------

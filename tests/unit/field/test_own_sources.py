@@ -369,7 +369,7 @@ def products(folder: Path, own: dict, work: Workspace, weighted: bool) -> tuple[
 
 
 @pytest.mark.parametrize("weighted", [True, False])
-@pytest.mark.parametrize("kind", ["segmentation", "both"])
+@pytest.mark.parametrize("kind", ["segmentation", "catalogue", "both"])
 def test_no_result_depends_on_the_strips_and_no_image_is_held_whole(tmp_path, kind, weighted, caplog, monkeypatch):
     monkeypatch.setattr("unblend.detection.misplaced.BLOCK", 40)
     own = crowded_field(tmp_path)[kind]
