@@ -91,3 +91,21 @@ def test_a_catalogue_of_positions_with_ids_of_its_own(field: Field) -> None:
     assert DETECTION | behind_models() <= field.run().work
     assert field.run().work == set()
     assert ids[9] not in field.table("catalogue.fits")["id"]
+
+
+def test_rows_one_by_one_give_the_same_segments(field: Field) -> None:
+    """Of a map and of a catalogue: the same program, with strips of one row of the image."""
+    shutil.copy(field / "results/det_seg.fits", field / "own.fits")
+    y, x = np.array([(source.y, source.x) for source in SMALL.galaxies]).T
+    ra, dec = pixel_to_sky(wcs_of(SHARP), y, x)
+    Table([np.arange(12) * 150_000_000 + 5, ra, dec], names=("id", "ra", "dec")).write(field / "mine.csv")
+    row_by_row = field.with_own_program()
+    row_by_row.edit_code("unblend/core/strips.py", "STRIP_PIXELS = 1_000_000", "STRIP_PIXELS = 1")
+    for own in ({"segmentation": "own.fits"}, {"segmentation": None, "catalogue": "mine.csv"}):
+        field.edit_config(lambda c, own=own: c["detection"].update(own))
+        products = []
+        for program in (field, row_by_row):
+            assert "detect all" in program.run("results/det_auto_cat.fits").work
+            found = sorted((field / "results").glob("det_*.fits"))
+            products.append({path.name: path.read_bytes() for path in found})
+        assert products[0] == products[1] and "det_snr.fits" in products[0]
