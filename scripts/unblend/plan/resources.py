@@ -166,7 +166,7 @@ class Requests:
         from_stars = settings and settings.has_star_psf and not isinstance(settings, BandTile)
         if rule in ("prepare_psf", "prepare_fit_psf") and not from_stars:
             return WITHOUT_STARS
-        if rule in LARGE_DETECTION and self._is_large_detection(rule):
+        if rule in LARGE_DETECTION and 1e6 * self._megapixels(None)["stack"] > MOST_PIXELS:
             return LARGE_DETECTION[rule]
         if rule == "write_report":
             pixels = self._megapixels(None)
@@ -175,12 +175,6 @@ class Requests:
         if rule == "subtract_background" and not (settings and settings.moving_background):
             return WITHOUT_BACKGROUND
         return COSTS[rule]
-
-    def _is_large_detection(self, rule: str) -> bool:
-        """Return whether a job works on the detection image in strips only: the user's own sources need it whole."""
-        detection = self.jobs.config.detection
-        own = rule == "detect_sources" and (detection.segmentation or detection.catalogue)
-        return not own and 1e6 * self._megapixels(None)["stack"] > MOST_PIXELS
 
     def _megapixels(self, band: str | None) -> dict[str, float]:
         """Return how many pixels the images have that jobs may work on, in units of 10⁶."""

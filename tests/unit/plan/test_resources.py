@@ -74,11 +74,11 @@ def test_the_detection_in_a_large_image_asks_for_strips(requests, monkeypatch):
     assert [requests.memory_mb(rule) for rule in rules] == [expected(130.0), expected(120.0)]
     monkeypatch.setattr(resources, "MOST_PIXELS", 900_000)
     assert [requests.memory_mb(rule) for rule in rules] == [expected(90.0), expected(90.0)]
-    # the user's own sources are compared with the whole image
+    # those of the user's own sources, too
     config = requests.jobs.config
     detection = config.detection.model_copy(update={"segmentation": "own.fits"})
     monkeypatch.setattr(requests.jobs, "config", config.model_copy(update={"detection": detection}))
-    assert [requests.memory_mb(rule) for rule in rules] == [expected(130.0), expected(90.0)]
+    assert [requests.memory_mb(rule) for rule in rules] == [expected(90.0), expected(90.0)]
 
 
 def test_a_damaged_catalogue_counts_as_none(requests):
