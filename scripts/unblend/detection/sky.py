@@ -167,11 +167,11 @@ def detection_sky(
     if not good.any():
         return DetectionSky(work.new(shape, np.float64), 0.0, 0.0, 0.0)
     # the median is robust before sources are known; planes of means are exact beside pixels without data
-    background = background_of(image, good, box_pixels=box_pixels, statistic="median", work=work)
+    background = background_of(image, good, box_pixels=box_pixels, statistic="median", needed=good, work=work)
     rest = _without_background(image, good, background)
     for _ in range(1, _PASSES):
         empty = _empty_sky(rest, good, work)
-        background = background_of(image, empty, box_pixels=box_pixels, statistic=statistic, work=work)
+        background = background_of(image, empty, box_pixels=box_pixels, statistic=statistic, needed=good, work=work)
         rest = _without_background(image, good, background)
     noise = clipped_level(work.gather(shape, lambda strip: [empty[strip.slices], rest[strip.slices]])[0], 3.0)[1]
     values = work.gather(shape, lambda strip: [good[strip.slices], background[strip.slices]])[0]
@@ -179,7 +179,8 @@ def detection_sky(
     error = _error(rest, empty, box_pixels)
     for strip in work.strips(shape):
         # As precise as on disk, where the stage that edits the segments finds it.
-        background[strip.slices] = (background[strip.slices] - middle).astype(np.float32).astype(np.float64)
+        found = (background[strip.slices] - middle).astype(np.float32).astype(np.float64)
+        background[strip.slices] = np.where(good[strip.slices], found, 0.0)
     return DetectionSky(background, float(high - low), error, float(noise))
 
 

@@ -79,15 +79,21 @@ def background_of(
     *,
     box_pixels: float,
     statistic: str = "mean",
+    needed: WindowedImage | None = None,
     work: Workspace | None = None,
 ) -> Canvas:
     """Return the background at every pixel of an image of any size, as `moving_background` does.
+
+    Far from all good pixels, as in the corners of a mosaic, boxes are doubled until they reach some, which takes longer
+    than all the rest: there is no need for a background where there are no data.
 
     Parameters
     ----------
     image : image (ny, nx)
     good : bool image (ny, nx)
         True on the pixels that are used, which are finite.
+    needed : bool image (ny, nx), optional
+        True where the background is wanted; it is 0 elsewhere. All pixels without it.
     box_pixels, statistic
         As in `moving_background`.
     work : Workspace, optional
@@ -102,7 +108,7 @@ def background_of(
     box = min(_odd(box_pixels), largest)
     background, missing = work.new(image.shape, np.float64), BitMask(image.shape)
     for strip in work.strips(image.shape):
-        missing[strip.slices] = True
+        missing[strip.slices] = True if needed is None else needed[strip.slices]
     medians = _Medians(image, good, work) if statistic == "median" else None
     for _ in range(_MAX_DOUBLINGS):
         for part, estimate, usable in (

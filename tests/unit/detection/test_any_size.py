@@ -167,6 +167,23 @@ def test_the_background_of_a_large_image_in_bins(monkeypatch, statistic: str, bo
     assert np.isfinite(binned[0]).all()
 
 
+@pytest.mark.parametrize("statistic", ["mean", "median"])
+def test_boxes_are_not_doubled_for_pixels_without_data(monkeypatch, statistic: str) -> None:
+    from unblend.images import background
+
+    image = 5.0 + 0.02 * X + np.random.default_rng(4).normal(0.0, 0.1, SHAPE)
+    good = X > 90  # nothing to the left of it
+    sides = []
+    for owner, name in ((background, "_means"), (background._Medians, "surfaces")):
+        made = getattr(owner, name)
+        monkeypatch.setattr(owner, name, lambda *words, made=made: sides.append(words) or made(*words))
+    found = background_of(image, good, box_pixels=41, statistic=statistic, needed=good)
+    assert len(sides) <= 2  # those of pixels at the edge of the data are doubled
+    everywhere = background_of(image, good, box_pixels=41, statistic=statistic)
+    assert len(sides) >= 4
+    np.testing.assert_array_equal(found, np.where(good, everywhere, 0.0))
+
+
 def test_the_sky_of_a_large_image_is_that_of_a_small_one() -> None:
     image = bands()[0]["b"]
     missing = unobserved_mask(image, WHOLE)
