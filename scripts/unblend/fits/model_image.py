@@ -29,7 +29,9 @@ MAX_HALF_SIZE = 1500
 """Maximum half side of such a stamp in model pixels."""
 
 
-def model_of(member: MemberFit, wcs: WCS, oversampling: int, *, free_components: bool = False) -> Model:
+def model_of(
+    member: MemberFit, wcs: WCS, oversampling: int, *, free_components: bool = False, coarse: bool = False
+) -> Model:
     """Return the un-convolved model of a fitted source on pixels finer than those of the stack.
 
     Parameters
@@ -43,6 +45,8 @@ def model_of(member: MemberFit, wcs: WCS, oversampling: int, *, free_components:
     free_components : bool
         The model is that of the first component, and the others are its detail; all together where the first or the
         others have no flux.
+    coarse : bool
+        Draw Sersic profiles in pixels of the stack, see `sersic_model`.
 
     Raises
     ------
@@ -61,7 +65,7 @@ def model_of(member: MemberFit, wcs: WCS, oversampling: int, *, free_components:
     drawn = [
         sersic_model(
             n=profile.n, r_e=profile.r_e, ell=profile.ell, pa=profile.pa, flux=profile.total_flux, sky=sky,
-            pixel_to_sky=jacobian, oversampling=oversampling,
+            pixel_to_sky=jacobian, oversampling=oversampling, coarse=coarse,
         )
         for profile in member.components
     ]  # fmt: skip

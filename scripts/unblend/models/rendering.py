@@ -171,7 +171,7 @@ def stamp_half_size(n: float, r_e: float, ell: float, pa: float) -> tuple[int, i
 
 def sersic_model(
     *, n: float, r_e: float, ell: float, pa: float, flux: float, sky: tuple[float, float],
-    pixel_to_sky: np.ndarray, oversampling: int,
+    pixel_to_sky: np.ndarray, oversampling: int, coarse: bool = False,
 ) -> Model:  # fmt: skip
     """Return the model image of a Sersic source.
 
@@ -192,15 +192,19 @@ def sersic_model(
         Jacobian d(east, north)/d(y, x) of the detection image at the source, arcsec per pixel.
     oversampling : int
         Number of model pixels per pixel of the detection image along each axis.
+    coarse : bool
+        Draw the same profile on the same area of the sky in pixels of the detection image. Its templates, which are
+        made from the profile, are the same; in the image itself a source smaller than a pixel is too wide.
     """
-    fine_r_e = r_e * oversampling
-    half_y, half_x = stamp_half_size(n, fine_r_e, ell, pa)
+    bins = oversampling if coarse else 1
+    half_y, half_x = (-(-half // bins) for half in stamp_half_size(n, r_e * oversampling, ell, pa))
     shape = (2 * half_y + 1, 2 * half_x + 1)
     centre = (float(half_y), float(half_x))
-    data = flux * draw_sersic(shape, centre, n=n, r_e=fine_r_e, ell=ell, pa=pa)
-    drawn_r_e, drawn_ell = _drawn_axes(fine_r_e, ell)
+    drawn_r_e, drawn_ell = _drawn_axes(r_e * oversampling, ell)
+    drawn_r_e /= bins
+    data = flux * draw_sersic(shape, centre, n=n, r_e=drawn_r_e, ell=drawn_ell, pa=pa)
     profile = SersicShape(n, drawn_r_e, drawn_ell, pa)
-    return Model(data, centre, sky, pixel_to_sky / oversampling, flux, shape=profile)
+    return Model(data, centre, sky, pixel_to_sky * bins / oversampling, flux, shape=profile)
 
 
 def point_model(flux: float, sky: tuple[float, float], pixel_to_sky: np.ndarray, oversampling: int) -> Model:

@@ -24,10 +24,6 @@ if TYPE_CHECKING:
     from ..core.types import Model
     from ..fits.result import MemberFit
 
-COARSE = 1
-"""Model pixels per detection pixel of a single Sersic profile in a large field: its templates are made from the profile
-and need no pixels, and its file is a twentieth."""
-
 
 def render_batch(
     field: FitField, spec: Mapping[str, Any], custom_before: Collection[int], workers: int = 1
@@ -82,8 +78,9 @@ def render_batch(
             began = time.process_time()
             poor = spec["detail"] == "auto" and may_have_detail(member)
             apart = free or (member.is_bulge_and_disc and not poor)
-            plain = spec["on_request"] and not poor and not apart and member.sersic is not None
-            model = model_of(member, wcs, COARSE if plain else spec["oversampling"], free_components=apart)
+            # the templates of a single profile are made from the profile: it needs no fine pixels
+            coarse = spec["on_request"] and not poor and not apart and member.sersic is not None
+            model = model_of(member, wcs, spec["oversampling"], free_components=apart, coarse=coarse)
             if poor and model.detail is None:
                 model = with_detail(model, source, group, field, spec)
                 if member.is_bulge_and_disc and model.detail is None:  # too faint for a detail

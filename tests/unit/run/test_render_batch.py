@@ -35,7 +35,7 @@ def field(tmp_path):
 def draw(action):
     """Return a drawing function that acts before it draws source 3."""
 
-    def model_of(member, wcs, oversampling, *, free_components):
+    def model_of(member, wcs, oversampling, *, free_components, coarse):
         if member.id == 3:
             action()
         return MODEL
