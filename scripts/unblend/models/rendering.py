@@ -194,13 +194,13 @@ def sersic_model(
         Number of model pixels per pixel of the detection image along each axis.
     coarse : bool
         Draw the same profile on the same area of the sky in pixels of the detection image. Its templates, which are
-        made from the profile, are the same; in the image itself a source smaller than a pixel is too wide.
+        made from the profile, are the same. A profile that is narrower than such a pixel is drawn finely.
     """
-    bins = oversampling if coarse else 1
+    drawn_r_e, drawn_ell = _drawn_axes(r_e * oversampling, ell)
+    bins = oversampling if coarse and drawn_r_e * (1.0 - drawn_ell) >= _MIN_SEMI_AXIS * oversampling else 1
     half_y, half_x = (-(-half // bins) for half in stamp_half_size(n, r_e * oversampling, ell, pa))
     shape = (2 * half_y + 1, 2 * half_x + 1)
     centre = (float(half_y), float(half_x))
-    drawn_r_e, drawn_ell = _drawn_axes(r_e * oversampling, ell)
     drawn_r_e /= bins
     data = flux * draw_sersic(shape, centre, n=n, r_e=drawn_r_e, ell=drawn_ell, pa=pa)
     profile = SersicShape(n, drawn_r_e, drawn_ell, pa)
