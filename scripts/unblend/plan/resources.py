@@ -101,6 +101,7 @@ LARGE_REPORT = Cost(300.0, sources=6.0, minutes=30.0, minutes_per_megapixel=1.0,
 LARGE_DETECTION = {
     "detect_sources": Cost(800.0, stack=2.0, detection=0.5, minutes=60.0, minutes_per_megapixel=2.0),
     "edit_segments": Cost(450.0, stack=2.0, minutes=30.0),
+    "group_sources": Cost(450.0, stack=1.0, minutes=30.0, minutes_per_kilosource=1.0),
 }
 """Of images of more than `core.strips.MOST_PIXELS`, which are worked on in strips and measured from some pixels."""
 WITHOUT_STARS = Cost(120.0)
