@@ -208,7 +208,7 @@ def test_the_catalogue_is_that_of_a_run_on_one_machine(whole_run: SlurmRun, warm
     done = whole_run.jobs()
     grouped = {"detect", "finish", f"measure-{SHARP}", f"measure-{BLURRED}"}
     assert set(done) == grouped | set(PRODUCTS) | {
-        *(f"subtract_background-{band}" for band in (SHARP, BLURRED)),
+        *(f"{rule}-{band}" for rule in ("subtract_background", "measure_shift") for band in (SHARP, BLURRED)),
         "fit_first_pass-0",
         "fit_second_pass-0",
         "collect_models",

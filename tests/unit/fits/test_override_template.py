@@ -7,6 +7,7 @@ import pytest
 from unblend.core.errors import InputError
 from unblend.core.flags import Flag
 from unblend.core.types import Box
+from unblend.field.fit_field import FitField
 from unblend.fits.imfit_config import Block, Function, Parameter
 from unblend.fits.override_template import starting_text
 from unblend.fits.overrides import apply_override, parse_override
@@ -65,6 +66,7 @@ class FakeField:
     """Stands in for a field, with the parts that the command reads."""
 
     folder = Path("results/imfit")
+    group_of = FitField.group_of
 
     def __init__(self, groups):
         self._groups = groups
