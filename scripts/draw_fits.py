@@ -10,7 +10,7 @@ from unblend.field.fit_field import FitField
 from unblend.io.files import read_json, write_text
 from unblend.report.fit_descriptions import badness
 from unblend.report.fit_sheet import sheet
-from unblend.run.draw_pictures import draw_group
+from unblend.run.draw_pictures import PICTURE, draw_group
 from unblend.run.job_log import run
 from unblend.run.second_pass import passes_by_group
 
@@ -31,7 +31,9 @@ def main(spec_path: str, results_dir: str, sheet_path: str) -> None:
         log.info("the %d worst of %d groups are drawn; the others by ./unblend open", WORST, len(groups))
         groups = worst(field, WORST)
     if is_large(field.shape):
-        for group, second in passes_by_group(FitField(field.results, spec["gain"]), groups).items():
+        # the files of a fit are deleted with its picture, which is drawn after them
+        new = [group for group in groups if not (field.folder / group / PICTURE).exists()]
+        for group, second in passes_by_group(FitField(field.results, spec["gain"]), new).items():
             second.write_again(group)
     cards = [draw_group(field, group, spec["drawing"]) for group in groups]
     write_text(sheet_path, sheet(cards, len(field.groups)))
