@@ -7,10 +7,11 @@ from pathlib import Path
 
 from unblend.core.large_field import is_large
 from unblend.field.fit_field import FitField
+from unblend.field.stored_fits import PICTURE
 from unblend.io.files import read_json, write_text
 from unblend.report.fit_descriptions import badness
 from unblend.report.fit_sheet import sheet
-from unblend.run.draw_pictures import PICTURE, draw_group
+from unblend.run.draw_pictures import draw_group
 from unblend.run.job_log import run
 from unblend.run.second_pass import passes_by_group
 
@@ -27,10 +28,9 @@ def main(spec_path: str, results_dir: str, sheet_path: str) -> None:
     """
     spec, field = read_json(spec_path), FitField(Path(results_dir))
     groups = list(field.groups)
-    if is_large(field.shape) and len(groups) > WORST:
-        log.info("the %d worst of %d groups are drawn; the others by ./unblend open", WORST, len(groups))
-        groups = worst(field, WORST)
     if is_large(field.shape):
+        groups = worst(field, WORST)
+        log.info("the %d worst of %d groups are drawn; the others by ./unblend open", len(groups), len(field.groups))
         # the files of a fit are deleted with its picture, which is drawn after them
         new = [group for group in groups if not (field.folder / group / PICTURE).exists()]
         for group, second in passes_by_group(FitField(field.results, spec["gain"]), new).items():

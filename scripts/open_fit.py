@@ -6,14 +6,15 @@ import sys
 from pathlib import Path
 
 from unblend.field.fit_field import FitField
+from unblend.field.stored_fits import PICTURE
 from unblend.run.commands import field_parser, read_field_config
-from unblend.run.draw_pictures import PICTURE, draw_group
+from unblend.run.draw_pictures import draw_group
 from unblend.run.job_log import run
 from unblend.run.second_pass import passes_by_group
 
 DESCRIPTION = (
-    "Write IMFIT's files of the fit of a source and its group, and its picture. A field of one tile has them all; in a "
-    "larger one only the worst fits have theirs."
+    "Write IMFIT's files of the fit of a source and its group, and its picture. In a field of one "
+    "tile they are there for all fits, in a larger one only for the worst."
 )
 
 

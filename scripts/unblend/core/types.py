@@ -88,6 +88,11 @@ class Box:
         """Return boxes of at most so many rows, and of the full width, from the first row to the last."""
         return [Box(y, self.x0, min(y + rows, self.y1), self.x1) for y in range(self.y0, self.y1, rows)]
 
+    @property
+    def centre(self) -> tuple[float, float]:
+        """The position (y, x) of its middle, 0-based pixels."""
+        return (self.y0 + self.y1 - 1) / 2.0, (self.x0 + self.x1 - 1) / 2.0
+
     def middle(self, side: int) -> Box:
         """Return the part of at most `side` × `side` pixels around the middle."""
         ny, nx = (min(length, side) for length in self.shape)

@@ -71,8 +71,7 @@ class FitField:
 
     def psf_of(self, group: str) -> np.ndarray:
         """Return the PSF of the fit of a group: that of the middle of its cutout."""
-        box = self.box(group)
-        return fit_psf_at(self.psf, (box.y0 + box.y1 - 1) / 2.0, (box.x0 + box.x1 - 1) / 2.0)
+        return fit_psf_at(self.psf, *self.box(group).centre)
 
     @cached_property
     def shape(self) -> tuple[int, int]:

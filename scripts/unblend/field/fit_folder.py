@@ -17,6 +17,7 @@ from ..fits.refinement import exact_image
 from ..fits.result import GroupFit, best_config, single_configs, start_config
 from ..io.files import write_text
 from ..io.images import cut_sky_cards, write_image
+from .stored_fits import FILES, FILES_OF_SOURCE, PICTURE
 
 FIT_SCRIPT = """#!/bin/sh
 # Repeats the fit with the imfit program; run from anywhere.
@@ -32,14 +33,6 @@ MAKE_SCRIPT = """#!/bin/sh
 cd "$(dirname "$0")" || exit 1
 exec makeimage imfit_bestfit_full_{id}.dat --refimage ../img.fits {psf}--output {out}_{id}.fits
 """
-
-WRITTEN = (
-    *(f"{name}.fits" for name in ("img", "seg", "mask", "error", "psf", "imfit_bestfit_res", "refined_res")),
-    *("imfit_config.dat", "imfit_bestfit.dat", "refined.dat", "fit.sh"),
-    *(f"indiv/{pattern}" for pattern in ("mask_[0-9]*.fits", "imfit_*[0-9].dat", "imfit_bestfit_res_[0-9]*.fits")),
-    *("indiv/fit_[0-9]*.sh", "indiv/make_*[0-9].sh", "fit.png"),
-)
-"""Patterns of the names of these files, and of the picture that is drawn from them."""
 
 
 def write_group_files(
@@ -89,8 +82,9 @@ def write_group_files(
 
 
 def remove_group_files(folder: Path) -> None:
-    """Delete the files that `write_group_files` has written to the folder of a group, and no others."""
-    for pattern in WRITTEN:
+    """Delete the files that `write_group_files` has written to the folder of a group, and their picture."""
+    of_sources = (f"indiv/{name.format('[0-9]*')}" for name in FILES_OF_SOURCE)
+    for pattern in (*FILES, *of_sources, PICTURE):
         for path in folder.glob(pattern):
             path.unlink()
     with suppress(OSError):  # there is none, or files of the user are in it

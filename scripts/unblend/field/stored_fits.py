@@ -20,15 +20,18 @@ from ..io.files import digest_of
 PASSES = {"first": "first.json", "second": "fit.json"}
 """The files of the two passes of a group."""
 
-_FILES = (
+FILES = (
     *(f"{name}.fits" for name in ("img", "seg", "mask", "error", "psf", "imfit_bestfit_res", "refined_res")),
     *(f"{name}.dat" for name in ("imfit_config", "imfit_bestfit", "refined")), "fit.sh",
 )  # fmt: skip
-_FILES_OF_SOURCE = (
+FILES_OF_SOURCE = (
     "mask_{}.fits", "imfit_bestfit_res_{}.fits", "imfit_config_{}.dat", "imfit_bestfit_{}.dat",
     "imfit_bestfit_full_{}.dat", "fit_{}.sh", "make_{}.sh", "make_conv_{}.sh",
 )  # fmt: skip
 """What `fit_folder.write_group_files` writes with the second pass of a group, and for each of its sources."""
+
+PICTURE = "fit.png"
+"""The picture of a fit, drawn from these files."""
 
 _END = re.compile(rb'"key": "(\w+)"(?:,\s*"timed_out_at_s": ([-+.\deE]+))?\s*}\s*$')
 _TAIL = 128
@@ -88,7 +91,7 @@ def cut_files(folder: Path, members: Iterable[int]) -> list[Path]:
     members : iterable of int
         The sources of the group.
     """
-    names = [*_FILES, *(f"indiv/{name.format(i)}" for i in members for name in _FILES_OF_SOURCE)]
+    names = [*FILES, *(f"indiv/{name.format(i)}" for i in members for name in FILES_OF_SOURCE)]
     return [folder / name for name in names if _is_cut(f"{folder}/{name}")]
 
 

@@ -72,8 +72,8 @@ class SkyLevel:
     @classmethod
     def from_list(cls, numbers: Sequence[float]) -> SkyLevel:
         """Return the sky of `to_list`."""
-        value, error, *slope = numbers
-        return cls(value, error, (slope[0], slope[1]))
+        value, error, along_y, along_x = numbers
+        return cls(value, error, (along_y, along_x))
 
     def tilt(self, box: Box) -> np.ndarray:
         """Return what the slope adds to the level in every pixel of the cutout, zero in its middle, shape (ny, nx)."""
@@ -112,10 +112,7 @@ def surrounding_sky(
     window = Box(box.y0 - margin, box.x0 - margin, box.y1 + margin, box.x1 + margin) & Box.of_shape(stack.shape)
     values, noise, labels = stack[window.slices], error[window.slices], segments[window.slices]
     clear = np.isfinite(values) & np.isfinite(noise) & (noise > 0) & _clear_of_sources(labels)
-    middle = [
-        0.5 * (low + high - 1) - start
-        for low, high, start in ((box.y0, box.y1, window.y0), (box.x0, box.x1, window.x0))
-    ]
+    middle = box.centre[0] - window.y0, box.centre[1] - window.x0
     found = []
     for rows in np.array_split(np.arange(values.shape[0]), BLOCKS):
         for columns in np.array_split(np.arange(values.shape[1]), BLOCKS):

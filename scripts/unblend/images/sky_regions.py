@@ -62,7 +62,7 @@ def sky_box(wcs: WCS, box: Box, text: str = "") -> Region:
     text : str
         Label of the region.
     """
-    y, x = (box.y0 + box.y1 - 1) / 2.0, (box.x0 + box.x1 - 1) / 2.0
+    y, x = box.centre
     halves = (box.x1 - box.x0) / 2.0, (box.y1 - box.y0) / 2.0
     sizes, angle = _arcsec_and_angle(wcs, y, x, halves, 0.0)
     return Region("box", "icrs", _sky_points(wcs, y, x), sizes, angle=angle, text=text)

@@ -133,7 +133,7 @@ def _in_order(
     Sources that share PSFs of a map follow each other.
     """
     boxes = [template.box for template in products.templates]
-    places = [((box.y0 + box.y1 - 1) / 2.0, (box.x0 + box.x1 - 1) / 2.0) for box in boxes]
+    places = [box.centre for box in boxes]
     first = [min(index for index, _ in engine.psf.places.weights(*place)) for place in places]
     for position in np.argsort(first, kind="stable").tolist():
         if products.templates[position].id in models:

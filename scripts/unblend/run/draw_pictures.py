@@ -12,6 +12,7 @@ from PIL import Image
 from ..core.coordinates import pixel_scale
 from ..core.errors import InputError
 from ..field.fit_field import FitField
+from ..field.stored_fits import PICTURE
 from ..fits.result import GroupFit
 from ..io.damage import is_whole
 from ..io.files import atomic_path, digest_of
@@ -23,7 +24,6 @@ from .job_log import record_work
 
 log = logging.getLogger(__name__)
 
-PICTURE = "fit.png"
 KEY = "key"
 """Name of the PNG text that contains the digest of what the picture shows."""
 

@@ -242,7 +242,7 @@ def draw_source(source: SimulatedSource, spec: BandSpec, wcs: WCS, psf: Any | No
         psf = galsim_measured_psf(spec, native) if measured else galsim_psf(spec.psf_at(y, x))
     profile = galsim.Convolve(galsim_source(source, spec.name), psf, gsparams=gsparams())
     stamp = galsim.Image(box.shape[1], box.shape[0], dtype=float)
-    offset = galsim.PositionD(x - (box.x0 + box.x1 - 1) / 2.0, y - (box.y0 + box.y1 - 1) / 2.0)
+    offset = galsim.PositionD(x - box.centre[1], y - box.centre[0])
     profile.drawImage(image=stamp, wcs=native, offset=offset, method="no_pixel" if measured else "auto")
     return box, stamp.array
 
