@@ -38,7 +38,7 @@ from unblend.photometry.adopted_covariance import CovarianceParts, model_covaria
 from unblend.photometry.aperture import DIAMETER_FWHM, aperture_fluxes
 from unblend.photometry.band_only_sources import BandOnlySources, blended_flags, find_band_only, light_beside_stars
 from unblend.photometry.common_errors import psf_changes, shift_changes, total_error
-from unblend.photometry.correlated_noise import Noise, measure_noise
+from unblend.photometry.correlated_noise import Noise, measure_noise, right_hand_covariance
 from unblend.photometry.detail_amplitude import DetailAmplitudes, amplitude_errors, fit_amplitudes
 from unblend.photometry.flux_draws import noise_draws, of_band
 from unblend.photometry.joined_tiles import core_level
@@ -274,7 +274,10 @@ def covariance_parts(
 ) -> CovarianceParts:  # fmt: skip
     """Return the errors of the first `count` sources in parts."""
     solution, both = fit.solution, np.hstack(list(common.values()))
-    noise_drawn = noise_draws(solution, templates, fit.weight, noise.correlation, of_band(band, "noise"))
+    matrix = noise.matrix  # None for white noise
+    if matrix is None:
+        matrix = right_hand_covariance(solution, templates, fit.weight, noise.correlation)
+    noise_drawn = noise_draws(solution, matrix, of_band(band, "noise"))
     return CovarianceParts(
         solution.ids[:count],
         noise_covariance(solution, count, noise.matrix),

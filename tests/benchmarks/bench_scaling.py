@@ -79,7 +79,7 @@ def measure(number: int, band: str) -> dict[str, tuple[float, float]]:
         for name, matrix in (("covariance (noise)", noise), ("covariance (shapes)", of_shapes)):
             measured(found, name, partial(flux_covariance, solution.inverse, len(templates), matrix))
         rng = np.random.default_rng(3)
-        measured(found, "noise draws", lambda: noise_draws(solution, templates, weight, field.correlation, rng))
+        measured(found, "noise draws", lambda: noise_draws(solution, noise, rng))
         measured(found, "shape draws", lambda: shape_draws(responses, solution))
         fwhm = kind.fwhm / kind.pixel
         places = np.random.default_rng(2).uniform(4 * fwhm, image.shape[0] - 4 * fwhm, (CIRCLES, 2))

@@ -68,8 +68,9 @@ def find_mistakes(
     scale = pixel_scale(data.wcs, data.image.shape)
     variation = measure_variation(fit.solution.residual, sky)
     # with the noise of the steps of integers: most pixels of a quiet block may have one value, whose scatter is 0
-    spread_out = spread_image(np.where(sky, fit.solution.residual, np.nan))
-    range_of_noise = measure_noise_range(spread_out * np.sqrt(weight), sky)
+    range_of_noise = measure_noise_range(
+        spread_image(np.where(sky, fit.solution.residual, np.nan)) * np.sqrt(weight), sky
+    )
     turned = compare_orientations(weight, own, solution, engine, models)
     log.info("%s: %d bright sources with a misfit compared with the PSF in other orientations", band, turned.compared)
     found = (

@@ -27,6 +27,8 @@ from .weight_rescaling import RescaledSolution
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
+    from .background_polynomial import BackgroundPolynomial
+
 log = logging.getLogger(__name__)
 
 MIN_LAG = 5
@@ -37,6 +39,9 @@ MAX_LAG = 15
 
 TILE_PIXELS = 2048
 """Side of the tiles over which products of pixels are summed."""
+
+STRIP_ROWS = 512
+"""Rows of an image that are convolved at a time."""
 
 CLIP_SIGMA = 4.0
 """Residual pixels beyond this many sigma are taken as misfit, not noise (1 in 16 000 pixels of Gaussian noise)."""
@@ -282,8 +287,13 @@ def noise_matrix(
 
     The parameters are those of `correlated_errors`.
     """
-    if np.size(correlation) == 1:
-        return None
+    return None if np.size(correlation) == 1 else right_hand_covariance(solution, templates, weight, correlation)
+
+
+def right_hand_covariance(
+    solution: LinearSolution, templates: Sequence[Template], weight: np.ndarray, correlation: np.ndarray
+) -> csr_array:
+    """Return Tᵀ W½ R W½ T also for white noise; the parameters are those of `correlated_errors`."""
     active = [templates[k] for k in solution.active]
     with single_thread():
         return _noise_products(active, solution, root_weight(weight, solution.residual), correlation)
@@ -309,18 +319,13 @@ def draw_noise(correlation: np.ndarray, shape: tuple[int, ...], rng: np.random.G
     shape : (ny, nx)
     rng : Generator
     """
-    return periodic_noise(correlation, shape, rng)[: shape[0], : shape[1]]
-
-
-def periodic_noise(correlation: np.ndarray, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
-    """Return noise as `draw_noise` does, on a somewhat larger grid on which it is periodic."""
     from scipy.fft import irfft2, next_fast_len, rfft2
 
     lag = len(correlation) // 2
     padded = (next_fast_len(shape[0] + lag, real=True), next_fast_len(shape[1] + lag, real=True))
     power = _power(correlation, padded)
     field = irfft2(rfft2(rng.standard_normal(padded)) * np.sqrt(power), s=padded)
-    return np.asarray(field / np.sqrt(irfft2(power, s=padded)[0, 0]))
+    return np.asarray(field / np.sqrt(irfft2(power, s=padded)[0, 0]))[: shape[0], : shape[1]]
 
 
 def _power(correlation: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
@@ -457,8 +462,18 @@ def _noise_products(
 
     boxes = np.array([(b.y0, b.x0, b.y1, b.x1) for b in wider], dtype=int).reshape(-1, 4)
     elements = pair_products(boxes, convolved, box_array(active), [template.data for template in active])
-    corner = []
-    for unit in np.eye(len(polynomial.terms)):
-        term = convolve(root * polynomial.image(unit))[lag:-lag, lag:-lag]
-        corner.append(polynomial.products(root * term))
-    return whole_matrix(*elements, columns, np.array(corner))
+    corner = np.array([_products_with(unit, polynomial, root, convolve) for unit in np.eye(len(polynomial.terms))])
+    return whole_matrix(*elements, columns, corner)
+
+
+def _products_with(
+    coefficients: np.ndarray, polynomial: BackgroundPolynomial, root: np.ndarray, convolve: NoiseConvolution
+) -> np.ndarray:
+    """Return the products of the terms of the background with W½ R W½ of a polynomial, from strips of the image."""
+    lag, whole = len(convolve.correlation) // 2, Box.of_shape(root.shape)
+    found = np.zeros(len(polynomial.terms))
+    for strip in whole.strips(STRIP_ROWS):
+        wide = strip.grown(lag) & whole
+        around = convolve(root[wide.slices] * polynomial.image(coefficients, wide))
+        found += polynomial.products(root[strip.slices] * around[strip.within(wide.grown(lag))], strip)
+    return found

@@ -1,6 +1,6 @@
 """Draws of the fluxes of a band from their errors: what is common to sources and to bands is common to the draws.
 
-A draw is one outcome of all errors. Its noise is an image of correlated noise, fitted with the templates of the band.
+A draw is one outcome of all errors. Its noise is drawn from the covariance of the sums of pixels times template.
 Its shapes are drawn from the covariance of each fit in the detection image: they are the same in every band, so that a
 galaxy whose model is too large is too bright in all of them. All random numbers follow from the ID of a source and the
 name of a band.
@@ -8,25 +8,22 @@ name of a band.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..core.types import Template
-from .correlated_noise import periodic_noise, root_weight
 from .linear_system import LinearSolution
 from .shape_errors import ShapeResponses
 from .stamps import single_thread
 
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
+
 DRAWS = 100
 """Number of draws: their scatter is that of the errors within 7 %."""
 SEED = 20260117
-NOISE_PIXELS = 4_000_000
-"""Pixels of simulated noise. A large image has fewer fields of noise than draws; each then serves several draws, moved
-by random offsets, which for a source is as good as another field."""
-FEWEST_FIELDS = 4
-PIXELS_AT_ONCE = 8_000_000
-"""Pixels of noise in memory."""
+LEAST_VARIANCE = 1e-9
+"""Least variance of a sum that is independent of the others, over its own variance: more than the rounding."""
 
 
 def of_source(source: int, count: int) -> np.ndarray:
@@ -54,24 +51,14 @@ def shape_draws(responses: ShapeResponses, solution: LinearSolution) -> np.ndarr
     return _in_order(changes, solution)
 
 
-def noise_draws(
-    solution: LinearSolution,
-    templates: Sequence[Template],
-    weight: np.ndarray,
-    correlation: np.ndarray,
-    rng: np.random.Generator,
-) -> np.ndarray:
+def noise_draws(solution: LinearSolution, matrix: csr_array, rng: np.random.Generator) -> np.ndarray:
     """Return changes of the fluxes from drawn noise, shape (n, DRAWS), image units.
 
     Parameters
     ----------
     solution : LinearSolution
-    templates : sequence of Template
-        As fitted, in the order of the solution.
-    weight : array (ny, nx)
-        As fitted.
-    correlation : array (2L + 1, 2L + 1)
-        Autocorrelation of the noise.
+    matrix : sparse array (m + t, m + t)
+        Covariance of the right-hand side of the fit, from `right_hand_covariance`.
     rng : Generator
 
     Returns
@@ -79,25 +66,24 @@ def noise_draws(
     array (n, DRAWS)
         In the order of the solution; NaN where there is no flux.
     """
-    root, active = root_weight(weight, solution.residual), [templates[k] for k in solution.active]
-    right = np.empty((solution.inverse.size, DRAWS))
-    fields = int(np.clip(NOISE_PIXELS // root.size, FEWEST_FIELDS, DRAWS))
-    at_once = max(1, PIXELS_AT_ONCE // root.size)
     with single_thread():
-        for draws in np.array_split(np.arange(DRAWS), fields):
-            field = periodic_noise(correlation, root.shape, rng)
-            for some in np.array_split(draws, -(-len(draws) // at_once)):
-                moved = np.stack([_moved(field, root.shape, rng) for _ in some]) * root
-                for k, template in enumerate(active):
-                    right[k, some] = np.tensordot(moved[(slice(None), *template.box.slices)], template.data, 2)
-                right[len(active) :, some] = solution.polynomial.products(moved).T
+        right = _correlated(matrix, rng.standard_normal((solution.inverse.size, DRAWS)))
         return _in_order(solution.inverse.apply(right), solution)
 
 
-def _moved(field: np.ndarray, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
-    """Return a part of a periodic field that begins at a random pixel."""
-    offsets = rng.integers(field.shape)
-    return np.roll(field, offsets, axis=(0, 1))[: shape[0], : shape[1]]
+def _correlated(matrix: csr_array, deviates: np.ndarray) -> np.ndarray:
+    """Return L · deviates, shape (n, k), where L Lᵀ is the symmetric `matrix` (n, n), by its sparse factors."""
+    from scipy.sparse import csc_array, diags_array, eye_array
+    from scipy.sparse.linalg import splu
+
+    variance = matrix.diagonal()
+    sigma = np.sqrt(np.maximum(variance, 0.0))
+    inverse = diags_array(np.divide(1.0, sigma, out=np.zeros(len(sigma)), where=sigma > 0))
+    unit = inverse @ (matrix + matrix.T) @ inverse / 2.0 + LEAST_VARIANCE * eye_array(len(sigma))
+    # without a choice of pivots and with one order of rows and columns, L U = L D Lᵀ
+    factors = splu(csc_array(unit), "MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options={"SymmetricMode": True})
+    pivots = np.sqrt(np.maximum(factors.U.diagonal(), 0.0))
+    return np.asarray(sigma[:, None] * (factors.L @ (pivots[:, None] * deviates))[factors.perm_c])
 
 
 def _in_order(changes: np.ndarray, solution: LinearSolution) -> np.ndarray:

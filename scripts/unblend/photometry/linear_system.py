@@ -166,8 +166,9 @@ def solve_fluxes(
     weight = np.where(usable, weight, 0.0)
     polynomial = BackgroundPolynomial(image.shape, order)
     # a large pedestal would cost precision: it is subtracted here and added again below
-    pedestal = float(np.average(image[usable], weights=weight[usable]))
-    data = np.where(usable, image, pedestal) - pedestal
+    data = np.where(usable, image, 0.0)
+    pedestal = float(np.einsum("yx,yx->", weight, data) / weight.sum())
+    np.subtract(data, pedestal, out=data, where=usable)
 
     ordered = [templates[k] for k in order_of]
     flags, light = coverage_flags(ordered, usable), visible_light(ordered, usable)
@@ -184,6 +185,7 @@ def solve_fluxes(
             active = active[kept]
             system, amplitudes, inverse = _solved(data, weight, [ordered[k] for k in active], polynomial, tile_size)
     amplitudes[len(active)] += pedestal
+    del weight, data  # of a large image each takes as much memory as what follows
     return _assemble(image, usable, ordered, order_of, flags, active, system, amplitudes, inverse, polynomial)
 
 
@@ -383,6 +385,8 @@ def _assemble(
     back, places = np.argsort(order_of), order_of[active]
     ranked = np.argsort(places)
     coefficients, mean_terms = amplitudes[m:], polynomial.mean(usable)
+    residual = model_image(ordered, flux, image.shape, polynomial.image(coefficients))
+    np.subtract(image, residual, out=residual)
     solution = LinearSolution(
         ids=ids[back],
         flux=flux[back],
@@ -398,6 +402,6 @@ def _assemble(
         mean_terms=mean_terms,
         inverse=inverse.permuted(np.append(ranked, np.arange(m, m + len(coefficients)))),
         active=places[ranked],
-        residual=image - model_image(ordered, flux, image.shape, polynomial.image(coefficients)),
+        residual=residual,
     )
     return replace(solution, background_err=solution.level_error(solution.terms_of(inverse.schur_inverse)))

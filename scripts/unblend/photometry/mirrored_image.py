@@ -22,6 +22,8 @@ MIN_AGREEMENT = 0.6
 their places."""
 MIN_GAIN, MIN_LEAD = 1.2, 1.15
 """Least ratio of it to that of the image as it is, and to that of any other view."""
+LARGEST_SIDE = 1024
+"""Pixels of the longer side of the images that are compared: those of a larger image are added up in squares."""
 VIEWS = {
     "": lambda image: image,
     "mirrored along X": lambda image: image[:, ::-1],
@@ -44,7 +46,8 @@ class View:
     name : str
         Of `VIEWS`; "" for the image as it is.
     shift : (dy, dx)
-        Pixels by which this view, about the centre of the image, has to be moved to fit.
+        Pixels by which this view, about the centre of the image, has to be moved to fit. In an image of more than
+        `LARGEST_SIDE` pixels it is a multiple of the pixels that are added up.
     """
 
     name: str
@@ -85,12 +88,17 @@ def find_view(
     usable = np.isfinite(image) & (weight > 0)
     if not usable.any():
         return None
-    smooth = gaussian_filter(np.where(usable, image, 0.0), fwhm / FWHM_PER_SIGMA)
+    bins = -(-max(image.shape) // LARGEST_SIDE)
+    sigma = fwhm / FWHM_PER_SIGMA / bins
+    smooth = gaussian_filter(_added_up(np.where(usable, image, 0.0), bins), sigma)
+    sources = np.maximum(gaussian_filter(_added_up(model_image(templates, brightness, image.shape), bins), sigma), 0.0)
+    usable = _added_up(usable, bins) > 0.5 * bins**2
+    if not usable.any():
+        return None
     smooth -= np.median(smooth[usable])
     light = np.where(usable & (smooth > FAINTEST_SNR * robust_sigma(smooth[usable])), smooth, 0.0)
-    sources = np.maximum(gaussian_filter(model_image(templates, brightness, image.shape), fwhm / FWHM_PER_SIGMA), 0.0)
     light, sources = (np.sqrt(part) / np.sqrt(max(part.sum(), 1e-300)) for part in (light, sources))
-    side = 2 * max(image.shape)
+    side = 2 * max(light.shape)
     transform = np.conj(np.fft.rfft2(_centred(sources, side)))
     found: list[tuple[float, View]] = []
     for name, seen in VIEWS.items():
@@ -99,11 +107,18 @@ def find_view(
             as_it_is = float(agreement[0, 0])
         dy, dx = (int(k) for k in np.unravel_index(int(np.argmax(agreement)), agreement.shape))
         top = float(agreement[dy, dx])
-        shift = tuple(side - k if k > side // 2 else -k for k in (dy, dx))
-        found.append((top, View(name, shift)))  # type: ignore[arg-type]
+        shift = tuple(bins * (side - k if k > side // 2 else -k) for k in (dy, dx))
+        found.append((top, View(name, shift)))
     found.sort(key=lambda each: -each[0])
     (best, view), (second, _) = found[:2]
     return view if best > max(MIN_AGREEMENT, MIN_GAIN * as_it_is, MIN_LEAD * second) else None
+
+
+def _added_up(image: np.ndarray, bins: int) -> np.ndarray:
+    """Return the sums over squares of so many pixels on a side; those at the last edges may be incomplete."""
+    for axis in (0, 1):
+        image = np.add.reduceat(image, np.arange(0, image.shape[axis], bins), axis=axis, dtype=float)
+    return image
 
 
 def _centred(image: np.ndarray, side: int) -> np.ndarray:

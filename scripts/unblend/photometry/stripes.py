@@ -12,6 +12,8 @@ SIGNIFICANCE = 6.0
 """And in its own errors."""
 MIN_PIXELS, MIN_LINES = 15, 30
 """Fewest pixels without sources in half of a line, and fewest such lines."""
+NOISE_PIXELS = 1_000_000
+"""Pixels of which the noise is measured, about."""
 SMOOTH_LINES = 31
 """Lines of the running median that is taken off: a gradient or a bowl is no stripe."""
 LARGEST = 5.0
@@ -43,8 +45,9 @@ def _scatter(values: np.ndarray) -> float:
     if np.count_nonzero(enough) < MIN_LINES:
         return 0.0
     levels = [_above_neighbours(np.nanmedian(half[enough], axis=1)) for half in halves]
-    within = values[enough] - np.nanmedian(values[enough], axis=1, keepdims=True)
-    noise = robust_sigma(within[np.isfinite(within)])
+    # of a large image not all lines: each of its arrays takes as much memory as the image
+    some = values[np.flatnonzero(enough)[:: -(-values.size // NOISE_PIXELS)]]
+    noise = robust_sigma(some - np.nanmedian(some, axis=1, keepdims=True))
     common = float(np.mean(levels[0] * levels[1]))
     error = float(np.std(levels[0]) * np.std(levels[1])) / np.sqrt(len(levels[0]))
     # common levels make this error larger than that of none; the significance is that of the correlation

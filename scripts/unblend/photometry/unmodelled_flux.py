@@ -123,7 +123,8 @@ def _smoothed_error(usable: np.ndarray, sigma: float) -> np.ndarray:
     from scipy.ndimage import gaussian_filter
 
     squared = gaussian_filter(usable.astype(float), sigma / np.sqrt(2.0), mode="constant")
-    return np.where(squared > MIN_KERNEL_COVERAGE, np.sqrt(np.maximum(squared, MIN_KERNEL_COVERAGE)), np.inf)
+    error = np.where(squared > MIN_KERNEL_COVERAGE, np.sqrt(np.maximum(squared, MIN_KERNEL_COVERAGE)), np.inf)
+    return error.astype(np.float32)  # it is kept
 
 
 def _without_cores(found: np.ndarray, templates: Sequence[Template]) -> np.ndarray:

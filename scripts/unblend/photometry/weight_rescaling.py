@@ -221,4 +221,7 @@ def near_sources(solution: LinearSolution, templates: Sequence[Template], weight
 
 def _signal(solution: LinearSolution, templates: Sequence[Template], weight: np.ndarray) -> np.ndarray:
     """Return the brightness of the models in units of the noise, shape (ny, nx)."""
-    return np.abs(model_image(templates, solution.flux, weight.shape)) * np.sqrt(weight)
+    signal = model_image(templates, solution.flux, weight.shape)
+    np.abs(signal, out=signal)
+    signal *= np.sqrt(weight)
+    return signal

@@ -5,9 +5,9 @@ import pytest
 from gaussians import gaussian, gaussian_field
 from scipy.sparse import csr_array
 from unblend.core.types import Box, Template
-from unblend.photometry.correlated_noise import noise_matrix, positive_definite
+from unblend.photometry.correlated_noise import positive_definite, right_hand_covariance
 from unblend.photometry.flux_covariance import flux_covariance
-from unblend.photometry.flux_draws import DRAWS, noise_draws, of_band, of_source, shape_draws
+from unblend.photometry.flux_draws import DRAWS, _correlated, noise_draws, of_band, of_source, shape_draws
 from unblend.photometry.linear_system import solve_fluxes
 from unblend.photometry.shape_errors import PARAMETERS, ShapeResponses
 
@@ -30,9 +30,10 @@ def test_drawn_noise_scatters_the_fluxes_by_their_covariance(correlation):
     templates.append(Template(99, Box(0, 0, 0, 0), np.zeros((0, 0)), 0.0))
     weight = rng.uniform(0.2, 0.4, (150, 150))
     answer = solve_fluxes(np.zeros((150, 150)), weight, templates)
-    draws = noise_draws(answer, templates, weight, correlation, rng)
+    matrix = right_hand_covariance(answer, templates, weight, correlation)
+    draws = noise_draws(answer, matrix, rng)
     assert draws.shape == (81, DRAWS) and np.isnan(draws[80]).all()
-    expected = flux_covariance(answer.inverse, 80, noise_matrix(answer, templates, weight, correlation))
+    expected = flux_covariance(answer.inverse, 80, matrix)
     sigma = np.sqrt(expected.diagonal())
     ratio = draws[:80].std(axis=1) / sigma
     # 100 draws: 0.07 for a source, 0.01 for the mean of 80
@@ -41,16 +42,28 @@ def test_drawn_noise_scatters_the_fluxes_by_their_covariance(correlation):
     assert differences.std() < 0.12 and np.abs(differences.mean()) < 0.01
 
 
-def test_few_fields_of_noise_serve_many_draws(monkeypatch):
-    monkeypatch.setattr("unblend.photometry.flux_draws.NOISE_PIXELS", 0)
-    monkeypatch.setattr("unblend.photometry.flux_draws.PIXELS_AT_ONCE", 200_000)
+def test_drawn_noise_has_the_covariance_of_the_right_hand_side(monkeypatch):
+    monkeypatch.setattr("unblend.photometry.flux_draws.DRAWS", 20_000)
     rng = np.random.default_rng(2)
-    templates, _ = gaussian_field(80, 150, rng)
-    answer = solve_fluxes(np.zeros((150, 150)), np.ones((150, 150)), templates)
-    draws = noise_draws(answer, templates, np.ones((150, 150)), CORRELATION, rng)
-    expected = flux_covariance(answer.inverse, 80, noise_matrix(answer, templates, np.ones((150, 150)), CORRELATION))
-    ratio = draws.std(axis=1) / np.sqrt(expected.diagonal())
-    assert ratio.mean() == pytest.approx(1.0, abs=0.04) and np.abs(draws.mean(axis=1) / draws.std(axis=1)).max() < 0.4
+    # a close pair among others: its fluxes differ by much more than their sum
+    templates = [gaussian(k, *place, (60, 60)) for k, place in enumerate([(20, 20), (20, 20.8), (35, 30), (45, 12)], 1)]
+    weight = rng.uniform(0.2, 0.4, (60, 60))
+    answer = solve_fluxes(np.zeros((60, 60)), weight, templates, order=1)
+    matrix = right_hand_covariance(answer, templates, weight, CORRELATION)
+    draws = noise_draws(answer, matrix, rng)
+    inverse = answer.inverse.apply(np.eye(answer.inverse.size))
+    expected = (inverse @ matrix.toarray() @ inverse)[:4, :4]
+    sigma = np.sqrt(np.diagonal(expected))
+    # 20 000 draws: 0.007
+    np.testing.assert_allclose(np.cov(draws) / np.outer(sigma, sigma), expected / np.outer(sigma, sigma), atol=0.03)
+    assert np.var(draws[0] + draws[1]) == pytest.approx(expected[:2, :2].sum(), rel=0.05)
+
+
+def test_two_equal_templates_and_one_without_pixels_do_not_stop_the_draws():
+    matrix = csr_array(np.array([[4.0, 4.0, 0.0], [4.0, 4.0, 0.0], [0.0, 0.0, 0.0]]))
+    drawn = _correlated(matrix, np.random.default_rng(1).standard_normal((3, 1000)))
+    assert drawn[:2].std(axis=1) == pytest.approx(2.0, rel=0.1) and not drawn[2].any()
+    np.testing.assert_allclose(drawn[0], drawn[1], atol=1e-3)
 
 
 def responses(ids, size):

@@ -57,3 +57,23 @@ def test_an_image_that_is_not_square():
     seen = (model_image(shown, FLUX, weight.shape) + np.random.default_rng(1).normal(size=weight.shape))[::-1]
     found = find_view(seen, weight, shown, FLUX, FWHM)
     assert found is not None and found.name == "mirrored along Y"
+
+
+@pytest.mark.parametrize("name", list(VIEWS))
+def test_a_large_image_is_compared_in_squares_of_pixels(name, monkeypatch):
+    monkeypatch.setattr("unblend.photometry.mirrored_image.LARGEST_SIDE", SIDE // 2 - 3)
+    weight = np.ones((SIDE, SIDE))[:110]
+    shown = [gaussian(k, y, x, weight.shape) for k, (y, x) in enumerate(PLACES, 1)]
+    seen = VIEWS[name](model_image(shown, FLUX, weight.shape) + np.random.default_rng(1).normal(size=weight.shape))
+    if seen.shape != weight.shape:
+        seen = np.pad(seen, ((0, 0), (0, 30)))[:110]
+    found = find_view(seen, weight, shown, FLUX, FWHM)
+    back = {"rotated by 90 degrees": "rotated by -90 degrees", "rotated by -90 degrees": "rotated by 90 degrees"}
+    assert (found.name if found else "") == back.get(name, name)
+
+
+def test_a_large_image_far_off_is_found_to_within_the_squares(monkeypatch):
+    monkeypatch.setattr("unblend.photometry.mirrored_image.LARGEST_SIDE", SIDE // 3)
+    found = find_view(np.roll(image(), (9, -22), axis=(0, 1)), np.ones(SHAPE), templates(), FLUX, FWHM)
+    assert found is not None and found.name == ""
+    assert np.abs(np.subtract(found.shift, (-9, 22))).max() <= 4
