@@ -7,7 +7,7 @@ CORES ?= $(shell nproc)
 ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 SNAKEMAKE := $(BIN)/snakemake --cores $(CORES)
 
-.PHONY: demo test test-fast lint lock check-example figures docs site bench-overhead bench-accuracy accuracy-figures bench-report bench-fit-bias bench-background bench-scaling robustness clean help
+.PHONY: demo test test-fast lint lock check-example figures docs site bench bench-overhead bench-accuracy accuracy-figures bench-report bench-fit-bias bench-background bench-scaling robustness clean help
 
 help:                     ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -56,6 +56,10 @@ site:                     ## make the documentation site from docs/: site/index.
 	$(SITE)/bin/python -m pip install --quiet --disable-pip-version-check -r docs/requirements.txt
 	$(SITE)/bin/sphinx-build -W --keep-going -q -b html docs site
 	@echo "site/index.html"
+
+FIELDS ?= 180 1000
+bench: $(VENV)/installed  ## whole runs of so many galaxies in four bands: time and memory of every stage, exponents, floor; FIELDS="180 1000 5000 20000" (10 min for 1000)
+	$(BIN)/python tests/benchmarks/bench_workflow.py $(FIELDS) --cores $(CORES)
 
 bench-overhead: $(VENV)/installed  ## overhead of the workflow besides fits: per source, planning, nothing to do (10 min)
 	$(BIN)/python tests/benchmarks/bench_overhead.py --run 180 1000

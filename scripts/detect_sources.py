@@ -24,6 +24,7 @@ from unblend.io.regions import write_regions
 from unblend.io.scratch import on_disk
 from unblend.io.tables import write_sources
 from unblend.run.job_log import record_work, run
+from unblend.run.workers import in_shares
 
 if TYPE_CHECKING:
     from astropy.wcs import WCS
@@ -32,7 +33,7 @@ log = logging.getLogger("unblend.detect")
 
 
 def main(spec_path: str, stack_path: str, error_path: str, background_path: str, snr_path: str, segments_path: str,
-         catalogue_path: str, hidden_path: str) -> None:  # fmt: skip
+         catalogue_path: str, hidden_path: str, workers: int = 1) -> None:  # fmt: skip
     """Write stack, error, background of flux_band, S/N image, segments and catalogue, and hidden sources as regions."""
     spec = read_json(spec_path)
     settings, flux_band = spec["detection"], spec["detection"]["flux_band"]
@@ -56,7 +57,7 @@ def main(spec_path: str, stack_path: str, error_path: str, background_path: str,
         for warning in (*sky.warnings, *stack.warnings, smoothing_warning(settings["conv_fwhm"], scale)):
             if warning:
                 log.warning("%s", warning)
-        found = find(spec, stack, sky.images[flux_band], masks[flux_band], wcs, found_input, scale, work)
+        found = find(spec, stack, sky.images[flux_band], masks[flux_band], wcs, found_input, scale, work, workers)
         log_found(found, masks[flux_band], settings, hidden_path)
         header = {f"RMS{i}": v for i, v in enumerate(stack.rms.values(), 1)}
         write_pixels(stack_path, stack.data, "f4", wcs=wcs, header=header)
@@ -82,13 +83,17 @@ def find(
     found_input: DetectionInput,
     scale: float,
     work: Workspace,
+    workers: int,
 ) -> DetectedSources:
     """Return the sources of the automatic detection, or those that the user gives, measured in flux_band."""
     settings = spec["detection"]
     weight = found_input.weights.get(settings["flux_band"])
     names = ("min_area", "min_snr", "deblend_levels", "deblend_contrast", "second_pass")
     limits = {name: settings[name] for name in names}
-    pairs = partial(find_close_pairs, psf=spec["psf"], min_snr=limits["min_snr"], min_area=limits["min_area"])
+    pairs = partial(
+        find_close_pairs, psf=spec["psf"], min_snr=limits["min_snr"], min_area=limits["min_area"],
+        spread=partial(in_shares, workers=workers),
+    )  # fmt: skip
     automatic = partial(detect, **limits, find_pairs=pairs if spec["psf"] else None)
     first = spec["images"][settings["bands"][0]]["file"]
     method = partial(detect_own, spec["own"], image_name=first) if spec["own"] else automatic

@@ -69,3 +69,11 @@ def test_the_files_of_a_fit_on_request(field: Field, large: Field) -> None:
     # stored fits and pictures say under which key they were made
     assert {name for name in opened if opened[name] != before[group][name]} <= {*STORED, "fit.png"}
     large.redo(set())
+
+
+def test_several_processes_find_the_same_pairs_and_groups(field: Field, large: Field) -> None:
+    names = ("det_auto_cat.fits", "det_auto_seg.fits", "det_hidden.reg", "imfit/groups.json", "imfit/mask.fits")
+    before = [(field / "results" / name).read_bytes() for name in names]
+    found = large.run("results/imfit/groups.json", "--forcerun", "detect_sources", "group_sources", "-p")
+    assert {"detect all", "groups all"} <= found.work and found.messages.count("--workers 2") == 2
+    assert [(field / "results" / name).read_bytes() for name in names] == before

@@ -149,8 +149,10 @@ def test_every_rule_is_complete(name: str, text: str) -> None:
         assert not unnamed, f"{name_of}: {unnamed}"
     # Snakemake restores such an output when its job fails, with a new time: the next run takes it for up to date
     assert "update(" not in text
-    # a job of fits forks as many workers; all others are for one core
-    assert f"threads: {'FIT_THREADS' if name.startswith('fit_') else 1}\n" in text
+    # such a job forks as many workers; all others are for one core
+    several = {"detect_sources": "processes_of_detection", "group_sources": "processes_of_detection"}
+    threads = "PROCESSES" if name.startswith("fit_") else several.get(name, 1)
+    assert f"threads: {threads}\n" in text and ("--workers {threads}" in text) == (threads != 1)
     assert section(text, "conda") == ["ENVIRONMENT"]
     assert {entry.split("=")[0] for entry in section(text, "resources")} == {"mem_mb", "runtime"}
     # the job writes its benchmark file to the same place in the folder benchmarks

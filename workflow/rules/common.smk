@@ -10,7 +10,7 @@ from unblend.io.files import DamagedFileError
 from unblend.io.selections import split_extension
 from unblend.plan.checks import load_field
 from unblend.plan.example import example_is_missing
-from unblend.plan.resources import Requests
+from unblend.plan.resources import PROCESSES, Requests
 
 
 def purpose():
@@ -134,6 +134,11 @@ def batch_files(pattern):
             return expand(R / pattern, batch=JOBS.fits.batches)
 
     return files
+
+
+def processes_of_detection(wildcards):
+    """Return the number of processes of a job that looks at all sources of the detection."""
+    return REQUESTS.processes_of_detection()
 
 
 def memory_of(rule):

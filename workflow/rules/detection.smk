@@ -62,7 +62,7 @@ rule detect_sources:
         R / "logs/detect_sources.log",
     conda:
         ENVIRONMENT
-    threads: 1
+    threads: processes_of_detection
     resources:
         mem_mb=memory_of("detect_sources"),
         runtime=time_of("detect_sources"),
@@ -71,7 +71,7 @@ rule detect_sources:
         " --spec {input.spec:q} --stack {output.stack:q} --error {output.error:q}"
         " --background {output.background:q}"
         " --snr {output.snr:q} --segments {output.segments:q} --catalogue {output.catalogue:q}"
-        " --hidden {output.hidden:q}"
+        " --hidden {output.hidden:q} --workers {threads}"
 
 
 rule edit_segments:
@@ -140,7 +140,7 @@ checkpoint group_sources:
         R / "logs/group_sources.log",
     conda:
         ENVIRONMENT
-    threads: 1
+    threads: processes_of_detection
     resources:
         mem_mb=memory_of("group_sources"),
         runtime=time_of("group_sources"),
@@ -149,4 +149,4 @@ checkpoint group_sources:
         " --spec {input.spec:q} --stack {input.stack:q} --error {input.error:q}"
         " --segments {input.segments:q} --automatic-segments {input.automatic_segments:q}"
         " --catalogue {input.catalogue:q} --psf {input.psf:q}"
-        " --groups {output.groups:q} --mask {output.mask:q} --regions {output.regions:q}"
+        " --groups {output.groups:q} --mask {output.mask:q} --regions {output.regions:q} --workers {threads}"

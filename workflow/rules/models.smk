@@ -1,6 +1,3 @@
-# A fit job runs this many fits in parallel, in single-threaded processes that share the data it has read.
-FIT_THREADS = 4
-
 # After the checkpoint `group_sources` these files change only together with the keys in the job specs. groups.json is
 # not one of them: if it were marked ancient, Snakemake would not see that the jobs wait for the checkpoint.
 FIT_INPUTS = {
@@ -41,7 +38,7 @@ rule fit_first_pass:
         R / "logs/fit_first_pass/{batch}.log",
     conda:
         ENVIRONMENT
-    threads: FIT_THREADS
+    threads: PROCESSES
     resources:
         mem_mb=memory_of("fit_first_pass"),
         runtime=time_of("fit_first_pass"),
@@ -65,7 +62,7 @@ rule fit_second_pass:
         R / "logs/fit_second_pass/{batch}.log",
     conda:
         ENVIRONMENT
-    threads: FIT_THREADS
+    threads: PROCESSES
     resources:
         mem_mb=memory_of("fit_second_pass"),
         runtime=time_of("fit_second_pass"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -25,6 +25,7 @@ MARGIN_PIXELS = 8
 """Width of the sky around a segment that is fitted with it."""
 MAX_AREA_FWHM2 = 400.0
 """Largest area of a segment in units of FWHM²: in a larger galaxy there is more than a pair of profiles."""
+Spread = Callable[[Callable[[np.ndarray], list[HiddenSource | None]], np.ndarray], Iterable[HiddenSource | None]]
 BRIGHTER_NEIGHBOUR = 2.0
 """A segment that touches that of a source brighter by this factor may be a piece of it, or contain its wings: it is not
 divided further."""
@@ -39,6 +40,7 @@ def find_close_pairs(
     psf: Mapping[str, Any],
     min_snr: float,
     min_area: int,
+    spread: Spread = lambda function, rows: function(rows),
 ) -> list[HiddenSource]:
     """Return the fainter galaxy of each unresolved pair, in order of the catalogue.
 
@@ -56,37 +58,43 @@ def find_close_pairs(
         Sources below twice this signal-to-noise ratio are not examined, and it is the least of a pair.
     min_area : int
         Smallest area of either segment, in pixels.
+    spread : callable
+        Returns the results of a function for all rows, which it may give to several processes.
     """
     psfs, work = fit_psfs(psf_of(psf)), work or Workspace()
     data, error = known_pixels(stack)
     width = float(np.median([fwhm(one) for one in psfs.psfs]))
     factor = noise_factor(data, error, segments, width, work)
-    boxes, whole, found = extents(segments, work).boxes(), Box.of_shape(segments.shape), []
+    boxes, whole = extents(segments, work).boxes(), Box.of_shape(segments.shape)
     flux = np.concatenate([[0.0], catalogue["flux"]])
-    for row in catalogue:
+
+    def pair_in(row: np.ndarray) -> HiddenSource | None:
+        """Return the fainter galaxy in the segment of a source."""
         number = int(row["id"])
         if number not in boxes or row["snr"] < 2.0 * min_snr:
-            continue
+            return None
         box = boxes[number].grown(MARGIN_PIXELS) & whole
         around, noise = segments[box.slices], error[box.slices]
         own, usable = around == number, np.isfinite(noise)
         if not min_area * 2 <= np.count_nonzero(own) <= MAX_AREA_FWHM2 * width**2 or not usable[own].all():
-            continue
+            return None
         if _touches_brighter(around, own, flux, number):
-            continue
+            return None
         ignored = ~usable | (~own & (around > 0))
         pixels = Pixels(box, data[box.slices], np.where(ignored, 1.0, noise), ignored)
         at = fit_psf_at(psfs, float(row["y"]), float(row["x"]))
         pair = find_pair(pixels, own, at, min_snr=min_snr, noise_factor=factor)
         if pair is None:
-            continue
+            return None
         peak = (round(pair.y), round(pair.x))
         taken = _connected(pair.nearer & own, peak[0] - box.y0, peak[1] - box.x0)
         if min(np.count_nonzero(taken), np.count_nonzero(own & ~taken)) < min_area:
-            continue
-        log.info("Source %d is a pair: the fainter one has %.0f %% of the light", row["id"], 100.0 * pair.fraction)
-        found.append(HiddenSource(int(row["id"]), *peak, pair.snr, box, taken))
-    return found
+            return None
+        log.info("Source %d is a pair: the fainter one has %.0f %% of the light", number, 100.0 * pair.fraction)
+        return HiddenSource(number, *peak, pair.snr, box, taken)
+
+    found = spread(lambda rows: [pair_in(row) for row in rows], catalogue)
+    return [source for source in found if source is not None]
 
 
 def _touches_brighter(segments: np.ndarray, own: np.ndarray, flux: np.ndarray, number: int) -> bool:

@@ -22,7 +22,7 @@ MIN_AGREEMENT = 0.6
 their places."""
 MIN_GAIN, MIN_LEAD = 1.2, 1.15
 """Least ratio of it to that of the image as it is, and to that of any other view."""
-LARGEST_SIDE = 1024
+LARGEST_SIDE = 512
 """Pixels of the longer side of the images that are compared: those of a larger image are added up in squares."""
 VIEWS = {
     "": lambda image: image,

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from ..core.errors import UnblendError
+from ..core.large_field import MOST_DETECTION_PIXELS
 from ..core.strips import MOST_PIXELS
 from ..field.page_size import needs_files
 from .batches import GROUPS_PER_BATCH
@@ -24,6 +25,8 @@ SNAKEMAKE_MB = 150
 """On a cluster, the processes of Snakemake that start a job belong to the job."""
 SPARE = 1.3
 """What a job asks for in units of what it is expected to need."""
+PROCESSES = 4
+"""Processes of one thread each in a job that divides its sources among several: fits, and stages of a large field."""
 CROWDED = 2.0
 """Density of the sources in a tile over the mean of its band, at most."""
 STEP_MB = 50
@@ -99,9 +102,9 @@ COSTS = {
 LARGE_REPORT = Cost(300.0, sources=6.0, minutes=30.0, minutes_per_megapixel=1.0, minutes_per_kilosource=1.0)
 """Of a report whose pixels and numbers are in files beside the page: images are read in strips."""
 LARGE_DETECTION = {
-    "detect_sources": Cost(800.0, stack=2.0, detection=0.5, minutes=60.0, minutes_per_megapixel=2.0),
+    "detect_sources": Cost(700.0, stack=2.0, detection=0.5, process=80.0, minutes=60.0, minutes_per_megapixel=2.0),
     "edit_segments": Cost(450.0, stack=2.0, minutes=30.0),
-    "group_sources": Cost(450.0, stack=1.0, minutes=30.0, minutes_per_kilosource=1.0),
+    "group_sources": Cost(450.0, stack=1.0, process=80.0, minutes=30.0, minutes_per_kilosource=1.0),
 }
 """Of images of more than `core.strips.MOST_PIXELS`, which are worked on in strips and measured from some pixels."""
 WITHOUT_STARS = Cost(120.0)
@@ -141,6 +144,10 @@ class Requests:
         needed += sum(getattr(cost, kind) * pixels for kind, pixels in self._megapixels(band).items())
         needed = SPARE * needed + SNAKEMAKE_MB
         return STEP_MB * math.ceil(needed * 2 ** (attempt - 1) / STEP_MB)
+
+    def processes_of_detection(self) -> int:
+        """Return the number of processes of a job of the detection: several where the image is large."""
+        return PROCESSES if 1e6 * self._megapixels(None)["stack"] > MOST_DETECTION_PIXELS else 1
 
     def runtime_minutes(self, rule: str, band: str | None = None, *, attempt: int = 1) -> int:
         """Return the time limit of a job in minutes, twice as long in each further attempt.

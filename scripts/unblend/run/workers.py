@@ -46,6 +46,9 @@ LONGEST_WAIT_S = 3600.0
 SHORTEST_TIMER_S, LONGEST_TIMER_S = 1e-3, 1e8
 """Range of the timer of a task in seconds, up to three years, for the same reason; 0 would mean no limit."""
 
+SHARE = 100
+"""Tasks that a process takes at a time where each is short."""
+
 _PR_SET_PDEATHSIG = 1
 
 
@@ -100,6 +103,38 @@ def run_tasks(
     for index in lost:
         with closing(_attempt(function, tasks, [index], timeout_s, 1)) as outcomes:
             yield from outcomes
+
+
+def in_shares(function: Callable[[Sequence[Any]], Sequence[Any]], tasks: Sequence[Any], workers: int) -> Iterator[Any]:
+    """Yield the result of every task, in their order, from processes that each take a share of them at a time.
+
+    Parameters
+    ----------
+    function : callable
+        Returns the results of some tasks in their order. In another process it must open files for itself: two
+        processes that read from one open file disturb each other.
+    tasks : sequence
+    workers : int
+        Number of processes; with one, everything is done in this process.
+
+    Raises
+    ------
+    UnblendError
+        A share has failed.
+    """
+    if workers == 1:
+        yield from function(tasks)
+        return
+    shares = [tasks[k : k + SHARE] for k in range(0, len(tasks), SHARE)]
+    done, following = {}, 0
+    with closing(run_tasks(function, shares, workers=workers)) as outcomes:  # type: ignore[type-var]
+        for index, outcome in outcomes:
+            if isinstance(outcome, Failure):
+                raise UnblendError(outcome.message)
+            done[index] = outcome
+            while following in done:
+                yield from done.pop(following)
+                following += 1
 
 
 def _attempt(

@@ -9,9 +9,9 @@ import time
 from pathlib import Path
 
 import pytest
-from unblend.core.errors import InputError
+from unblend.core.errors import InputError, UnblendError
 from unblend.run import workers as workers_module
-from unblend.run.workers import Failure, run_tasks
+from unblend.run.workers import Failure, in_shares, run_tasks
 
 
 def crash(number):
@@ -283,3 +283,23 @@ def test_the_last_worker_has_ended_when_the_last_result_is_there():
     for pid in pids:
         with pytest.raises(ProcessLookupError):
             os.kill(pid, 0)
+
+
+def test_results_in_shares_are_in_order(monkeypatch):
+    monkeypatch.setattr("unblend.run.workers.SHARE", 3)
+
+    def squares(numbers):
+        time.sleep(0.2 if numbers[0] == 0 else 0.0)  # the first share is the last to be done
+        return [(k * k, os.getpid()) for k in numbers]
+
+    for workers in (1, 2):
+        found = list(in_shares(squares, range(10), workers))
+        assert [value for value, _ in found] == [k * k for k in range(10)]
+        assert ({process for _, process in found} == {os.getpid()}) == (workers == 1)
+    assert list(in_shares(squares, [], 2)) == []
+
+
+def test_a_share_that_fails_ends_the_job(monkeypatch):
+    monkeypatch.setattr("unblend.run.workers.SHARE", 2)
+    with pytest.raises(UnblendError, match="by zero"):
+        list(in_shares(lambda numbers: [1 // k for k in numbers], [1, 2, 3, 0], 2))
