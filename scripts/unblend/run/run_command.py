@@ -7,12 +7,21 @@ import os
 import sys
 from pathlib import Path
 
-from ..core.errors import InputError
-from .commands import config_file
+from ..core.errors import InputError, UnblendError
+from ..core.large_field import is_large
+from ..io.images import read_shape
+from ..plan.config import load_config
+from ..plan.config_text import read_config_file
+from .commands import config_file, in_folder
 
 PROGRAM = Path(__file__).resolve().parents[3]
 CORES = ("--cores", "-c", "--jobs", "-j", "--profile", "--workflow-profile")
 """Options of Snakemake that say how many jobs run at the same time, or where."""
+RATE = "--max-jobs-per-timespan"
+SLOW_RATE = (RATE, "6000/1m")
+"""Snakemake works out the requests of all waiting jobs again at the end of each timespan, once for every job that has
+ended. In a large field these are thousands, so that with its timespan of a second it would be busy with nothing else;
+with a minute, it ends up to a minute after its last line."""
 DESCRIPTION = (
     "Run the workflow on the field in the folder FIELD, whose configuration is FIELD/config.yaml, with all cores. All "
     "other words are handed on to Snakemake: products to make (relative to FIELD), and options such as -n (dry run), "
@@ -41,6 +50,8 @@ def command(words: tuple[str, ...]) -> list[str]:
     options, others = _configfile(words[len(first) :])
     path = config_file(options, field)
     cores = [] if any(word.split("=")[0] in CORES or _is_short(word) for word in others) else ["--cores", _cores()]
+    if not any(word.split("=")[0] == RATE for word in others) and _is_large(path, field):
+        others += SLOW_RATE
     named = ["--configfile", str(path.resolve())] if options else []
     return [sys.executable, "-m", "snakemake", "--snakefile", str(PROGRAM / "Snakefile"), *others, *cores,
             "--directory", str(field), *named]  # fmt: skip
@@ -59,6 +70,16 @@ def _configfile(words: tuple[str, ...]) -> tuple[str | None, list[str]]:
         others = [*words[:at], *words[at + (1 if equals else 2) :]]
         break
     return found, others
+
+
+def _is_large(path: Path, folder: Path) -> bool:
+    """Return whether the detection image of a field is a large one; of its mistakes Snakemake tells."""
+    try:
+        config = in_folder(load_config(read_config_file(path)), folder)
+        image = config.bands[config.detection.flux_band].image
+        return image is not None and is_large(read_shape(str(Path(config.data_dir) / image)))
+    except (UnblendError, OSError, LookupError):
+        return False
 
 
 def _is_short(word: str) -> bool:

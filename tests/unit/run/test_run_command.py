@@ -3,7 +3,10 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+import yaml
+from astropy.io import fits
 from unblend.core.errors import InputError
 from unblend.run import run_command
 
@@ -21,6 +24,22 @@ def field(tmp_path, monkeypatch):
 
 def test_a_field(field):
     assert run_command.command((field,)) == [*SNAKEMAKE, "--cores", "6", "--directory", field]
+
+
+@pytest.mark.parametrize("large", [True, False])
+def test_snakemake_seldom_looks_again_at_the_jobs_of_a_large_field(field, large, monkeypatch):
+    header = fits.Header({"CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN", "CDELT1": -1e-5, "CDELT2": 1e-5})
+    fits.writeto(f"{field}/a.fits", np.zeros((60, 50), dtype=np.float32), header)
+    fits.writeto(f"{field}/psf.fits", np.ones((5, 5), dtype=np.float32))
+    bands = {"a": {"image": "a.fits", "psf": "psf.fits", "zero_point": 25.0}}
+    config = {"data_dir": ".", "target": {"ra": 1.0, "dec": 2.0}, "detection": {"bands": ["a"]},
+              "models": {"psf": "a"}, "bands": bands}  # fmt: skip
+    Path(f"{field}/config.yaml").write_text(yaml.safe_dump(config))
+    monkeypatch.setattr("unblend.core.large_field.MOST_DETECTION_PIXELS", 2999 if large else 3000)
+    rate = [*run_command.SLOW_RATE] if large else []
+    assert run_command.command((field,)) == [*SNAKEMAKE, *rate, "--cores", "6", "--directory", field]
+    of_user = ("--max-jobs-per-timespan", "5/1s")
+    assert run_command.command((field, *of_user)) == [*SNAKEMAKE, *of_user, "--cores", "6", "--directory", field]
 
 
 @pytest.mark.parametrize("words", [("--cores", "2"), ("-c2",), ("--cores=2",), ("--profile", "x"), ("-j", "3")])
