@@ -30,6 +30,8 @@ _SHRINK = 1.0 - 1e-9
 """Outlines are drawn smaller by this factor, so that an edge along the side of a pixel does not touch the next one."""
 _OUTLINE_POINTS = 400_000
 """Largest number of points on an outline. Longer ones (circles of more than 3000 pixels) are sampled more coarsely."""
+_PIXELS_AT_ONCE = 1_000_000
+"""Pixels of which the positions on another image are in memory at a time."""
 MAX_PAINTED_PER_PIXEL = 4
 """If growing a mask would paint more pixels than this per pixel of the image, a distance transform is faster."""
 MAX_COVERED = 100_000_000
@@ -199,9 +201,10 @@ def sample_mask(wcs: WCS, shape: tuple[int, int], other_wcs: WCS, other: np.ndar
     if coordinates.same_grid(wcs, shape, other_wcs, other.shape):
         return np.array(other, dtype=bool)
     result = np.zeros(shape, dtype=bool)
-    y, x = np.indices(shape).reshape(2, -1)
-    at_y, at_x, kept = _pixels_on_grid(wcs, other_wcs, y, x, other.shape)
-    result.ravel()[np.flatnonzero(kept)] = other[at_y, at_x]
+    for strip in Box.of_shape(shape).strips(max(1, _PIXELS_AT_ONCE // max(shape[1], 1))):
+        y, x = np.indices(strip.shape).reshape(2, -1)
+        at_y, at_x, kept = _pixels_on_grid(wcs, other_wcs, y + strip.y0, x, other.shape)
+        result[strip.slices].reshape(-1)[kept] = other[at_y, at_x]
     return result
 
 

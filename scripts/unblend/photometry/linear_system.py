@@ -283,8 +283,11 @@ def scatter_ratio(weight: np.ndarray, residual: np.ndarray, mask: np.ndarray) ->
     float
         NaN without usable pixels.
     """
-    weight = np.where(np.isfinite(weight) & (np.asarray(weight) > 0), weight, 0.0)
-    return noise_rms(np.asarray(residual) * np.sqrt(weight), np.asarray(mask, dtype=bool) | (weight == 0))
+    weight = np.asarray(weight)
+    used = np.isfinite(weight) & (weight > 0) & ~np.asarray(mask, dtype=bool)
+    values = np.asarray(residual, dtype=float)[used]
+    values *= np.sqrt(weight[used])
+    return noise_rms(values, np.zeros(values.shape, dtype=bool))
 
 
 def _check(image: np.ndarray, weight: np.ndarray, templates: Sequence[Template], ids: np.ndarray) -> None:

@@ -102,7 +102,8 @@ def offset_shares(
     """
     usable = np.isfinite(image) & (weight > 0)
     weight = np.where(usable, weight, 0.0)
-    weighted = np.where(usable, image, 0.0) * weight
+    weighted = np.where(usable, image, 0.0)
+    weighted *= weight
     shares = {}
     for template in templates[:MAX_SOURCES]:
         share = _share(weighted, weight, template, reach_pixels)
