@@ -172,18 +172,34 @@ def noise_rms(image: np.ndarray, mask: np.ndarray) -> float:
     return clipped_level(values, 4.0)[1]
 
 
+SOURCE_LIGHT_SIGMA = 1.0
+"""Sigma in pixels of the Gaussian that smooths the light of which photon noise is expected (`with_source_noise`)."""
+
+SOURCE_LIGHT_FLOOR = 0.5
+"""Smoothed light fainter than this, in units of a pixel's background noise, is noise rather than light."""
+
+
 def with_source_noise(error: np.ndarray, image: np.ndarray, gain: float | None) -> np.ndarray:
     """Return the noise per pixel with the photon noise of the sources added.
+
+    The photon noise is that of the smoothed image. With that of the pixel itself, a pixel that is too faint by chance
+    would have too much weight: a fit of it comes out one electron a pixel too low.
 
     Parameters
     ----------
     error : array (ny, nx)
         Background noise per pixel, in the units of `image`.
     image : array (ny, nx)
-        Image minus the background level; negative and NaN pixels add no noise.
+        Image minus the background level; NaN pixels, and areas without light, add no noise.
     gain : float or None
         Electrons per unit of `image`; with None `error` is returned as it is.
     """
     if gain is None:
         return error
-    return np.sqrt(error**2 + np.clip(np.nan_to_num(image), 0.0, None) / gain)
+    from scipy.ndimage import gaussian_filter
+
+    seen = np.isfinite(image)
+    light = gaussian_filter(np.where(seen, image, 0.0), SOURCE_LIGHT_SIGMA, mode="constant")
+    share = gaussian_filter(seen.astype(float), SOURCE_LIGHT_SIGMA, mode="constant")
+    light = np.where(seen, light / np.where(seen, share, 1.0), 0.0)
+    return np.sqrt(error**2 + np.where(light > SOURCE_LIGHT_FLOOR * error, light, 0.0) / gain)

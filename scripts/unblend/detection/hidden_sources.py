@@ -37,6 +37,11 @@ MIN_DISTANCE_FWHM = 1.5
 MAX_EXTENT = 1.2
 """Largest ratio of the signal-to-noise ratios in a filter of twice the width and in the filter. It is 0.8 for a source
 of the width of the filter, and was 0.8 to 0.9 for companions and 1.4 to 1.6 for pieces of spiral arms in HDF-S."""
+STAR_LIGHT = 0.8
+"""Smallest fraction of the light of a star within two FWHM of its centre. A spiral has less than half."""
+CLEAR_CONTRAST, MAX_EXTENT_BESIDE_STAR = 8.0, 1.7
+"""Beside a star, which has no arms, a source of this contrast may be wider: a galaxy with r_e = 0.2 arcsec had an
+extent of 1.4 in a filter of 0.15 arcsec, and a contrast of 11."""
 COUNTERPARTS_DEG = (60.0, 90.0, 120.0, 180.0, 240.0, 270.0, 300.0)
 """Angles around the bright source at which spikes, rings and arms repeat."""
 COUNTERPART_FRACTION = 0.5
@@ -255,6 +260,12 @@ class _Surroundings:
         """Whether pixels at the centre are missing, as in a saturated star: there is no profile without a centre."""
         return bool(np.any(_disc(self.own.shape, self.centre, self.fwhm) & self.own & ~np.isfinite(self.error)))
 
+    @property
+    def is_star(self) -> bool:
+        """Whether nearly all light of the profile is at the centre."""
+        light = np.where(self.own, np.maximum(self.profile, 0.0), 0.0)
+        return bool(light[_disc(light.shape, self.centre, 2.0 * self.fwhm)].sum() >= STAR_LIGHT * light.sum())
+
     def peaks(self, min_snr: float, noise_factor: float) -> Iterator[tuple[int, int, float]]:
         """Yield pixel (y, x) and signal-to-noise ratio of the peaks that are sources, highest first."""
         from scipy.ndimage import maximum_filter, uniform_filter
@@ -263,8 +274,11 @@ class _Surroundings:
         side = 2 * max(1, round(0.5 * self.fwhm)) + 1
         below = np.maximum(uniform_filter(self.profile, 3), np.where(np.isfinite(self.error), self.error, 0.0))
         candidates = (snr == maximum_filter(snr, side)) & (snr >= min_snr) & self.own
-        candidates &= uniform_filter(self.residual, 3) >= MIN_CONTRAST * below
-        candidates &= matched_filter(self.residual, self.noise, 2.0 * self.fwhm) <= MAX_EXTENT * noise_factor * snr
+        light = uniform_filter(self.residual, 3)
+        candidates &= light >= MIN_CONTRAST * below
+        wide = self.is_star & (light >= CLEAR_CONTRAST * below)
+        widest = np.where(wide, MAX_EXTENT_BESIDE_STAR, MAX_EXTENT)
+        candidates &= matched_filter(self.residual, self.noise, 2.0 * self.fwhm) <= widest * noise_factor * snr
         candidates &= ~_disc(snr.shape, self.centre, MIN_DISTANCE_FWHM * self.fwhm)
         nearby = maximum_filter(snr, 3)
         for y, x in sorted(np.argwhere(candidates).tolist(), key=lambda peak: (-snr[tuple(peak)], peak)):

@@ -405,13 +405,13 @@ def _with_covariance(
     for member in fit.members:
         blocks += all_fixed(member.blocks) if member.flags & Flag.FIT_REPLACED else member.blocks
     sigmas, crowd = prior_sigmas(fit.members), is_crowd(len(fit.members))
-    # the sky is the last parameter
-    last = len(parameters_of([*blocks, sky])) - 1
-    sigmas[last] = _sky_prior(fit)
+    last = len(parameters_of([*blocks, sky])) - 1  # the sky
+    # on a limit it contradicts its measured value, and the distance is its error
+    sigmas[last] = _sky_prior(fit) * (SKY_SIGMAS if fit.sky.on_bound else 1.0)
     linearise = None if exact is None else exact.linearise
     matrix = parameter_covariance(
         [*blocks, sky], pixels, psf, sigmas, block_by_block=crowd, exact=linearise,
-        held=[last] if sky_is_held else [],
+        held=[last] if sky_is_held or fit.sky.on_bound else [],
     )  # fmt: skip
     members, names, first = [], [], 0
     for member in fit.members:

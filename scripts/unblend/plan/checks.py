@@ -137,10 +137,11 @@ def _files(jobs: Jobs) -> Iterator[tuple[str, str]]:
             # Region files are optional: a missing one is empty.
             if name is not None and not key.endswith("_regions") and not is_url(name):
                 yield f"bands.{band.name}.{key}", split_extension(jobs.inputs.path(name))[0]
-    for key, own in jobs.inputs.own_detection().items():
-        yield f"detection.{key}", split_extension(str(own["file"]))[0]
-    if (table := jobs.inputs.reference_positions()) is not None:
-        yield "reference_positions", split_extension(str(table["file"]))[0]
+    detection = jobs.config.detection
+    tables = {"detection.segmentation": detection.segmentation, "detection.catalogue": detection.catalogue}
+    tables["reference_positions"] = jobs.config.reference_positions
+    # Their names alone: a digest cannot be computed of a folder.
+    yield from ((key, split_extension(jobs.inputs.path(name))[0]) for key, name in tables.items() if name is not None)
     yield from (("extinction.map", split_extension(path)[0]) for path in jobs.inputs.dust_maps())
     if jobs.config.models.psf not in jobs.config.bands:
         yield "models.psf", split_extension(jobs.inputs.path(jobs.config.models.psf))[0]

@@ -72,10 +72,23 @@ def test_the_level_has_the_error_of_the_precise_values():
 
 
 def test_source_noise_is_added_in_quadrature():
-    error = np.array([3.0, 2.0, 2.0])
-    # 64 units at 4 electrons a unit: a variance of 16; negative and missing pixels add none
-    np.testing.assert_allclose(with_source_noise(error, np.array([64.0, -5.0, np.nan]), 4.0), [5.0, 2.0, 2.0])
-    assert with_source_noise(error, np.array([64.0, -5.0, np.nan]), None) is error
+    error, image = np.full((20, 60), 3.0), np.zeros((20, 60))
+    image[:, :20], image[:, 40:], image[10, 10] = 64.0, -5.0, np.nan
+    noise = with_source_noise(error, image, 4.0)
+    # 64 units at 4 electrons a unit: a variance of 16; negative and missing pixels add none, nor beside themselves
+    assert noise[10, 9] == pytest.approx(5.0) and noise[3, 0] == pytest.approx(5.0)
+    np.testing.assert_array_equal(noise[:, 40:], 3.0)
+    assert noise[10, 10] == 3.0
+    assert with_source_noise(error, image, None) is error
+
+
+def test_source_noise_does_not_make_a_level_too_low():
+    """Weights that follow the noise of their own pixels lower a mean by one electron, and that of the sky by half."""
+    rng, sky_noise = np.random.default_rng(8), 2.0  # electrons
+    for light in (0.0, 20.0):
+        image = rng.poisson(light, (400, 400)) + rng.normal(0.0, sky_noise, (400, 400))
+        weight = with_source_noise(np.full(image.shape, sky_noise), image, 1.0) ** -2
+        assert np.average(image, weights=weight) == pytest.approx(light, abs=0.2)
 
 
 def test_noise_rms_ignores_sources_and_masked_pixels():

@@ -51,6 +51,14 @@ def search(light, *, level=2.0, min_snr=10.0, bad=None, seed=1, noise=None):
     return find_hidden(stack, segments, row, fwhm_pixels=FWHM, min_snr=min_snr, min_area=10)
 
 
+def test_a_wide_galaxy_beside_a_star_is_found_but_no_wide_piece_of_a_galaxy():
+    """Of twice the width of the filter: a galaxy beside a star, which has no arms; in a galaxy it may be an arm."""
+    wide = blob(CENTRE + 3, CENTRE + 18, 1500.0, fwhm=2.2 * FWHM)
+    (found,) = search(star(100_000.0) + wide)
+    assert (found.y, found.x) == pytest.approx((CENTRE + 3, CENTRE + 18), abs=1)
+    assert search(disc(20_000.0, r_d=4.0) + wide) == []
+
+
 @pytest.mark.parametrize(("dy", "dx"), [(0, 13), (-11, 5), (9, -9)])
 @pytest.mark.parametrize("host", ["star", "disc"])
 def test_a_compact_galaxy_beside_a_bright_source_is_found_at_its_place(host, dy, dx):

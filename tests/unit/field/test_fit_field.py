@@ -113,7 +113,9 @@ def test_source_noise_needs_a_gain(field):
     assert (field.error(WHOLE) == 2.0).all()
     noisy = FitField(field.results, gain=4.0).error(WHOLE)
     y, x = (int(v) for v in PLACES[2])
-    assert noisy[y, x] == pytest.approx(np.sqrt(4.0 + field.stack(WHOLE)[y, x] / 4.0))
+    # that of the smoothed image, of which a pixel has 16 % of its own light
+    peak = field.stack(WHOLE)[y, x] / 4.0
+    assert 4.0 + 0.15 * peak < noisy[y, x] ** 2 < 4.0 + peak
     assert noisy[39, 49] == 2.0 and noisy[0, 0] == 2.0
 
 

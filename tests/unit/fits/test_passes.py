@@ -143,6 +143,10 @@ def test_a_fixed_parameter_is_unchanged(pair):
     # the wings of a wrong index push the sky to its limit, which the flag reports
     assert Flag(member.flags) == Flag.OVERRIDDEN | Flag.SKY_ON_BOUND
     assert member.covariance[4] == (0.0,) * 7 and member.covariance[6][6] > 0
+    # the error of that sky is its distance from the measured one, and enters that of the profile
+    start = fit.sky_start
+    assert fit.sky.error == pytest.approx(0.5 * (start.upper - start.lower), rel=1e-6)
+    assert abs(np.array(fit.covariance)[-1, 6]) > 0.5 * fit.sky.error * np.sqrt(member.covariance[6][6])
 
 
 def test_a_point_source_on_request():

@@ -442,3 +442,11 @@ def test_a_damaged_note_of_the_checks_is_made_again(data, content):
     spec.write_bytes(content)
     load_field(RAW, SCRIPTS, lambda: "run")[1].spec("mask_band", band="k")
     assert spec.read_bytes() == before
+
+
+@pytest.mark.parametrize("key", ["segmentation", "catalogue"])
+def test_a_folder_in_place_of_an_own_detection_is_named_as_such(data, key):
+    raw = copy.deepcopy(RAW)
+    raw["detection"][key] = "overrides"
+    with pytest.raises(InputError, match=rf"detection.{key}: data/overrides is no file, but a folder or device"):
+        load_field(raw, SCRIPTS, lambda: "plan")
