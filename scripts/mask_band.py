@@ -64,9 +64,11 @@ def write_mask(spec: dict, mask_path: str, regions_path: str) -> None:
     bad = warning_off_image(spec["bad_regions"]["file"], drawn["bad"], regions.get("bad"), spec["image"]["file"])
     if bad and "tile" not in spec:
         log.warning("%s", bad)
-    saturated = is_saturated(image, spec["saturation"])
+    level = spec["saturation"]
+    if level is None:
+        level = level_of_flat_tops(image, band_mask(image, weight=weight, regions=regions)[0], spec, band)
+    saturated = is_saturated(image, level)
     mask, counts = band_mask(image, weight=weight, regions={**regions, "saturated": saturated})
-    warn_of_flat_tops(image, mask, spec)
     log.info("%s", ", ".join(f"{name}: {count}" for name, count in counts.items()))
     if mask.all() and "tile" not in spec:
         log.warning("every pixel of %s is masked: all its fluxes will be NaN", spec["image"]["file"])
@@ -76,13 +78,17 @@ def write_mask(spec: dict, mask_path: str, regions_path: str) -> None:
     write_mask_regions(regions_path, [region for found in drawn.values() for region in found])
 
 
-def warn_of_flat_tops(image: np.ndarray, mask: np.ndarray, spec: dict) -> None:
-    """Warn of a plateau at the maximum of an image without a level of saturation."""
-    plateau = find_plateau(np.where(mask, np.nan, image)) if spec["saturation"] is None else None
-    if plateau is not None:
-        log.warning("%s: %d pixels around x=%d y=%d (1-based) are all equal to %.5g within 0.1 %%, the maximum of the "
-                    "image: they look saturated; set saturation of the band to a little less.", spec["image"]["file"],
-                    plateau.pixels, plateau.x + 1, plateau.y + 1, plateau.level)  # fmt: skip
+def level_of_flat_tops(image: np.ndarray, mask: np.ndarray, spec: dict, band: str) -> float | None:
+    """Return the level from which on pixels are saturated where the user gives none, with a warning; None without."""
+    plateau = find_plateau(image, mask)
+    if plateau is None:
+        return None
+    log.warning(
+        "%s: %d pixels, such as x=%d y=%d (1-based), have %.5g within 0.1 %%, the maximum of the image: they are taken "
+        "as saturated, and masked. Set bands.%s.saturation to the level of saturation, or above the maximum if they "
+        "are not.", spec["image"]["file"], plateau.pixels, plateau.x + 1, plateau.y + 1, plateau.level, band,
+    )  # fmt: skip
+    return plateau.least
 
 
 if __name__ == "__main__":

@@ -236,7 +236,7 @@ def detected(folder, spec):
     return read_sources(folder / "det_auto_cat.fits"), read_array(str(folder / PRODUCTS["auto_seg"]))
 
 
-@pytest.mark.parametrize(("value", "level"), [(np.nan, None), (900.0, 600.0)])
+@pytest.mark.parametrize(("value", "level"), [(np.nan, None), (900.0, 600.0), (900.0, None)])
 def test_a_saturated_star_is_one_source(folder, value, level):
     found, segments = detected(folder, star_with_a_saturated_core(folder, value) | {"saturation": {"a": level}})
     assert len(found) == 2

@@ -58,12 +58,19 @@ def test_sources_whose_light_falls_on_saturated_pixels_are_flagged(folder):
     assert flags.tolist() == [int(Flag.SATURATED), int(Flag.SATURATED), 0]
 
 
-def test_a_flat_top_without_a_level_is_warned_of(folder, caplog):
-    mask, _ = folder(None)
-    assert not mask.any()
+def test_a_flat_top_without_a_level_is_masked_with_a_warning(folder, caplog):
+    mask, header = folder(None)
+    y, x = np.indices(SHAPE)
+    # 5000 exp(-r²/8) is 2000 at r = 2.71
+    np.testing.assert_array_equal(mask, np.where(np.hypot(y - 20, x - 15) < 2.71, 2, 0))
     (text,) = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
-    assert "image.fits: 21 pixels around x=16 y=21 (1-based) are all equal to 2000 within 0.1 %" in text
-    assert text.endswith("they look saturated; set saturation of the band to a little less.")
+    assert re.search(r"image.fits: 21 pixels, such as x=1\d y=2\d \(1-based\), have 2000 within 0.1 %", text)
+    assert "are taken as saturated, and masked. Set bands.k.saturation to the level" in text
+    assert header["NSATURAT"] == 21
+
+
+def test_a_level_above_the_maximum_says_that_a_flat_top_is_none(folder, caplog):
+    assert not folder(1e9)[0].any() and "saturated, and" not in caplog.text
 
 
 @pytest.mark.parametrize("shape", [SHAPE, (39, 60)])

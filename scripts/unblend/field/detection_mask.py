@@ -9,7 +9,7 @@ import numpy as np
 from ..core.strips import BitMask, Strip, Workspace
 from ..core.types import WindowedImage
 from ..images.masks import region_mask
-from ..images.saturation import is_saturated
+from ..images.saturation import find_plateau, is_saturated
 from ..images.unobserved import unobserved
 from ..io.regions import read_regions
 
@@ -26,7 +26,8 @@ def no_data(image: np.ndarray, weight: np.ndarray | None = None, saturation: flo
     weight : array (ny, nx), optional
         Inverse variance; pixels whose weight is not positive have no data.
     saturation : float, optional
-        Level at and above which a pixel is saturated, in image units.
+        Level at and above which a pixel is saturated, in image units; None: that at which the brightest pixels are cut,
+        if they are.
     """
     return no_data_mask(image, weight, saturation, unobserved(image), Workspace())[:, :]
 
@@ -48,6 +49,8 @@ def no_data_mask(
         True where the image was not observed, see `images.unobserved`.
     work : Workspace
     """
+    if saturation is None and (plateau := find_plateau(image, missing, work)) is not None:
+        saturation = plateau.least
 
     def read(strip: Strip) -> np.ndarray:
         part = image[strip.slices]

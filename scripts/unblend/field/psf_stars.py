@@ -92,7 +92,8 @@ def star_psf(spec: Mapping[str, Any]) -> StarPsf:
     name = spec["image"]["file"]
     image, wcs = read_array(name), read_wcs(name)
     weight = checked_weight(spec["weight"], image, spec["name"]) if spec["weight"] else None
-    mask = detection_mask(spec["bad_regions"]["file"], wcs, image, weight)
+    # saturated stars have a state of their own
+    mask = detection_mask(spec["bad_regions"]["file"], wcs, image, weight, saturation=np.inf)
     mask |= region_mask(read_regions(spec["border_regions"]["file"]), wcs, image.shape)
     sources = find_sources(image, mask)
     wanted = spec["stars"]

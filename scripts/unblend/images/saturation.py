@@ -1,10 +1,18 @@
-"""Saturated pixels: those above a level that the user gives, and flat tops where no level is given."""
+"""Saturated pixels: those at and above a level that the user gives, or at which the brightest pixels are cut.
+
+A source whose core is cut off fits no model. What its model leaves would raise the level of the whole image, and every
+other flux would be wrong.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+
+from ..core.strips import Strip, Workspace
+from ..core.types import Box, WindowedImage
 
 SATURATED = 2
 """Value of a saturated pixel in the mask of a band; other masked pixels are 1."""
@@ -21,11 +29,24 @@ SIDE = 3
 
 @dataclass(frozen=True)
 class Plateau:
-    """A flat top: its middle (0-based) and level, and the number of equal pixels that are connected."""
+    """A flat top, or the level at which the brightest pixels are cut.
+
+    Parameters
+    ----------
+    y, x : int
+        One of its pixels, 0-based.
+    level : float
+        Value of its pixels.
+    least : float
+        Value from which on a pixel is saturated: a little less where the pixels are not exactly equal.
+    pixels : int
+        Number of saturated pixels in the image.
+    """
 
     y: int
     x: int
     level: float
+    least: float
     pixels: int
 
 
@@ -37,7 +58,9 @@ def is_saturated(image: np.ndarray, level: float | None) -> np.ndarray:
         return np.asarray(image >= level)
 
 
-def find_plateau(image: np.ndarray) -> Plateau | None:
+def find_plateau(
+    image: WindowedImage, missing: WindowedImage | None = None, work: Workspace | None = None
+) -> Plateau | None:
     """Return the plateau at the maximum of an image, or the level at which its brightest pixels are cut; else None.
 
     A plateau contains a square of 3 × 3 pixels that are equal within 0.1 % of their height above the median. The
@@ -45,41 +68,90 @@ def find_plateau(image: np.ndarray) -> Plateau | None:
 
     Parameters
     ----------
-    image : array (ny, nx)
+    image : image (ny, nx)
         NaN where masked.
+    missing : bool image (ny, nx), optional
+        True for other pixels that are not looked at.
+    work : Workspace, optional
     """
-    return _largest_plateau(image) or _cut_cores(image)
+    work = work or Workspace()
 
+    def known(box: Box) -> np.ndarray:
+        pixels = np.asarray(image[box.slices], dtype=float)
+        return pixels if missing is None else np.where(missing[box.slices], np.nan, pixels)
 
-def _cut_cores(image: np.ndarray) -> Plateau | None:
-    """Return the level that many of the brightest pixels share, at its first pixel; None without one."""
-    known = image[np.isfinite(image)]
-    if known.size <= 2 * BRIGHTEST:
+    tops = _Tops(known, image.shape, work)
+    found = tops.square() or tops.cut_cores()
+    if found is None:
         return None
-    values, counts = np.unique(np.partition(known, -BRIGHTEST)[-BRIGHTEST:], return_counts=True)
-    k = int(np.argmax(counts))
-    others = int(np.delete(counts, k).max(initial=0))
-    above = int(counts[k + 1 :].sum())
-    if counts[k] < max(MOST_EQUAL, TIMES_OTHERS * others) or above > MOST_ABOVE or not values[k] > np.median(known):
-        return None
-    rows, columns = np.nonzero(image == values[k])
-    return Plateau(int(rows[0]), int(columns[0]), float(values[k]), rows.size)
+    y, x, level, least = found
+    number = sum(int(is_saturated(known(strip.core), least).sum()) for strip in work.strips(image.shape))
+    return Plateau(y, x, level, least, number)
 
 
-def _largest_plateau(image: np.ndarray) -> Plateau | None:
-    """Return the highest flat top of at least 3 × 3 pixels; None without one."""
-    from scipy.ndimage import label, minimum_filter
+class _Tops:
+    """The brightest pixels of an image.
 
-    known = np.isfinite(image)
-    if min(image.shape) < SIDE or not known.any():
+    Parameters
+    ----------
+    known : callable
+        Returns the pixels of a box, NaN where they are not looked at.
+    shape : (ny, nx)
+    work : Workspace
+    """
+
+    def __init__(self, known: Callable[[Box], np.ndarray], shape: tuple[int, ...], work: Workspace) -> None:
+        from scipy.ndimage import minimum_filter
+
+        self._known, self._shape, self._work = known, shape, work
+        self.number, self.brightest, self.highest = 0, np.zeros(0), (-np.inf, 0, 0)
+        for strip in work.strips(shape, SIDE // 2):
+            pixels = known(strip.wide)
+            finite = np.isfinite(pixels)
+            core = pixels[strip.inside][finite[strip.inside]]
+            self.number += core.size
+            self.brightest = _brightest(np.concatenate([self.brightest, _brightest(core)]))
+            lowest = minimum_filter(np.where(finite, pixels, -np.inf), SIDE, mode="constant", cval=-np.inf)
+            at = int(np.argmax(lowest[strip.inside]))
+            y, x = np.unravel_index(at, strip.core.shape)
+            here = (float(lowest[strip.inside].flat[at]), strip.core.y0 + int(y), int(x))
+            self.highest = max(self.highest, here, key=lambda each: each[0])
+
+    def square(self) -> tuple[int, int, float, float] | None:
+        """Return the pixel, the level and the least value of the highest flat square; None if it is not flat."""
+        level, y, x = self.highest
+        if not np.isfinite(level):
+            return None
+        tolerance = FLATNESS * (level - self._median())
+        square = self._known(Box(y - 1, x - 1, y + 2, x + 2))
+        flat = tolerance > 0 and np.ptp(square) <= tolerance
+        return (y, x, level, level - tolerance) if flat else None
+
+    def cut_cores(self) -> tuple[int, int, float, float] | None:
+        """Return the first pixel of the level that many of the brightest pixels share, and this level twice."""
+        if self.number <= 2 * BRIGHTEST:
+            return None
+        values, counts = np.unique(self.brightest, return_counts=True)
+        k = int(np.argmax(counts))
+        others, above = int(np.delete(counts, k).max(initial=0)), int(counts[k + 1 :].sum())
+        if counts[k] < max(MOST_EQUAL, TIMES_OTHERS * others) or above > MOST_ABOVE or not values[k] > self._median():
+            return None
+        for strip in self._work.strips(self._shape):
+            rows, columns = np.nonzero(self._known(strip.core) == values[k])
+            if rows.size:
+                return strip.core.y0 + int(rows[0]), int(columns[0]), float(values[k]), float(values[k])
         return None
-    lowest = minimum_filter(np.where(known, image, -np.inf), SIDE, mode="constant", cval=-np.inf)
-    y, x = (int(i) for i in np.unravel_index(np.argmax(lowest), image.shape))
-    level = float(lowest[y, x])
-    tolerance = FLATNESS * (level - float(np.median(image[known])))
-    square = image[y - 1 : y + 2, x - 1 : x + 2]
-    if not tolerance > 0 or square.size < SIDE**2 or not np.ptp(square) <= tolerance:
-        return None
-    areas, _ = label(known & (np.abs(np.where(known, image, -np.inf) - level) <= tolerance), np.ones((3, 3)))
-    rows, columns = np.nonzero(areas == areas[y, x])
-    return Plateau(round(rows.mean()), round(columns.mean()), level, rows.size)
+
+    def _median(self) -> float:
+        """Return the median of the pixels, of a large image that of some of them."""
+
+        def read(strip: Strip) -> tuple[np.ndarray, np.ndarray]:
+            pixels = self._known(strip.core)
+            return np.isfinite(pixels), pixels
+
+        return float(np.median(self._work.gather(self._shape, read)[0]))
+
+
+def _brightest(values: np.ndarray) -> np.ndarray:
+    """Return the largest `BRIGHTEST` values, in any order."""
+    return values if values.size <= BRIGHTEST else np.partition(values, -BRIGHTEST)[-BRIGHTEST:]

@@ -280,7 +280,7 @@ class Band(Section):
     )
     saturation: Number | None = key(
         None,
-        "Level at and above which a pixel is saturated: it is masked, and its sources are flagged; null: none is.",
+        "Level from which a pixel is saturated: masked, its sources flagged; null: that at which any cores are cut.",
         unit="image units",
     )
     rms: Literal["auto"] | PositiveNumber = key(

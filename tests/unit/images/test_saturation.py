@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from unblend.core.strips import Workspace
 from unblend.images.saturation import find_plateau, is_saturated
 
 
@@ -61,3 +62,14 @@ def test_sky_alone_a_constant_image_and_a_masked_plateau_have_none():
     assert find_plateau(np.full((50, 50), np.nan)) is None
     assert find_plateau(np.ones((2, 2))) is None
     assert find_plateau(np.rint(np.random.default_rng(3).normal(0.0, 0.3, size=(15, 15)))) is None
+
+
+@pytest.mark.parametrize("rows", [1, 7, 60])
+def test_an_image_of_any_size_is_searched_in_strips(rows):
+    rng = np.random.default_rng(4)
+    for image in (np.minimum(star(), 2000.0), star(), np.minimum(rng.normal(size=(60, 60)) ** 6, 900.0)):
+        missing = np.zeros(image.shape, dtype=bool)
+        missing[:4] = True
+        image[1, 1] = 1e6
+        found = find_plateau(image, missing, Workspace(rows=rows))
+        assert found == find_plateau(np.where(missing, np.nan, image))
