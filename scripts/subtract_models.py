@@ -7,6 +7,7 @@ from pathlib import Path
 
 from unblend.core.statistics import with_source_noise
 from unblend.core.types import Box, Model, Template
+from unblend.field.fit_field import typical_noise
 from unblend.io.files import read_json
 from unblend.io.images import ROWS_AT_ONCE, read_array, read_shape, read_wcs, write_strips
 from unblend.io.models import read_model_header
@@ -24,7 +25,7 @@ def main(spec_path: str, results_dir: str, residual_path: str, model_path: str) 
     """
     results, gain = Path(results_dir), read_json(spec_path)["gain"]
     stack_path, error_path, segments_path = (str(results / f"det_{name}.fits") for name in ("stack", "error", "seg"))
-    wcs = read_wcs(stack_path)
+    wcs, typical = read_wcs(stack_path), typical_noise(Path(stack_path))
     engine = TemplateEngine(wcs, read_shape(stack_path), read_psf(str(results / "imfit/psf.fits"))[0])
 
     def models() -> Iterator[tuple[int, Model, bool]]:
@@ -42,7 +43,7 @@ def main(spec_path: str, results_dir: str, residual_path: str, model_path: str) 
         def flux_of(template: Template) -> float:
             """Return the flux of a user's model in its segment."""
             window = template.box.slices
-            noise = with_source_noise(error[window], stack[window], gain)
+            noise = with_source_noise(error[window], stack[window], gain, typical)
             return flux_in_segment(template, stack[window], noise, segments[window], mask[window] != 0)
 
         residual = subtract_models(read_array(stack_path), engine, models(), flux_of)

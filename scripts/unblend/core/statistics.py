@@ -179,7 +179,9 @@ SOURCE_LIGHT_FLOOR = 0.5
 """Smoothed light fainter than this, in units of a pixel's background noise, is noise rather than light."""
 
 
-def with_source_noise(error: np.ndarray, image: np.ndarray, gain: float | None) -> np.ndarray:
+def with_source_noise(
+    error: np.ndarray, image: np.ndarray, gain: float | None, typical: float | None = None
+) -> np.ndarray:
     """Return the noise per pixel with the photon noise of the sources added.
 
     The photon noise is that of the smoothed image. With that of the pixel itself, a pixel that is too faint by chance
@@ -193,6 +195,9 @@ def with_source_noise(error: np.ndarray, image: np.ndarray, gain: float | None) 
         Image minus the background level; NaN pixels, and areas without light, add no noise.
     gain : float or None
         Electrons per unit of `image`; with None `error` is returned as it is.
+    typical : float, optional
+        Background noise where `gain` holds. Elsewhere the exposure is another: the variance of the sky and the number
+        of electrons per unit, in opposite directions. None: `gain` holds everywhere.
     """
     if gain is None:
         return error
@@ -202,4 +207,7 @@ def with_source_noise(error: np.ndarray, image: np.ndarray, gain: float | None) 
     light = gaussian_filter(np.where(seen, image, 0.0), SOURCE_LIGHT_SIGMA, mode="constant")
     share = gaussian_filter(seen.astype(float), SOURCE_LIGHT_SIGMA, mode="constant")
     light = np.where(seen, light / np.where(seen, share, 1.0), 0.0)
-    return np.sqrt(error**2 + np.where(light > SOURCE_LIGHT_FLOOR * error, light, 0.0) / gain)
+    light = np.where(light > SOURCE_LIGHT_FLOOR * error, light, 0.0) / gain
+    if typical is not None:
+        light *= (np.where(np.isfinite(error), error, 0.0) / typical) ** 2
+    return np.sqrt(error**2 + light)

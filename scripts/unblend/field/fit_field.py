@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import cached_property
@@ -22,7 +23,7 @@ from ..fits.passes import evaluate_members
 from ..fits.result import GroupFit
 from ..fits.sky_level import SkyLevel
 from ..io.files import read_json, read_text, write_json
-from ..io.images import read_label_window, read_shape, read_sky_cards, read_wcs, read_window
+from ..io.images import read_header, read_label_window, read_shape, read_sky_cards, read_wcs, read_window
 from ..io.models import read_model
 from ..io.psfs import read_psf
 from ..models.subtraction import flux_in_segment
@@ -33,6 +34,12 @@ if TYPE_CHECKING:
     from astropy.wcs import WCS
 
 log = logging.getLogger(__name__)
+
+
+def typical_noise(stack: Path) -> float | None:
+    """Return the noise of a typical pixel of the detection stack, from its header; None if it is not there."""
+    rms = [float(str(value)) for name, value in read_header(str(stack)).items() if re.fullmatch(r"RMS\d+", name)]
+    return float(np.sum(np.array(rms) ** -2.0) ** -0.5) if rms and min(rms) > 0 else None
 
 
 class FitField:
@@ -85,7 +92,14 @@ class FitField:
     def error(self, box: Box) -> np.ndarray:
         """Return the noise of the stack per pixel; with a gain, that of the sources' own light included."""
         error = read_window(str(self.results / "det_error.fits"), box)
-        return error if self.gain is None else with_source_noise(error, self.stack(box), self.gain)
+        if self.gain is None:
+            return error
+        return with_source_noise(error, self.stack(box), self.gain, self._typical_noise)
+
+    @cached_property
+    def _typical_noise(self) -> float | None:
+        """The noise of a typical pixel of the stack, where the gain holds."""
+        return typical_noise(self.results / "det_stack.fits")
 
     def segments(self, box: Box) -> np.ndarray:
         """Return the segments after the edits; 0 beyond the stack."""

@@ -166,7 +166,7 @@ class ModelSettings(Section):
         "custom_models", "Folder of your own model images {id}.fits, which are used without a fit."
     )
     gain: PositiveNumber | None = key(
-        None, "Gain of the detection image; null: no photon noise of the sources.", unit="electrons per image unit"
+        None, "Gain of the detection image at typical noise; null: no source noise.", unit="electrons per image unit"
     )
     refine: Literal["exact", "none"] = key(
         "exact",

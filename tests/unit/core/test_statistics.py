@@ -82,6 +82,14 @@ def test_source_noise_is_added_in_quadrature():
     assert with_source_noise(error, image, None) is error
 
 
+def test_source_noise_follows_the_exposure():
+    """Four times the noise of the sky is a sixteenth of the exposure, and of the electrons per unit."""
+    error = np.full((20, 40), 3.0)
+    error[:, 20:], error[0, 0] = 12.0, np.inf
+    noise = with_source_noise(error, np.full(error.shape, 64.0), 4.0, 3.0)
+    assert noise[10, 5] == pytest.approx(5.0) and noise[10, 30] == pytest.approx(20.0) and np.isinf(noise[0, 0])
+
+
 def test_source_noise_does_not_make_a_level_too_low():
     """Weights that follow the noise of their own pixels lower a mean by one electron, and that of the sky by half."""
     rng, sky_noise = np.random.default_rng(8), 2.0  # electrons
