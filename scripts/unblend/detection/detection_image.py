@@ -177,13 +177,15 @@ def _highest(stack: Stack, window: Window) -> tuple[np.ndarray, np.ndarray]:
     return highest, pattern
 
 
-def _levels(stack: Stack, work: Workspace) -> dict[int, float]:
-    """Return the median of the maximum of several noisy images for each combination of usable images.
+def _levels(stack: Stack, work: Workspace) -> dict[int, tuple[float, float]]:
+    """Return median and relative scatter of the maximum of noisy images for each combination of usable images.
 
-    The maximum of several noisy images has a positive median. If it were not subtracted, the sky covered by fewer
-    images would be several sigma of the smoothed image lower. For combinations of few pixels the level is that of the
-    whole field, or 0 for a single image. The level also depends on the relative depths of the images, but for two
-    images it changes by less than 0.1 sigma of the smoothed image where the depth of one changes by a factor 4.
+    The maximum of several noisy images has a positive median, and its scatter is smaller than that of one (by 0.84 for
+    two images and their stack). If they were not taken off, the sky covered by fewer images would be several sigma of
+    the smoothed image lower, and noisier than that covered by more. The scatter is in units of that of the whole field.
+    For combinations of few pixels the level is that of the whole field, or 0 for a single image. The level also depends
+    on the relative depths of the images, but for two images it changes by less than 0.1 sigma of the smoothed image
+    where the depth of one changes by a factor 4.
     """
     counts: Counter[int] = Counter()
 
@@ -193,20 +195,23 @@ def _levels(stack: Stack, work: Workspace) -> dict[int, float]:
         return pattern > 0, highest, pattern
 
     highest, pattern = work.gather(stack.data.shape, read)
-    common, _ = noise_level(highest)
+    common, scatter = noise_level(highest)
     levels = {}
     for value, count in sorted(counts.items()):
-        levels[value] = common if value.bit_count() > 1 else 0.0
+        levels[value] = (common if value.bit_count() > 1 else 0.0, 1.0)
         if count >= _MIN_PATTERN_PIXELS:
-            levels[value] = noise_level(highest[pattern == value])[0]
+            level, own = noise_level(highest[pattern == value])
+            levels[value] = level, own / scatter if len(counts) > 1 and own > 0 and scatter > 0 else 1.0
     return levels
 
 
-def _flat(stack: Stack, levels: dict[int, float], window: Window) -> np.ndarray:
-    """Return the largest S/N of the images and of the stack minus its level; 0 where no image is usable."""
+def _flat(stack: Stack, levels: dict[int, tuple[float, float]], window: Window) -> np.ndarray:
+    """Return the largest S/N of the images and of the stack, level and scatter taken off; 0 without usable images."""
     highest, pattern = _highest(stack, window)
     for value in np.unique(pattern[pattern > 0]).tolist():
-        if levels[value]:
-            highest[pattern == value] -= levels[value]
+        level, scatter = levels[value]
+        if level or scatter != 1.0:
+            here = pattern == value
+            highest[here] = (highest[here] - level) / scatter
     highest[~np.isfinite(stack.data[window])] = 0.0
     return highest

@@ -29,6 +29,16 @@ def test_sky_covered_by_one_image_only_has_the_same_level() -> None:
     assert abs(np.median(right)) < 0.3
 
 
+def test_sky_covered_by_one_image_only_has_the_same_noise() -> None:
+    rng = np.random.default_rng(5)
+    images = {name: rng.normal(size=(300, 300)) for name in ("a", "b")}
+    images["b"][:, :90] = np.nan
+    stack = stack_images(images, {name: ~np.isfinite(image) for name, image in images.items()})
+    snr, _ = detection_image(stack, 2.5)
+    for part in (snr[:, :80], snr[:, 100:]):
+        assert np.median(part) == pytest.approx(0.0, abs=0.1) and part.std() == pytest.approx(1.0, abs=0.04)
+
+
 def test_a_smoothing_in_pixels_in_place_of_arcsec_is_warned_of() -> None:
     said = smoothing_warning(2.5, 0.06)
     assert said is not None and said.startswith("detection.conv_fwhm is 2.5 arcsec, 42 pixels of the detection image")
