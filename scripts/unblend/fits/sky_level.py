@@ -45,6 +45,10 @@ MIN_BLOCKS_OF_SLOPE = 8
 CHANCE_OF_SLOPE = 1e-3
 """A slope is used if levels without one would show it with less than this probability, by the scatter of the levels
 about it as well as by their own errors."""
+LEVERAGE, CHANCE_EXTRAPOLATED = 2.0, 1e-6
+"""Variance of the level of a plane in the middle of the cutout, over that of a constant, beyond which the blocks lie on
+one side of it and the plane is extrapolated. It must then be this certain: it may be the wings of a galaxy, and its
+level is wrong by more than its error."""
 CONFIRMED_WINGS = 0.5
 """Slope of pixels against model that must be exceeded by two errors for the wings of the model to be subtracted."""
 
@@ -138,7 +142,10 @@ def _sky_of_blocks(blocks: np.ndarray) -> SkyLevel:
     tilted, lower = _fitted_sky(levels, errors, plane)
     by_scatter = (lower / chi2) ** (0.5 * (len(blocks) - plane.shape[1])) if chi2 > 0 else 1.0
     by_errors = math.exp(0.5 * (lower - chi2))
-    return tilted if max(by_scatter, by_errors) < CHANCE_OF_SLOPE else sky
+    weights = errors**-2.0
+    leverage = np.linalg.pinv(plane.T @ (weights[:, None] * plane), hermitian=True)[0, 0] * weights.sum()
+    largest = CHANCE_OF_SLOPE if leverage <= LEVERAGE else CHANCE_EXTRAPOLATED
+    return tilted if max(by_scatter, by_errors) < largest else sky
 
 
 def _fitted_sky(levels: np.ndarray, errors: np.ndarray, design: np.ndarray) -> tuple[SkyLevel, float]:

@@ -9,7 +9,7 @@ import pytest
 from unblend.core.types import Box
 from unblend.fits.imfit import Pixels
 from unblend.fits.imfit_config import Parameter
-from unblend.fits.sky_level import SkyLevel, measured_sky, surrounding_sky
+from unblend.fits.sky_level import SkyLevel, _sky_of_blocks, measured_sky, surrounding_sky
 
 SIDE = 120
 
@@ -137,6 +137,18 @@ def test_a_slope_is_measured_and_does_not_widen_the_error(field, one_sided):
     assert tilt.shape == CUTOUT.shape and tilt.mean() == pytest.approx(0.0, abs=1e-9)
     np.testing.assert_allclose(tilt, (0.01 * y - 0.02 * x)[CUTOUT.slices] - (0.01 - 0.02) * 199.5, atol=0.1)
     assert SkyLevel.from_list(sky.to_list()) == sky
+
+
+@pytest.mark.parametrize(("one_sided", "tilted"), [(False, True), (True, False)])
+def test_a_slope_that_would_be_extrapolated_must_be_certain(one_sided, tilted):
+    rng = np.random.default_rng(3)
+    places = np.array([(y, x) for y in (-60.0, -20.0, 20.0, 60.0) for x in (-60.0, -20.0, 20.0, 60.0)])
+    places[:, 1] += 100.0 if one_sided else 0.0
+    levels = 0.003 * places[:, 1] + rng.normal(0.0, 0.06, 16)
+    sky = _sky_of_blocks(np.column_stack([levels, np.full(16, 0.06), places]))
+    assert (sky.slope != (0.0, 0.0)) == tilted
+    # without a slope the error is that of the scatter
+    assert (sky.error < 0.1) == tilted
 
 
 def test_noise_has_no_slope():
