@@ -15,7 +15,7 @@ from unblend.io.images import read_shape, read_wcs
 from unblend.io.models import read_model
 from unblend.io.psfs import read_psf
 from unblend.io.tables import read_sources
-from unblend.io.template_store import read_templates, write_templates
+from unblend.io.template_store import as_stored, read_templates, write_templates
 from unblend.models.templates import TemplateEngine
 from unblend.run.job_log import record_work, run
 
@@ -49,7 +49,7 @@ def main(spec_path: str, results_dir: str, templates_path: str) -> None:
     kept = unchanged(copy, keys)
     made = dict(kept)
     for i in in_order(engine, sources, keys.keys() - kept.keys()):
-        made[i] = engine.template(i, read_model(results / "imfit" / "models" / f"{i}.fits"))
+        made[i] = as_stored(engine.template(i, read_model(results / "imfit" / "models" / f"{i}.fits")))
     templates = [made[i] for i in sorted(keys)]
     log.info("%s: %d templates made, %d kept", spec["band"], len(templates) - len(kept), len(kept))
     write_templates(templates_path, templates, keys)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from zipfile import BadZipFile, ZipFile
@@ -13,6 +14,12 @@ from numpy.lib.format import read_array_header_1_0, read_magic
 
 from ..core.types import Box, Template
 from .files import atomic_path
+
+
+def as_stored(template: Template) -> Template:
+    """Return a template with its pixels in single precision, as they are stored: half of the memory."""
+    detail = None if template.detail is None else np.asarray(template.detail, dtype=np.float32)
+    return replace(template, data=np.asarray(template.data, dtype=np.float32), detail=detail)
 
 
 def write_templates(path: str | Path, templates: Sequence[Template], keys: Mapping[int, str]) -> None:
