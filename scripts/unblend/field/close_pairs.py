@@ -21,11 +21,13 @@ from .prepared_psf import psf_of
 
 log = logging.getLogger(__name__)
 
+Spread = Callable[[Callable[[np.ndarray], list[HiddenSource | None]], np.ndarray], Iterable[HiddenSource | None]]
+"""Returns the results of a function for all rows of a catalogue, which it may give to several processes."""
+
 MARGIN_PIXELS = 8
 """Width of the sky around a segment that is fitted with it."""
 MAX_AREA_FWHM2 = 400.0
 """Largest area of a segment in units of FWHM²: in a larger galaxy there is more than a pair of profiles."""
-Spread = Callable[[Callable[[np.ndarray], list[HiddenSource | None]], np.ndarray], Iterable[HiddenSource | None]]
 BRIGHTER_NEIGHBOUR = 2.0
 """A segment that touches that of a source brighter by this factor may be a piece of it, or contain its wings: it is not
 divided further."""
