@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import TypeVar
 
 import numpy as np
 
+from ..core.strips import Canvas
 from ..core.types import Model, Template
 from .templates import TemplateEngine
 
+Stack = TypeVar("Stack", bound=Canvas)
+
 
 def subtract_models(
-    stack: np.ndarray,
+    stack: Stack,
     engine: TemplateEngine,
     models: Iterable[tuple[int, Model, bool]],
     flux_of: Callable[[Template], float],
-) -> np.ndarray:
+) -> Stack:
     """Subtract all models from the stack, in place, and return it, shape (ny, nx); NaN stays NaN.
 
     Parameters
     ----------
-    stack : array (ny, nx)
-        Detection stack.
+    stack : image (ny, nx)
+        Detection stack: an array, or a canvas on disk.
     engine : TemplateEngine
         Makes templates on the grid of the stack, with the PSF of the fits.
     models : iterable of (ID, Model, fitted)
@@ -32,7 +36,8 @@ def subtract_models(
     for i, model, fitted in models:
         template = engine.template(i, model)
         if not template.box.is_empty:
-            stack[template.box.slices] -= (model.flux if fitted else flux_of(template)) * template.data
+            at = template.box.slices
+            stack[at] = stack[at] - (model.flux if fitted else flux_of(template)) * template.data
     return stack
 
 

@@ -81,7 +81,7 @@ COSTS = {
     "fit_first_pass": Cost(150.0, process=200.0, minutes=120.0),
     "fit_second_pass": Cost(150.0, process=350.0, minutes=120.0),
     "collect_models": Cost(120.0, stack=12.0, sources=30.0),
-    "subtract_models": Cost(140.0, stack=45.0, minutes_per_kilosource=5.0),
+    "subtract_models": Cost(200.0, stack=2.0, minutes_per_kilosource=5.0),
     "draw_fits": Cost(120.0, minutes_per_kilosource=5.0),
     "mask_band": Cost(120.0, band=80.0),
     "prepare_psf": Cost(120.0, band=80.0),
