@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from unblend.core.statistics import with_source_noise
 from unblend.core.types import Box, Model, Template
-from unblend.field.fit_field import typical_noise
+from unblend.field.stack_noise import typical_noise
 from unblend.io.files import read_json
 from unblend.io.images import ROWS_AT_ONCE, read_shape, read_wcs, write_strips
 from unblend.io.models import read_model_header

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import cached_property
@@ -23,23 +22,18 @@ from ..fits.passes import evaluate_members
 from ..fits.result import GroupFit
 from ..fits.sky_level import SkyLevel
 from ..io.files import read_json, read_text, write_json
-from ..io.images import read_header, read_label_window, read_shape, read_sky_cards, read_wcs, read_window
+from ..io.images import read_label_window, read_shape, read_sky_cards, read_wcs, read_window
 from ..io.models import read_model
 from ..io.psfs import read_psf
 from ..models.subtraction import flux_in_segment
 from ..models.templates import TemplateEngine
+from .stack_noise import typical_noise
 from .stored_fits import PASSES, Stamp, cut_files, first_pass_limits, key_with_limits
 
 if TYPE_CHECKING:
     from astropy.wcs import WCS
 
 log = logging.getLogger(__name__)
-
-
-def typical_noise(stack: Path) -> float | None:
-    """Return the noise of a typical pixel of the detection stack, from its header; None if it is not there."""
-    rms = [float(str(value)) for name, value in read_header(str(stack)).items() if re.fullmatch(r"RMS\d+", name)]
-    return float(np.sum(np.array(rms) ** -2.0) ** -0.5) if rms and min(rms) > 0 else None
 
 
 class FitField:
