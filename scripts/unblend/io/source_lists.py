@@ -203,7 +203,8 @@ def _complete(path: str, names: Sequence[str], needed: Sequence[str]) -> dict[st
     missing = [" or ".join(COLUMN_NAMES[column]) for column in needed if column not in selected]
     if missing:
         raise InputError(
-            f"{path} has no column {' and no column '.join(missing)}; its columns are {', '.join(names)[:200]}. "
+            f"{path} has no column {' and no column '.join(missing)}; "
+            f"{'its columns are ' + ', '.join(names)[:200] if any(names) else 'it is empty'}. "
             f"Rename the columns of {'ID and ' if 'id' in needed else ''}position."
         )
     return selected

@@ -169,3 +169,9 @@ def test_files_that_are_no_tables(tmp_path):
 def test_a_list_of_many_ids_is_cut():
     assert listed([1, 2]) == "1, 2"
     assert listed(np.arange(1, 9)) == "1, 2, 3, 4, 5 … (8 in all)"
+
+
+def test_an_empty_file_is_said_to_be_empty(tmp_path):
+    (tmp_path / "t.csv").write_text("\n")
+    with pytest.raises(InputError, match=r"t\.csv has no column .*; it is empty\."):
+        read_source_list(str(tmp_path / "t.csv"))
