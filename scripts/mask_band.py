@@ -64,11 +64,11 @@ def write_mask(spec: dict, mask_path: str, regions_path: str) -> None:
     bad = warning_off_image(spec["bad_regions"]["file"], drawn["bad"], regions.get("bad"), spec["image"]["file"])
     if bad and "tile" not in spec:
         log.warning("%s", bad)
+    mask, counts = band_mask(image, weight=weight, regions=regions)
     level = spec["saturation"]
-    if level is None:
-        level = level_of_flat_tops(image, band_mask(image, weight=weight, regions=regions)[0], spec, band)
-    saturated = is_saturated(image, level)
-    mask, counts = band_mask(image, weight=weight, regions={**regions, "saturated": saturated})
+    saturated = is_saturated(image, level_of_flat_tops(image, mask, spec, band) if level is None else level)
+    mask |= saturated
+    counts |= {"saturated": int(np.count_nonzero(saturated)), "masked": int(np.count_nonzero(mask))}
     log.info("%s", ", ".join(f"{name}: {count}" for name, count in counts.items()))
     if mask.all() and "tile" not in spec:
         log.warning("every pixel of %s is masked: all its fluxes will be NaN", spec["image"]["file"])

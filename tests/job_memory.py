@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +27,14 @@ class JobMemory:
     asked_mb: int
 
 
+def benchmarks(results: Path) -> Iterator[tuple[tuple[str, ...], dict[str, str]]]:
+    """Yield the rule and the wildcards of every job of the last run of a field, and the row of its benchmark file."""
+    folder = results / "benchmarks"
+    for path in sorted(folder.rglob("*.tsv")):
+        columns, values = (line.split("\t") for line in path.read_text().splitlines())
+        yield path.relative_to(folder).with_suffix("").parts, dict(zip(columns, values, strict=True))
+
+
 def measured(folder: Path, config: str = "config.yaml") -> list[JobMemory]:
     """Return the jobs of the last run of a field."""
     before = Path.cwd()
@@ -33,11 +42,9 @@ def measured(folder: Path, config: str = "config.yaml") -> list[JobMemory]:
     try:
         jobs = jobs_of(load_config(read_config_file(config)), ROOT / "scripts")
         requests, found = Requests(jobs), []
-        for path in sorted((jobs.results / "benchmarks").rglob("*.tsv")):
-            rule, *rest = path.relative_to(jobs.results / "benchmarks").with_suffix("").parts
+        for (rule, *rest), row in benchmarks(jobs.results):
             band = rest[0] if rest and rest[0] in jobs.config.bands else None
-            columns, values = (line.split("\t") for line in path.read_text().splitlines())
-            peak = float(dict(zip(columns, values, strict=True))["max_rss"])
+            peak = float(row["max_rss"])
             asked = requests.memory_mb(rule, band) - SNAKEMAKE_MB
             found.append(JobMemory("/".join([rule, *rest]), peak, asked))
         return found

@@ -13,9 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import resource
 import shutil
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -30,7 +28,8 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "scripts"), str(ROOT / "tests"), str(ROOT / "tests/integration")]
 
 import accuracy_fields as fields  # noqa: E402
-from bench_accuracy import refresh_program  # noqa: E402
+from bench_overhead import snakemake  # noqa: E402
+from job_memory import benchmarks  # noqa: E402
 from unblend.fits.imfit_loader import load_pyimfit  # noqa: E402
 from unblend.io.tables import read_table  # noqa: E402
 from unblend.io.template_store import read_templates  # noqa: E402
@@ -86,30 +85,17 @@ def draw(folder: Path, number: int) -> None:
     config.write_text(yaml.safe_dump(fields.configuration(bands, "results", "none"), sort_keys=False))
 
 
-def run(folder: Path, program: Path, cores: int) -> tuple[float, float]:
+def run(folder: Path, cores: int) -> tuple[float, float]:
     """Run the workflow from the start; return seconds by the clock, and of the processors for all processes."""
-    command = [sys.executable, "-m", "snakemake", "-s", str(program), "--directory", str(folder)]
-    command += ["--configfile", str(folder / "config.yaml"), "--cores", str(cores)]
-    shutil.rmtree(folder / "results", ignore_errors=True)
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-    before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
-    with (folder / "snakemake.log").open("w") as log:
-        done = subprocess.run(command, env=environment, stdout=log, stderr=log, check=False)
-    if done.returncode:
-        sys.exit(f"the workflow failed: see {folder}/snakemake.log")
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    spent = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return time.monotonic() - began, spent
+    for name in ("results", "program"):
+        shutil.rmtree(folder / name, ignore_errors=True)
+    return snakemake(folder, "--cores", str(cores))
 
 
 def jobs(results: Path) -> dict[str, tuple[float, float]]:
     """Return the processor seconds of all jobs of every rule, and the memory of the largest process of these in MB."""
     found: dict[str, tuple[float, float]] = {}
-    folder = results / "benchmarks"
-    for path in sorted(folder.rglob("*.tsv")):
-        rule = path.relative_to(folder).with_suffix("").parts[0]
-        names, values = (line.split("\t") for line in path.read_text().splitlines())
-        row = dict(zip(names, values, strict=True))
+    for (rule, *_), row in benchmarks(results):
         seconds, peak = found.get(rule, (0.0, 0.0))
         found[rule] = seconds + float(row["cpu_time"]), max(peak, float(row["max_rss"]))
     return found
@@ -238,11 +224,11 @@ def main() -> None:
     arguments = parser.parse_args()
     work = arguments.out / "workflow"
     work.mkdir(parents=True, exist_ok=True)
-    program, measured = refresh_program(work), {}
+    measured = {}
     for number in arguments.numbers:
         folder = work / str(number)
         draw(folder, number)
-        clock, spent = run(folder, program, arguments.cores)
+        clock, spent = run(folder, arguments.cores)
         results, bands = folder / "results", [band.name for band in four_bands(1.0)]
         sources = len(read_table(results / "det_cat.fits"))
         measured[number] = {

@@ -136,20 +136,21 @@ def _sky_of_blocks(blocks: np.ndarray) -> SkyLevel:
     """
     levels, errors = blocks[:, 0], blocks[:, 1]
     flat, plane = np.ones((len(blocks), 1)), np.column_stack([np.ones(len(blocks)), blocks[:, 2:]])
-    sky, chi2 = _fitted_sky(levels, errors, flat)
+    sky, chi2, variance = _fitted_sky(levels, errors, flat)
     if len(blocks) < MIN_BLOCKS_OF_SLOPE:
         return sky
-    tilted, lower = _fitted_sky(levels, errors, plane)
+    tilted, lower, of_plane = _fitted_sky(levels, errors, plane)
     by_scatter = (lower / chi2) ** (0.5 * (len(blocks) - plane.shape[1])) if chi2 > 0 else 1.0
     by_errors = math.exp(0.5 * (lower - chi2))
-    weights = errors**-2.0
-    leverage = np.linalg.pinv(plane.T @ (weights[:, None] * plane), hermitian=True)[0, 0] * weights.sum()
-    largest = CHANCE_OF_SLOPE if leverage <= LEVERAGE else CHANCE_EXTRAPOLATED
+    largest = CHANCE_OF_SLOPE if of_plane <= LEVERAGE * variance else CHANCE_EXTRAPOLATED
     return tilted if max(by_scatter, by_errors) < largest else sky
 
 
-def _fitted_sky(levels: np.ndarray, errors: np.ndarray, design: np.ndarray) -> tuple[SkyLevel, float]:
-    """Return the sky of levels with errors, from a design whose first column is the level, and chi2."""
+def _fitted_sky(levels: np.ndarray, errors: np.ndarray, design: np.ndarray) -> tuple[SkyLevel, float, float]:
+    """Return the sky of levels with errors, chi2, and the variance of the level by the errors alone.
+
+    The first column of the design is the level.
+    """
     weights = errors**-2.0
     covariance = np.linalg.pinv(design.T @ (weights[:, None] * design), hermitian=True)
     solution = covariance @ (design.T @ (weights * levels))
@@ -158,7 +159,8 @@ def _fitted_sky(levels: np.ndarray, errors: np.ndarray, design: np.ndarray) -> t
     per_level = chi2 / (len(levels) - len(solution) + 1)
     excess = max(0.0, per_level - 1.0) * len(levels) / float(weights.sum())
     slope = (float(solution[1]), float(solution[2])) if len(solution) > 1 else (0.0, 0.0)
-    return SkyLevel(float(solution[0]), math.sqrt(excess + covariance[0, 0]), slope), chi2
+    variance = float(covariance[0, 0])
+    return SkyLevel(float(solution[0]), math.sqrt(excess + variance), slope), chi2, variance
 
 
 def _clear_of_sources(segments: np.ndarray) -> np.ndarray:

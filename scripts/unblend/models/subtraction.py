@@ -36,8 +36,7 @@ def subtract_models(
     for i, model, fitted in models:
         template = engine.template(i, model)
         if not template.box.is_empty:
-            at = template.box.slices
-            stack[at] = stack[at] - (model.flux if fitted else flux_of(template)) * template.data
+            stack[template.box.slices] -= (model.flux if fitted else flux_of(template)) * template.data
     return stack
 
 

@@ -13,6 +13,7 @@ SHAPE = (SIDE, SIDE)
 FWHM = 2.3548 * 1.5
 PLACES = np.random.default_rng(7).uniform(12, 98, (16, 2)).tolist()
 FLUX = 800.0 * 0.8 ** np.arange(16)
+BACK = {"rotated by 90 degrees": "rotated by -90 degrees", "rotated by -90 degrees": "rotated by 90 degrees"}
 
 
 def templates(places=PLACES):
@@ -30,11 +31,10 @@ def image(seed=1, places=PLACES):
 def test_a_mirrored_or_rotated_image_is_found(name):
     seen = VIEWS[name](image())
     found = find_view(seen, np.ones(SHAPE), templates(), FLUX, FWHM)
-    back = {"rotated by 90 degrees": "rotated by -90 degrees", "rotated by -90 degrees": "rotated by 90 degrees"}
     if not name:
         assert found is None
     else:
-        assert found is not None and found.name == back.get(name, name)
+        assert found is not None and found.name == BACK.get(name, name)
         assert f"when the image is {found.name}: its world" in view_warning(found, "k")
 
 
@@ -68,8 +68,7 @@ def test_a_large_image_is_compared_in_squares_of_pixels(name, monkeypatch):
     if seen.shape != weight.shape:
         seen = np.pad(seen, ((0, 0), (0, 30)))[:110]
     found = find_view(seen, weight, shown, FLUX, FWHM)
-    back = {"rotated by 90 degrees": "rotated by -90 degrees", "rotated by -90 degrees": "rotated by 90 degrees"}
-    assert (found.name if found else "") == back.get(name, name)
+    assert (found.name if found else "") == BACK.get(name, name)
 
 
 def test_a_large_image_far_off_is_found_to_within_the_squares(monkeypatch):
